@@ -1,6 +1,174 @@
-"""Settings of the portal, from the environment, with embedded defaults for one machine."""
+"""Settings of the portal, read from the environment.
 
-SECRET_KEY = "replaced below"
-INSTALLED_APPS: list[str] = []
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+Without any variable it runs on embedded defaults, for one machine: SQLite, the ORM broker and secrets of its own, all
+in `PORTAL_STATE_DIR`. Every variable is described in docs/operations.md; each secret can also be given as `…_FILE`.
+"""
+
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+from portal import environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VERSION = (BASE_DIR / "VERSION").read_text().strip()
+
+env = environment.read()
+STATE_DIR = Path(env("PORTAL_STATE_DIR", default=str(BASE_DIR / ".state"))).resolve()
+STATE_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+SECRET_KEY = environment.secret(env, "PORTAL_SECRET_KEY", STATE_DIR, environment.new_secret_key)
+# Newest first: the first one encrypts, all of them decrypt.
+ENCRYPTION_KEYS = environment.secret(env, "PORTAL_ENCRYPTION_KEYS", STATE_DIR, environment.new_encryption_key).split(
+    ","
+)
+DEBUG = env.bool("PORTAL_DEBUG", default=False)
+PORTAL_URL = env("PORTAL_URL", default="http://127.0.0.1:8080").rstrip("/")
+ALLOWED_HOSTS = env.list("PORTAL_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+PROMETHEUS_URL = env("PROMETHEUS_URL", default="http://127.0.0.1:9090").rstrip("/")
+ALERTMANAGER_URL = env("ALERTMANAGER_URL", default="http://127.0.0.1:9093").rstrip("/")
+if not PORTAL_URL.startswith(("http://", "https://")):
+    raise ImproperlyConfigured(f"PORTAL_URL is {PORTAL_URL!r}; it must begin with http:// or https://.")
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_prometheus",
+    "django_q",
+    "axes",
+    "csp",
+    "deployments",
+    "dashboard",
+    "portal",
+]
+
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "portal.middleware.AdminContentSecurityPolicy",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+
+ROOT_URLCONF = "portal.urls"
+WSGI_APPLICATION = "portal.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "portal" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+DATABASES = {"default": environment.database(env, STATE_DIR)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "/"
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = 0.25  # hours
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_VERBOSE = False
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
 USE_TZ = True
+USE_I18N = False
+
+STATIC_URL = "static/"
+STATIC_ROOT = STATE_DIR / "static"
+MEDIA_ROOT = STATE_DIR / "artifacts"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# Cookies and transport: strict as soon as the portal is reached over TLS.
+OVER_TLS = PORTAL_URL.startswith("https://")
+CSRF_TRUSTED_ORIGINS = [PORTAL_URL]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = OVER_TLS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Strict"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if OVER_TLS else None
+SECURE_SSL_REDIRECT = OVER_TLS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^metrics$"]
+SECURE_HSTS_SECONDS = 31536000 if OVER_TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = OVER_TLS
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+        "manifest-src": ["'self'"],
+    }
+}
+
+# Delivery is at least once, whatever these say (docs/decisions/queue.md): a task carries an id and claims its row
+# first. Own deadline of a deployment (600 s) < timeout < retry.
+_CLUSTER = {
+    "workers": 1,
+    "queue_limit": 1,
+    "timeout": 900,
+    "retry": 3600,
+    "max_attempts": 1,
+    "ack_failures": True,
+    "catch_up": False,
+    "bulk": 1,
+    "poll": 0.2,
+    "recycle": 500,
+    "save_limit": 1000,
+}
+Q_CLUSTER = {
+    **_CLUSTER,
+    "name": "default",
+    "orm": "default",
+    "time_zone": "UTC",
+    "label": "Task queue",
+    "ALT_CLUSTERS": {
+        "deploys": {**_CLUSTER, "workers": 2, "queue_limit": 2},
+        "rescue": _CLUSTER,
+        "default": _CLUSTER,
+    },
+}
+
+PROMETHEUS_EXPORT_MIGRATIONS = False
+LOGGING = environment.logging("DEBUG" if DEBUG else "INFO")
+SILENCED_SYSTEM_CHECKS: list[str] = []
+TEST_RUNNER = "django.test.runner.DiscoverRunner"

@@ -1,0 +1,10 @@
+"""App configuration of the status side."""
+
+from django.apps import AppConfig
+
+
+class DashboardConfig(AppConfig):
+    """Bot status, heartbeats, alerts, the health proxy and live pages."""
+
+    name = "dashboard"
+    verbose_name = "Dashboard"

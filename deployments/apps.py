@@ -1,0 +1,19 @@
+"""App configuration of the control plane."""
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class DeploymentsConfig(AppConfig):
+    """Servers, releases, deployments, approvals, access and audit."""
+
+    name = "deployments"
+    verbose_name = "Deployments"
+
+    def ready(self) -> None:
+        from deployments import checks
+        from deployments.models import audit_triggers
+
+        checks.register()
+        # On SQLite a later AlterField rebuilds the table and silently drops its triggers.
+        post_migrate.connect(audit_triggers.reinstall, sender=self, dispatch_uid="audit-triggers")

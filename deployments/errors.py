@@ -1,0 +1,91 @@
+"""The errors people and programs meet.
+
+PortalError                     something expected went wrong; carries `reason`, `hint` and `permanent`
+├── InvalidRequest              the input cannot be used as it is (exit code 2, HTTP 422)
+│   └── NotFound                no such environment, server, release or deployment (exit code 2, HTTP 404)
+├── NotAllowed                  this actor may not do that (exit code 1, HTTP 403)
+├── Conflict                    the world has moved on since the caller looked (exit code 1, HTTP 409)
+│   ├── EnvironmentBusy         another deployment is active (exit code 8)
+│   ├── NotApproved             rejected, expired or superseded, or its seal is broken (exit code 4)
+│   └── ClaimLost               another worker has it; normal under at-least-once delivery
+└── TargetError                 a server said no or cannot be reached (exit code 1, HTTP 502)
+
+The packages `plans`, `ssh` and `remote` derive theirs from PortalError in their own modules.
+"""
+
+
+class PortalError(Exception):
+    """An expected failure.
+
+    `reason` is a stable word for programs, the message one sentence for people, `hint` what to do next;
+    `permanent` says that trying again without a change cannot help.
+    """
+
+    reason = "failed"
+    permanent = True
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "", reason: str = "", permanent: bool | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        if reason:
+            self.reason = reason
+        if permanent is not None:
+            self.permanent = permanent
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class InvalidRequest(PortalError):
+    """The input cannot be used as it is."""
+
+    reason = "invalid"
+    exit_code = 2
+
+
+class NotFound(InvalidRequest):
+    """What was named does not exist."""
+
+    reason = "not_found"
+
+
+class NotAllowed(PortalError):
+    """The actor's roles, or four eyes, forbid it."""
+
+    reason = "not_allowed"
+
+
+class Conflict(PortalError):
+    """The state has changed since the caller looked."""
+
+    reason = "conflict"
+    permanent = False
+
+
+class EnvironmentBusy(Conflict):
+    """Another deployment of the environment is active."""
+
+    reason = "environment_busy"
+    exit_code = 8
+
+
+class NotApproved(Conflict):
+    """Approval is missing, was refused, has expired, or no longer covers what would happen."""
+
+    reason = "not_approved"
+    exit_code = 4
+    permanent = True
+
+
+class ClaimLost(Conflict):
+    """Another worker claimed the deployment, or outdated this one's fence."""
+
+    reason = "claim_lost"
+
+
+class TargetError(PortalError):
+    """A server refused, failed or could not be reached."""
+
+    reason = "target_failed"

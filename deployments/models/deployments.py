@@ -1,0 +1,176 @@
+"""Deployments with their approvals, targets, steps and log lines."""
+
+from django.db import models
+from django.utils import timezone
+
+from deployments.lifecycle import ACTIVE, EXIT_CODES, FINAL, Kind, Status, StepState, TargetStatus
+from deployments.models.environments import Environment
+from deployments.models.releases import Release
+from deployments.models.servers import Server
+from deployments.querysets import DeploymentQuerySet
+
+
+class Deployment(models.Model):
+    """One request to put one release on one environment."""
+
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="deployments")
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="deployments")
+    kind = models.CharField(max_length=12, choices=Kind.choices, default=Kind.DEPLOYMENT)
+    rollback_of = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="rollbacks", editable=False
+    )
+    superseded_by = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="supersedes", editable=False
+    )
+    status = models.CharField(max_length=20, choices=Status.choices)
+    outcome = models.CharField(max_length=60, blank=True, help_text="Stable word for why it ended as it did.")
+    sentence = models.TextField(blank=True, help_text="What happened, what it means, what to do next.")
+    requested_by = models.CharField(max_length=150)
+    reason = models.CharField(max_length=500, blank=True)
+    break_glass = models.BooleanField(default=False)
+    reviewed_by = models.CharField(max_length=150, blank=True, help_text="Who reviewed the break-glass use.")
+    reviewed_at = models.DateTimeField(null=True, blank=True)
+    snapshot = models.JSONField(default=dict)
+    seal = models.CharField(max_length=64, help_text="sha256 of the snapshot.")
+    fence = models.PositiveBigIntegerField(null=True, blank=True)
+    claim = models.UUIDField(null=True, blank=True, help_text="The token of the worker that has it.")
+    worker = models.CharField(max_length=150, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    cancel_requested_by = models.CharField(max_length=150, blank=True)
+    requested_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    queued_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    verified_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    bake_until = models.DateTimeField(null=True, blank=True)
+
+    objects = DeploymentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["environment"],
+                condition=models.Q(status__in=sorted(ACTIVE)),
+                name="one_active_deployment_per_environment",
+            ),
+            models.CheckConstraint(condition=models.Q(status__in=Status.values), name="known_status"),
+            models.CheckConstraint(
+                condition=models.Q(status__in=sorted(FINAL), finished_at__isnull=False)
+                | ~models.Q(status__in=sorted(FINAL)),
+                name="an_ended_deployment_has_its_end",
+            ),
+        )
+        indexes = (
+            models.Index(fields=["environment", "status", "-id"], name="by_environment_status"),
+            models.Index(fields=["-finished_at"], name="by_end"),
+        )
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {self.release} → {self.environment}"
+
+    @property
+    def active(self) -> bool:
+        """Queued, running or verifying."""
+        return self.status in ACTIVE
+
+    @property
+    def ended(self) -> bool:
+        """Whether its status can no longer change."""
+        return self.status in FINAL
+
+    @property
+    def exit_code(self) -> int:
+        """What a command line that waited for it exits with."""
+        return EXIT_CODES[Status(self.status)]
+
+    @property
+    def seconds(self) -> float | None:
+        """Claim → end, in seconds."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+class Approval(models.Model):
+    """One person's decision about one sealed request."""
+
+    class Decision(models.TextChoices):
+        """What was decided."""
+
+        APPROVED = "approved", "Approved"
+        REJECTED = "rejected", "Rejected"
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="approvals")
+    actor = models.CharField(max_length=150)
+    decision = models.CharField(max_length=10, choices=Decision.choices)
+    comment = models.CharField(max_length=500, blank=True)
+    seal = models.CharField(max_length=64)
+    decided_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ("decided_at", "id")
+        constraints = (models.UniqueConstraint(fields=["deployment", "actor"], name="one_decision_per_person"),)
+
+    def __str__(self) -> str:
+        return f"{self.decision} by {self.actor}"
+
+
+class Target(models.Model):
+    """A server taking part in one deployment."""
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="targets")
+    server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="targets")
+    order = models.PositiveSmallIntegerField()
+    status = models.CharField(max_length=12, choices=TargetStatus.choices, default=TargetStatus.WAITING)
+    outcome = models.CharField(max_length=60, blank=True)
+    sentence = models.TextField(blank=True)
+    base_release = models.ForeignKey(Release, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    journal_seq = models.PositiveIntegerField(default=0, help_text="Last line of the host's journal stored here.")
+    facts = models.JSONField(default=dict, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("deployment", "order")
+        constraints = (models.UniqueConstraint(fields=["deployment", "server"], name="a_server_takes_part_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.server} in #{self.deployment_id}"
+
+
+class Step(models.Model):
+    """One recorded action on one target."""
+
+    target = models.ForeignKey(Target, on_delete=models.CASCADE, related_name="steps")
+    name = models.CharField(max_length=30)
+    state = models.CharField(max_length=10, choices=StepState.choices, default=StepState.RUNNING)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+    seconds = models.FloatField(null=True, blank=True)
+    facts = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ("id",)
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.state}"
+
+
+class LogLine(models.Model):
+    """One line a person can read, masked before it was stored; polled by `?after=<id>`."""
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="log_lines")
+    target = models.ForeignKey(Target, on_delete=models.CASCADE, null=True, blank=True, related_name="log_lines")
+    at = models.DateTimeField(default=timezone.now)
+    step = models.CharField(max_length=30, blank=True)
+    stream = models.CharField(max_length=10, default="portal")
+    text = models.TextField()
+
+    class Meta:
+        ordering = ("id",)
+        indexes = (models.Index(fields=["deployment", "id"], name="log_by_deployment"),)
+
+    def __str__(self) -> str:
+        return self.text

@@ -1,0 +1,108 @@
+"""Where releases run: `test` and `production`, with the policy each is governed by."""
+
+from django.core.validators import RegexValidator
+from django.db import models
+
+from deployments.models.encryption import EncryptedTextField
+
+name_validator = RegexValidator(r"^[a-z][a-z0-9-]{0,30}$", "Use lower-case letters, digits and hyphens.")
+
+
+class Environment(models.Model):
+    """A place where one release runs on one or more servers."""
+
+    class BakeAction(models.TextChoices):
+        """What a new critical alert does while a deployment bakes."""
+
+        ROLLBACK = "rollback", "Roll back"
+        PAUSE = "pause", "Lock the environment"
+
+    name = models.CharField(max_length=31, unique=True, validators=[name_validator])
+    order = models.PositiveSmallIntegerField(default=0)
+    application = models.CharField(
+        max_length=31, blank=True, help_text="The name in deploy.toml; set by the first provisioning or deployment."
+    )
+    approvals_required = models.PositiveSmallIntegerField(default=0)
+    approval_hours = models.PositiveSmallIntegerField(default=24, help_text="A request expires after this many hours.")
+    configuration = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text='Values laid over the release\'s configuration files: {"bot.json": {"domain": "…"}}.',
+    )
+    bake_seconds = models.PositiveIntegerField(default=300)
+    bake_action = models.CharField(max_length=10, choices=BakeAction.choices, default=BakeAction.ROLLBACK)
+    locked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    locked_by = models.CharField(max_length=150, blank=True, editable=False)
+    lock_reason = models.CharField(max_length=500, blank=True, editable=False)
+    fence = models.PositiveBigIntegerField(
+        default=0, editable=False, help_text="Taken by each execution; a server refuses a lower one."
+    )
+    public_key = models.TextField(blank=True, editable=False)
+    private_key = EncryptedTextField(blank=True, default="", editable=False)
+    previous_public_key = models.TextField(blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("order", "name")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def protected(self) -> bool:
+        """Whether a deployment here needs somebody's approval."""
+        return self.approvals_required > 0
+
+    @property
+    def locked(self) -> bool:
+        """Whether new deployments are refused (rollbacks never are)."""
+        return self.locked_at is not None
+
+
+class PolicyChange(models.Model):
+    """A request to loosen an environment's approval policy; a second person decides it."""
+
+    class State(models.TextChoices):
+        """Where the request stands."""
+
+        WAITING = "waiting", "Waiting"
+        APPLIED = "applied", "Applied"
+        REJECTED = "rejected", "Rejected"
+
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="policy_changes")
+    changes = models.JSONField(help_text="Field names with the values asked for.")
+    reason = models.CharField(max_length=500)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    requested_by = models.CharField(max_length=150)
+    requested_at = models.DateTimeField(auto_now_add=True)
+    decided_by = models.CharField(max_length=150, blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-requested_at",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["environment"], condition=models.Q(state="waiting"), name="one_waiting_policy_change"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.environment}: {self.changes}"
+
+
+class Secret(models.Model):
+    """One version of a secret that servers of an environment receive; old versions stay readable for rollbacks."""
+
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="secrets")
+    name = models.CharField(max_length=63, validators=[RegexValidator(r"^[a-z][a-z0-9-]{0,62}$")])
+    version = models.PositiveIntegerField()
+    value = EncryptedTextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.CharField(max_length=150)
+
+    class Meta:
+        ordering = ("environment", "name", "-version")
+        constraints = (models.UniqueConstraint(fields=["environment", "name", "version"], name="one_secret_version"),)
+
+    def __str__(self) -> str:
+        return f"{self.environment}/{self.name} v{self.version}"

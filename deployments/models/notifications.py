@@ -1,0 +1,53 @@
+"""Where the portal's own notifications go, and what became of each."""
+
+from django.db import models
+
+from deployments.models.encryption import EncryptedTextField
+from deployments.models.environments import Environment
+
+
+class NotificationChannel(models.Model):
+    """An Apprise URL; it may hold a password or token, so it is encrypted."""
+
+    name = models.CharField(max_length=60, unique=True)
+    url = EncryptedTextField(help_text="An Apprise URL: mailto://…, slack://…, json://…")
+    environment = models.ForeignKey(
+        Environment, on_delete=models.CASCADE, null=True, blank=True, help_text="Empty: all environments."
+    )
+    events = models.JSONField(default=list, blank=True, help_text="Names of events; empty: all.")
+    enabled = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class NotificationDelivery(models.Model):
+    """One message to one channel, with its attempts."""
+
+    class State(models.TextChoices):
+        """What became of it."""
+
+        WAITING = "waiting", "Waiting"
+        DELIVERED = "delivered", "Delivered"
+        FAILED = "failed", "Failed"
+
+    channel = models.ForeignKey(NotificationChannel, on_delete=models.CASCADE, related_name="deliveries")
+    event = models.CharField(max_length=60)
+    subject = models.CharField(max_length=100)
+    title = models.CharField(max_length=250)
+    body = models.TextField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    error = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
+    delivered_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-id",)
+
+    def __str__(self) -> str:
+        return f"{self.event} → {self.channel}"

@@ -1,0 +1,53 @@
+"""Who may act: roles as groups, and tokens for programs."""
+
+from django.conf import settings
+from django.db import models
+
+from deployments.models.environments import Environment
+from deployments.models.servers import Server
+
+
+class Role(models.TextChoices):
+    """A person's role is the group of the same name; a migration makes the groups."""
+
+    VIEWER = "viewer", "Viewer"
+    OPERATOR = "operator", "Operator"
+    APPROVER = "approver", "Approver"
+    ADMINISTRATOR = "administrator", "Administrator"
+
+
+class Scope(models.TextChoices):
+    """What an API token may do."""
+
+    READ = "read", "Read"
+    RELEASE = "release", "Upload releases"
+    DEPLOY = "deploy", "Request, cancel and roll back"
+    APPROVE = "approve", "Approve and reject"
+    HEARTBEAT = "heartbeat", "Report a bot's health"
+    ALERTS = "alerts", "Deliver alerts"
+    METRICS = "metrics", "Read metrics and scrape targets"
+
+
+class ApiToken(models.Model):
+    """A token shown once and stored as a hash; it acts with its owner's roles, narrowed to its scopes."""
+
+    name = models.CharField(max_length=100)
+    digest = models.CharField(max_length=64, unique=True, editable=False, help_text="sha256 of the token.")
+    prefix = models.CharField(max_length=12, editable=False, help_text="Its first characters, to tell tokens apart.")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="api_tokens"
+    )
+    server = models.ForeignKey(Server, on_delete=models.CASCADE, null=True, blank=True, related_name="tokens")
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, null=True, blank=True, related_name="tokens")
+    scopes = models.JSONField(default=list)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.CharField(max_length=150, editable=False)
+
+    class Meta:
+        ordering = ("-created_at",)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"

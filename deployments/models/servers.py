@@ -1,0 +1,57 @@
+"""The machines that deployments reach."""
+
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+
+from deployments.models.environments import Environment, name_validator
+from deployments.models.releases import Release
+
+
+class Server(models.Model):
+    """A machine record with the host key a person confirmed."""
+
+    class State(models.TextChoices):
+        """How far the machine is ready."""
+
+        ENROLLED = "enrolled", "Enrolled"
+        PROVISIONED = "provisioned", "Provisioned"
+        RETIRED = "retired", "Retired"
+
+    name = models.CharField(max_length=31, unique=True, validators=[name_validator])
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="servers")
+    order = models.PositiveSmallIntegerField(
+        default=0, help_text="Deployments go in this order; the first is the canary."
+    )
+    host = models.CharField(max_length=253, validators=[RegexValidator(r"^[A-Za-z0-9.:_-]+$")])
+    port = models.PositiveIntegerField(default=22, validators=[MinValueValidator(1), MaxValueValidator(65535)])
+    user = models.CharField(max_length=32, default="rosey", validators=[RegexValidator(r"^[a-z_][a-z0-9_-]{0,31}$")])
+    roles = models.JSONField(default=list, help_text="bot, portal, monitoring")
+    host_key = models.TextField(help_text="Type and base64 of the pinned host key.")
+    fingerprint = models.CharField(max_length=60)
+    state = models.CharField(max_length=12, choices=State.choices, default=State.ENROLLED)
+    facts = models.JSONField(default=dict, blank=True, help_text="What provisioning found: Python, disk, clock.")
+    unit_files = models.JSONField(
+        default=dict, blank=True, help_text="sha256 of every unit file provisioning installed."
+    )
+    secret_versions = models.JSONField(default=dict, blank=True)
+    current_release = models.ForeignKey(
+        Release, on_delete=models.PROTECT, null=True, blank=True, related_name="current_on", editable=False
+    )
+    previous_release = models.ForeignKey(
+        Release, on_delete=models.PROTECT, null=True, blank=True, related_name="previous_on", editable=False
+    )
+    config_digest = models.CharField(max_length=64, blank=True, editable=False)
+    readiness = models.JSONField(default=dict, blank=True, editable=False, help_text="Is the rollback target whole?")
+    drift = models.JSONField(
+        default=dict, blank=True, editable=False, help_text="How the host differs from this record."
+    )
+    inspected_at = models.DateTimeField(null=True, blank=True, editable=False)
+    provisioned_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("environment__order", "order", "name")
+        constraints = (models.UniqueConstraint(fields=["host", "port"], name="one_record_per_machine"),)
+
+    def __str__(self) -> str:
+        return self.name

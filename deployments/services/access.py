@@ -1,0 +1,164 @@
+"""Who may do what.
+
+`VERBS` is the table of docs/security.md, which a test reads. Every service calls `require` first, so that the admin,
+the API and the management commands cannot disagree. Being a superuser counts as having every role; four eyes
+(`services.approvals`) is no matter of roles and has no exception.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from deployments.errors import NotAllowed
+from deployments.models import ApiToken, Environment, Role, Scope
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+_V, _O, _A, _M = Role.VIEWER, Role.OPERATOR, Role.APPROVER, Role.ADMINISTRATOR
+
+VERBS: dict[str, frozenset[Role]] = {
+    "view": frozenset({_V, _O, _A, _M}),
+    "request": frozenset({_O}),
+    "cancel": frozenset({_O}),
+    "roll_back": frozenset({_O}),
+    "verify": frozenset({_O}),
+    "lock": frozenset({_O}),
+    "drill": frozenset({_O}),
+    "break_glass": frozenset({_O}),
+    "acknowledge": frozenset({_O, _A}),
+    "approve": frozenset({_A}),
+    "review": frozenset({_A}),
+    "decide_policy": frozenset({_A}),
+    "add_release": frozenset({_O, _M}),
+    "configure": frozenset({_M}),
+    "enrol": frozenset({_M}),
+    "provision": frozenset({_M}),
+    "set_secret": frozenset({_M}),
+    "rotate_keys": frozenset({_M}),
+    "manage_tokens": frozenset({_M}),
+    "manage_people": frozenset({_M}),
+    "read_audit": frozenset({_V, _O, _A, _M}),
+    "export_audit": frozenset({_A, _M}),
+    "back_up": frozenset({_M}),
+}
+# What a token may do is its owner's roles narrowed to these.
+SCOPES: dict[str, Scope] = {
+    "view": Scope.READ,
+    "read_audit": Scope.READ,
+    "request": Scope.DEPLOY,
+    "cancel": Scope.DEPLOY,
+    "roll_back": Scope.DEPLOY,
+    "verify": Scope.DEPLOY,
+    "approve": Scope.APPROVE,
+    "review": Scope.APPROVE,
+    "add_release": Scope.RELEASE,
+}
+NEEDS_A_PERSON = frozenset({"approve", "review", "decide_policy", "manage_people"})
+# A person at the shell already holds the database; these leave no trace on a protected server.
+SHELL_EVERYWHERE = frozenset({"view", "add_release", "read_audit", "export_audit", "back_up", "verify"})
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Whoever acts: a person, a token, a login on the shell, or the system itself."""
+
+    kind: Literal["user", "token", "shell", "system"]
+    name: str
+    roles: frozenset[Role] = frozenset()
+    scopes: frozenset[Scope] | None = None
+    person: str = ""
+    environment_id: int | None = None
+
+    def __str__(self) -> str:
+        """The text that the record keeps: `alice`, `alice/token:ci`, `shell:root`, `system:reaper`."""
+        if self.kind == "user":
+            return self.name
+        if self.kind == "token" and self.person:
+            return f"{self.person}/token:{self.name}"
+        return f"{self.kind}:{self.name}"
+
+    @property
+    def identity(self) -> str:
+        """Who answers for it; four eyes compares these, so a token is its owner."""
+        return self.person or str(self)
+
+
+def roles_of(user: "User") -> frozenset[Role]:
+    """A person's roles: the groups of those names; a superuser has all, an inactive account none."""
+    if not user.is_active:
+        return frozenset()
+    if user.is_superuser:
+        return frozenset(Role)
+    return frozenset(Role(name) for name in user.groups.values_list("name", flat=True) if name in Role.values)
+
+
+def user_actor(user: "User") -> Actor:
+    """The actor for somebody who signed in."""
+    return Actor("user", user.get_username(), roles_of(user), person=user.get_username())
+
+
+def token_actor(token: ApiToken) -> Actor:
+    """The actor for a valid token (`services.tokens.authenticate` has checked it)."""
+    owner = token.owner
+    return Actor(
+        "token",
+        token.name,
+        roles_of(owner) if owner else frozenset(),
+        frozenset(Scope(scope) for scope in token.scopes),
+        person=owner.get_username() if owner else "",
+        environment_id=token.environment_id,
+    )
+
+
+def shell_actor(login: str) -> Actor:
+    """The actor for a management command without a person behind it."""
+    return Actor("shell", login)
+
+
+def system_actor(part: str) -> Actor:
+    """The actor for what the portal does by itself (reaper, bake, schedule)."""
+    return Actor("system", part)
+
+
+def may(actor: Actor, verb: str, environment: Environment | None = None) -> bool:
+    """Whether `require` would let `actor` pass."""
+    return refusal(actor, verb, environment) == ""
+
+
+def require(actor: Actor, verb: str, environment: Environment | None = None) -> None:
+    """Raise NotAllowed, saying which role or scope is missing, unless `actor` may do `verb`."""
+    if why := refusal(actor, verb, environment):
+        raise NotAllowed(why[0], hint=why[1])
+
+
+def refusal(actor: Actor, verb: str, environment: Environment | None) -> tuple[str, str] | str:
+    """Why not, as sentence and hint; empty when allowed."""
+    what = verb.replace("_", " ")
+    if actor.kind == "system":
+        return (f"The system may not {what}.", "Let a person do it.") if verb in NEEDS_A_PERSON else ""
+    if actor.kind == "shell":
+        return _shell_refusal(verb, what, environment)
+    if actor.scopes is not None:
+        scope = SCOPES.get(verb)
+        if scope is None or scope not in actor.scopes:
+            wanted = f"the scope {scope.value}" if scope else "a signed-in person"
+            return f"The token {actor.name} may not {what}.", f"This needs {wanted}."
+        if actor.environment_id and environment and actor.environment_id != environment.pk:
+            return f"The token {actor.name} is not for {environment}.", "Make a token for this environment."
+    if not actor.roles & VERBS[verb]:
+        wanted = " or ".join(sorted(role.value for role in VERBS[verb]))
+        return f"{actor} may not {what}.", f"Ask an administrator for the role {wanted}."
+    return ""
+
+
+def _shell_refusal(verb: str, what: str, environment: Environment | None) -> tuple[str, str] | str:
+    if verb in NEEDS_A_PERSON:
+        return f"The shell alone may not {what}.", "Give a token (PORTAL_TOKEN_FILE) or sign in when asked."
+    if verb in SHELL_EVERYWHERE:
+        return ""
+    if environment is not None and environment.protected:
+        return (
+            f"{environment} is protected: the shell alone may not {what} there.",
+            "Give a token (PORTAL_TOKEN_FILE) or sign in when asked.",
+        )
+    return ""

@@ -1,0 +1,95 @@
+"""API tokens: shown once, stored as a hash, narrowed by scope, expiring."""
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from deployments.errors import InvalidRequest
+from deployments.models import ApiToken, Environment, Scope, Server
+from deployments.models.encryption import SecretText
+from deployments.services import audit
+from deployments.services.access import Actor, require
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+PREFIX = "cyop_"
+_LAST_USE_RESOLUTION = timedelta(minutes=1)
+
+
+@transaction.atomic
+def issue_token(
+    *,
+    actor: Actor,
+    name: str,
+    scopes: Iterable[Scope],
+    owner: "User | None" = None,
+    server: Server | None = None,
+    environment: Environment | None = None,
+    days: int | None = 90,
+) -> tuple[ApiToken, SecretText]:
+    """Make a token; the second value is its text, which exists nowhere else. `days` None never expires."""
+    require(actor, "manage_tokens", environment or (server.environment if server else None))
+    chosen = sorted({Scope(scope).value for scope in scopes})
+    if not chosen:
+        raise InvalidRequest("A token needs at least one scope.", hint=f"Choose from {', '.join(Scope.values)}.")
+    text = SecretText(PREFIX + secrets.token_urlsafe(32))
+    token = ApiToken.objects.create(
+        name=name,
+        digest=_digest(text),
+        prefix=text[: len(PREFIX) + 4],
+        owner=owner,
+        server=server,
+        environment=environment,
+        scopes=chosen,
+        expires_at=timezone.now() + timedelta(days=days) if days else None,
+        created_by=str(actor),
+    )
+    audit.record(
+        actor=actor,
+        name="token.issued",
+        subject=f"token:{token.pk}",
+        environment=environment or "",
+        data={
+            "name": name,
+            "scopes": chosen,
+            "owner": owner.get_username() if owner else "",
+            "server": str(server or ""),
+        },
+    )
+    return token, text
+
+
+@transaction.atomic
+def revoke_token(*, actor: Actor, token: ApiToken) -> None:
+    """End a token at once; doing it twice changes nothing."""
+    require(actor, "manage_tokens", token.environment)
+    if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now()):
+        audit.record(actor=actor, name="token.revoked", subject=f"token:{token.pk}", data={"name": token.name})
+
+
+def authenticate(text: str) -> ApiToken | None:
+    """The valid token with this text, or None; notes its use once a minute at most."""
+    now = timezone.now()
+    token = (
+        ApiToken.objects.select_related("owner", "server__environment", "environment")
+        .filter(digest=_digest(text), revoked_at=None)
+        .filter(Q(expires_at=None) | Q(expires_at__gt=now))
+        .first()
+    )
+    if token is None or (token.owner is not None and not token.owner.is_active):
+        return None
+    if token.last_used_at is None or now - token.last_used_at > _LAST_USE_RESOLUTION:
+        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+    return token
+
+
+def _digest(text: str) -> str:
+    # 256 random bits need no slow hash
+    return hashlib.sha256(text.encode()).hexdigest()
