@@ -122,7 +122,7 @@ def system_actor(part: str) -> Actor:
 
 def may(actor: Actor, verb: str, environment: Environment | None = None) -> bool:
     """Whether `require` would let `actor` pass."""
-    return refusal(actor, verb, environment) == ""
+    return refusal(actor, verb, environment) is None
 
 
 def require(actor: Actor, verb: str, environment: Environment | None = None) -> None:
@@ -131,11 +131,11 @@ def require(actor: Actor, verb: str, environment: Environment | None = None) -> 
         raise NotAllowed(why[0], hint=why[1])
 
 
-def refusal(actor: Actor, verb: str, environment: Environment | None) -> tuple[str, str] | str:
-    """Why not, as sentence and hint; empty when allowed."""
+def refusal(actor: Actor, verb: str, environment: Environment | None) -> tuple[str, str] | None:
+    """Why not, as sentence and hint; None when allowed."""
     what = verb.replace("_", " ")
     if actor.kind == "system":
-        return (f"The system may not {what}.", "Let a person do it.") if verb in NEEDS_A_PERSON else ""
+        return (f"The system may not {what}.", "Let a person do it.") if verb in NEEDS_A_PERSON else None
     if actor.kind == "shell":
         return _shell_refusal(verb, what, environment)
     if actor.scopes is not None:
@@ -148,17 +148,17 @@ def refusal(actor: Actor, verb: str, environment: Environment | None) -> tuple[s
     if not actor.roles & VERBS[verb]:
         wanted = " or ".join(sorted(role.value for role in VERBS[verb]))
         return f"{actor} may not {what}.", f"Ask an administrator for the role {wanted}."
-    return ""
+    return None
 
 
-def _shell_refusal(verb: str, what: str, environment: Environment | None) -> tuple[str, str] | str:
+def _shell_refusal(verb: str, what: str, environment: Environment | None) -> tuple[str, str] | None:
     if verb in NEEDS_A_PERSON:
         return f"The shell alone may not {what}.", "Give a token (PORTAL_TOKEN_FILE) or sign in when asked."
     if verb in SHELL_EVERYWHERE:
-        return ""
+        return None
     if environment is not None and environment.protected:
         return (
             f"{environment} is protected: the shell alone may not {what} there.",
             "Give a token (PORTAL_TOKEN_FILE) or sign in when asked.",
         )
-    return ""
+    return None
