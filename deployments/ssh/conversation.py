@@ -1,0 +1,148 @@
+"""One remote command while it runs: bytes go in, lines come out, and silence is noticed."""
+
+import queue
+import select
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Protocol
+
+import paramiko
+
+from deployments.ssh.errors import LinkLost, RemoteDeadline
+from deployments.ssh.transport import SILENCE
+
+_BLOCK = 1 << 16
+_KEPT_STDERR = 1 << 20  # bytes of standard error kept; the rest is drained and dropped
+
+
+class Command(Protocol):
+    """What can be run: see commands.RemoteCommand."""
+
+    @property
+    def line(self) -> str:
+        """The exact text for the remote shell."""
+
+
+class Conversation:
+    """A running remote command. Leaving the block closes its channel; it does not end what runs there.
+
+    Standard error is drained all the time (5 MB of it undrained stop the remote side) and kept in `stderr`.
+    Sending happens on its own thread: into a dead connection paramiko would block for ever.
+    """
+
+    def __init__(self, transport: paramiko.Transport, channel: paramiko.Channel, what: str) -> None:
+        self._transport = transport
+        self._channel = channel
+        self._what = what
+        self._poll = select.poll()
+        self._poll.register(channel.fileno(), select.POLLIN)
+        self._outgoing: queue.SimpleQueue[Iterable[bytes] | None] = queue.SimpleQueue()
+        self._sender: threading.Thread | None = None
+        self._pending = b""
+        self._failure: Exception | None = None
+        self.stderr = b""
+
+    def __enter__(self) -> "Conversation":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._transport.close()  # also wakes a sender that is stuck in a dead connection
+        self._outgoing.put(None)
+        self._channel.close()
+
+    def send(self, chunks: Iterable[bytes]) -> None:
+        """Queue bytes for its standard input; errors surface while reading."""
+        if self._sender is None:
+            self._sender = threading.Thread(target=self._send_all, name="ssh-send", daemon=True)
+            self._sender.start()
+        self._outgoing.put(chunks)
+
+    def end_input(self) -> None:
+        """After all that was queued, its standard input ends."""
+        self.send(())
+        self._outgoing.put(None)
+
+    def lines(self, *, deadline: float, silence: float = SILENCE) -> Iterator[bytes]:
+        """The lines of its standard output, without their ends, until it closes it.
+
+        `deadline`: seconds for all of them, else RemoteDeadline. `silence`: seconds without a byte, else LinkLost;
+        for commands that promise a sign of life.
+        """
+        for block in self.blocks(deadline=deadline, silence=silence):
+            *lines, self._pending = (self._pending + block).split(b"\n")
+            yield from lines
+        if self._pending:
+            yield self._pending
+
+    def blocks(self, *, deadline: float, silence: float | None = None) -> Iterator[bytes]:
+        """As `lines`, in whatever pieces arrive."""
+        ends = time.monotonic() + deadline
+        heard = time.monotonic()
+        while True:
+            wait = ends - time.monotonic()
+            if wait <= 0:
+                raise RemoteDeadline(f"{self._what} did not end within {deadline:g} s.")
+            if silence is not None:
+                quiet = heard + silence - time.monotonic()
+                if quiet <= 0:
+                    raise LinkLost(f"Nothing was heard of {self._what} for {silence:g} s; it may still be running.")
+                wait = min(wait, quiet)
+            self._poll.poll(wait * 1000)
+            block = self._read()
+            if block is None:
+                continue
+            if not block:
+                return
+            heard = time.monotonic()
+            yield block
+
+    def exit_code(self, *, deadline: float = SILENCE) -> int:
+        """What it ended with; -1 for a signal. Raises LinkLost when the connection ended before it did."""
+        if not self._channel.status_event.wait(deadline) or (self._channel.exit_status == -1 and self._cut()):
+            raise self._lost()
+        return self._channel.exit_status
+
+    def _read(self) -> bytes | None:
+        """A block of standard output; b"" at its end; None when there was only standard error or nothing."""
+        channel = self._channel
+        while channel.recv_stderr_ready():
+            block = channel.recv_stderr(_BLOCK)
+            if len(self.stderr) < _KEPT_STDERR:
+                self.stderr += block
+        if channel.recv_ready():
+            return channel.recv(_BLOCK)
+        if channel.eof_received or channel.closed:
+            if channel.recv_ready():
+                return channel.recv(_BLOCK)
+            if self._cut():
+                raise self._lost()
+            return b""
+        if self._cut():
+            raise self._lost()
+        return None
+
+    def _cut(self) -> bool:
+        return not self._transport.is_active() and not (self._channel.eof_received and self._channel.exit_status != -1)
+
+    def _lost(self) -> LinkLost:
+        cause = self._failure or self._transport.get_exception()
+        return LinkLost(
+            f"The connection ended while {self._what} ran{f' ({cause})' if cause else ''}; it may still be running."
+        )
+
+    def _send_all(self) -> None:
+        try:
+            while (chunks := self._outgoing.get()) is not None:
+                for chunk in chunks:
+                    self._channel.sendall(chunk)
+            self._channel.shutdown_write()
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            self._failure = error
+        except Exception as error:  # noqa: BLE001 - the source of the bytes broke: the remote side must not wait for more
+            self._failure = error
+            self._channel.close()
