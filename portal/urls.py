@@ -1,8 +1,12 @@
 """Every URL of the portal."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
+
+from portal.api import api
 
 urlpatterns = [
+    path("", include("dashboard.urls")),
+    path("api/v1/", api.urls),
     path("admin/", admin.site.urls),
 ]

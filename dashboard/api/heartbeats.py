@@ -1,0 +1,49 @@
+"""`POST /api/v1/heartbeats`: a bot tells how it is."""
+
+from typing import Annotated
+
+from django.http import HttpRequest
+from ninja import Router, Schema
+from pydantic import AwareDatetime, Field
+
+from dashboard.health.document import HealthDocument
+from dashboard.services.heartbeats import Heartbeat, accept
+from deployments.api.auth import BearerToken, require_scope, server_of
+from deployments.api.problems import Problem
+from deployments.models import ApiToken, Scope
+
+router = Router(tags=["Bots"])
+
+
+class HeartbeatIn(Schema):
+    """One heartbeat. Fields we do not know are ignored, so that a newer bot can talk to an older portal."""
+
+    health: HealthDocument
+    release: str = Field("", max_length=64, pattern=r"^[A-Za-z0-9._+-]*$", examples=["1.4.0-3f9a1c22"])
+    sent_at: AwareDatetime = Field(description="By the bot's clock, with time zone; used to notice a wrong clock only.")
+    response_ms: Annotated[float, Field(ge=0, le=3.6e6, allow_inf_nan=False)] | None = Field(
+        None, description="How long the bot's own health answer took, in milliseconds.", examples=[1.8]
+    )
+    goodbye: bool = Field(False, description="The bot is stopping on purpose.")
+
+
+class Authenticated(HttpRequest):
+    """A request whose token was checked."""
+
+    auth: ApiToken
+
+
+@router.post(
+    "/heartbeats",
+    auth=BearerToken(),
+    response={204: None, 400: Problem, 401: Problem, 403: Problem, 422: Problem},
+    summary="Report a bot's health",
+)
+def report(request: Authenticated, beat: HeartbeatIn) -> tuple[int, None]:
+    """Every 10 s, and at once when something changes. The token (scope heartbeat) says which server's bot this is."""
+    require_scope(request.auth, Scope.HEARTBEAT)
+    accept(
+        server=server_of(request.auth),
+        heartbeat=Heartbeat(beat.health, beat.release, beat.sent_at, beat.response_ms, beat.goodbye),
+    )
+    return 204, None

@@ -1,0 +1,1 @@
+"""The bots' health documents: what one looks like, how one is fetched, and how processes share it."""

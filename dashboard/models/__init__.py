@@ -1,0 +1,7 @@
+"""What the status side remembers."""
+
+from dashboard.models.alerts import Alert, AlertReceipt
+from dashboard.models.bots import BotState, Condition
+from dashboard.models.samples import Sample
+
+__all__ = ["Alert", "AlertReceipt", "BotState", "Condition", "Sample"]

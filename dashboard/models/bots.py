@@ -1,0 +1,55 @@
+"""The latest word of each bot."""
+
+from datetime import datetime, timedelta
+
+from django.db import models
+
+from dashboard.cadence import DOWN_AFTER, STALE_AFTER
+from deployments.models import Server
+
+
+class Condition(models.TextChoices):
+    """What a bot's last heartbeat and its age mean together."""
+
+    CONNECTED = "connected", "Connected"
+    DISCONNECTED = "disconnected", "Not in its room"
+    STALE = "stale", "No recent word"
+    DOWN = "down", "Down"
+    STOPPED = "stopped", "Stopped"
+
+
+class BotState(models.Model):
+    """The last heartbeat of the bot on one server. Every time but `sent_at` is the portal's own."""
+
+    server = models.OneToOneField(Server, on_delete=models.CASCADE, primary_key=True, related_name="bot_state")
+    connected = models.BooleanField()
+    channel = models.CharField(max_length=100)
+    uptime = models.FloatField(help_text="Seconds since the bot's process started.")
+    version = models.CharField(max_length=100)
+    user_count = models.PositiveBigIntegerField()
+    requests = models.PositiveBigIntegerField()
+    errors = models.PositiveBigIntegerField()
+    release = models.CharField(max_length=64, blank=True)
+    response_ms = models.FloatField(null=True, blank=True)
+    sent_at = models.DateTimeField(help_text="By the bot's clock; only the difference is ever used.")
+    heard_at = models.DateTimeField()
+    first_heard_at = models.DateTimeField()
+    changed_at = models.DateTimeField(help_text="When `connected` last changed.")
+    goodbye = models.BooleanField(default=False, help_text="The bot said that it is stopping.")
+
+    class Meta:
+        ordering = ("server",)
+
+    def __str__(self) -> str:
+        return f"{self.server}: {'connected' if self.connected else 'disconnected'}"
+
+    def condition(self, now: datetime) -> Condition:
+        """What is true of the bot at `now`."""
+        silence = now - self.heard_at
+        if self.goodbye:
+            return Condition.STOPPED
+        if silence > timedelta(seconds=DOWN_AFTER):
+            return Condition.DOWN
+        if silence > timedelta(seconds=STALE_AFTER):
+            return Condition.STALE
+        return Condition.CONNECTED if self.connected else Condition.DISCONNECTED

@@ -1,0 +1,80 @@
+"""Taking a bot's heartbeat: its state, and what it adds to the history.
+
+Only the portal's clock counts. A bot's clock may be wrong by years; `sent_at` is kept to say so.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from dashboard.cadence import DOWN_AFTER
+from dashboard.health.document import HealthDocument
+from dashboard.models import BotState
+from dashboard.services import samples
+from deployments.models import Server
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """What a bot said; `response_ms` is how long its own health answer took."""
+
+    health: HealthDocument
+    release: str
+    sent_at: datetime
+    response_ms: float | None = None
+    goodbye: bool = False
+
+
+@transaction.atomic
+def accept(*, server: Server, heartbeat: Heartbeat, now: datetime | None = None) -> BotState:
+    """Store `heartbeat` as the bot's latest word and add it to the samples. The caller has checked the token."""
+    now = now or timezone.now()
+    health = heartbeat.health
+    before = BotState.objects.select_for_update().filter(pk=server.pk).first()
+    samples.add(server, now, _increment(before, heartbeat, now))
+    changed = before is None or before.connected != health.connected or before.goodbye
+    state = BotState(
+        server=server,
+        connected=health.connected,
+        channel=health.channel,
+        uptime=health.uptime,
+        version=health.version,
+        user_count=health.user_count,
+        requests=health.requests,
+        errors=health.errors,
+        release=heartbeat.release,
+        response_ms=heartbeat.response_ms,
+        sent_at=heartbeat.sent_at,
+        heard_at=now,
+        first_heard_at=before.first_heard_at if before else now,
+        changed_at=now if changed or before is None else before.changed_at,
+        goodbye=heartbeat.goodbye,
+    )
+    state.save(force_insert=before is None, force_update=before is not None)
+    return state
+
+
+def _increment(before: BotState | None, heartbeat: Heartbeat, now: datetime) -> samples.Increment:
+    health = heartbeat.health
+    # A process that began anew counts from zero again; its uptime is shorter than the one we knew.
+    started = before is None or health.uptime < before.uptime or health.requests < before.requests
+    known_requests = 0 if before is None or started else before.requests
+    known_errors = 0 if before is None or started else before.errors
+    return samples.Increment(
+        connected_seconds=_connected_seconds(before, health, now),
+        users=health.user_count,
+        requests=0 if before is None else health.requests - known_requests,
+        errors=0 if before is None else max(0, health.errors - known_errors),
+        response_ms=heartbeat.response_ms,
+        started=started and before is not None,
+    )
+
+
+def _connected_seconds(before: BotState | None, health: HealthDocument, now: datetime) -> float:
+    """The time since the last heartbeat, if both say connected and the silence was short enough to believe it."""
+    if before is None or not before.connected or before.goodbye or not health.connected:
+        return 0.0
+    silence = (now - before.heard_at).total_seconds()
+    return silence if 0 <= silence <= DOWN_AFTER else 0.0

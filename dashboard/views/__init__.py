@@ -1,0 +1,1 @@
+"""Pages and machine endpoints that are no part of the typed API."""

@@ -1,0 +1,1 @@
+"""The typed API of the control plane, and what every router of the portal shares: tokens, problems, limits."""

@@ -1,0 +1,47 @@
+"""Who calls: a bearer token, its scopes and its owner."""
+
+from django.http import HttpRequest
+from ninja.security import HttpBearer
+
+from deployments.api.problems import Unauthenticated
+from deployments.errors import NotAllowed
+from deployments.models import ApiToken, Scope, Server
+from deployments.services.tokens import authenticate
+
+
+class BearerToken(HttpBearer):
+    """`Authorization: Bearer cyop_…`; `request.auth` becomes the token. Raises Unauthenticated when there is none."""
+
+    openapi_name = "token"
+
+    def __call__(self, request: HttpRequest) -> ApiToken:
+        kind, _, text = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() != "bearer" or not text:
+            raise Unauthenticated("This needs an API token.", hint="Send the header Authorization: Bearer cyop_….")
+        return self.authenticate(request, text.strip())
+
+    def authenticate(self, request: HttpRequest, token: str) -> ApiToken:
+        """The valid token with this text."""
+        found = authenticate(token) if token.isascii() else None
+        if found is None:
+            raise Unauthenticated(
+                "The token is unknown, expired or revoked.", hint="Ask an administrator for a new one."
+            )
+        return found
+
+
+def require_scope(token: ApiToken, scope: Scope) -> None:
+    """Raise NotAllowed unless `token` has `scope`."""
+    if scope not in token.scopes:
+        raise NotAllowed(f"The token {token.name} may not do this.", hint=f"It needs the scope {scope.value}.")
+
+
+def server_of(token: ApiToken) -> Server:
+    """The server a token speaks for; raises NotAllowed when it speaks for none, or for a retired one."""
+    if token.server is None:
+        raise NotAllowed(
+            f"The token {token.name} belongs to no server.", hint="Use the token that was made for this bot's server."
+        )
+    if token.server.state == Server.State.RETIRED:
+        raise NotAllowed(f"The server {token.server} is retired.", hint="Stop the bot there, or enrol the server anew.")
+    return token.server

@@ -1,0 +1,88 @@
+"""Errors as problem documents (RFC 9457): one shape for every failure a client can meet.
+
+PortalError
+└── Unauthenticated             no token, or one that is not valid (HTTP 401)
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from ninja import NinjaAPI, Schema
+from ninja.errors import HttpError, ValidationError
+from pydantic import Field
+
+from deployments.errors import Conflict, InvalidRequest, NotAllowed, NotFound, PortalError, TargetError
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class Unauthenticated(PortalError):
+    """No token, or one that is not valid."""
+
+    reason = "unauthenticated"
+
+
+class Problem(Schema):
+    """What went wrong. `reason` is stable, for programs; `detail` and `hint` are for people."""
+
+    type: str = Field("about:blank", examples=["about:blank"])
+    title: str = Field(examples=["Conflict"])
+    status: int = Field(examples=[409])
+    detail: str = Field(examples=["Another deployment of production is active."])
+    reason: str = Field(examples=["environment_busy"])
+    hint: str = Field("", examples=["Wait for #41 to end, or cancel it."])
+
+
+_STATUS: tuple[tuple[type[PortalError], HTTPStatus], ...] = (
+    (Unauthenticated, HTTPStatus.UNAUTHORIZED),
+    (NotFound, HTTPStatus.NOT_FOUND),
+    (InvalidRequest, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (NotAllowed, HTTPStatus.FORBIDDEN),
+    (Conflict, HTTPStatus.CONFLICT),
+    (TargetError, HTTPStatus.BAD_GATEWAY),
+)
+
+
+def problem(status: int, detail: str, *, reason: str, hint: str = "", **extra: Any) -> HttpResponse:
+    """A problem document as a response."""
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": int(status),
+        "detail": detail,
+        "reason": reason,
+        "hint": hint,
+        **extra,
+    }
+    response = JsonResponse(body, status=status, content_type=CONTENT_TYPE)
+    if status == HTTPStatus.UNAUTHORIZED:
+        response["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def from_portal_error(_request: HttpRequest, error: PortalError) -> HttpResponse:
+    """The problem that an expected failure is."""
+    status = next((code for kind, code in _STATUS if isinstance(error, kind)), HTTPStatus.CONFLICT)
+    return problem(status, error.message, reason=error.reason, hint=error.hint)
+
+
+def install(api: NinjaAPI) -> None:
+    """Make every expected failure of `api` a problem document."""
+    # ninja's annotation says that a handler may receive the class itself; it only ever passes the instance
+    api.add_exception_handler(PortalError, from_portal_error)  # type: ignore[arg-type]
+    api.add_exception_handler(ValidationError, _invalid)  # type: ignore[arg-type]
+    api.add_exception_handler(HttpError, _http_error)  # type: ignore[arg-type]
+
+
+def _invalid(_request: HttpRequest, error: ValidationError) -> HttpResponse:
+    # What was sent is not sent back: it may hold a secret.
+    found = [
+        {"field": ".".join(str(part) for part in one["loc"])[:200], "message": str(one["msg"])[:200]}
+        for one in error.errors[:20]
+    ]
+    return problem(422, "The request is not valid.", reason="invalid", hint="See errors for each field.", errors=found)
+
+
+def _http_error(_request: HttpRequest, error: HttpError) -> HttpResponse:
+    return problem(error.status_code, str(error), reason="bad_request" if error.status_code == 400 else "failed")
