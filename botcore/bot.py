@@ -1,0 +1,167 @@
+"""The bot: its parts put together, started, reloaded and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from botcore import release
+from botcore.commands.call import Call
+from botcore.config import Settings
+from botcore.connection import Connection
+from botcore.credentials import Credentials
+from botcore.desk import Desk
+from botcore.events import Events
+from botcore.health.document import Snapshot
+from botcore.heartbeat import Heartbeat
+from botcore.outbox import Outbox
+from botcore.room import Room
+from botcore.service import Service
+from botcore.session import Session
+from botcore.status import Status
+from botcore.telemetry import TICK_SECONDS, Telemetry
+
+log = logging.getLogger(__name__)
+
+GOODBYE_SECONDS = 1.5
+# A thread that computes gives way to the event loop after so long; Python's default of 5 ms would be felt.
+SWITCH_SECONDS = 0.001
+_EMPTY = Room()
+
+
+class Bot:
+    """Everything that lives on the event loop. `run` returns after `stop`."""
+
+    def __init__(
+        self, settings: Settings, credentials: Credentials, *, telemetry: Telemetry, service: Service | None = None
+    ) -> None:
+        self.settings = settings
+        self.telemetry = telemetry
+        self.service = service or Service({})
+        self.version, self.release = release.version(), release.release_id()
+        self.outbox = Outbox(lambda: self.connection.session)
+        self.desk = Desk(self)
+        self.events = Events(telemetry)
+        self.events.subscribe(self._late_echo)
+        self.events.subscribe(self.desk.heard)
+        self.connection = Connection(
+            settings, credentials, listener=self.events, telemetry=telemetry, changed=self._changed
+        )
+        self.heartbeat = self._heartbeat(settings, credentials)
+        self._stopping = asyncio.Event()
+
+    def snapshot(self) -> Snapshot:
+        """What health reports; may be called from any thread."""
+        session = self.connection.session
+        return Snapshot(
+            status=self.connection.status,
+            room=session.room if session else _EMPTY,
+            channel=self.settings.channel.name,
+            version=self.version,
+            release=self.release,
+            telemetry=self.telemetry,
+            queue_length=len(self.outbox),
+            dropped_writes=0,
+        )
+
+    def recorded(self, call: Call, outcome: str) -> None:
+        """A chat command was carried out, or not: count it and say who and what."""
+        known = outcome if call.name else "usage"
+        self.telemetry.commands[(call.name, known)] += 1
+        log.info(
+            "chat command %s by %s: %s",
+            call.name,
+            call.sender.name,
+            outcome,
+            extra={"argument": call.argument, "rank": call.sender.rank},
+        )
+
+    def stop(self) -> None:
+        """Leave the channel and end `run`."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until `stop` is called."""
+        sys.setswitchinterval(SWITCH_SECONDS)
+        asyncio.get_running_loop().set_exception_handler(self._lost_exception)
+        jobs: list[Callable[[], Coroutine[Any, Any, None]]] = [
+            self._tick,
+            self.connection.run,
+            self.outbox.run,
+            self.desk.run,
+        ]
+        if self.heartbeat is not None:
+            jobs.append(self.heartbeat.run)
+        tasks = [asyncio.create_task(job()) for job in jobs]
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopping}:
+                task.result()
+        finally:
+            await self._close([stopping, *tasks])
+
+    async def _close(self, tasks: list[asyncio.Task[Any]]) -> None:
+        self.service.stopping()
+        self.service.status("leaving the channel")
+        for task in tasks:
+            task.cancel()
+        goodbyes: list[Coroutine[Any, Any, Any]] = [asyncio.wait(tasks, timeout=GOODBYE_SECONDS)]
+        if self.heartbeat is not None:
+            goodbyes.append(self.heartbeat.goodbye())
+        await asyncio.gather(*goodbyes, return_exceptions=True)
+
+    def _heartbeat(self, settings: Settings, credentials: Credentials) -> Heartbeat | None:
+        if settings.portal_url is None or credentials.portal_token is None:
+            log.info("no portal address or no token: the bot does not report")
+            return None
+        return Heartbeat(
+            settings.portal_url, credentials.portal_token, snapshot=self.snapshot, telemetry=self.telemetry
+        )
+
+    def _changed(self, status: Status) -> None:
+        self.outbox.wake()
+        if self.heartbeat is not None:
+            self.heartbeat.changed()
+        if status.connected:
+            self.service.status(f"in the room {self.settings.channel.name} as {self.settings.user.name}")
+        else:
+            self.service.status(f"not connected: {status.reason}")
+
+    def _late_echo(self, session: Session, event: str, data: Any, _before: Room) -> None:
+        self.outbox.heard(event, data, own_name=session.identity.name)
+
+    async def _tick(self) -> None:
+        """Prove that the event loop turns, to health and to systemd's watchdog."""
+        every = self.service.watchdog_seconds / 4
+        beaten = 0.0
+        while True:
+            self.telemetry.tick()
+            if every and self.telemetry.last_tick - beaten >= every:
+                beaten = self.telemetry.last_tick
+                self.service.alive()
+            await asyncio.sleep(TICK_SECONDS)
+
+    def _lost_exception(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """An exception nobody waited for: a frame the socket library could not take, for example."""
+        error = context.get("exception")
+        self.telemetry.rejected["frame"] += 1
+        if self.telemetry.rejected["frame"] == 1:
+            log.warning("ignored from now on: %s (%s)", context.get("message"), error)
+
+
+async def started(bot: Bot) -> None:
+    """Wait until the bot is in the room; for tests and drills, without a deadline of its own."""
+    while not bot.connection.status.connected:
+        await asyncio.sleep(0.005)
+
+
+async def stopped(bot: Bot, task: asyncio.Task[None]) -> None:
+    """Stop the bot and wait for its end."""
+    bot.stop()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,161 @@
+"""Everything that can go wrong in the bot.
+
+BotError
+├─ ConfigError            the settings cannot be used; carries every problem at once
+├─ MemoryError_           bot.db cannot be used (see `botcore.memory`)
+├─ EventError             an event the room state cannot take
+│  ├─ UnknownEvent        a name we have never seen
+│  └─ MalformedEvent      a known name with data of the wrong shape
+├─ SessionError           why the bot is not, or no longer, in the room
+│  ├─ Unreachable         no socket server, no connection, or the connection broke
+│  ├─ NoAnswer            the server was silent until the deadline
+│  ├─ RateLimited         too many connections from this address
+│  ├─ LoginRefused        wrong password, unknown or unusable name
+│  │  └─ NameTaken        the guest name is in use, or guests must wait
+│  ├─ ChannelRefused      channel password, invalid channel name
+│  └─ Kicked              a moderator put us out
+│     ├─ DuplicateLogin   the same account signed in elsewhere
+│     └─ Banned           by name or by address
+└─ CommandError           a chat command that was not carried out
+   ├─ UsageError          the moderator mistyped; not a failure of the bot
+   ├─ ActionRefused       the server, or our rank, said no
+   └─ ActionUnanswered    the server did not confirm in time
+
+`reason` is a stable word for logs and metrics, the text says what happened, `hint` says what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class BotError(Exception):
+    """Base of all errors of the bot."""
+
+    reason = "bot_error"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def sentence(self) -> str:
+        """What happened and what to do, for a person."""
+        return f"{self} {self.hint}".strip()
+
+
+class ConfigError(BotError):
+    """The settings cannot be used."""
+
+    reason = "config"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems), hint="Correct the configuration file or the environment and try again.")
+        self.problems = tuple(problems)
+
+
+class MemoryUnusable(BotError):
+    """bot.db cannot be opened or was written by an incompatible release."""
+
+    reason = "memory"
+
+
+class EventError(BotError):
+    """An event the room state cannot take."""
+
+    reason = "event"
+
+
+class UnknownEvent(EventError):
+    """An event name we do not know."""
+
+    reason = "unknown_event"
+
+
+class MalformedEvent(EventError):
+    """A known event with data of the wrong shape."""
+
+    reason = "malformed_event"
+
+
+class SessionError(BotError):
+    """Why the bot is not, or no longer, in the room."""
+
+    reason = "session"
+
+
+class Unreachable(SessionError):
+    """There is no connection to the server."""
+
+    reason = "unreachable"
+
+
+class NoAnswer(SessionError):
+    """The server said nothing until the deadline."""
+
+    reason = "no_answer"
+
+
+class RateLimited(SessionError):
+    """Too many connections from this address."""
+
+    reason = "rate_limited"
+
+
+class LoginRefused(SessionError):
+    """The account cannot sign in."""
+
+    reason = "login_refused"
+
+
+class NameTaken(LoginRefused):
+    """A guest name that is in use, or a guest who must wait."""
+
+    reason = "name_taken"
+
+
+class ChannelRefused(SessionError):
+    """The channel does not let us in."""
+
+    reason = "channel_refused"
+
+
+class Kicked(SessionError):
+    """A moderator put us out."""
+
+    reason = "kicked"
+
+
+class DuplicateLogin(Kicked):
+    """The same account signed in elsewhere; CyTube keeps the newer session."""
+
+    reason = "duplicate_login"
+
+
+class Banned(Kicked):
+    """We are banned from the channel, by name or by address."""
+
+    reason = "banned"
+
+
+class CommandError(BotError):
+    """A chat command that was not carried out."""
+
+    reason = "command"
+
+
+class UsageError(CommandError):
+    """The moderator mistyped. Answered, but not counted as a failure of the bot."""
+
+    reason = "usage"
+
+
+class ActionRefused(CommandError):
+    """The server, or our own rank, said no."""
+
+    reason = "refused"
+
+
+class ActionUnanswered(CommandError):
+    """The server did not confirm in time."""
+
+    reason = "unanswered"

@@ -1,0 +1,1 @@
+"""`/api/health`, `/livez` and `/metrics`, answered by a thread that does not need the event loop."""

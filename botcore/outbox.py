@@ -1,0 +1,222 @@
+"""What the bot says: one queue under the server's flood limits, each message delivered at most once.
+
+One message is on its way at a time, so that every answer of the server belongs to it: an echo, `cooldown` (the line
+was lost: it goes again), or a refusal. A message without an answer is never repeated; its echo may come late, and
+counts as delivered then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from botcore import limits, markup
+from botcore.errors import NoAnswer, SessionError
+from botcore.room import Room
+from botcore.session import Accept, Session
+
+log = logging.getLogger(__name__)
+
+CAPACITY = 500
+MAX_AGE_SECONDS = 600.0
+COOLDOWN_TRIES = 20
+LATE_KEPT = 100
+
+
+class Delivery(enum.Enum):
+    """What became of a message."""
+
+    DELIVERED = "delivered"
+    REFUSED = "refused"
+    UNCONFIRMED = "unconfirmed"
+    EXPIRED = "expired"
+    OVERFLOW = "overflow"
+
+
+@dataclass(slots=True, eq=False)
+class Message:
+    """A chat line, or a PM when `to` is a name. `detail` is the server's word on a refusal."""
+
+    text: str
+    to: str | None = None
+    queued: float = field(default_factory=time.monotonic)
+    number: int | None = None
+    detail: str = ""
+    result: asyncio.Future[Delivery] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Cooldown:
+    """The server lost the line; so many seconds until it takes another."""
+
+    seconds: float
+
+
+Settled = Callable[[Message, Delivery], None]
+
+
+class Outbox:
+    """The queue. `run` sends while `session()` answers with a session in the room."""
+
+    def __init__(
+        self,
+        session: Callable[[], Session | None],
+        *,
+        settled: Settled = lambda _message, _delivery: None,
+        sending: Callable[[Message], None] = lambda _message: None,
+    ) -> None:
+        self._session = session
+        self._settled = settled
+        self._sending = sending
+        self._queue: deque[Message] = deque()
+        self._late: deque[Message] = deque(maxlen=LATE_KEPT)
+        self._bucket = limits.TokenBucket()
+        self._wake = asyncio.Event()
+        self._floor = asyncio.Lock()
+        self._busy: Message | None = None
+
+    def __len__(self) -> int:
+        return len(self._queue) + (self._busy is not None)
+
+    def put(self, message: Message) -> asyncio.Future[Delivery]:
+        """Queue a message; the future says what became of it and never raises."""
+        message.result = asyncio.get_running_loop().create_future()
+        if len(self._queue) >= CAPACITY:
+            self._settle(message, Delivery.OVERFLOW)
+        else:
+            self._queue.append(message)
+            self._wake.set()
+        return message.result
+
+    def wake(self) -> None:
+        """The session changed."""
+        self._wake.set()
+
+    def heard(self, event: str, data: Any, *, own_name: str) -> None:
+        """Look for late echoes of messages whose deadline has passed; history counts too."""
+        if not self._late or event not in {"chatMsg", "pm"}:
+            return
+        for message in self._late:
+            if _is_echo(message, event, data, own_name) and markup.same(message.text, str(data.get("msg"))):
+                self._late.remove(message)
+                log.info("a late echo: delivered after all")
+                self._settled(message, Delivery.DELIVERED)
+                return
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        while True:
+            session = self._session()
+            if session is None or not self._queue:
+                await self._sleep(30.0 if self._queue else None)
+                self._drop_expired()
+                continue
+            self._busy = self._queue.popleft()
+            try:
+                delivery = await self._deliver(session, self._busy)
+            except asyncio.CancelledError:
+                self._settle(self._busy, Delivery.UNCONFIRMED)
+                raise
+            finally:
+                message, self._busy = self._busy, None
+            self._settle(message, delivery)
+
+    async def perform(self, session: Session, event: str, data: object, accept: Accept) -> Any:
+        """Do what counts as a chat line for the flood limits, and answer what `accept` makes of the answer.
+
+        Has the floor alone, so that a refusal cannot belong to anything else. Raises SessionError as `Session.ask`
+        does, and whatever `accept` raises.
+        """
+
+        def lost_or(event: str, data: Any, room: Room) -> Any:
+            return _Cooldown(_seconds(data)) if event == "cooldown" else accept(event, data, room)
+
+        for _ in range(COOLDOWN_TRIES):
+            async with self._floor:
+                await asyncio.sleep(self._bucket.wait(limits.chat_limit(session.room)))
+                self._bucket.take(limits.chat_limit(session.room))
+                answer = await session.ask(event, data, lost_or)
+                if not isinstance(answer, _Cooldown):
+                    return answer
+                # The line was lost. Nobody else may speak meanwhile: every attempt would start the wait again.
+                await asyncio.sleep(answer.seconds)
+        raise NoAnswer("CyTube's flood limit did not let the line through.")
+
+    async def drain(self, timeout: float) -> bool:
+        """Wait until everything is said, at most so many seconds; whether it was."""
+        deadline = time.monotonic() + timeout
+        while len(self) and self._session() is not None and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        return not len(self)
+
+    async def _deliver(self, session: Session, message: Message) -> Delivery:
+        event, data = _frame(message)
+        self._sending(message)
+        try:
+            refusal = await self.perform(session, event, data, _accept(message, session.identity.name))
+        except SessionError as error:
+            message.detail = str(error)
+            self._late.append(message)
+            return Delivery.UNCONFIRMED
+        message.detail = refusal
+        return Delivery.REFUSED if refusal else Delivery.DELIVERED
+
+    def _drop_expired(self) -> None:
+        oldest = time.monotonic() - MAX_AGE_SECONDS
+        while self._queue and self._queue[0].queued < oldest:
+            self._settle(self._queue.popleft(), Delivery.EXPIRED)
+
+    def _settle(self, message: Message, delivery: Delivery) -> None:
+        if delivery is not Delivery.DELIVERED:
+            log.warning(
+                "a message to %s was not delivered: %s %s", message.to or "the room", delivery.value, message.detail
+            )
+        if message.result is not None and not message.result.done():
+            message.result.set_result(delivery)
+        self._settled(message, delivery)
+
+    async def _sleep(self, timeout: float | None) -> None:
+        self._wake.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), timeout)
+
+
+def _frame(message: Message) -> tuple[str, dict[str, object]]:
+    if message.to is None:
+        return "chatMsg", {"msg": message.text, "meta": {}}
+    return "pm", {"to": message.to, "msg": message.text, "meta": {}}
+
+
+def _accept(message: Message, own_name: str) -> Callable[[str, Any, Room], str | None]:
+    """Answers "" for an echo and a text for a refusal."""
+
+    def accept(event: str, data: Any, _room: Room) -> str | None:
+        if event in {"errorMsg", "noflood"}:
+            return str(data.get("msg") or event)
+        if event == "spamFiltered":
+            return f"the channel filters us: {data.get('reason')}"
+        return "" if _is_echo(message, event, data, own_name) else None
+
+    return accept
+
+
+def _seconds(cooldown: object) -> float:
+    """CyTube gives the wait in milliseconds: 100 or 1000 (recording, scenarios 17 and 18)."""
+    if isinstance(cooldown, bool) or not isinstance(cooldown, int | float) or not 0 <= cooldown <= 60_000:
+        cooldown = 1000
+    return cooldown / 1000 + 0.05
+
+
+def _is_echo(message: Message, event: str, data: Any, own_name: str) -> bool:
+    if data.get("username") != own_name:
+        return False
+    if message.to is None:
+        return event == "chatMsg"
+    return event == "pm" and str(data.get("to")).lower() == message.to.lower()
