@@ -1,0 +1,123 @@
+"""Every mistake that keeps a tree from becoming a release, at once."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployments.plans.deploy_toml import FILE, DeployToml, examine
+from deployments.plans.errors import BadTemplate, UnknownSource
+from deployments.plans.git import repository_at
+from deployments.plans.lock import read_lock
+from deployments.plans.problems import Problem, key_path
+from deployments.plans.rendering import render_file
+from deployments.plans.selection import VERSION, SelectedFile, select
+from deployments.plans.source import DirectoryTree, SourceTree
+from deployments.plans.version import EXPLAINED, read_version
+
+NO_DEPLOY_TOML = Problem(
+    FILE,
+    "there is no such file at the root of the tree",
+    "Write one: docs/deploy-toml.md has an example to begin with.",
+    "no_deploy_toml",
+)
+_CORRECT = "Correct the path, or add the file."
+
+
+def check_deploy_toml(directory: Path) -> list[Problem]:
+    """Every mistake of a project directory as it lies there, committed or not; empty when it can become a release.
+
+    Files that git ignores do not count. The wheels of the lock are not fetched. Raises UnknownSource when the
+    directory cannot be read.
+    """
+    if not directory.is_dir():
+        raise UnknownSource(f"{directory} is not a directory.", hint="Name the directory that has the deploy.toml.")
+    repository = repository_at(directory)
+    tree = DirectoryTree(directory, repository.working_files() if repository and not repository.bare else None)
+    if FILE not in tree.entries:
+        return [NO_DEPLOY_TOML]
+    deploy, problems = examine(tree.read(FILE))
+    return problems if deploy is None else tree_problems(tree, deploy)[1]
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A tree on its way to a release: where each file of it is, and which paths have been refused already."""
+
+    tree: SourceTree
+    deploy: DeployToml
+    sources: dict[str, str]
+    refused: frozenset[str]
+
+    def content(self, path: str) -> bytes | None:
+        """The content of a file of the release; None if it is not there."""
+        return self.tree.read(self.sources[path]) if path in self.sources else None
+
+
+def tree_problems(tree: SourceTree, deploy: DeployToml) -> tuple[list[SelectedFile], list[Problem]]:
+    """The files of the release that `tree` would become, and every reason why it cannot."""
+    files, problems = select(tree, deploy)
+    candidate = _Candidate(
+        tree, deploy, {file.path: file.source for file in files}, frozenset(problem.key for problem in problems)
+    )
+    for check in (_version, _locks, _units, _templates):
+        problems += check(candidate)
+    return files, problems
+
+
+def _version(candidate: _Candidate) -> Iterator[Problem]:
+    content = candidate.content(VERSION)
+    if content is None:
+        yield from _missing(candidate, VERSION, VERSION, EXPLAINED, "missing_version")
+    elif read_version(content) is None:
+        yield Problem(VERSION, "does not hold a version", EXPLAINED, "missing_version")
+
+
+def _locks(candidate: _Candidate) -> Iterator[Problem]:
+    for name, role in candidate.deploy.roles.items():
+        if role.lock is None:
+            continue
+        content = candidate.content(role.lock)
+        if content is None:
+            hint = "Make it with `uv pip compile --generate-hashes`, or leave `lock` out if no package is needed."
+            yield from _missing(candidate, f"roles.{name}.lock", role.lock, hint, "missing_lock")
+        else:
+            yield from read_lock(role.lock, content)[1]
+
+
+def _units(candidate: _Candidate) -> Iterator[Problem]:
+    for name, role in candidate.deploy.roles.items():
+        for unit in role.units:
+            content = candidate.content(unit)
+            if content is None:
+                yield from _missing(candidate, f"roles.{name}.units", unit, _CORRECT)
+            elif unit.endswith(".service"):
+                yield from _unit_problems(unit, content.decode(errors="replace"), candidate.deploy.name)
+
+
+def _unit_problems(unit: str, text: str, name: str) -> Iterator[Problem]:
+    settings = {key.strip() for key, separator, _ in (line.partition("=") for line in text.splitlines()) if separator}
+    if f"/opt/{name}/current" not in text:
+        hint = f"Begin with WorkingDirectory=/opt/{name}/current: that link always leads to the release that is live."
+        yield Problem(unit, f"nowhere mentions /opt/{name}/current, so it would not run this release", hint, "bad_unit")
+    if settings.isdisjoint({"User", "DynamicUser"}):
+        yield Problem(unit, "has no User=, so it would run as root", f"Add User={name} to [Service].", "bad_unit")
+
+
+def _templates(candidate: _Candidate) -> Iterator[Problem]:
+    for environment_name, environment in candidate.deploy.environments.items():
+        for name, template in environment.config.items():
+            content = candidate.content(template)
+            if content is None:
+                key = key_path(["environments", environment_name, "config", name])
+                yield from _missing(candidate, key, template, _CORRECT)
+                continue
+            try:
+                render_file(name, content, {})
+            except BadTemplate as error:
+                yield Problem(template, error.message.rstrip("."), error.hint, "bad_template")
+
+
+def _missing(candidate: _Candidate, key: str, path: str, hint: str, reason: str = "missing_file") -> Iterator[Problem]:
+    if path not in candidate.refused:
+        what = "there is no such file" if key == path else f"{path!r} is not in the tree"
+        yield Problem(key, what, hint, reason)

@@ -1,0 +1,25 @@
+"""The JSON schema of deploy.toml, for editors and check-jsonschema.
+
+`python -m deployments.plans.schema docs/deploy-toml.schema.json` writes it; a test fails when that file is stale.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from deployments.plans.deploy_toml import DeployToml
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema, JSON Schema draft 2020-12."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **DeployToml.model_json_schema()}
+
+
+def text() -> str:
+    """The schema as the file in docs has it."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(text())
