@@ -1,0 +1,106 @@
+"""What every management command of ours shares: who acts, how errors end, and plain, JSON or live output."""
+
+import getpass
+import json
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth import authenticate as check_password
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.serializers.json import DjangoJSONEncoder
+
+from deployments.errors import InvalidRequest, NotAllowed, PortalError
+from deployments.services import tokens
+from deployments.services.access import Actor, may, shell_actor, token_actor, user_actor
+
+TOKEN_VARIABLE = "PORTAL_TOKEN"  # noqa: S105  (the name of a variable)
+
+
+class PortalCommand(BaseCommand):
+    """A command that ends with a documented exit code and one clear sentence; subclasses implement `run`."""
+
+    requires_system_checks: list[str] = []  # noqa: RUF012  (Django's attribute)
+    output_transaction = False
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Django's parser with our `--json`."""
+        parser: CommandParser = super().create_parser(prog_name, subcommand, **kwargs)
+        return parser
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """`--json` for all; subclasses add theirs in `arguments`."""
+        parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+        self.arguments(parser)
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        """The command's own arguments."""
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run, and turn expected errors into their sentence and exit code."""
+        self.as_json: bool = options["json"]
+        with self.expected_errors():
+            code = self.run(options)
+        if code:
+            sys.exit(code)
+
+    def run(self, options: dict[str, Any]) -> int:
+        """Do the work; returns the exit code."""
+        raise NotImplementedError
+
+    @contextmanager
+    def expected_errors(self) -> Iterator[None]:
+        """PortalError → CommandError with its exit code (as JSON when asked for)."""
+        try:
+            yield
+        except PortalError as error:
+            if self.as_json:
+                self.emit({"error": error.reason, "sentence": error.message, "hint": error.hint})
+                sys.exit(error.exit_code)
+            raise CommandError(str(error), returncode=error.exit_code) from error
+
+    def emit(self, document: Any) -> None:
+        """Print one JSON document."""
+        self.stdout.write(json.dumps(document, cls=DjangoJSONEncoder, indent=2, ensure_ascii=False))
+
+    def say(self, line: str = "") -> None:
+        """Print a line for people; silent with --json."""
+        if not self.as_json:
+            self.stdout.write(line)
+
+    def actor(self, verb: str, environment: Any = None) -> Actor:
+        """Who acts: the owner of PORTAL_TOKEN(_FILE), else the login on the shell, else a person who signs in.
+
+        A password is asked for only on a terminal, and only where the shell alone may not act.
+        """
+        if text := _token_text():
+            token = tokens.authenticate(text)
+            if token is None:
+                raise NotAllowed(
+                    "The token is unknown, revoked or expired.", hint="Ask an administrator for a new one."
+                )
+            return token_actor(token)
+        shell = shell_actor(getpass.getuser())
+        if may(shell, verb, environment) or not sys.stdin.isatty():
+            return shell
+        self.stderr.write("This needs a person. Sign in:")
+        name = input("User name: ")
+        user = check_password(None, username=name, password=getpass.getpass("Password: "))
+        if user is None:
+            raise NotAllowed("User name and password do not match, or the account is locked.")
+        return user_actor(user)
+
+
+def _token_text() -> str:
+    if text := os.environ.get(TOKEN_VARIABLE, ""):
+        return text
+    if path := os.environ.get(f"{TOKEN_VARIABLE}_FILE", ""):
+        try:
+            return Path(path).read_text().strip()
+        except OSError as error:
+            raise InvalidRequest(f"{TOKEN_VARIABLE}_FILE cannot be read: {error.strerror}.") from error
+    return ""

@@ -1,0 +1,44 @@
+"""Build an immutable release from a tree that has a deploy.toml."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from deployments.management.base import PortalCommand
+from deployments.services.releases import build_release
+
+
+class Command(PortalCommand):
+    """`build_release [--source DIR] [--ref REF]`."""
+
+    help = "Build a release from a directory or git ref that has a deploy.toml."
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        """Source and ref."""
+        parser.add_argument("--source", type=Path, default=settings.BASE_DIR, help="the tree (default: this project)")
+        parser.add_argument("--ref", help="a commit, tag or branch (default: the directory as it is)")
+
+    def run(self, options: dict[str, Any]) -> int:
+        """Build and store."""
+        actor = self.actor("add_release")
+        release, new = build_release(actor=actor, source=options["source"], ref=options["ref"])
+        if self.as_json:
+            self.emit(
+                {
+                    "release": release.identifier,
+                    "version": release.version,
+                    "new": new,
+                    "manifest_digest": release.manifest_digest,
+                    "artifact_digest": release.artifact_digest,
+                    "files": release.files,
+                    "bytes": release.size,
+                    "commit": release.commit,
+                }
+            )
+        elif new:
+            self.say(f"Built {release.identifier}: {release.files} files, {release.size / 1e6:.1f} MB.")
+        else:
+            self.say(f"{release.identifier} was built before from the same tree; nothing to do.")
+        return 0

@@ -1,0 +1,25 @@
+"""Settle deployments whose worker died."""
+
+from typing import Any
+
+from deployments.management.base import PortalCommand
+from deployments.models import Deployment
+from deployments.services.recovery import reap
+
+
+class Command(PortalCommand):
+    """`reap`."""
+
+    help = "Settle deployments whose worker died, by asking their servers what is true."
+
+    def run(self, options: dict[str, Any]) -> int:
+        """One line per settled deployment."""
+        settled = reap()
+        rows = Deployment.objects.filter(pk__in=settled).select_related("release", "environment")
+        if self.as_json:
+            self.emit([{"deployment": row.pk, "status": row.status, "sentence": row.sentence} for row in rows])
+        for row in rows:
+            self.say(f"{row}: {row.get_status_display().lower()}. {row.sentence}")
+        if not settled:
+            self.say("Nothing to settle.")
+        return 0

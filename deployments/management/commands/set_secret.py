@@ -1,0 +1,34 @@
+"""Store a secret of an environment and deliver it."""
+
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from deployments import selectors
+from deployments.management.base import PortalCommand
+from deployments.services.secrets import set_secret
+
+
+class Command(PortalCommand):
+    """`set_secret E NAME`, the value on standard input."""
+
+    help = "Store a secret (value on standard input) and deliver it to the environment's servers."
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        """Environment and name; the value is never an argument."""
+        parser.add_argument("environment")
+        parser.add_argument("name")
+
+    def run(self, options: dict[str, Any]) -> int:
+        """Read, store, deliver."""
+        environment = selectors.environment_named(options["environment"])
+        actor = self.actor("set_secret", environment)
+        if sys.stdin.isatty():
+            self.stderr.write("Type the value, then Enter and Ctrl-D:")
+        value = sys.stdin.read().removesuffix("\n")
+        secret, servers = set_secret(actor=actor, environment=environment, name=options["name"], value=value)
+        if self.as_json:
+            self.emit({"secret": secret.name, "version": secret.version, "delivered_to": servers})
+        reached = f"delivered to {', '.join(servers)}" if servers else "no server is provisioned yet"
+        self.say(f"{environment}/{secret.name} is version {secret.version}; {reached}.")
+        return 0

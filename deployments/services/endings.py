@@ -1,0 +1,104 @@
+"""Ending a deployment: status, audit event, server records and notifications in one transaction."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from deployments import notifications, queueing
+from deployments.lifecycle import Kind, Status, TargetStatus
+from deployments.models import Deployment, Release, Server, Target
+from deployments.services import artifacts, audit
+from deployments.services.access import Actor
+from deployments.services.promotion import promote_waiting_rollback
+from deployments.services.snapshots import identity_of
+
+_EVENTS = {
+    Status.SUCCEEDED: "succeeded",
+    Status.FAILED: "failed",
+    Status.ROLLED_BACK: "rolled_back",
+    Status.INTERRUPTED: "interrupted",
+    Status.CANCELLED: "cancelled",
+}
+
+
+def finish(
+    *, actor: Actor, deployment: Deployment, status: Status, outcome: str, sentence: str, claim: UUID | None
+) -> bool:
+    """Write how it ended. False when it had ended already or another worker holds it: then nothing is written."""
+    with transaction.atomic():
+        extra: dict[str, Any] = {"verified_at": timezone.now()} if status == Status.SUCCEEDED else {}
+        if status == Status.SUCCEEDED and deployment.kind == Kind.DEPLOYMENT:
+            extra["bake_until"] = timezone.now() + timedelta(seconds=int(deployment.snapshot["policy"]["bake_seconds"]))
+        if not Deployment.objects.move(deployment.pk, status, claim=claim, outcome=outcome, sentence=sentence, **extra):
+            return False
+        deployment.refresh_from_db()
+        if status == Status.SUCCEEDED:
+            _note_what_runs(deployment)
+        audit.record(
+            actor=actor,
+            name=f"{deployment.kind}.{_EVENTS[status]}",
+            subject=f"deployment:{deployment.pk}",
+            environment=deployment.environment,
+            data={
+                "release": deployment.release.identifier,
+                "outcome": outcome,
+                "sentence": sentence,
+                "seconds": deployment.seconds,
+                "targets": {
+                    target.server.name: target.status for target in deployment.targets.select_related("server")
+                },
+            },
+        )
+        if notifications.announce(deployment, _EVENTS[status]):
+            queueing.enqueue_delivery()
+        promote_waiting_rollback(deployment)
+    return True
+
+
+def end_target(
+    target: Target, status: TargetStatus, *, outcome: str = "", sentence: str = "", facts: object = None
+) -> None:
+    """Write what became of one server."""
+    Target.objects.filter(pk=target.pk).update(
+        status=status, outcome=outcome[:60], sentence=sentence, facts=facts or {}, finished_at=timezone.now()
+    )
+
+
+def _note_what_runs(deployment: Deployment) -> None:
+    with artifacts.open_release(deployment.release) as reader:
+        deploy = reader.deploy
+    files = {name: text.encode() for name, text in deployment.snapshot["configuration"]["files"].items()}
+    for target in deployment.targets.select_related("server"):
+        server = target.server
+        health = deploy.health(deployment.environment.name, "bot") if "bot" in deploy.roles else None
+        facts = dict(server.facts)
+        if health is not None and "bot" in server.roles:
+            port, _, path = health.url.removeprefix("http://").partition("/")
+            facts["health"] = {"port": int(port.rpartition(":")[2]), "path": f"/{path}"}
+            facts["identity"] = identity_of(deploy, "bot", files)
+        previous = server.current_release
+        changed: dict[str, object] = {
+            "current_release": deployment.release,
+            "config_digest": deployment.snapshot["configuration"]["digest"],
+            "facts": facts,
+        }
+        if previous is not None and previous != deployment.release:
+            changed["previous_release"] = previous
+        Server.objects.filter(pk=server.pk).update(**changed)
+    environment = deployment.environment
+    if not environment.application:
+        environment.application = deployment.snapshot["application"]
+        environment.save(update_fields=["application"])
+    if deployment.kind == Kind.ROLLBACK and deployment.rollback_of is not None:
+        _quarantine(deployment.rollback_of.release, deployment)
+
+
+def _quarantine(release: Release, rollback: Deployment) -> None:
+    if release.quarantined or release == rollback.release:
+        return
+    Release.objects.filter(pk=release.pk, quarantined_at=None).update(
+        quarantined_at=timezone.now(), quarantined_by=rollback.requested_by, quarantine_reason=rollback.reason[:500]
+    )

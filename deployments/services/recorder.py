@@ -1,0 +1,195 @@
+"""Storing what servers say as they say it, without making them wait for the database.
+
+One thread per execution owns the writing: it takes whatever has arrived, masks it, stores it in one transaction, and
+renews the lease. The database may be away for a while (`PATIENCE` seconds); nothing that arrived is lost meanwhile.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.utils import timezone
+
+from deployments.lifecycle import Status, StepState
+from deployments.models import Deployment, LogLine, Secret, Step, Target
+from deployments.remote.client import Record
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=30)
+RENEW_SECONDS = 5.0
+PATIENCE_SECONDS = 60.0
+_STOP = object()
+
+
+class Mask:
+    """Replaces every secret of an environment, whatever its version, wherever it turns up in a text."""
+
+    def __init__(self, values: Iterable[tuple[str, str]]) -> None:
+        # longest first, so that a secret that contains another one is masked whole
+        self._values = sorted(
+            {(value, name) for name, value in values if len(value) >= 4}, key=lambda pair: -len(pair[0])
+        )
+
+    @classmethod
+    def of(cls, deployment: Deployment) -> "Mask":
+        """All secrets the deployment's environment ever had."""
+        return cls(
+            (secret.name, str(secret.value)) for secret in Secret.objects.filter(environment=deployment.environment)
+        )
+
+    def __call__(self, text: str) -> str:
+        for value, name in self._values:
+            text = text.replace(value, f"[secret {name}]")
+        return text
+
+    def facts(self, value: Any) -> Any:
+        """The same for every text inside a JSON value."""
+        if isinstance(value, str):
+            return self(value)
+        if isinstance(value, dict):
+            return {key: self.facts(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.facts(item) for item in value]
+        return value
+
+
+class Recorder:
+    """Stores records of one execution and keeps its lease alive; `lost` is set when another worker has taken over."""
+
+    def __init__(self, deployment: Deployment, claim: UUID) -> None:
+        self._deployment = deployment
+        self._claim = claim
+        self._mask = Mask.of(deployment)
+        self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._last_target = max((target.pk for target in deployment.targets.all()), default=0)
+        self._verifying = False
+        self._thread = threading.Thread(target=self._work, name=f"recorder-{deployment.pk}", daemon=True)
+        self.lost = threading.Event()
+
+    def __enter__(self) -> "Recorder":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._inbox.put(_STOP)
+        self._thread.join(PATIENCE_SECONDS + 10)
+
+    def record(self, target: Target, record: Record) -> None:
+        """Take one record of an agent; returns at once."""
+        self._inbox.put((target, record))
+
+    def say(self, text: str, *, target: Target | None = None) -> None:
+        """A line of the portal's own."""
+        self._inbox.put((target, {"kind": "log", "stream": "portal", "text": text, "at": timezone.now().isoformat()}))
+
+    def mask(self, text: str) -> str:
+        """`text` without any secret of the environment."""
+        return self._mask(text)
+
+    def _work(self) -> None:
+        renewed = time.monotonic()
+        stopping = False
+        try:
+            while not stopping:
+                batch: list[tuple[Target | None, Record]] = []
+                try:
+                    item = self._inbox.get(timeout=RENEW_SECONDS)
+                    while True:
+                        if item is _STOP:
+                            stopping = True
+                            break
+                        batch.append(item)
+                        item = self._inbox.get_nowait()
+                except queue.Empty:
+                    pass
+                renew = time.monotonic() - renewed >= RENEW_SECONDS
+                if batch or renew:
+                    self._patiently(batch, renew)
+                if renew:
+                    renewed = time.monotonic()
+        finally:
+            connection.close()
+
+    def _patiently(self, batch: list[tuple[Target | None, Record]], renew: bool) -> None:
+        end = time.monotonic() + PATIENCE_SECONDS
+        pause = 0.1
+        while True:
+            try:
+                with transaction.atomic():
+                    self._store(batch)
+                    if renew:
+                        self._renew()
+                return
+            except DatabaseError:
+                if time.monotonic() > end:
+                    logger.exception("deployment %s: the database stayed away, lines were lost", self._deployment.pk)
+                    return
+                time.sleep(pause)
+                pause = min(pause * 2, 2.0)
+                close_old_connections()
+                connection.close()
+
+    def _renew(self) -> None:
+        rows = Deployment.objects.executing().filter(pk=self._deployment.pk, claim=self._claim)
+        if not rows.update(lease_until=timezone.now() + LEASE):
+            self.lost.set()
+
+    def _store(self, batch: list[tuple[Target | None, Record]]) -> None:
+        lines: list[LogLine] = []
+        seen: dict[int, int] = {}
+        for target, record in batch:
+            if target is not None and (seq := int(record.get("seq", 0))):
+                seen[target.pk] = max(seq, seen.get(target.pk, 0))
+            if record["kind"] == "log":
+                lines.append(self._line(target, record))
+            elif record["kind"] == "step" and target is not None:
+                self._step(target, record)
+        LogLine.objects.bulk_create(lines)
+        for pk, seq in seen.items():
+            Target.objects.filter(pk=pk, journal_seq__lt=seq).update(journal_seq=seq)
+
+    def _line(self, target: Target | None, record: Record) -> LogLine:
+        return LogLine(
+            deployment=self._deployment,
+            target=target,
+            at=moment(record),
+            step=str(record.get("step", ""))[:30],
+            stream=str(record.get("stream", "stdout"))[:10],
+            text=self._mask(str(record.get("text", ""))),
+        )
+
+    def _step(self, target: Target, record: Record) -> None:
+        name, state = str(record["step"])[:30], str(record["state"])
+        if state == "begin":
+            Step.objects.get_or_create(
+                target=target, name=name, state=StepState.RUNNING, defaults={"started_at": moment(record)}
+            )
+            if name == "verify" and target.pk == self._last_target and not self._verifying:
+                self._verifying = Deployment.objects.move(
+                    self._deployment.pk, Status.VERIFYING, source=Status.RUNNING, claim=self._claim
+                )
+            return
+        row = Step.objects.filter(target=target, name=name, state=StepState.RUNNING).order_by("-id").first()
+        if row is None:
+            row = Step(target=target, name=name, started_at=moment(record))
+        row.state = state if state in StepState.values else StepState.FAILED
+        row.finished_at = moment(record)
+        row.seconds = record.get("seconds")
+        row.facts = self._mask.facts(record.get("facts", {}))
+        row.save()
+
+
+def moment(record: Record) -> datetime:
+    """The time a record carries; the host's clock, so it is shown, never compared with ours."""
+    try:
+        at = datetime.fromisoformat(str(record["at"]))
+    except (KeyError, ValueError):
+        return timezone.now()
+    return at if at.tzinfo else at.replace(tzinfo=timezone.get_default_timezone())

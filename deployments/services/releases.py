@@ -1,0 +1,74 @@
+"""Releases: built from a tree or uploaded, stored once, never changed."""
+
+import getpass
+import tempfile
+from pathlib import Path
+
+from django.conf import settings
+from django.core.files import File
+from django.db import IntegrityError, transaction
+
+from deployments.errors import Conflict
+from deployments.models import Release
+from deployments.plans.artifact import Artifact, build_artifact
+from deployments.plans.wheels import PipWheels
+from deployments.services import audit
+from deployments.services.access import Actor, require
+
+
+def build_release(*, actor: Actor, source: Path, ref: str | None) -> tuple[Release, bool]:
+    """Build an artifact from a directory or git ref and store it; the second value says whether it is new.
+
+    Raises the refusals of `plans.errors`, and Conflict when the version was built from another tree before.
+    """
+    require(actor, "add_release")
+    wheels = PipWheels(settings.STATE_DIR / "wheels")
+    with tempfile.TemporaryDirectory(prefix="release-", dir=settings.STATE_DIR) as scratch:
+        artifact = build_artifact(source, ref, wheels, Path(scratch))
+        return store_artifact(actor=actor, artifact=artifact, ref=ref or "", builder=f"{getpass.getuser()} ({actor})")
+
+
+def store_artifact(*, actor: Actor, artifact: Artifact, ref: str, builder: str) -> tuple[Release, bool]:
+    """Keep a built artifact as a release. The same content gives the same release."""
+    require(actor, "add_release")
+    existing = Release.objects.filter(name=artifact.name, version=artifact.version).first()
+    if existing is not None:
+        if existing.manifest_digest == artifact.digest:
+            return existing, False
+        raise Conflict(
+            f"Version {artifact.version} of {artifact.name} was built before from another tree "
+            f"({existing.identifier}, now {artifact.release_id}).",
+            hint="A version means one content: raise VERSION and build again.",
+            reason="version_taken",
+        )
+    try:
+        with transaction.atomic(), artifact.path.open("rb") as content:
+            release = Release.objects.create(
+                identifier=artifact.release_id,
+                name=artifact.name,
+                version=artifact.version,
+                manifest_digest=artifact.digest,
+                artifact_digest=artifact.sha256,
+                artifact=File(content, name=f"{artifact.name}-{artifact.release_id}.tar"),
+                size=artifact.size,
+                files=len(artifact.manifest.files),
+                commit=artifact.commit or "",
+                ref=ref,
+                builder=builder,
+            )
+            audit.record(
+                actor=actor,
+                name="release.added",
+                subject=f"release:{release.identifier}",
+                data={
+                    "artifact_digest": artifact.sha256,
+                    "manifest_digest": artifact.digest,
+                    "commit": release.commit,
+                },
+            )
+    except IntegrityError as error:
+        raise Conflict(
+            f"Version {artifact.version} of {artifact.name} was stored by somebody else just now.",
+            reason="version_taken",
+        ) from error
+    return release, True

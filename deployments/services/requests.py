@@ -1,0 +1,181 @@
+"""Asking for a deployment: the snapshot is taken and sealed here, and nowhere else is decided what would run."""
+
+from datetime import timedelta
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from deployments import notifications, queueing, selectors
+from deployments.errors import EnvironmentBusy, InvalidRequest, NotAllowed, NotApproved
+from deployments.lifecycle import Kind, Status
+from deployments.models import Deployment, Environment, Release, Server, Target
+from deployments.plans.snapshot import seal
+from deployments.services import audit
+from deployments.services.access import Actor, require
+from deployments.services.snapshots import take_snapshot
+
+
+def request_deployment(
+    *, actor: Actor, release: Release, environment: Environment, reason: str = "", break_glass: bool = False
+) -> Deployment:
+    """Ask for `release` on `environment`.
+
+    It waits for approval where the environment asks for one, else it is queued at once. A newer request supersedes a
+    waiting one. `break_glass` skips the approval, needs a reason and stays marked until somebody else reviewed it.
+    Raises NotAllowed, InvalidRequest, EnvironmentBusy.
+    """
+    require(actor, "break_glass" if break_glass else "request", environment)
+    _refuse(environment, release, reason, break_glass)
+    snapshot = take_snapshot(environment=environment, release=release, kind=Kind.DEPLOYMENT)
+    waits = environment.protected and not break_glass
+    with transaction.atomic():
+        deployment = record_request(
+            actor=actor,
+            environment=environment,
+            release=release,
+            snapshot=snapshot,
+            status=Status.AWAITING_APPROVAL if waits else Status.QUEUED,
+            reason=reason,
+            break_glass=break_glass,
+        )
+        if waits:
+            _supersede_older(actor, deployment)
+            notifications.announce(deployment, "approval_wanted")
+        else:
+            queueing.enqueue_execution(deployment.pk, rescue=False)
+        if break_glass:
+            notifications.announce(deployment, "break_glass")
+    return deployment
+
+
+def record_request(
+    *,
+    actor: Actor,
+    environment: Environment,
+    release: Release,
+    snapshot: dict[str, object],
+    status: Status,
+    reason: str,
+    kind: Kind = Kind.DEPLOYMENT,
+    rollback_of: Deployment | None = None,
+    break_glass: bool = False,
+) -> Deployment:
+    """Write the deployment, its targets and its audit event; runs in the caller's transaction.
+
+    Raises EnvironmentBusy when it should be queued while another one is active.
+    """
+    now = timezone.now()
+    if status == Status.QUEUED:
+        refuse_busy(environment)
+    try:
+        with transaction.atomic():
+            deployment = Deployment.objects.create(
+                environment=environment,
+                release=release,
+                kind=kind,
+                rollback_of=rollback_of,
+                status=status,
+                requested_by=str(actor),
+                reason=reason,
+                break_glass=break_glass,
+                snapshot=snapshot,
+                seal=seal(snapshot),
+                requested_at=now,
+                queued_at=now if status == Status.QUEUED else None,
+                expires_at=now + timedelta(hours=environment.approval_hours)
+                if status == Status.AWAITING_APPROVAL
+                else None,
+            )
+    except IntegrityError:
+        refuse_busy(environment)
+        raise
+    by_name = {server.name: server for server in Server.objects.filter(environment=environment)}
+    targets: list[dict[str, str]] = snapshot["targets"]  # type: ignore[assignment]  # our own snapshot
+    Target.objects.bulk_create(
+        Target(
+            deployment=deployment,
+            server=by_name[target["server"]],
+            order=order,
+            base_release=by_name[target["server"]].current_release,
+        )
+        for order, target in enumerate(targets)
+    )
+    audit.record(
+        actor=actor,
+        name=f"{kind}.requested" if not break_glass else "deployment.break_glass",
+        subject=f"deployment:{deployment.pk}",
+        environment=environment,
+        data={
+            "release": release.identifier,
+            "reason": reason,
+            "seal": deployment.seal,
+            "status": status,
+            "targets": [target["server"] for target in targets],
+            "rollback_of": rollback_of.pk if rollback_of else None,
+        },
+    )
+    return deployment
+
+
+def refuse_busy(environment: Environment) -> None:
+    """Raise EnvironmentBusy, naming the active deployment, if there is one."""
+    if active := selectors.active_deployment(environment):
+        status = active.get_status_display().lower()
+        raise EnvironmentBusy(
+            f"{environment} is busy: deployment {active.pk} of {active.release} is {status}.",
+            hint=f"Wait for it, or cancel it with `manage.py cancel {active.pk}`.",
+        )
+
+
+def withdraw_broken(deployment: Deployment, changes: list[str], *, actor: Actor) -> NotApproved:
+    """End a request whose sealed inputs changed, and give the error that says what changed."""
+    sentence = f"The approval no longer covers what would happen: {' '.join(changes)}"
+    hint = "Request the deployment again; whoever approves will see the change."
+    with transaction.atomic():
+        moved = Deployment.objects.move(
+            deployment.pk, Status.SUPERSEDED, outcome="seal_broken", sentence=f"{sentence} {hint}"
+        )
+        if moved:
+            audit.record(
+                actor=actor,
+                name="deployment.voided",
+                subject=f"deployment:{deployment.pk}",
+                environment=deployment.environment,
+                data={"changes": changes},
+            )
+    return NotApproved(sentence, hint=hint, reason="seal_broken")
+
+
+def _refuse(environment: Environment, release: Release, reason: str, break_glass: bool) -> None:
+    if environment.locked:
+        raise NotAllowed(
+            f"{environment} was locked by {environment.locked_by}: {environment.lock_reason}.",
+            hint="Unlock the environment first; rollbacks are possible all the same.",
+            reason="environment_locked",
+        )
+    if release.quarantined and not reason.strip():
+        raise InvalidRequest(
+            f"{release} is in quarantine ({release.quarantine_reason}).",
+            hint="Say why it should be deployed again (--reason).",
+            reason="quarantined",
+        )
+    if break_glass and not reason.strip():
+        raise InvalidRequest("Break-glass needs a reason.", hint="Say what cannot wait for an approval (--reason).")
+
+
+def _supersede_older(actor: Actor, newer: Deployment) -> None:
+    waiting = Deployment.objects.filter(
+        environment=newer.environment, status=Status.AWAITING_APPROVAL, kind=Kind.DEPLOYMENT
+    ).exclude(pk=newer.pk)
+    for older in waiting:
+        sentence = f"Deployment {newer.pk} of {newer.release}, requested by {newer.requested_by}, took its place."
+        if Deployment.objects.move(
+            older.pk, Status.SUPERSEDED, outcome="superseded", sentence=sentence, superseded_by=newer
+        ):
+            audit.record(
+                actor=actor,
+                name="deployment.superseded",
+                subject=f"deployment:{older.pk}",
+                environment=newer.environment,
+                data={"by": newer.pk},
+            )

@@ -1,0 +1,145 @@
+"""Taking the snapshot of a request: everything its execution will use, read once and sealed."""
+
+import json
+from typing import Any
+
+from deployments.errors import InvalidRequest
+from deployments.lifecycle import Kind
+from deployments.models import Environment, Release, Secret, Server
+from deployments.plans.deploy_toml import DeployToml
+from deployments.plans.snapshot import Snapshot
+from deployments.remote.plan import config_digest
+from deployments.services import artifacts
+
+FORMAT = 1
+STEPS = ("preflight", "stage", "dependencies", "backup", "activate", "restart", "verify")
+
+
+def take_snapshot(*, environment: Environment, release: Release, kind: Kind) -> Snapshot:
+    """What a deployment of `release` to `environment` would use now.
+
+    Raises InvalidRequest when there is nothing to deploy to, or the release does not fit.
+    """
+    if environment.application and environment.application != release.name:
+        raise InvalidRequest(
+            f"{environment} runs {environment.application}; {release} is a release of {release.name}.",
+            hint="One environment holds one application: make another environment for this one.",
+        )
+    with artifacts.open_release(release) as reader:
+        deploy = reader.deploy
+        files = artifacts.rendered_configuration(reader, environment)
+    servers = _servers(environment, deploy)
+    _refuse_second_account(servers, deploy, files)
+    return {
+        "format": FORMAT,
+        "kind": str(kind),
+        "environment": environment.name,
+        "application": release.name,
+        "release": {
+            "identifier": release.identifier,
+            "version": release.version,
+            "manifest_digest": release.manifest_digest,
+            "artifact_digest": release.artifact_digest,
+        },
+        "configuration": {
+            "digest": config_digest(files),
+            "files": {name: content.decode() for name, content in files.items()},
+        },
+        "secrets": _secret_versions(environment, deploy, servers),
+        "targets": [_target(server, deploy) for server in servers],
+        "plan": {
+            "steps": list(STEPS),
+            "deadlines": deploy.deadlines.model_dump(),
+            "keep": deploy.keep,
+        },
+        "policy": {
+            "approvals_required": environment.approvals_required if kind == Kind.DEPLOYMENT else 0,
+            "on_failure": "revert every server",
+            "bake_seconds": environment.bake_seconds,
+            "bake_action": environment.bake_action,
+        },
+    }
+
+
+def identity_of(deploy: DeployToml, role: str, files: dict[str, bytes]) -> list[str] | None:
+    """The values that make an account unique (domain, channel, user), lower-cased; None when the role declares none."""
+    described = dict(deploy.roles.items()).get(role)  # type: ignore[call-overload]  # role comes from a record
+    if described is None or not described.identity or described.identity_file not in files:
+        return None
+    document = json.loads(files[described.identity_file])
+    return [str(_dotted(document, key)).lower() for key in described.identity]
+
+
+def _dotted(document: Any, key: str) -> Any:
+    for part in key.split("."):
+        document = document.get(part, "") if isinstance(document, dict) else ""
+    return document
+
+
+def _servers(environment: Environment, deploy: DeployToml) -> list[Server]:
+    servers = [
+        server
+        for server in environment.servers.exclude(state=Server.State.RETIRED).select_related("current_release")
+        if set(server.roles) & set(deploy.roles)
+    ]
+    if not servers:
+        raise InvalidRequest(
+            f"{environment} has no server with a role of {deploy.name} ({', '.join(deploy.roles)}).",
+            hint=f"Run `manage.py enroll NAME --environment {environment} --host …`.",
+            reason="no_server",
+        )
+    if bare := [server.name for server in servers if server.state != Server.State.PROVISIONED]:
+        raise InvalidRequest(
+            f"Not provisioned yet: {', '.join(bare)}.",
+            hint=f"Run `manage.py provision {bare[0]}`.",
+            reason="not_provisioned",
+        )
+    return servers
+
+
+def _refuse_second_account(servers: list[Server], deploy: DeployToml, files: dict[str, bytes]) -> None:
+    identity = identity_of(deploy, "bot", files)
+    if identity is None:
+        return
+    ours = [server for server in servers if "bot" in server.roles]
+    taken = [
+        server
+        for server in Server.objects.exclude(state=Server.State.RETIRED)
+        if server.facts.get("identity") == identity and server.pk not in {mine.pk for mine in ours}
+    ]
+    if len(ours) + len(taken) > 1:
+        names = ", ".join(server.name for server in [*ours, *taken])
+        raise InvalidRequest(
+            f"One CyTube account is one bot, but {names} would all sign in as {' / '.join(identity)}.",
+            hint="A second login kicks the first: give each server its own channel or user, or retire one.",
+            reason="duplicate_account",
+        )
+
+
+def _secret_versions(environment: Environment, deploy: DeployToml, servers: list[Server]) -> dict[str, int]:
+    roles = {role for server in servers for role in server.roles}
+    wanted = sorted({name for role, described in deploy.roles.items() if role in roles for name in described.secrets})
+    newest: dict[str, int] = {}
+    for secret in Secret.objects.filter(environment=environment, name__in=wanted).order_by("version"):
+        newest[secret.name] = secret.version
+    if absent := [name for name in wanted if name not in newest]:
+        raise InvalidRequest(
+            f"{environment} has no secret {', '.join(absent)}.",
+            hint=f"Run `manage.py set_secret {environment} {absent[0]}` (the value comes on standard input).",
+            reason="secret_missing",
+        )
+    return newest
+
+
+def _target(server: Server, deploy: DeployToml) -> dict[str, Any]:
+    base = server.current_release
+    return {
+        "server": server.name,
+        "host": server.host,
+        "port": server.port,
+        "user": server.user,
+        "host_key": server.host_key,
+        "roles": [role for role in server.roles if role in deploy.roles],
+        "unit_files": server.unit_files,
+        "base": {"release": base.identifier, "manifest_digest": base.manifest_digest} if base else None,
+    }
