@@ -1,0 +1,117 @@
+"""The network cable of one host, with the latency, loss and rate it is told to have. See cable.c for how it works."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import struct
+import subprocess
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from . import store
+from .errors import CommandFailed, ImageFailed
+from .processes import ProcessId, run
+
+log = logging.getLogger("sandbox.hosts")
+
+FORMAT = struct.Struct("=qqq")
+START_DEADLINE = 10.0
+
+
+@dataclass(frozen=True)
+class Weather:
+    """What the cable does to frames."""
+
+    delay_us: int = 0
+    """Microseconds each way: half of the round trip."""
+    loss_ppm: int = 0
+    """Lost frames per million, each way."""
+    rate_kbit: int = 0
+    """Kilobits per second, each way; 0 for no limit."""
+
+    def with_latency(self, ms_rtt: float) -> Weather:
+        """Milliseconds there and back together."""
+        return replace(self, delay_us=round(_at_least_zero(ms_rtt, "latency") * 500))
+
+    def with_loss(self, percent: float) -> Weather:
+        """Percent of the frames, each way; 100 is a black hole."""
+        if not 0 <= percent <= 100:
+            raise ValueError(f"loss is a percentage, 0 to 100, not {percent:g}")
+        return replace(self, loss_ppm=round(percent * 10_000))
+
+    def with_rate(self, kbit: float) -> Weather:
+        """Kilobits per second, each way; 0 for no limit."""
+        return replace(self, rate_kbit=round(_at_least_zero(kbit, "rate")))
+
+
+def _at_least_zero(value: float, what: str) -> float:
+    if value < 0:
+        raise ValueError(f"{what} cannot be negative, and {value:g} is")
+    return value
+
+
+def ensure_program() -> Path:
+    """The compiled cable, compiled at first use. Raises ImageFailed."""
+    program = store.cable_program()
+    if program.exists():
+        return program
+    with store.locked():
+        fresh = program.with_name(f".cable-{os.getpid()}")
+        try:
+            run(["gcc", "-O2", "-Wall", "-o", str(fresh), str(store.CABLE_SOURCE)])
+        except CommandFailed as error:
+            raise ImageFailed(
+                "The cable program did not compile.", hint=error.stderr.decode(errors="replace")
+            ) from error
+        fresh.rename(program)
+    return program
+
+
+class Cable:
+    """A running cable, known by the state file and the process id beside it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._state = directory / "cable.state"
+        self._process = directory / "cable.process"
+
+    def start(self, tap: str, groups: Sequence[Path]) -> int:
+        """Lay the cable, and return the id of its process, in whose network namespace the far end is."""
+        self._state.write_bytes(FORMAT.pack(0, 0, 0))
+        argv = [str(ensure_program()), tap, str(self._state), *(str(group / "cgroup.procs") for group in groups)]
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        )
+        assert process.stdout is not None, "asked for as a pipe"
+        assert process.stderr is not None, "asked for as a pipe"
+        with process.stdout, process.stderr:
+            if process.stdout.readline() != b"ready\n":
+                raise CommandFailed(argv, process.wait(), b"", process.stderr.read(), where="on this machine")
+        identity = ProcessId.of(process.pid)
+        if identity is None:
+            raise CommandFailed(argv, process.wait(), b"", b"it ended at once", where="on this machine")
+        self._process.write_text(str(identity))
+        threading.Thread(target=process.wait, daemon=True, name=f"reaper of {tap}").start()
+        return process.pid
+
+    def running(self) -> ProcessId | None:
+        """The cable's process, while it lives."""
+        with contextlib.suppress(FileNotFoundError):
+            identity = ProcessId.parse(self._process.read_text())
+            if identity.alive():
+                return identity
+        return None
+
+    @property
+    def weather(self) -> Weather:
+        """What it does to frames now."""
+        return Weather(*FORMAT.unpack(self._state.read_bytes()))
+
+    @weather.setter
+    def weather(self, weather: Weather) -> None:
+        """Holds for the very next frame. Written in place: the cable has the file mapped."""
+        with self._state.open("r+b") as file:
+            file.write(FORMAT.pack(weather.delay_us, weather.loss_ppm, weather.rate_kbit))
