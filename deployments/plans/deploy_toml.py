@@ -14,7 +14,6 @@ from deployments.plans import crosschecks, mistakes
 from deployments.plans.crosschecks import DEFAULT_TIMEOUT, DEFAULT_VERIFY
 from deployments.plans.errors import BadDeployToml
 from deployments.plans.paths import why_unsafe
-from deployments.plans.placeholders import expanded
 from deployments.plans.problems import Problem, key_path
 
 FILE = "deploy.toml"
@@ -211,10 +210,6 @@ class DeployToml(_Table):
         settings = {str(name): value for name, value in self.environment(environment).roles.items()}.get(role)
         port = settings.port if settings else None
         return health.model_copy(update={"url": health.url.replace("{port}", str(port))})
-
-    def check_command(self, role: str, *, release: str, config: str, data: str) -> tuple[str, ...]:
-        """The argument list of the role's check, with the directories on the server filled in; empty if none."""
-        return expanded(self.role(role).check, {"release": release, "config": config, "data": data})
 
     def environment(self, name: str) -> Environment:
         """What deploy.toml says about an environment. Raises BadDeployToml when it does not have it."""

@@ -32,8 +32,8 @@ def render_config(template: bytes, overrides: Mapping[str, Any]) -> bytes:
 
 def config_digest(files: Mapping[str, bytes]) -> str:
     """sha256 over names and contents, in hexadecimal: what identifies the configuration of a server."""
-    rows = [[name, hashlib.sha256(files[name]).hexdigest()] for name in sorted(files)]
-    return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _parsed(template: bytes) -> dict[str, Any]:

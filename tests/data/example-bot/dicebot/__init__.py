@@ -1,0 +1,1 @@
+"""A bot that rolls dice over HTTP and remembers how often."""
