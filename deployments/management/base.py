@@ -8,7 +8,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from django.contrib.auth import authenticate as check_password
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -66,6 +66,11 @@ class PortalCommand(BaseCommand):
     def emit(self, document: Any) -> None:
         """Print one JSON document."""
         self.stdout.write(json.dumps(document, cls=DjangoJSONEncoder, indent=2, ensure_ascii=False))
+
+    def terminal(self) -> TextIO:
+        """The stream under Django's wrapper, so that rich can tell whether it is a terminal."""
+        stream: TextIO = getattr(self.stdout, "_out", sys.stdout)
+        return stream
 
     def say(self, line: str = "") -> None:
         """Print a line for people; silent with --json."""

@@ -1,0 +1,57 @@
+"""What was deployed, when, by whom, and how it ended."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from deployments import selectors
+from deployments.lifecycle import Status
+from deployments.management.base import PortalCommand
+from deployments.management.waiting import describe
+from deployments.models import Deployment
+
+
+class Command(PortalCommand):
+    """`history [E] [--format table|json|changelog]`."""
+
+    help = "List deployments, newest first."
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        """Environment, format and length."""
+        parser.add_argument("environment", nargs="?")
+        parser.add_argument("--format", choices=("table", "json", "changelog"), default="table")
+        parser.add_argument("--limit", type=int, default=50)
+
+    def run(self, options: dict[str, Any]) -> int:
+        """Print in the chosen format."""
+        rows = Deployment.objects.select_related("environment", "release")
+        if options["environment"]:
+            rows = rows.filter(environment=selectors.environment_named(options["environment"]))
+        if options["format"] == "changelog":
+            self._changelog(rows)
+        elif self.as_json or options["format"] == "json":
+            self.emit([describe(row) for row in rows[: options["limit"]]])
+        else:
+            self._table(list(rows[: options["limit"]]))
+        return 0
+
+    def _table(self, rows: list[Deployment]) -> None:
+        if not rows:
+            self.say("Nothing has been deployed yet.")
+        for row in rows:
+            seconds = f"{row.seconds:.1f} s" if row.seconds is not None else ""
+            mark = "↩ " if row.rollback_of_id or row.kind == "rollback" else ""
+            self.say(
+                f"{row.pk:>5}  {row.requested_at:%Y-%m-%d %H:%M}  {row.environment.name:12} "
+                f"{mark}{row.release.identifier:30} {row.get_status_display():18} {seconds:>8}  {row.requested_by}"
+            )
+
+    def _changelog(self, rows: Any) -> None:
+        seen: set[str] = set()
+        for row in rows.filter(status=Status.SUCCEEDED):
+            if row.release.version in seen:
+                continue
+            seen.add(row.release.version)
+            self.stdout.write(f"## {row.release.version} ({row.finished_at:%Y-%m-%d})\n")
+            for line in filter(None, row.release.change_log.splitlines()):
+                self.stdout.write(f"- {line}")
+            self.stdout.write("")

@@ -1,0 +1,55 @@
+"""Showing a plan: what would happen on each server, without changing anything."""
+
+from typing import Any
+
+from deployments import selectors
+from deployments.lifecycle import Kind
+from deployments.management.base import PortalCommand
+from deployments.models import Environment, Release
+from deployments.plans.manifest import Manifest
+from deployments.plans.snapshot import Snapshot, seal
+from deployments.services import artifacts
+from deployments.services.host_plans import manifest_for
+
+
+def print_plan(command: PortalCommand, environment: Environment, release: Release, snapshot: Snapshot) -> None:
+    """Print (or emit as JSON) servers, files, configuration, secrets and policy of a snapshot."""
+    servers = [_server(release, target) for target in snapshot["targets"]]
+    expected = selectors.expected_seconds(environment, Kind(snapshot["kind"]))
+    if command.as_json:
+        command.emit({"seal": seal(snapshot), "expected_seconds": expected, "servers": servers, "snapshot": snapshot})
+        return
+    command.say(f"{release} → {environment}, in this order; nothing has been changed:")
+    for server in servers:
+        command.say(
+            f"  {server['server']}: from {server['from'] or 'nothing'}; {server['added']} files new, "
+            f"{server['changed']} changed, {server['removed']} gone; {server['bytes'] / 1e6:.1f} MB to send"
+        )
+    command.say(f"  steps: {' → '.join(snapshot['plan']['steps'])}")
+    command.say(f"  configuration: {', '.join(snapshot['configuration']['files']) or 'none'}")
+    versions = ", ".join(f"{name} v{version}" for name, version in snapshot["secrets"].items())
+    command.say(f"  secrets: {versions or 'none'}")
+    needed = snapshot["policy"]["approvals_required"]
+    command.say(f"  approvals needed: {needed}; on failure: {snapshot['policy']['on_failure']}")
+    command.say(f"  expected: {expected:.1f} s" if expected is not None else "  expected: unknown, the first one")
+    command.say(f"  seal: {seal(snapshot)}")
+
+
+def _server(release: Release, target: dict[str, Any]) -> dict[str, Any]:
+    with artifacts.open_release(release) as reader:
+        manifest = manifest_for(reader, target["roles"])
+    base = Release.objects.filter(identifier=target["base"]["release"]).first() if target["base"] else None
+    old = Manifest([])
+    if base is not None:
+        with artifacts.open_release(base) as reader:
+            old = manifest_for(reader, target["roles"])
+    diff = manifest.diff(old)
+    known = {file.sha256 for file in old.files}
+    return {
+        "server": target["server"],
+        "from": base.identifier if base else None,
+        "added": len(diff.added),
+        "changed": len(diff.changed),
+        "removed": len(diff.removed),
+        "bytes": sum(file.size for file in manifest.files if file.sha256 not in known),
+    }
