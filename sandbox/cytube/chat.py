@@ -1,0 +1,176 @@
+"""Public chat and private messages."""
+
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sandbox.cytube.commands import Commands
+from sandbox.cytube.frames import as_object
+from sandbox.cytube.limits import Rate
+from sandbox.cytube.names import is_user_name
+from sandbox.cytube.record import Line
+from sandbox.cytube.session import Message, Session
+from sandbox.cytube.text import cut, format_line
+
+if TYPE_CHECKING:
+    from sandbox.cytube.room import Handler, Room
+
+#: Lines that somebody who joins is sent (recording 06).
+HISTORY = 15
+
+
+class Chat:
+    """What is said in one channel."""
+
+    def __init__(self, room: "Room") -> None:
+        self._room = room
+        self._commands = Commands(room, self)
+        self.history: deque[Message] = deque(maxlen=HISTORY)
+
+    def handlers(self) -> "Mapping[str, Handler]":
+        """Events that are handled here."""
+        return {"chatMsg": self.receive, "pm": self.receive_pm}
+
+    def send_history(self, session: Session) -> None:
+        """The last lines, looking exactly like live ones."""
+        for message in self.history:
+            session.post(message)
+
+    def server_line(self, text: str) -> dict[str, object]:
+        """A line said by the server itself."""
+        meta = {"addClass": "server-whisper", "addClassToNameAndTimestamp": True}
+        return {"username": "[server]", "msg": text, "meta": meta, "time": self._now()}
+
+    def clear(self, by: Session) -> None:
+        """Wipe the history and everybody's screen."""
+        self.history.clear()
+        self._room.broadcast("clearchat", {"clearedBy": by.name})
+        self._room.broadcast("chatMsg", self.server_line(f"{by.name} cleared chat."))
+
+    def set_afk(self, session: Session, *, afk: bool) -> None:
+        """Mark the user as away or back."""
+        session.afk = afk
+        if afk:
+            session.send("clearVoteskipVote")
+        self._room.announce_meta(session)
+        self._room.broadcast("setAFK", {"name": session.name, "afk": afk})
+
+    def receive(self, session: Session, data: object) -> None:
+        """A line from a client. Silent where the real server is: anonymous, without permission, blank."""
+        wanted = as_object(data, {"msg": "string", "meta": "object?"})
+        if not session.name or not self._room.may(session, "chat"):
+            return
+        text = self._cut(wanted["msg"])
+        if not text.strip() or self._is_silenced(session) or self._floods(session) or self._is_too_new(session, text):
+            return
+        if session.afk and not text.startswith("/afk"):
+            self.set_afk(session, afk=False)
+        meta = self._flair(session, wanted.get("meta"))
+        if text.startswith("/") and self._commands.run(session, text, meta):
+            return
+        if text.startswith(">"):
+            meta["addClass"] = "greentext"
+        self.say(session, text, meta)
+
+    def say(self, session: Session, text: str, meta: Mapping[str, object]) -> None:
+        """Send a line to the room and remember it; a shadow-muted user's only to moderators and themselves."""
+        line = self._line(session, text, meta)
+        if session.shadow_muted:
+            session.send("chatMsg", line)
+            self._room.broadcast_from(2, "chatMsg", line | {"meta": {**meta, "shadow": True}}, but=session)
+            return
+        message = Message("chatMsg", line)
+        for member in self._room.listeners:
+            member.post(message)
+        self.history.append(message)
+        self._remember(session, text, line)
+
+    def receive_pm(self, session: Session, data: object) -> None:
+        """A private message: to the addressee, and back to the sender as an echo."""
+        wanted = as_object(data, {"msg": "string", "to": "string", "meta": "object?"})
+        to = wanted["to"].lower()
+        addressee = self._room.find(to)
+        wrong = self._wrong_with_pm(session, to, addressee)
+        if wrong or addressee is None:
+            session.send("errorMsg", {"msg": wrong})
+        elif not self._floods(session):
+            self.deliver_pm(session, addressee, wanted["msg"], wanted.get("meta"))
+
+    @staticmethod
+    def _wrong_with_pm(session: Session, to: str, addressee: Session | None) -> str:
+        if not session.name:
+            return "You must be signed in to send PMs"
+        if to == session.name.lower():
+            return "You can't PM yourself!"
+        if not is_user_name(to):
+            return f"PM failed: {to} isn't a valid username."
+        return "" if addressee is not None else f"PM failed: {to} isn't connected to this channel."
+
+    def deliver_pm(self, session: Session, addressee: Session, text: str, flair: object = None) -> None:
+        """Send a private message that has passed all checks."""
+        text = self._cut(text)
+        meta = self._flair(session, flair)
+        if text.startswith(">"):
+            meta["addClass"] = "greentext"
+        line = self._line(session, text, meta) | {"to": addressee.name}
+        message = Message("pm", line)
+        addressee.post(message)
+        session.post(message)
+        self._remember(session, text, line)
+
+    def _line(self, session: Session, text: str, meta: Mapping[str, object]) -> dict[str, Any]:
+        html = format_line(text, links=bool(self._room.board.options["enable_link_regex"]))
+        return {"username": session.name, "msg": html, "meta": dict(meta), "time": self._now()}
+
+    def _remember(self, session: Session, text: str, line: Mapping[str, Any]) -> None:
+        self._room.record.add(
+            Line(self._room.name, session.name, text, html=line["msg"], time=line["time"], to=line.get("to", ""))
+        )
+
+    def _cut(self, text: str) -> str:
+        return cut(text, keep_control=bool(self._room.board.options["allow_ascii_control"]))
+
+    def _is_silenced(self, session: Session) -> bool:
+        if session.muted and not session.shadow_muted:
+            session.send("noflood", {"action": "chat", "msg": "You have been muted on this channel."})
+            return True
+        return False
+
+    def _floods(self, session: Session) -> bool:
+        rate = self._rate(session)
+        if session.chat_limiter.refuses(rate):
+            session.send("cooldown", rate.wait_ms)
+            return True
+        return False
+
+    def _rate(self, session: Session) -> Rate:
+        options = self._room.board.options
+        strict = options["chat_antiflood_params"]
+        if options["chat_antiflood"] and not session.is_moderator and isinstance(strict, dict):
+            return Rate(int(strict["burst"]), float(strict["sustained"]), float(strict["cooldown"]))
+        return self._room.config.chat_rate
+
+    def _is_too_new(self, session: Session, text: str) -> bool:
+        """Guests are as old as their login; registered users are never too new here."""
+        if session.registered:
+            return False
+        options, age = self._room.board.options, self._room.clock.monotonic() - session.named_at
+        if age < _seconds(options["new_user_chat_delay"]):
+            session.send("spamFiltered", {"reason": "NEW_USER_CHAT"})
+            return True
+        if "://" in text and age < _seconds(options["new_user_chat_link_delay"]):
+            session.send("spamFiltered", {"reason": "NEW_USER_CHAT_LINK"})
+            return True
+        return False
+
+    @staticmethod
+    def _flair(session: Session, meta: object) -> dict[str, object]:
+        wanted = meta.get("modflair") if isinstance(meta, dict) else None
+        return {"modflair": session.rank} if session.is_moderator and wanted == session.rank else {}
+
+    def _now(self) -> int:
+        return int(self._room.clock.time() * 1000)
+
+
+def _seconds(option: object) -> float:
+    return float(option) if isinstance(option, int | float) else 0.0

@@ -1,0 +1,236 @@
+"""What plays in a channel, and who may change it. Source: recording 14, 15 and 31."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from sandbox.cytube.frames import as_number, as_object
+from sandbox.cytube.playback import Playback
+from sandbox.cytube.playlist import Item, Playlist
+from sandbox.cytube.queueing import Queueing
+from sandbox.cytube.session import Session
+
+if TYPE_CHECKING:
+    from sandbox.cytube.room import Handler, Room
+
+#: Seconds between two ``requestPlaylist`` of one user, and what is said to the second.
+REQUEST_EVERY = 60
+_TOO_OFTEN = "Get Playlist URLs is limited to 1 usage every 60 seconds.  Please try again later."
+#: A leader has at least this rank while leading.
+LEADER = 1.5
+
+
+class Player:
+    """Playlist, current item and leader of one channel."""
+
+    def __init__(self, room: "Room") -> None:
+        self._room = room
+        self.items = Playlist()
+        self.current: Item | None = None
+        self.leader: Session | None = None
+        self.locked = room.definition is not None and room.definition.locked
+        self._playback = Playback(room.clock, updated=self._send_position, ended=self.play_next)
+        self._requested: dict[str, float] = {}
+        self._queueing = Queueing(room, self)
+
+    def handlers(self) -> "Mapping[str, Handler]":
+        """Events that are handled here."""
+        return {
+            **self._queueing.handlers(),
+            "delete": self.delete,
+            "moveMedia": self.move,
+            "setTemp": self.set_temp,
+            "jumpTo": self.jump,
+            "playNext": self.skip,
+            "shufflePlaylist": self.shuffle,
+            "clearPlaylist": self.clear,
+            "togglePlaylistLock": self.toggle_lock,
+            "assignLeader": self.assign_leader,
+            "mediaUpdate": self.follow,
+            "requestPlaylist": self.request,
+        }
+
+    @property
+    def current_uid(self) -> int | None:
+        """Uid of what plays; None when nothing does, which 0 does not mean."""
+        return None if self.current is None else self.current.uid
+
+    def may(self, session: Session, action: str) -> bool:
+        """Whether the session may do ``action``, the open list having permissions of its own."""
+        return self._room.may(session, action if self.locked else f"o{action}")
+
+    def as_events(self) -> list[dict[str, object]]:
+        """The list as ``playlist`` carries it."""
+        return [item.as_event() for item in self.items]
+
+    def send_playlist(self, session: Session) -> None:
+        """Length and list."""
+        session.send("setPlaylistMeta", self.items.meta_event())
+        session.send("playlist", self.as_events())
+
+    def send_current(self, session: Session) -> None:
+        """What plays, for somebody who joins; nothing when nothing does."""
+        if self.current is not None:
+            session.send("setCurrent", self.current.uid)
+            session.send("changeMedia", self._change_event(self.current))
+
+    def send_length(self) -> None:
+        """``setPlaylistMeta`` to everybody."""
+        self._room.broadcast("setPlaylistMeta", self.items.meta_event())
+
+    # playing
+
+    def play(self, item: Item | None) -> None:
+        """Start an item, or nothing."""
+        self.current = item
+        if item is None:
+            self._playback.stop()
+            return
+        self._playback.start(item.media.seconds)
+        if self.leader is not None:
+            self._playback.stop()
+        self._room.broadcast("setCurrent", item.uid)
+        self._room.broadcast("changeMedia", self._change_event(item))
+        self._room.board.reset_drinks()
+        self._room.votes.reset_skips()
+
+    def play_next(self) -> None:
+        """Go on to the following item."""
+        self._switch(self.items.following(self.current))
+
+    def pause(self) -> None:
+        """Nobody is watching."""
+        self._playback.stop()
+
+    def resume(self) -> None:
+        """Somebody is watching again."""
+        if self.current is not None and self.leader is None:
+            self._playback.go()
+
+    def left(self, session: Session) -> None:
+        """A member has gone; if it was the leader, the server leads again."""
+        if self.leader is session:
+            self._lead(None)
+
+    def _switch(self, item: Item | None) -> None:
+        old = self.current
+        if old is not None and old.temp:
+            self._drop(old)
+            if item is old:
+                item = None
+        self.play(item)
+
+    def _drop(self, item: Item) -> None:
+        self.items.remove(item)
+        self._room.broadcast("delete", {"uid": item.uid})
+        self.send_length()
+
+    def _change_event(self, item: Item) -> dict[str, object]:
+        return item.media_event() | self._playback.as_event()
+
+    def _send_position(self) -> None:
+        self._room.broadcast("mediaUpdate", self._playback.as_event())
+
+    # what clients ask for; without permission or without such an item there is no answer
+
+    def delete(self, session: Session, data: object) -> None:
+        """Take an item off the list; when it was playing, the following one starts."""
+        item = self.items.find(as_number(data))
+        if item is None or not self.may(session, "playlistdelete"):
+            return
+        following = self.items.following(item)
+        self._drop(item)
+        if item is self.current:
+            self.play(None if following is item else following)
+
+    def move(self, session: Session, data: object) -> None:
+        """Put an item behind another one, first or last."""
+        wanted = as_object(data, {"from": "number"})
+        item = self.items.find(wanted["from"])
+        if item is not None and self.may(session, "playlistmove") and self.items.move(item, wanted.get("after")):
+            self._room.broadcast("moveVideo", {"from": item.uid, "after": wanted.get("after")})
+
+    def set_temp(self, session: Session, data: object) -> None:
+        """Make an item stay or go after it has been played."""
+        wanted = as_object(data, {"uid": "number", "temp": "boolean"})
+        item = self.items.find(wanted["uid"])
+        if item is not None and self._room.may(session, "settemp"):
+            item.temp = wanted["temp"]
+            self._room.broadcast("setTemp", {"uid": item.uid, "temp": item.temp})
+
+    def jump(self, session: Session, data: object) -> None:
+        """Play an item now."""
+        item = self.items.find(as_number(data))
+        if item is not None and self.may(session, "playlistjump"):
+            self._switch(item)
+
+    def skip(self, session: Session, data: object) -> None:
+        """Play the following item now."""
+        if self.may(session, "playlistjump"):
+            self.play_next()
+
+    def shuffle(self, session: Session, data: object) -> None:
+        """Another order; the first item starts."""
+        if self._room.may(session, "playlistshuffle"):
+            self.items.shuffle(self._room.config.random)
+            self._room.broadcast("playlist", self.as_events())
+            self.play(self.items.following(None))
+
+    def clear(self, session: Session, data: object) -> None:
+        """Forget the list and stop."""
+        if self._room.may(session, "playlistclear"):
+            self.items.clear()
+            self.play(None)
+            self._room.broadcast("playlist", [])
+            self.send_length()
+
+    def toggle_lock(self, session: Session, data: object) -> None:
+        """Open the list or close it."""
+        if self._room.may(session, "playlistlock"):
+            self.locked = not self.locked
+            self._room.broadcast("setPlaylistLocked", self.locked)
+
+    def request(self, session: Session, data: object) -> None:
+        """The list for one user, once a minute."""
+        now = self._room.clock.monotonic()
+        last = self._requested.get(session.name)
+        if last is not None and now - last < REQUEST_EVERY:
+            session.send("errorMsg", {"msg": _TOO_OFTEN, "code": "REQ_PLAYLIST_LIMIT_REACHED"})
+            return
+        self._requested[session.name] = now
+        self.send_playlist(session)
+        if self.current is not None:
+            session.send("setCurrent", self.current.uid)
+
+    # leading
+
+    def assign_leader(self, session: Session, data: object) -> None:
+        """Let a member lead, or with an empty name nobody."""
+        wanted = as_object(data, {"name": "string"})
+        if not self._room.may(session, "leaderctl"):
+            return
+        if wanted["name"]:
+            member = self._room.find(wanted["name"])
+            if member is not None:
+                self._lead(member)
+        else:
+            self._lead(None)
+
+    def follow(self, session: Session, data: object) -> None:
+        """The leader's position; from anybody else it means nothing."""
+        wanted = as_object(data, {"id": "string", "currentTime": "number", "paused": "boolean"})
+        if session is self.leader and self.current is not None and wanted["id"] == self.current.media.id:
+            self._playback.lead(wanted["currentTime"], paused=wanted["paused"])
+
+    def _lead(self, member: Session | None) -> None:
+        old, self.leader = self.leader, member
+        if old is not None and old is not member and old.room is self._room:
+            old.rank = self._room.ranks.of(old)
+            self._room.announce_rank(old)
+        if member is not None and member.rank < LEADER:
+            member.rank = LEADER
+            self._room.announce_rank(member)
+        self._room.broadcast("setLeader", member.name if member is not None else "")
+        if member is not None:
+            self._playback.stop()
+        elif self.current is not None:
+            self._playback.release()

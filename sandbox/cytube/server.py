@@ -1,0 +1,233 @@
+"""A server that speaks CyTube's protocol, in this process."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import socketio
+from aiohttp import web
+
+from sandbox.cytube.accounts import Accounts
+from sandbox.cytube.config import ServerConfig
+from sandbox.cytube.errors import NotRunning, UnknownName
+from sandbox.cytube.hub import Hub
+from sandbox.cytube.names import is_channel_name
+from sandbox.cytube.record import Line, Record
+from sandbox.cytube.room import Room
+from sandbox.cytube.session import Session
+from sandbox.cytube.wire import Socket, Wire
+
+#: Only a proxy on this machine is believed when it names the client's address.
+_PROXIES = ("127.0.0.1", "::1")
+
+
+class CytubeServer:
+    """The server. Rooms, bans and what was said outlive :meth:`stop`; connections do not.
+
+    ``async with CytubeServer(ServerConfig()) as server: ... server.url``
+    """
+
+    def __init__(self, config: ServerConfig | None = None) -> None:
+        self.config = config or ServerConfig()
+        self.record = Record()
+        self._accounts = Accounts(self.config.accounts, cost=self.config.login_cost)
+        self.hub = Hub(self.config, self._accounts, self.record)
+        self._port = self.config.port
+        self._runner: web.AppRunner | None = None
+        self._sio: Any = None
+        self._wire: Wire | None = None
+        self._pump: asyncio.Task[None] | None = None
+        self._sessions: dict[str, Session] = {}
+        self._transports: set[asyncio.Transport] = set()
+        self._delay = 0.0
+
+    async def __aenter__(self) -> "CytubeServer":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.stop()
+
+    # running
+
+    @property
+    def url(self) -> str:
+        """Address of the server, without a slash at its end. Raises NotRunning."""
+        if self._runner is None:
+            raise NotRunning("The sandbox server is not listening.", hint="Call start() first.")
+        return f"http://{self.config.host}:{self._port}"
+
+    async def start(self) -> None:
+        """Listen. After a stop it is the same port again."""
+        if self._runner is not None:
+            return
+        await asyncio.to_thread(self._accounts.prepare)
+        self._sio = self._make_socketio()
+        self._wire = Wire(self._sio)
+        self._wire.delay = self._delay
+        self._pump = asyncio.create_task(self._wire.run())
+        app = web.Application(middlewares=[self._remember_transport])
+        app.router.add_get("/socketconfig/{name}.json", self._socketconfig)
+        self._sio.attach(app)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self.config.host, self._port)
+        await site.start()
+        self._port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Stop as a killed server does: clients see their transport break, nobody gets a word."""
+        if self._runner is None or self._pump is None:
+            return
+        runner, self._runner = self._runner, None
+        for site in list(runner.sites):
+            await site.stop()
+        await self.hub.stop()
+        self.drop_connections()
+        self._pump.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._pump
+        await self._sio.shutdown()
+        await runner.cleanup()
+        self._sessions.clear()
+
+    async def restart(self, *, downtime: float = 0.0) -> None:
+        """Stop, stay away for ``downtime`` seconds, start again on the same port."""
+        await self.stop()
+        await asyncio.sleep(downtime)
+        await self.start()
+
+    # faults
+
+    def lose_joins(self, count: int) -> None:
+        """The next ``count`` joinChannel get no answer; the login that follows works all the same."""
+        self.hub.faults.lost_joins = count
+
+    @property
+    def silent_login(self) -> bool:
+        """While true, login gets no answer."""
+        return self.hub.faults.silent_login
+
+    @silent_login.setter
+    def silent_login(self, silent: bool) -> None:
+        self.hub.faults.silent_login = silent
+
+    def delay(self, ms: float) -> None:
+        """Hold every answer back by ``ms`` milliseconds."""
+        self._delay = ms / 1000
+        if self._wire is not None:
+            self._wire.delay = self._delay
+
+    def drop_connections(self) -> int:
+        """Break every connection at the transport; returns how many. The server goes on listening."""
+        broken = list(self._transports)
+        for transport in broken:
+            transport.abort()
+        return len(broken)
+
+    def kick(self, name: str, reason: str = "", *, channel: str | None = None) -> None:
+        """Kick a user. Raises UnknownName."""
+        room = self.room(channel)
+        room.expel(self._member(room, name), reason)
+
+    def ban(self, name: str, *, reason: str = "", channel: str | None = None) -> None:
+        """Ban a name, whether its bearer is there or not."""
+        self.room(channel).moderation.add_name_ban(name, reason=reason, by="sandbox")
+
+    # inspection
+
+    def room(self, channel: str | None = None) -> Room:
+        """A room; without a name that of the first configured channel."""
+        return self.hub.room(channel or self.config.channels[0].name)
+
+    @property
+    def users(self) -> list[str]:
+        """Names of those in the first channel, in order of arrival."""
+        return self.room().names
+
+    @property
+    def chat_log(self) -> Sequence[Line]:
+        """What was said in public, in all channels, oldest first."""
+        return list(self.record.chat)
+
+    @property
+    def pm_log(self) -> Sequence[Line]:
+        """Private messages, oldest first."""
+        return list(self.record.pm)
+
+    @property
+    def connections(self) -> int:
+        """Connections that stand, in a room or not."""
+        return len(self._sessions)
+
+    # plumbing
+
+    def _member(self, room: Room, name: str) -> Session:
+        member = room.find(name)
+        if member is None:
+            present = ", ".join(room.names) or "nobody"
+            raise UnknownName(f"{name} is not in {room.name}.", hint=f"There is: {present}.")
+        return member
+
+    def _make_socketio(self) -> Any:
+        # in order within a connection, as Node handles events
+        sio = socketio.AsyncServer(
+            async_mode="aiohttp",
+            async_handlers=False,
+            cors_allowed_origins="*",
+            ping_interval=self.config.ping_interval,
+            ping_timeout=self.config.ping_timeout,
+        )
+        sio.on("connect", self._on_connect)
+        sio.on("disconnect", self._on_disconnect)
+        sio.on("*", self._on_event)
+        return sio
+
+    async def _on_connect(self, sid: str, environ: dict[str, Any]) -> None:
+        request: web.Request = environ["aiohttp.request"]
+        ip = request.remote or ""
+        if ip in _PROXIES:
+            ip = request.headers.get("X-Forwarded-For", ip)
+        if self.hub.refuses(ip):
+            raise socketio.exceptions.ConnectionRefusedError("Rate limit exceeded")
+        assert self._wire is not None  # noqa: S101 - connections exist only while the server runs
+        engine_sid = self._sio.manager.eio_sid_from_sid(sid, "/")
+        outlet = Socket(self._wire, sid=sid, engine_sid=engine_sid)
+        session = Session(ip=ip, outlet=outlet, clock=self.config.clock)
+        self._sessions[sid] = session
+        # the client has to hear of its connection before it hears of its rank
+        asyncio.get_running_loop().call_soon(self.hub.opened, session)
+
+    async def _on_disconnect(self, sid: str, reason: str) -> None:
+        session = self._sessions.pop(sid, None)
+        if session is not None:
+            self.hub.closed(session)
+
+    async def _on_event(self, event: str, sid: str, *args: object) -> object:
+        session = self._sessions.get(sid)
+        answer = self.hub.handle(session, event, args[0] if args else None) if session is not None else None
+        return self._sio.not_handled if answer is None else answer
+
+    async def _socketconfig(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if not is_channel_name(name):
+            return web.json_response({"error": f'Channel "{name}" does not exist.'}, status=404)
+        url = f"{request.scheme}://{request.host}"
+        return web.json_response({"servers": [{"url": url, "secure": request.secure}]})
+
+    @web.middleware
+    async def _remember_transport(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        transport = request.transport
+        if not isinstance(transport, asyncio.Transport):
+            return await self._answer(request, handler)
+        self._transports.add(transport)
+        try:
+            return await self._answer(request, handler)
+        finally:
+            self._transports.discard(transport)
+
+    @staticmethod
+    async def _answer(request: web.Request, handler: Any) -> web.StreamResponse:
+        response: web.StreamResponse = await handler(request)
+        return response
