@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import struct
 import subprocess
@@ -14,12 +13,9 @@ from pathlib import Path
 
 from . import store
 from .errors import CommandFailed, ImageFailed
-from .processes import ProcessId, run
-
-log = logging.getLogger("sandbox.hosts")
+from .processes import ProcessId, output, run
 
 FORMAT = struct.Struct("=qqq")
-START_DEADLINE = 10.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +42,11 @@ class Weather:
     def with_rate(self, kbit: float) -> Weather:
         """Kilobits per second, each way; 0 for no limit."""
         return replace(self, rate_kbit=round(_at_least_zero(kbit, "rate")))
+
+    def __str__(self) -> str:
+        """For people."""
+        rate = f"{self.rate_kbit} kbit/s" if self.rate_kbit else "no rate limit"
+        return f"{self.delay_us / 500:g} ms  {self.loss_ppm / 10_000:g} % lost  {rate}"
 
 
 def _at_least_zero(value: float, what: str) -> float:
@@ -77,19 +78,19 @@ class Cable:
     def __init__(self, directory: Path) -> None:
         self._state = directory / "cable.state"
         self._process = directory / "cable.process"
+        self._log = directory / "cable.log"
 
     def start(self, tap: str, groups: Sequence[Path]) -> int:
         """Lay the cable, and return the id of its process, in whose network namespace the far end is."""
         self._state.write_bytes(FORMAT.pack(0, 0, 0))
         argv = [str(ensure_program()), tap, str(self._state), *(str(group / "cgroup.procs") for group in groups)]
-        process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-        )
-        assert process.stdout is not None, "asked for as a pipe"
-        assert process.stderr is not None, "asked for as a pipe"
-        with process.stdout, process.stderr:
-            if process.stdout.readline() != b"ready\n":
-                raise CommandFailed(argv, process.wait(), b"", process.stderr.read(), where="on this machine")
+        with self._log.open("wb") as log:
+            process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+            )
+        with output(process) as words:
+            if words.readline() != b"ready\n":
+                raise CommandFailed(argv, process.wait(), b"", self._log.read_bytes(), where="on this machine")
         identity = ProcessId.of(process.pid)
         if identity is None:
             raise CommandFailed(argv, process.wait(), b"", b"it ended at once", where="on this machine")

@@ -1,11 +1,12 @@
 """A control group of its own for every host, in every hierarchy that systemd inside the host works with.
 
-Without it the hosts would share ours, and their systemds, each believing to be alone, would end one another's services.
-It also makes MemoryMax, TasksMax and CPUQuota hold, and it is how all processes of a host are found and ended.
+Without it the hosts would share ours, and their systemds, each believing to be alone, would end one another's
+services. It also makes MemoryMax, TasksMax and CPUQuota hold, and it is how all processes of a host are found and
+ended.
 
-Version 1 and hybrid machines: one directory per controller, below the group this process is in, so that what
-the machine accounts to us stays accounted to us. Pure version 2 machines: below the root, since a group that has processes cannot hand
-its controllers on.
+Version 1 and hybrid machines: one directory per controller, below the group this process is in, so that what the
+machine accounts to us stays accounted to us. Pure version 2 machines: below the root, since a group that has
+processes cannot hand its controllers on.
 """
 
 from __future__ import annotations

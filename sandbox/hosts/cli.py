@@ -1,6 +1,7 @@
 """`python -m sandbox hosts …`: hosts that stay until they are taken down.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or hosts cannot boot on this machine; `ssh` and `root` end with the remote program's own.
+Exit codes: 0 done, 1 failed, 2 wrong usage or hosts cannot boot on this machine; `ssh` and `root` end with the remote
+program's own.
 """
 
 from __future__ import annotations
@@ -157,11 +158,7 @@ def _status(arguments: argparse.Namespace) -> None:
         state = "no power"
         if host.on:
             state = host.root(["systemctl", "is-system-running"], check=False).stdout.decode().strip()
-        weather = host.machine.cable.weather
-        print(
-            f"{host.name}  {host.address}  {state}  {weather.delay_us / 500:g} ms  "
-            f"{weather.loss_ppm / 10_000:g} % lost  {f'{weather.rate_kbit} kbit/s' if weather.rate_kbit else 'no rate limit'}"
-        )
+        print(f"{host.name}  {host.address}  {state}  {host.machine.cable.weather}")
 
 
 def _become(argv: list[str]) -> None:

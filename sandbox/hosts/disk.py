@@ -1,9 +1,10 @@
-"""A small disk for one tree of a host, so that it can really run full, and be given room again, without anybody noticing but by
-the room there is.
+"""A small disk for one tree of a host, so that it can really run full, and be given room again, without anybody
+noticing but by the room there is.
 
-The tree moves onto a file system of its own in an image file (ext4, LARGEST bytes, sparse). Beside the tree, out of sight of it, lies
-ballast: a file that takes all room but what is wanted. Making the disk smaller or larger later is making the ballast larger or
-smaller; nothing is mounted over what is running, nothing written is lost, and the disk is there again after a power cut.
+The tree moves onto a file system of its own in an image file (ext4, LARGEST bytes, sparse). Beside the tree, out of
+sight of it, lies ballast: a file that takes all room but what is wanted. Making the disk smaller or larger later is
+making the ballast larger or smaller; nothing is mounted over what is running, nothing written is lost, and the disk
+is there again after a power cut.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 
 def call(*argv: str) -> None:
@@ -17,22 +18,25 @@ def call(*argv: str) -> None:
 def mount(home: str, path: str, device: str) -> None:
     """Mount the device at home, copy what is at path into its tree, and mount the tree there."""
     node = "/dev/sandbox-disk"
-    os.makedirs(path, exist_ok=True)
-    os.makedirs(home, mode=0o700, exist_ok=True)
+    Path(path).mkdir(parents=True, exist_ok=True)
+    Path(home).mkdir(parents=True, exist_ok=True, mode=0o700)
     major, minor = device.split(":")
     call("mknod", node, "b", major, minor)
     try:
         call("mount", "-t", "ext4", node, home)
     finally:
-        os.unlink(node)
+        Path(node).unlink()
     tree = home + "/tree"
     call("cp", "-a", path, tree)
     call("mount", "--bind", tree, path)
 
 
 def limit(home: str, size: int) -> None:
-    """Let the tree have `size` bytes in all: the rest of the disk is taken by ballast beside it. 0 takes the ballast away."""
-    with open(home + "/ballast", "ab") as file:
+    """Let the tree have `size` bytes in all: the rest of the disk is taken by ballast beside it.
+
+    0 takes the ballast away.
+    """
+    with (Path(home) / "ballast").open("ab") as file:
         disk = os.statvfs(home)
         ballast = os.fstat(file.fileno()).st_blocks * 512
         used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize - ballast

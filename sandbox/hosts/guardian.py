@@ -1,12 +1,13 @@
-"""The guardian of a set: a process that takes everything down when the process the set belongs to is gone, killed or not.
+"""The guardian of a set: a process that takes everything down when the process the set belongs to is gone, killed or
+not.
 
-It watches the owner through a file descriptor of the process itself (pidfd), which children of the owner cannot keep open, and has a session of
-its own, so that Ctrl-C in a terminal does not reach it. It goes when its standard input ends with the set gone.
+It watches the owner through a file descriptor of the process itself (pidfd), which children of the owner cannot keep
+open, and has a session of its own, so that Ctrl-C in a terminal does not reach it. It goes when its standard input
+ends with the set gone.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import select
 import signal
@@ -15,9 +16,7 @@ import sys
 from pathlib import Path
 
 from . import registry
-from .processes import ProcessId
-
-log = logging.getLogger("sandbox.hosts")
+from .processes import ProcessId, output
 
 
 def start(name: str) -> subprocess.Popen[bytes]:
@@ -29,8 +28,7 @@ def start(name: str) -> subprocess.Popen[bytes]:
         cwd=Path(__file__).resolve().parents[2],
         start_new_session=True,
     )
-    assert process.stdout is not None, "asked for as a pipe"
-    if process.stdout.readline() != b"watching\n":
+    if output(process).readline() != b"watching\n":
         process.wait()
         raise RuntimeError(f"the guardian of the set {name!r} did not start")
     return process

@@ -63,7 +63,10 @@ class Host:
     def root(
         self, argv: Sequence[str], input: bytes = b"", check: bool = True, deadline: float = 60.0
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run a program inside as root, without ssh, at most `deadline` seconds. Raises CommandFailed, DeadlinePassed, HostOff."""
+        """Run a program inside as root, without ssh, at most `deadline` seconds.
+
+        Raises CommandFailed, DeadlinePassed, HostOff.
+        """
         return run(self.root_command(argv), input=input, check=check, deadline=deadline, where=f"on {self.name}")
 
     def root_command(self, argv: Sequence[str]) -> list[str]:
@@ -71,7 +74,9 @@ class Host:
         return ["nsenter", "-t", str(self.machine.leader), "-m", "-u", "-i", "-n", "-p", "-C", *ENVIRONMENT, *argv]
 
     def ssh_command(self, *argv: str) -> list[str]:
-        """The command on this machine that runs `argv` over ssh as root, with the bootstrap key and the pinned host key."""
+        """The command on this machine that runs `argv` over ssh as root, with the bootstrap key and the pinned host
+        key.
+        """
         known_hosts = self.machine.directory / "known_hosts"
         known_hosts.write_text(f"{self.address} {self.host_key}\n")
         options = [
@@ -108,10 +113,12 @@ class Host:
     # the disk
 
     def disk(self, size: str, path: str = "/opt/rosey-bot") -> None:
-        """Let the tree at path have `size` (`30M`) in all, what is in it included; more is a real "No space left on device".
+        """Let the tree at path have `size` (`30M`) in all, what is in it included; more is a real "No space left on
+        device".
 
-        The first call moves the tree onto a disk of its own: files that a service has open then are still the old ones, so call it
-        before the service starts, or restart the service. Later calls only change the room. Survives `power_off`.
+        The first call moves the tree onto a disk of its own: files that a service has open then are still the old
+        ones, so call it before the service starts, or restart the service. Later calls only change the room. Survives
+        `power_off`.
         """
         limit = parse_size(size)
         placed = self.machine.disk.path
@@ -124,7 +131,10 @@ class Host:
         self.machine.disk.limit(self.root, limit)
 
     def disk_off(self) -> None:
-        """Room again (4 GB in all). The tree stays where it is, with all that was written. Without a small disk: nothing to do."""
+        """Room again (4 GB in all).
+
+        The tree stays where it is, with all that was written. Without a small disk: nothing to do.
+        """
         if self.machine.disk.path is not None:
             self.machine.disk.limit(self.root, 0)
 
@@ -143,7 +153,10 @@ class Host:
         self.machine.stop()
 
     def power_on(self, deadline: float = BOOT_DEADLINE) -> None:
-        """Boot the same disk, wait until systemd inside says it is ready (which works with the cable out, too). Raises BootFailed."""
+        """Boot the same disk, wait until systemd inside says it is ready (which works with the cable out, too).
+
+        Raises BootFailed.
+        """
         if not self.on:
             self.begin_boot().finish(deadline)
 
@@ -172,8 +185,9 @@ class Host:
     def save_layer(self, name: str) -> None:
         """Stop in good order, and keep what was changed on this host as a layer that other sets can boot copies of.
 
-        The host's keys, name and journal do not go into the layer. It may be powered on again, and then stands on the layer itself.
-        Raises LayerTaken, ValueError for a bad name, HostsError with a small disk, whose content is not part of a layer.
+        The host's keys, name and journal do not go into the layer. It may be powered on again, and then stands on the
+        layer itself. Raises LayerTaken, ValueError for a bad name, HostsError with a small disk, whose content is not
+        part of a layer.
         """
         store.new_layer(name)
         if self.machine.disk.path is not None:

@@ -26,14 +26,17 @@ log = logging.getLogger("sandbox.hosts")
 class HostSet:
     """Hosts 1 to N on one bridge. Several sets live side by side, of one process or of many.
 
-    A set belongs to the process that calls `up` and is taken down with it, however that process ends; a detached one stays until
-    somebody takes it down. As a context manager it is taken down at the end of the block.
+    A set belongs to the process that calls `up` and is taken down with it, however that process ends; a detached one
+    stays until somebody takes it down. As a context manager it is taken down at the end of the block.
     """
 
     def __init__(
         self, name: str, directory: Path | None = None, network: str | None = None, *, detached: bool = False
     ) -> None:
-        """Nothing happens yet. `directory` is made, and removed with the set; `network` is a /24 (`10.1.2.0/24`), or chosen."""
+        """Nothing happens yet.
+
+        `directory` is made, and removed with the set; `network` is a /24 (`10.1.2.0/24`), or chosen.
+        """
         if not store.LAYER_NAME.fullmatch(name):
             raise ValueError(
                 f"{name!r} is no name for a set: lower-case letters, digits, dots, underscores and dashes."
@@ -119,8 +122,8 @@ class HostSet:
     def up(self, count: int, layer: str = store.BARE) -> list[Host]:
         """Have hosts 1 to count on and answering ssh. New ones stand on `layer`; those that are up stay as they are.
 
-        Raises Unavailable, ImageFailed, LayerUnknown, SetTaken, NetworkTaken, DirectoryRefused, BootFailed. When a new set does not
-        come up, nothing of it stays.
+        Raises Unavailable, ImageFailed, LayerUnknown, SetTaken, NetworkTaken, DirectoryRefused, BootFailed. When a
+        new set does not come up, nothing of it stays.
         """
         if not 1 <= count <= network.MOST_HOSTS:
             raise ValueError(f"A set has 1 to {network.MOST_HOSTS} hosts, not {count}.")
@@ -141,7 +144,10 @@ class HostSet:
             raise
 
     def down(self) -> None:
-        """Take everything down: processes, networks, mounts, control groups, files. Without `up` before: nothing to do."""
+        """Take everything down: processes, networks, mounts, control groups, files.
+
+        Without `up` before: nothing to do.
+        """
         if self._record is not None:
             registry.demolish(self._record)
             self._record = None
@@ -152,13 +158,14 @@ class HostSet:
     def _claim(self) -> None:
         HostSet.sweep()
         directory = self._directory or store.cache() / "sets" / self.name
-        if self._directory is None and not any(record.state == directory for record in registry.records()):
-            shutil.rmtree(directory, ignore_errors=True)  # of a set that a reboot ended
-        if directory.exists() and any(directory.iterdir()):
+        if self._directory is not None and directory.exists() and any(directory.iterdir()):
             raise DirectoryRefused(f"{directory} is not empty.", hint="Name a new one, it is removed with the set.")
         wanted = network.parse(self._wanted) if self._wanted else None
         owner = None if self.detached else ProcessId.self()
         self._record = registry.claim(self.name, store.usable(directory.absolute()), wanted, owner)
+        if self._directory is None:
+            shutil.rmtree(directory)  # of a set that a reboot ended
+            directory.mkdir()
         if not self.detached:
             self._guardian = guardian.start(self.name)
         keys.create(self.bootstrap_key, f"bootstrap@{self.name}")
@@ -193,8 +200,9 @@ class HostSet:
 def ensure_layer(name: str, provision: Callable[[Host], None], *, below: str = store.BARE) -> str:
     """Make sure a layer of that name is saved, by provisioning one host and saving it; the name, for `HostSet.up`.
 
-    Of several processes one provisions and the others wait for it. Whatever `provision` raises passes through, and nothing is saved.
-    A name that says what was provisioned (a digest of it) makes sure that nobody gets something older.
+    Of several processes one provisions and the others wait for it. Whatever `provision` raises passes through, and
+    nothing is saved. A name that says what was provisioned (a digest of it) makes sure that nobody gets something
+    older.
     """
     with contextlib.ExitStack() as stack:
         image.ensure_image()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import store
 from .errors import CommandFailed, ImageFailed
-from .processes import run
+from .processes import output, run
 from .recipe import DIRECTORIES, FILES, MASKED, NOT_STARTED, PACKAGES, REMOVED, SUITE
 
 log = logging.getLogger("sandbox.hosts")
@@ -91,8 +91,7 @@ def _debootstrap(root: Path) -> None:
         text=True,
         env=_environment(),
     ) as process:
-        assert process.stdout is not None, "asked for as a pipe"
-        for line in process.stdout:
+        for line in output(process):
             said.append(line.strip())
             for begin, meaning in STEPS.items():
                 if line.startswith(begin):

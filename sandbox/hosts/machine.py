@@ -142,7 +142,10 @@ class Boot:
         threading.Thread(target=self._process.wait, daemon=True, name=f"reaper of {machine.name}").start()
 
     def finish(self, deadline: float) -> None:
-        """Wait until systemd inside says it is ready: every service that starts at boot was started. Raises BootFailed."""
+        """Wait until systemd inside says it is ready: every service that starts at boot was started.
+
+        Raises BootFailed.
+        """
         end = time.monotonic() + deadline
         with self._socket:
             self._socket.settimeout(0.1)

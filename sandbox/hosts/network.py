@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Iterable
 from ipaddress import IPv4Network
@@ -41,7 +40,10 @@ def address(network: IPv4Network, number: int) -> str:
 
 
 def parse(text: str) -> IPv4Network:
-    """A network as a person gives it (`10.1.2.0/24`). Raises ValueError, also for one that is too small for 99 hosts."""
+    """A network as a person gives it (`10.1.2.0/24`).
+
+    Raises ValueError, also for one that is too small for 99 hosts.
+    """
     network = IPv4Network(text)
     if network.prefixlen > 24:
         raise ValueError(f"{text} is too small: a set of hosts needs a /24.")
@@ -51,9 +53,7 @@ def parse(text: str) -> IPv4Network:
 def in_use() -> list[IPv4Network]:
     """Every network this machine has a route or an address in, the default route apart."""
     routes = json.loads(run(["ip", "-j", "-4", "route", "show", "table", "all"]).stdout or b"[]")
-    return [
-        ipaddress.ip_network(route["dst"], strict=False) for route in routes if route.get("dst", "default") != "default"
-    ]
+    return [IPv4Network(route["dst"], strict=False) for route in routes if route.get("dst", "default") != "default"]
 
 
 def free(taken: Iterable[IPv4Network]) -> IPv4Network:

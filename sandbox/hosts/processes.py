@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, AnyStr
 
 from .errors import CommandFailed, DeadlinePassed
 
@@ -41,7 +42,8 @@ class ProcessId:
     def self(cls) -> ProcessId:
         """This very process."""
         me = cls.of(os.getpid())
-        assert me is not None, "a running process is in /proc"
+        if me is None:
+            raise ProcessLookupError("this process is not in /proc")
         return me
 
     @classmethod
@@ -64,6 +66,13 @@ class ProcessId:
                 os.kill(self.pid, number)
             except ProcessLookupError:
                 return
+
+
+def output(process: subprocess.Popen[AnyStr]) -> IO[AnyStr]:
+    """What a process writes that was started with a pipe as its standard output."""
+    if process.stdout is None:
+        raise ValueError("the process was started without a pipe")
+    return process.stdout
 
 
 def run(

@@ -1,7 +1,8 @@
-"""Which sets exist on this machine: one record each, in a directory that does not outlive a reboot, just like the hosts.
+"""Which sets exist on this machine: one record each, in a directory that does not outlive a reboot, just like the
+hosts.
 
-The records are what makes a choice of name, slot and network free of races, and what is needed to take a set down by somebody who
-knows nothing else of it: its guardian, `down`, or `sweep`.
+The records are what makes a choice of name, slot and network free of races, and what is needed to take a set down by
+somebody who knows nothing else of it: its guardian, `down`, or `sweep`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -33,6 +35,8 @@ class Record:
     directory: str
     groups: tuple[str, ...]
     """The set's control group in every hierarchy."""
+    token: str
+    """Tells this set from a later one that is like it in everything else."""
     owner: str
     """The process the set belongs to, as `str(ProcessId)`; empty for a detached set, which belongs to nobody."""
 
@@ -62,9 +66,9 @@ class Record:
 
 
 @contextlib.contextmanager
-def _locked() -> Iterator[None]:
+def _locked(name: str = "lock") -> Iterator[None]:
     DIRECTORY.mkdir(parents=True, exist_ok=True, mode=0o755)
-    with (DIRECTORY / "lock").open("w") as file:
+    with (DIRECTORY / name).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -105,6 +109,7 @@ def claim(name: str, directory: Path, wanted: IPv4Network | None, owner: Process
             network=str(wanted or network.free(taken)),
             directory=str(directory),
             groups=tuple(str(base / network.bridge_name(slot)) for base in cgroups.here()),
+            token=secrets.token_hex(8),
             owner=str(owner) if owner else "",
         )
         fresh = record.path.with_suffix(".new")
@@ -114,17 +119,19 @@ def claim(name: str, directory: Path, wanted: IPv4Network | None, owner: Process
 
 
 def demolish(record: Record) -> None:
-    """Take down everything of a set: processes (and with them mounts and networks), control groups, bridge, disks, files, record.
+    """Take down everything of a set: processes (and with them mounts and networks), control groups, bridge, disks,
+    files, record.
 
-    May be called again, and by two at once: what is gone is fine.
+    May be called again, and by two at once: one does it, and what is gone is fine. Raises DeadlinePassed.
     """
-    cgroups.remove([Path(group) for group in record.groups])
-    network.remove_bridge(record.slot)
-    if record.state.exists():
+    with _locked(f"{record.slot}.lock"):
+        if record not in records():
+            return
+        cgroups.remove([Path(group) for group in record.groups])
+        network.remove_bridge(record.slot)
         wait_until(lambda: not _loops(record.state), deadline=10, what="for the kernel to let go of small disks")
-        shutil.rmtree(record.state, ignore_errors=True)
         wait_until(lambda: _removed(record.state), deadline=10, what=f"for {record.state} to go away")
-    record.path.unlink(missing_ok=True)
+        record.path.unlink()
 
 
 def _loops(directory: Path) -> bool:

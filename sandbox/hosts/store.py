@@ -3,11 +3,11 @@
     CACHE/lock                     held while something is built
     CACHE/cable-<digest>           the compiled cable
     CACHE/<recipe digest>/base/    the Debian image, never written to again
-    CACHE/<recipe digest>/layers/  saved layers, each on top of that image: NAME/upper, NAME/below (names, topmost first)
+    CACHE/<recipe digest>/layers/  saved layers, on top of that image: NAME/upper, NAME/below (another layer)
     CACHE/sets/                    state of the sets that were given no directory of their own
 
-CACHE is SANDBOX_HOSTS_DIR, or cytube-ops-portal/hosts in XDG_CACHE_HOME (~/.cache). What is built appears under its name
-in one rename when it is complete, so the name is the mark of completeness.
+CACHE is SANDBOX_HOSTS_DIR, or cytube-ops-portal/hosts in XDG_CACHE_HOME (~/.cache). What is built appears under its
+name in one rename when it is complete, so the name is the mark of completeness.
 """
 
 from __future__ import annotations
