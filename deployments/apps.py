@@ -11,9 +11,10 @@ class DeploymentsConfig(AppConfig):
     verbose_name = "Deployments"
 
     def ready(self) -> None:
-        from deployments import checks
+        from deployments import checks, queueing
         from deployments.models import audit_triggers
 
         checks.register()
         # On SQLite a later AlterField rebuilds the table and silently drops its triggers.
         post_migrate.connect(audit_triggers.reinstall, sender=self, dispatch_uid="audit-triggers")
+        post_migrate.connect(queueing.ensure_schedules, sender=self, dispatch_uid="schedules")

@@ -54,7 +54,7 @@ def oldest_queued_seconds() -> float:
     return oldest
 
 
-def ensure_schedules() -> None:
+def ensure_schedules(**_signal: object) -> None:
     """Make the schedules exist; run after every migration, changes nothing when they do."""
     for name, (task, cluster, minutes) in SCHEDULES.items():
         Schedule.objects.get_or_create(

@@ -74,6 +74,8 @@ def database(env: environ.Env, state_dir: Path) -> dict[str, Any]:
     config: dict[str, Any] = env.db("DATABASE_URL", default=f"sqlite:///{state_dir / 'portal.sqlite3'}")
     if "sqlite" in config["ENGINE"]:
         config["OPTIONS"] = {**SQLITE_OPTIONS, **config.get("OPTIONS", {})}
+        # a file, as in real life: the in-memory database of several threads knows no locks
+        config["TEST"] = {"NAME": str(state_dir / "test.sqlite3")}
     else:
         config["CONN_MAX_AGE"] = 600
         config["CONN_HEALTH_CHECKS"] = True

@@ -1,0 +1,82 @@
+# Everything a newcomer runs. `make demo` and `make test` install what they need and say what they do.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+PORT ?= 8080
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := requirements/dev.txt
+STAMP := $(VENV)/.$(shell sha256sum $(LOCK) | cut -c1-16)
+WORKERS ?= 2
+
+HOST_PACKAGES := systemd-container debootstrap iproute2 openssh-client gcc libc6-dev
+TEST_PACKAGES := $(HOST_PACKAGES) rsync postgresql chromium prometheus prometheus-alertmanager
+
+.PHONY: help demo run test test-full check bench lock clean venv packages-demo packages-test
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+demo: packages-demo venv ## the whole product on this machine: two real servers, bot, portal
+	@exec $(BIN)/python -m sandbox demo --port $(PORT)
+
+run: venv ## the portal alone on http://127.0.0.1:8080 (PORT changes it)
+	@PORT=$(PORT) exec $(BIN)/python -m portal.run
+
+test: packages-test venv ## prove it, in 15 minutes at most
+	@echo "== lint and types"; $(MAKE) --no-print-directory check
+	@echo "== tests on SQLite ($(WORKERS) at a time), then what concerns the database on PostgreSQL"
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup --durations=15 -m "not full" $(ARGS)
+
+test-full: packages-test venv ## every matrix at full size (hours)
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup --durations=30 $(ARGS)
+
+check: venv ## lint, types, layers, locks, workflows
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python manage.py makemigrations --check --dry-run -v0
+
+bench: packages-test venv ## what docs/design promises, measured beside the peers in one run
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+lock: venv ## resolve requirements/*.in again into the hash-locked *.txt
+	@for name in base bot dev; do \
+	  (cd requirements && ../$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 \
+	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $$name.in -o $$name.txt); done
+
+clean: ## remove the environment and all state of this checkout
+	rm -rf $(VENV) .state .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+venv: $(STAMP)
+
+$(STAMP): $(LOCK)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V). Set PYTHON=… to another one."; exit 1; }
+	@echo "== Python packages into $(VENV) (about half a minute)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	@rm -f $(VENV)/.[0-9a-f]*; touch $@
+
+# Debian packages: installed when they are missing and we may; else the parts that need them say that they were left out.
+define install
+	@missing=""; for package in $(1); do \
+	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if ! command -v apt-get >/dev/null; then echo "Not a Debian system: without$$missing some parts are left out."; exit 0; fi; \
+	sudo=""; if [ $$(id -u) != 0 ]; then \
+	  sudo -n true 2>/dev/null || { echo "No root and no sudo: without$$missing some parts are left out."; exit 0; }; \
+	  sudo="sudo -n"; fi; \
+	echo "== Debian packages:$$missing"; \
+	$$sudo apt-get update -qq && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+endef
+
+packages-demo:
+	$(call install,$(HOST_PACKAGES))
+
+packages-test:
+	$(call install,$(TEST_PACKAGES))

@@ -1,0 +1,17 @@
+"""Configuration of the web process for gunicorn."""
+
+from typing import Any
+
+from prometheus_client import multiprocess
+
+worker_class = "gthread"
+workers = 2
+threads = 8
+timeout = 60
+graceful_timeout = 10
+control_socket_disable = True
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """A worker that is gone no longer counts in the gauges of /metrics."""
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # published without types

@@ -1,0 +1,126 @@
+"""The whole portal on one machine: `python -m portal.run`, which is what `make run` starts.
+
+Migrates, collects static files, then keeps the web process and the three clusters running until Ctrl-C. On servers
+systemd does this (systemd/cytube-web.service, cytube-worker.service).
+"""
+
+import argparse
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+CLUSTERS = ("deploys", "rescue", "default")
+STOP_SECONDS = 30.0
+STABLE_SECONDS = 10.0
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass
+class Child:
+    """One process that is started again, later each time, when it ends by itself."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    process: "subprocess.Popen[bytes] | None" = None
+    started: float = 0.0
+    pause: float = field(default=0.5)
+
+    def start(self) -> None:
+        """Start it in a session of its own: a signal to our terminal must not reach a cluster's workers."""
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            self.command,
+            cwd=BASE_DIR,
+            env={**os.environ, **self.environment},
+            start_new_session=True,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509  (no threads here)
+        )
+
+    def tend(self) -> None:
+        """Start it again if it has ended and its pause is over."""
+        if self.process is None or self.process.poll() is None:
+            return
+        lived = time.monotonic() - self.started
+        if lived > STABLE_SECONDS:
+            self.pause = 0.5
+        if lived >= self.pause:
+            print(f"{self.name} ended with {self.process.returncode}; starting it again", flush=True)
+            self.pause = min(self.pause * 2, 30.0)
+            self.start()
+
+    def stop(self, deadline: float) -> None:
+        """Ask it to end by `deadline` (monotonic seconds), then make it."""
+        if self.process is None:
+            return
+        while self.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)  # whatever is left of its session
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def children(binds: list[str], metrics: Path) -> list[Child]:
+    """The web process and one cluster each for deployments, rescue and housekeeping."""
+    shared = {"DJANGO_SETTINGS_MODULE": "portal.settings"}
+    listen = [part for bind in binds for part in ("--bind", bind)]
+    web = [sys.executable, "-m", "gunicorn", "--config", "python:portal.gunicorn", *listen, "portal.wsgi:application"]
+    clusters = [
+        Child(f"cluster {name}", [sys.executable, "manage.py", "qcluster"], {**shared, "Q_CLUSTER_NAME": name})
+        for name in CLUSTERS
+    ]
+    return [Child("web", web, {**shared, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}), *clusters]
+
+
+def prepare() -> Path:
+    """Migrate and collect static files; returns the wiped directory for the metrics of several processes."""
+    for command in (["migrate", "--verbosity", "0"], ["collectstatic", "--noinput", "--verbosity", "0"], ["reap"]):
+        subprocess.run([sys.executable, "manage.py", *command], cwd=BASE_DIR, check=True, stdout=subprocess.DEVNULL)
+    metrics = Path(os.environ.get("PORTAL_STATE_DIR", BASE_DIR / ".state")) / "metrics"
+    shutil.rmtree(metrics, ignore_errors=True)
+    metrics.mkdir(parents=True)
+    return metrics
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run until SIGINT or SIGTERM; 0 when everything ended in time."""
+    parser = argparse.ArgumentParser(prog="python -m portal.run", description="The portal on one machine.")
+    port = os.environ.get("PORT", "8080")
+    parser.add_argument("--bind", action="append", help=f"address:port, repeatable (default: 127.0.0.1:{port})")
+    options = parser.parse_args(argv)
+    binds = options.bind or [f"127.0.0.1:{port}"]
+    stopping: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda signum, _frame: stopping.append(signum))
+    family = children(binds, prepare())
+    for child in family:
+        child.start()
+    print(f"The portal runs on http://{binds[0]} (Ctrl-C ends it)", flush=True)
+    while not stopping:
+        for child in family:
+            child.tend()
+        time.sleep(0.2)
+    for child in family:
+        if child.process is not None and child.process.poll() is None:
+            child.process.send_signal(signal.SIGTERM)  # to the main process only: clusters finish what they run
+    deadline = time.monotonic() + STOP_SECONDS
+    for child in family:
+        child.stop(deadline)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
