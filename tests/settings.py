@@ -1,0 +1,28 @@
+"""Settings of the tests: the portal's own, with state in a directory that goes when the run ends."""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+_state = tempfile.mkdtemp(prefix="portal-tests-")
+_owner = os.getpid()
+
+
+def _remove() -> None:
+    if os.getpid() == _owner:  # not in a process forked from the tests
+        shutil.rmtree(_state, ignore_errors=True)
+
+
+atexit.register(_remove)
+os.environ["PORTAL_STATE_DIR"] = _state
+for _name in ("PORTAL_TOKEN", "PORTAL_TOKEN_FILE", "PORTAL_URL"):
+    os.environ.pop(_name, None)
+
+from portal.settings import *  # noqa: E402, F403  (the variables above must be set before)
+from portal.settings import STORAGES  # noqa: E402
+
+STORAGES = {  # without collecting them first
+    **STORAGES,
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
