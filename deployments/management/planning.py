@@ -25,10 +25,9 @@ def print_plan(command: PortalCommand, environment: Environment, release: Releas
             f"  {server['server']}: from {server['from'] or 'nothing'}; {server['added']} files new, "
             f"{server['changed']} changed, {server['removed']} gone; {server['bytes'] / 1e6:.1f} MB to send"
         )
+        command.say(f"    secrets: {', '.join(server['secrets']) or 'none'}")
     command.say(f"  steps: {' → '.join(snapshot['plan']['steps'])}")
     command.say(f"  configuration: {', '.join(snapshot['configuration']['files']) or 'none'}")
-    versions = ", ".join(f"{name} v{version}" for name, version in snapshot["secrets"].items())
-    command.say(f"  secrets: {versions or 'none'}")
     needed = snapshot["policy"]["approvals_required"]
     command.say(f"  approvals needed: {needed}; on failure: {snapshot['policy']['on_failure']}")
     command.say(f"  expected: {expected:.1f} s" if expected is not None else "  expected: unknown, the first one")
@@ -47,6 +46,7 @@ def _server(release: Release, target: dict[str, Any]) -> dict[str, Any]:
     known = {file.sha256 for file in old.files}
     return {
         "server": target["server"],
+        "secrets": [f"{name} v{version}" for name, version in target["secrets"].items()],
         "from": base.identifier if base else None,
         "added": len(diff.added),
         "changed": len(diff.changed),

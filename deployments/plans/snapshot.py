@@ -9,7 +9,6 @@ Snapshot = dict[str, Any]
 _WORDS = {
     "release": "the release",
     "configuration": "the configuration",
-    "secrets": "the secrets",
     "targets": "the servers",
     "plan": "the plan",
     "policy": "the policy",

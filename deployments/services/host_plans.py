@@ -28,9 +28,7 @@ def host_plan(deployment: Deployment, target: dict[str, Any], reader: ArtifactRe
         version=snapshot["release"]["version"],
         manifest=manifest_for(reader, target["roles"]).files,
         base=_base(deployment, target),
-        roles=role_plans(
-            reader, deployment.environment.name, target["roles"], snapshot["secrets"], target["unit_files"]
-        ),
+        roles=role_plans(reader, deployment.environment.name, target["roles"], target["secrets"]),
         config={name: text.encode() for name, text in snapshot["configuration"]["files"].items()},
         deadlines=deadlines,
         deadline=sum(deadlines.values()) + MARGIN_SECONDS,
@@ -52,7 +50,6 @@ def role_plans(
     environment: str,
     roles: Sequence[str],
     secrets: dict[str, int],
-    unit_files: dict[str, str],
 ) -> list[RolePlan]:
     """What each role consists of in this release: units with their digests, lock, health check, secrets, databases."""
     deploy = reader.deploy

@@ -30,6 +30,7 @@ def take_snapshot(*, environment: Environment, release: Release, kind: Kind) -> 
         files = artifacts.rendered_configuration(reader, environment)
     servers = _servers(environment, deploy)
     _refuse_second_account(servers, deploy, files)
+    versions = _newest_versions(environment)
     return {
         "format": FORMAT,
         "kind": str(kind),
@@ -45,8 +46,7 @@ def take_snapshot(*, environment: Environment, release: Release, kind: Kind) -> 
             "digest": config_digest(files),
             "files": {name: content.decode() for name, content in files.items()},
         },
-        "secrets": _secret_versions(environment, deploy, servers),
-        "targets": [_target(server, deploy) for server in servers],
+        "targets": [_target(server, deploy, versions) for server in servers],
         "plan": {
             "steps": list(STEPS),
             "deadlines": deploy.deadlines.model_dump(),
@@ -116,22 +116,29 @@ def _refuse_second_account(servers: list[Server], deploy: DeployToml, files: dic
         )
 
 
-def _secret_versions(environment: Environment, deploy: DeployToml, servers: list[Server]) -> dict[str, int]:
-    roles = {role for server in servers for role in server.roles}
-    wanted = sorted({name for role, described in deploy.roles.items() if role in roles for name in described.secrets})
+def _newest_versions(environment: Environment) -> dict[str, int]:
     newest: dict[str, int] = {}
-    for secret in Secret.objects.filter(environment=environment, name__in=wanted).order_by("version"):
+    for secret in Secret.objects.filter(environment=environment).order_by("version"):
         newest[secret.name] = secret.version
-    if absent := [name for name in wanted if name not in newest]:
-        raise InvalidRequest(
-            f"{environment} has no secret {', '.join(absent)}.",
-            hint=f"Run `manage.py set_secret {environment} {absent[0]}` (the value comes on standard input).",
-            reason="secret_missing",
-        )
     return newest
 
 
-def _target(server: Server, deploy: DeployToml) -> dict[str, Any]:
+def _secrets(server: Server, deploy: DeployToml, newest: dict[str, int]) -> dict[str, int]:
+    """Versions of the secrets this server's roles need: the environment's newest, else what is the server's own."""
+    wanted = sorted(
+        {name for role, described in deploy.roles.items() if role in server.roles for name in described.secrets}
+    )
+    versions = {**server.secret_versions, **newest}
+    if absent := [name for name in wanted if name not in versions]:
+        raise InvalidRequest(
+            f"{server.environment} has no secret {', '.join(absent)}, which {server.name} needs.",
+            hint=f"Run `manage.py set_secret {server.environment} {absent[0]}` (the value comes on standard input).",
+            reason="secret_missing",
+        )
+    return {name: versions[name] for name in wanted}
+
+
+def _target(server: Server, deploy: DeployToml, newest: dict[str, int]) -> dict[str, Any]:
     base = server.current_release
     return {
         "server": server.name,
@@ -141,5 +148,6 @@ def _target(server: Server, deploy: DeployToml) -> dict[str, Any]:
         "host_key": server.host_key,
         "roles": [role for role in server.roles if role in deploy.roles],
         "unit_files": server.unit_files,
+        "secrets": _secrets(server, deploy, newest),
         "base": {"release": base.identifier, "manifest_digest": base.manifest_digest} if base else None,
     }
