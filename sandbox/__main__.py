@@ -9,6 +9,7 @@ PARTS = {
     "hosts": "real Debian 12 servers with ssh and systemd, and their faults",
     "cytube": "a server that speaks the CyTube protocol",
     "mail": "a mail server that keeps what it is sent",
+    "demo": "all of it, with the portal and the bot deployed, until Ctrl-C",
 }
 
 

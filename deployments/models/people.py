@@ -23,6 +23,7 @@ class Scope(models.TextChoices):
     RELEASE = "release", "Upload releases"
     DEPLOY = "deploy", "Request, cancel and roll back"
     APPROVE = "approve", "Approve and reject"
+    ADMINISTER = "administer", "Enrol and provision servers, set secrets"
     HEARTBEAT = "heartbeat", "Report a bot's health"
     ALERTS = "alerts", "Deliver alerts"
     METRICS = "metrics", "Read metrics and scrape targets"

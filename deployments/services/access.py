@@ -52,6 +52,12 @@ SCOPES: dict[str, Scope] = {
     "approve": Scope.APPROVE,
     "review": Scope.APPROVE,
     "add_release": Scope.RELEASE,
+    "configure": Scope.ADMINISTER,
+    "enrol": Scope.ADMINISTER,
+    "provision": Scope.ADMINISTER,
+    "set_secret": Scope.ADMINISTER,
+    "rotate_keys": Scope.ADMINISTER,
+    "back_up": Scope.ADMINISTER,
 }
 NEEDS_A_PERSON = frozenset({"approve", "review", "decide_policy", "manage_people"})
 # A person at the shell already holds the database; these leave no trace on a protected server.

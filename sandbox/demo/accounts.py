@@ -1,0 +1,33 @@
+"""People of the demo. Run by `manage.py shell`, because accounts are the portal's own business."""
+
+SCRIPT = """
+import json, os, sys
+from django.contrib.auth.models import Group, User
+from deployments.models import Environment, Scope
+from deployments.services.access import system_actor
+from deployments.services.tokens import issue_token
+
+asked = json.loads(os.environ["DEMO_ACCOUNTS"])
+tokens = {}
+for name, password in asked["passwords"].items():
+    user, _ = User.objects.get_or_create(username=name, defaults={"is_staff": True})
+    user.set_password(password)
+    user.is_staff = True
+    user.is_superuser = name == "admin"
+    user.save()
+    if name != "admin":
+        user.groups.set([Group.objects.get(name=name)])
+for name, scopes in (
+    ("operator", [Scope.READ, Scope.DEPLOY]),
+    ("approver", [Scope.READ, Scope.APPROVE]),
+    ("admin", list(Scope)),
+):
+    _, text = issue_token(
+        actor=system_actor("demo"), name=f"demo-{name}", scopes=scopes, owner=User.objects.get(username=name), days=1
+    )
+    tokens[name] = str(text)
+for name, configuration in asked["configuration"].items():
+    Environment.objects.filter(name=name).update(configuration=configuration)
+with open(os.environ["DEMO_TOKENS"], "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+    json.dump(tokens, file)
+"""

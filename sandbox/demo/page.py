@@ -1,0 +1,33 @@
+"""What the demo prints when everything runs."""
+
+from sandbox.demo.portal import DemoPortal
+
+
+def closing_page(portal: DemoPortal, seconds: float) -> str:
+    """Accounts, addresses, and what to click next."""
+    waiting = portal.manage("history", "production", "--format", "json", "--limit", "1")
+    number = waiting.split('"deployment": ', 1)[1].split(",", 1)[0]
+    accounts = "\n".join(f"    {name:10} {password}" for name, password in portal.passwords.items())
+    return f"""
+Ready after {seconds:.0f} s. The bot runs on test-1; production waits for a second person.
+
+  Status page       {portal.url}/
+  Control room      {portal.url}/admin/
+  The bot's health  curl {portal.url}/api/health/test-1
+
+  Accounts (new ones at every start)
+{accounts}
+
+  What to try next
+    1. Sign in as operator and look at deployment {number}: it cannot approve its own request.
+    2. Sign in as approver (another browser, or a private window), read the plan, approve it:
+       {portal.url}/admin/deployments/deployment/{number}/change/
+    3. Watch it run: {portal.url}/deployments/{number}/
+    4. Roll it back, with a reason, from the same page.
+    5. Or do it all from another terminal:
+         export PORTAL_STATE_DIR={portal.state}
+         PORTAL_TOKEN_FILE=$PORTAL_STATE_DIR/approver.token .venv/bin/python manage.py approve {number}
+         .venv/bin/python manage.py history
+
+  Log of the portal: {portal.state}/portal.log
+  Ctrl-C stops the portal, the bot and both servers, and removes them."""
