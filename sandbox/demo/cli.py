@@ -16,7 +16,7 @@ from sandbox.cytube.config import SANDBOX_PASSWORD, Channel, ServerConfig
 from sandbox.cytube.server import CytubeServer
 from sandbox.demo.page import closing_page
 from sandbox.demo.portal import ROOT, CommandFailed, DemoPortal
-from sandbox.hosts import Host, HostSet, HostsError, unavailable_reason
+from sandbox.hosts import Host, HostsError, HostSet, unavailable_reason
 
 SERVERS = (("test-1", "test"), ("prod-1", "production"))
 STEPS = 8
