@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -16,8 +18,12 @@ from typing import TYPE_CHECKING
 from botcore.telemetry import Telemetry
 
 if TYPE_CHECKING:
+    from botcore.bot import Bot
     from botcore.config import Settings
     from botcore.credentials import Credentials
+    from botcore.logs import Logs
+
+log = logging.getLogger("botcore")
 
 EXIT_CONFIG = 78
 
@@ -92,7 +98,7 @@ def _run(path: Path, settings: Settings, found: Credentials, telemetry: Telemetr
         logs.close()
 
 
-async def _serve(path: Path, settings: Settings, found: Credentials, telemetry: Telemetry, logs: object) -> int:
+async def _serve(path: Path, settings: Settings, found: Credentials, telemetry: Telemetry, logs: Logs) -> int:
     from botcore.bot import Bot
     from botcore.health.server import HealthServer
     from botcore.service import Service
@@ -102,15 +108,34 @@ async def _serve(path: Path, settings: Settings, found: Credentials, telemetry: 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, bot.stop)
+    loop.add_signal_handler(signal.SIGHUP, _reload, path, bot, logs)
     HealthServer(settings.health.host, settings.health.port, bot.snapshot)
     service.ready()
+    for warning in settings.warnings():
+        log.warning(warning)
     await bot.run()
     return 0
 
 
-def _journal() -> bool:
-    import os
+def _reload(path: Path, bot: Bot, logs: Logs) -> None:
+    """SIGHUP: read the settings and secrets again; when they are wrong, say so and go on with the old ones."""
+    from botcore import config, credentials
+    from botcore.errors import ConfigError
 
+    try:
+        settings = config.load(path)
+        found = credentials.find(settings)
+        if lacking := credentials.missing(settings, found):
+            raise ConfigError([lacking])
+    except ConfigError as error:
+        log.error("The settings were not reloaded: %s", error)  # noqa: TRY400  the sentence is enough
+        return
+    logs.level(settings.log_level)
+    bot.reload(settings, found)
+    log.info("settings reloaded")
+
+
+def _journal() -> bool:
     return "JOURNAL_STREAM" in os.environ
 
 

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import logging
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from botcore import release
+from botcore import markup, release
+from botcore.commands import REGISTRY
 from botcore.commands.call import Call
 from botcore.config import Settings
 from botcore.connection import Connection
@@ -18,7 +20,11 @@ from botcore.desk import Desk
 from botcore.events import Events
 from botcore.health.document import Snapshot
 from botcore.heartbeat import Heartbeat
+from botcore.memory import ledger
+from botcore.memory.journal import OutboundJournal
+from botcore.memory.store import Store
 from botcore.outbox import Outbox
+from botcore.recorder import Recorder
 from botcore.room import Room
 from botcore.service import Service
 from botcore.session import Session
@@ -28,6 +34,8 @@ from botcore.telemetry import TICK_SECONDS, Telemetry
 log = logging.getLogger(__name__)
 
 GOODBYE_SECONDS = 1.5
+LOGGED_LENGTH = 200
+JOB_PAUSE_SECONDS = 1.0
 # A thread that computes gives way to the event loop after so long; Python's default of 5 ms would be felt.
 SWITCH_SECONDS = 0.001
 _EMPTY = Room()
@@ -43,15 +51,20 @@ class Bot:
         self.telemetry = telemetry
         self.service = service or Service({})
         self.version, self.release = release.version(), release.release_id()
-        self.outbox = Outbox(lambda: self.connection.session)
+        self.store = Store(settings.data_dir / "bot.db")
+        self.journal = OutboundJournal(self.store)
+        self.outbox = Outbox(lambda: self.connection.session, journal=self.journal)
+        self.recorder = Recorder(self.store)
         self.desk = Desk(self)
         self.events = Events(telemetry)
         self.events.subscribe(self._late_echo)
+        self.events.subscribe(self.recorder.heard)
         self.events.subscribe(self.desk.heard)
         self.connection = Connection(
             settings, credentials, listener=self.events, telemetry=telemetry, changed=self._changed
         )
-        self.heartbeat = self._heartbeat(settings, credentials)
+        self.heartbeat = Heartbeat(snapshot=self.snapshot, telemetry=telemetry)
+        self.heartbeat.aim(settings.portal_url, credentials.portal_token)
         self._stopping = asyncio.Event()
 
     def snapshot(self) -> Snapshot:
@@ -65,20 +78,39 @@ class Bot:
             release=self.release,
             telemetry=self.telemetry,
             queue_length=len(self.outbox),
-            dropped_writes=0,
+            dropped_writes=self.store.dropped,
         )
 
     def recorded(self, call: Call, outcome: str) -> None:
-        """A chat command was carried out, or not: count it and say who and what."""
-        known = outcome if call.name else "usage"
-        self.telemetry.commands[(call.name, known)] += 1
+        """A chat command was carried out, or not: count it, and say and remember who and what."""
+        name = call.name if REGISTRY.get(call.name) else "unknown"
+        self.telemetry.commands[(name, outcome)] += 1
         log.info(
             "chat command %s by %s: %s",
-            call.name,
+            markup.one_line(f"{call.name} {call.argument}")[:LOGGED_LENGTH],
             call.sender.name,
             outcome,
-            extra={"argument": call.argument, "rank": call.sender.rank},
+            extra={"who": call.sender.name, "rank": call.sender.rank, "command": name, "outcome": outcome},
         )
+        action = ledger.Action(
+            time.time(), call.sender.name, call.sender.rank, name, markup.encodable(call.argument), outcome
+        )
+        self.store.write(lambda connection: ledger.record(connection, action))
+
+    def reload(self, settings: Settings, credentials: Credentials) -> None:
+        """Use new settings: timeouts, account, channel and delays from the next session on, the portal at once.
+
+        Where health listens and where the data lies stay as they are until a restart.
+        """
+        self.settings = self.settings.model_copy(
+            update={
+                name: getattr(settings, name)
+                for name in type(settings).model_fields
+                if name not in {"health", "data_dir", "chat_log", "media_log"}
+            }
+        )
+        self.connection.reload(self.settings, credentials)
+        self.heartbeat.aim(settings.portal_url, credentials.portal_token)
 
     def stop(self) -> None:
         """Leave the channel and end `run`."""
@@ -91,17 +123,15 @@ class Bot:
         jobs: list[Callable[[], Coroutine[Any, Any, None]]] = [
             self._tick,
             self.connection.run,
-            self.outbox.run,
+            self._speak,
             self.desk.run,
+            self.recorder.run,
+            self.heartbeat.run,
         ]
-        if self.heartbeat is not None:
-            jobs.append(self.heartbeat.run)
-        tasks = [asyncio.create_task(job()) for job in jobs]
+        tasks = [asyncio.create_task(self._keep(job)) for job in jobs]
         stopping = asyncio.create_task(self._stopping.wait())
         try:
-            done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            for task in done - {stopping}:
-                task.result()
+            await stopping
         finally:
             await self._close([stopping, *tasks])
 
@@ -110,26 +140,33 @@ class Bot:
         self.service.status("leaving the channel")
         for task in tasks:
             task.cancel()
-        goodbyes: list[Coroutine[Any, Any, Any]] = [asyncio.wait(tasks, timeout=GOODBYE_SECONDS)]
-        if self.heartbeat is not None:
-            goodbyes.append(self.heartbeat.goodbye())
-        await asyncio.gather(*goodbyes, return_exceptions=True)
+        left = asyncio.wait(tasks, timeout=GOODBYE_SECONDS)
+        await asyncio.gather(left, self.heartbeat.goodbye(), return_exceptions=True)
+        self.recorder.left()
+        await asyncio.to_thread(self.store.close)
 
-    def _heartbeat(self, settings: Settings, credentials: Credentials) -> Heartbeat | None:
-        if settings.portal_url is None or credentials.portal_token is None:
-            log.info("no portal address or no token: the bot does not report")
-            return None
-        return Heartbeat(
-            settings.portal_url, credentials.portal_token, snapshot=self.snapshot, telemetry=self.telemetry
-        )
+    async def _keep(self, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a job, and again when it fails: one broken part must not stop the others."""
+        while True:
+            try:
+                await job()
+            except Exception:
+                self.telemetry.failed("job")
+                log.exception("%s failed and starts again", job.__qualname__)
+            await asyncio.sleep(JOB_PAUSE_SECONDS)
+
+    async def _speak(self) -> None:
+        for message in await self.journal.unsaid():
+            self.outbox.put(message)
+        await self.outbox.run()
 
     def _changed(self, status: Status) -> None:
         self.outbox.wake()
-        if self.heartbeat is not None:
-            self.heartbeat.changed()
+        self.heartbeat.changed()
         if status.connected:
             self.service.status(f"in the room {self.settings.channel.name} as {self.settings.user.name}")
         else:
+            self.recorder.left()
             self.service.status(f"not connected: {status.reason}")
 
     def _late_echo(self, session: Session, event: str, data: Any, _before: Room) -> None:

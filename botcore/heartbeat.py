@@ -28,16 +28,24 @@ LONGEST_WAIT = 120.0
 class Heartbeat:
     """Posts the health document to `<portal>/api/v1/heartbeats` every ten seconds and on change."""
 
-    def __init__(
-        self, portal_url: str, token: SecretStr, *, snapshot: Callable[[], Snapshot], telemetry: Telemetry
-    ) -> None:
-        self._url = f"{portal_url.rstrip('/')}/api/v1/heartbeats"
-        self._token = token
+    def __init__(self, *, snapshot: Callable[[], Snapshot], telemetry: Telemetry) -> None:
+        self._url = ""
+        self._token: SecretStr | None = None
         self._snapshot = snapshot
         self._telemetry = telemetry
         self._changed = asyncio.Event()
         self._failures = 0
         self._said = ""
+
+    def aim(self, portal_url: str | None, token: SecretStr | None) -> None:
+        """Report to this portal from now on, or to nobody when one of the two is not given."""
+        if portal_url is None or token is None:
+            self._url, self._token = "", None
+            log.info("no portal address or no token: the bot does not report")
+        else:
+            self._url, self._token = f"{portal_url.rstrip('/')}/api/v1/heartbeats", token
+        self._failures, self._said = 0, ""
+        self._changed.set()
 
     def changed(self) -> None:
         """Something a person waits for changed: send at once, but not more than once a second."""
@@ -48,16 +56,19 @@ class Heartbeat:
         async with self._http(TIMEOUT) as http:
             while True:
                 self._changed.clear()
+                if self._token is None:
+                    await self._changed.wait()
+                    continue
                 sent = time.monotonic()
-                await self._send(http, goodbye=False)
+                await self._send(http, self._token, goodbye=False)
                 await self._pause(sent)
 
     async def goodbye(self) -> None:
         """One last heartbeat from a bot that stops, for at most half a second; nothing when the portal is away."""
-        if self._failures:
+        if self._token is None or self._failures:
             return
         async with self._http(GOODBYE_TIMEOUT) as http:
-            await self._send(http, goodbye=True)
+            await self._send(http, self._token, goodbye=True)
 
     async def _pause(self, sent: float) -> None:
         """Wait for the next turn, or for a change; back off, with jitter, while the portal is away."""
@@ -72,7 +83,7 @@ class Heartbeat:
                 await asyncio.wait_for(self._changed.wait(), wait)
         await asyncio.sleep(max(0.0, sent + AT_MOST_EVERY - time.monotonic()))
 
-    async def _send(self, http: aiohttp.ClientSession, *, goodbye: bool) -> None:
+    async def _send(self, http: aiohttp.ClientSession, token: SecretStr, *, goodbye: bool) -> None:
         now = self._snapshot()
         body = {
             "health": now.document(),
@@ -81,7 +92,7 @@ class Heartbeat:
             "response_ms": now.status.response_ms,
             "goodbye": goodbye,
         }
-        headers = {"Authorization": f"Bearer {self._token.get_secret_value()}"}
+        headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
         try:
             async with http.post(self._url, json=body, headers=headers, allow_redirects=False) as response:
                 status = response.status

@@ -5,6 +5,7 @@ All of it is written by one thread, so that a slow disk or journal never holds u
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import logging.handlers
@@ -69,7 +70,14 @@ class _Transcript(logging.handlers.RotatingFileHandler):
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        super().__init__(path, maxBytes=ROTATE_BYTES, backupCount=ROTATE_KEEP, delay=True, encoding="utf-8")
+        super().__init__(
+            path,
+            maxBytes=ROTATE_BYTES,
+            backupCount=ROTATE_KEEP,
+            delay=True,
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
         self.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
 
 
@@ -123,6 +131,8 @@ class Logs:
         logging.getLogger().handlers[:] = []
 
     def _formatter(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
         self._console = logging.StreamHandler(sys.stdout)
         formatter: logging.Formatter = Json() if settings.log_format == "json" else Plain()
         self._console.setFormatter(Journal(formatter) if "JOURNAL_STREAM" in environ else formatter)

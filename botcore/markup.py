@@ -11,6 +11,7 @@ LINE_LENGTH = 320
 _TAG = re.compile(r"<[^<>]*>")
 _SPACE = re.compile(r"\s+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def plain(message: str) -> str:
@@ -25,7 +26,12 @@ def same(sent: str, echoed: str) -> bool:
 
 def one_line(text: str) -> str:
     """The text without control characters and line breaks, which CyTube turns into spaces."""
-    return _CONTROL.sub(" ", text).strip()
+    return _CONTROL.sub(" ", encodable(text)).strip()
+
+
+def encodable(text: str) -> str:
+    """The text without half characters, which JSON allows and neither files nor databases take."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def chunks(parts: Iterable[str], *, separator: str = " · ", limit: int = LINE_LENGTH) -> Iterator[str]:

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from botcore import limits, markup
 from botcore.errors import NoAnswer, SessionError
@@ -59,25 +59,23 @@ class _Cooldown:
     seconds: float
 
 
-Settled = Callable[[Message, Delivery], None]
+class Journal(Protocol):
+    """Who remembers what became of the messages."""
+
+    def queued(self, message: Message) -> None: ...
+    async def sending(self, message: Message) -> None: ...
+    def settled(self, message: Message, delivery: Delivery) -> None: ...
 
 
 class Outbox:
     """The queue. `run` sends while `session()` answers with a session in the room."""
 
-    def __init__(
-        self,
-        session: Callable[[], Session | None],
-        *,
-        settled: Settled = lambda _message, _delivery: None,
-        sending: Callable[[Message], None] = lambda _message: None,
-    ) -> None:
+    def __init__(self, session: Callable[[], Session | None], *, journal: Journal) -> None:
         self._session = session
-        self._settled = settled
-        self._sending = sending
+        self._journal = journal
         self._queue: deque[Message] = deque()
         self._late: deque[Message] = deque(maxlen=LATE_KEPT)
-        self._bucket = limits.TokenBucket()
+        self._buckets = {event: limits.TokenBucket() for event in ("chatMsg", "queue")}
         self._wake = asyncio.Event()
         self._floor = asyncio.Lock()
         self._busy: Message | None = None
@@ -88,6 +86,8 @@ class Outbox:
     def put(self, message: Message) -> asyncio.Future[Delivery]:
         """Queue a message; the future says what became of it and never raises."""
         message.result = asyncio.get_running_loop().create_future()
+        if message.number is None:
+            self._journal.queued(message)
         if len(self._queue) >= CAPACITY:
             self._settle(message, Delivery.OVERFLOW)
         else:
@@ -107,7 +107,7 @@ class Outbox:
             if _is_echo(message, event, data, own_name) and markup.same(message.text, str(data.get("msg"))):
                 self._late.remove(message)
                 log.info("a late echo: delivered after all")
-                self._settled(message, Delivery.DELIVERED)
+                self._journal.settled(message, Delivery.DELIVERED)
                 return
 
     async def run(self) -> None:
@@ -128,26 +128,36 @@ class Outbox:
                 message, self._busy = self._busy, None
             self._settle(message, delivery)
 
-    async def perform(self, session: Session, event: str, data: object, accept: Accept) -> Any:
-        """Do what counts as a chat line for the flood limits, and answer what `accept` makes of the answer.
+    async def perform(
+        self, session: Session, event: str, data: object, accept: Accept, *, timeout: float | None = None
+    ) -> Any:
+        """Send an event under its flood limit, and answer what `accept` makes of a later one.
 
-        Has the floor alone, so that a refusal cannot belong to anything else. Raises SessionError as `Session.ask`
-        does, and whatever `accept` raises.
+        Has the floor alone, so that a refusal cannot belong to anything else. What the server lost to its flood limit
+        goes again. Raises SessionError as `Session.ask` does, and whatever `accept` raises.
         """
 
         def lost_or(event: str, data: Any, room: Room) -> Any:
-            return _Cooldown(_seconds(data)) if event == "cooldown" else accept(event, data, room)
+            return _cooldown(event, data) or accept(event, data, room)
 
         for _ in range(COOLDOWN_TRIES):
             async with self._floor:
-                await asyncio.sleep(self._bucket.wait(limits.chat_limit(session.room)))
-                self._bucket.take(limits.chat_limit(session.room))
-                answer = await session.ask(event, data, lost_or)
+                await self._pace(session.room, event)
+                answer = await session.ask(event, data, lost_or, timeout=timeout)
                 if not isinstance(answer, _Cooldown):
                     return answer
                 # The line was lost. Nobody else may speak meanwhile: every attempt would start the wait again.
                 await asyncio.sleep(answer.seconds)
         raise NoAnswer("CyTube's flood limit did not let the line through.")
+
+    async def _pace(self, room: Room, event: str) -> None:
+        """Wait for the turn of an event that the server counts; PMs count as chat lines."""
+        if event == "pm":
+            event = "chatMsg"
+        if event in self._buckets:
+            limit = limits.QUEUE if event == "queue" else limits.chat_limit(room)
+            await asyncio.sleep(self._buckets[event].wait(limit))
+            self._buckets[event].take(limit)
 
     async def drain(self, timeout: float) -> bool:
         """Wait until everything is said, at most so many seconds; whether it was."""
@@ -158,7 +168,7 @@ class Outbox:
 
     async def _deliver(self, session: Session, message: Message) -> Delivery:
         event, data = _frame(message)
-        self._sending(message)
+        await self._journal.sending(message)
         try:
             refusal = await self.perform(session, event, data, _accept(message, session.identity.name))
         except SessionError as error:
@@ -180,7 +190,7 @@ class Outbox:
             )
         if message.result is not None and not message.result.done():
             message.result.set_result(delivery)
-        self._settled(message, delivery)
+        self._journal.settled(message, delivery)
 
     async def _sleep(self, timeout: float | None) -> None:
         self._wake.clear()
@@ -207,16 +217,17 @@ def _accept(message: Message, own_name: str) -> Callable[[str, Any, Room], str |
     return accept
 
 
-def _seconds(cooldown: object) -> float:
-    """CyTube gives the wait in milliseconds: 100 or 1000 (recording, scenarios 17 and 18)."""
-    if isinstance(cooldown, bool) or not isinstance(cooldown, int | float) or not 0 <= cooldown <= 60_000:
-        cooldown = 1000
-    return cooldown / 1000 + 0.05
+def _cooldown(event: str, data: Any) -> _Cooldown | None:
+    """`cooldown` gives milliseconds: 100 or 1000 (recording, scenarios 17 and 18); queueing says it in words."""
+    if event == "queueFail" and data.get("msg") == "You are adding videos too quickly":
+        return _Cooldown(1.0)
+    if event != "cooldown":
+        return None
+    known = isinstance(data, int | float) and not isinstance(data, bool) and 0 <= data <= 60_000
+    return _Cooldown((data if known else 1000) / 1000 + 0.05)
 
 
 def _is_echo(message: Message, event: str, data: Any, own_name: str) -> bool:
-    if data.get("username") != own_name:
+    if event != ("chatMsg" if message.to is None else "pm") or data.get("username") != own_name:
         return False
-    if message.to is None:
-        return event == "chatMsg"
-    return event == "pm" and str(data.get("to")).lower() == message.to.lower()
+    return message.to is None or str(data.get("to")).lower() == message.to.lower()

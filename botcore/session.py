@@ -160,7 +160,7 @@ class Session:
                 continue
             try:
                 result = accept(event, data, self.room)
-            except BotError as error:
+            except Exception as error:  # noqa: BLE001  whoever waits gets it; the next event is not held up
                 answer.set_exception(error)
             else:
                 if result is not None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from botcore.room import Room, User
+from botcore.commands import wording
+from botcore.errors import ActionRefused, ActionUnanswered, NoAnswer
+from botcore.room import MODERATOR_RANK, Room, User
 
 if TYPE_CHECKING:
     from botcore.bot import Bot
-    from botcore.session import Session
+    from botcore.session import Accept, Session
+
+T = TypeVar("T")
+REMEMBER_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +38,23 @@ class Call:
     def words(self) -> list[str]:
         """The argument, split at spaces."""
         return self.argument.split()
+
+    def need(self, action: str) -> None:
+        """Refuse what our rank does not allow: CyTube stays silent then, or even kicks the sender."""
+        if not self.room.may(action):
+            needed = wording.rank(self.room.permissions.get(action, MODERATOR_RANK))
+            raise ActionRefused(
+                f"I may not do that: it takes the rank {needed}, and I am {wording.rank(self.room.rank)}."
+            )
+
+    async def act(self, event: str, data: object, accept: Accept, *, timeout: float | None = None) -> Any:
+        """Do something in the room and wait for the server's word. Raises CommandError or SessionError."""
+        try:
+            return await self.bot.outbox.perform(self.session, event, data, accept, timeout=timeout)
+        except NoAnswer as error:
+            raise ActionUnanswered(f"{error} It may still have happened.") from error
+
+    async def remembered(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Ask the memory, which first learns what was not written yet. Raises MemoryUnusable."""
+        self.bot.recorder.flush()
+        return await self.bot.store.run(work, timeout=REMEMBER_SECONDS)

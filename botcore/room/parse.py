@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from botcore.errors import MalformedEvent
+from botcore.markup import encodable
 
 
 def record(data: object) -> Mapping[str, Any]:
@@ -24,10 +25,10 @@ def sequence(data: object) -> list[Any]:
 
 
 def text(data: object) -> str:
-    """A string."""
+    """A string that any file or database can take."""
     if not isinstance(data, str):
         raise MalformedEvent(f"expected a string, got {type(data).__name__}")
-    return data
+    return encodable(data)
 
 
 def flag(data: object) -> bool:

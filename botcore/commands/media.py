@@ -1,0 +1,225 @@
+"""Chat commands about the playlist and what plays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from botcore import markup
+from botcore.commands import medialink, wording
+from botcore.commands.call import Call
+from botcore.commands.registry import REGISTRY
+from botcore.errors import ActionRefused, UsageError
+from botcore.room import Item, Playback, Room
+from botcore.session import Accept
+
+SHOWN = 10
+# CyTube asks other sites about a link before it says yes or no.
+ADD_SECONDS = 15.0
+
+
+@REGISTRY.add(
+    "playlist",
+    usage="[place]",
+    summary=f"shows {SHOWN} items of the playlist",
+    details="Begins with what plays now, or at the place given. Places count from 1, as on the page.",
+)
+async def playlist(call: Call) -> Sequence[str]:
+    """Ten items."""
+    room = call.room
+    if not room.playlist:
+        return ["The playlist is empty."]
+    current = room.index(room.current_uid) if room.current_uid is not None else None
+    start = _place(call, call.words[0]) if call.words else current or 0
+    shown = range(start, min(start + SHOWN, len(room.playlist)))
+    return [
+        f"{len(room.playlist)} items, {wording.duration(room.playlist_seconds)}:",
+        *(wording.item(room, i) for i in shown),
+    ]
+
+
+@REGISTRY.add("current", summary="says what plays now", details="Title, position, length, who added it, and the link.")
+async def current(call: Call) -> Sequence[str]:
+    """What plays."""
+    room, playing = call.room, _playing(call.room)
+    item = _current(room)
+    answer = [
+        playing.media.title,
+        f"at {wording.length(max(1, playing.position))} of {wording.length(playing.media.seconds)}",
+    ]
+    answer += ["paused"] if playing.paused and playing.position >= 0 else []
+    answer += [f"added by {item.queued_by}"] if item and item.queued_by else []
+    return [*answer, f"{playing.media.type}:{playing.media.id}"]
+
+
+@REGISTRY.add(
+    "add",
+    usage="<link> [next|end] [keep]",
+    summary="adds something to the playlist",
+    details="Takes links to YouTube, Vimeo, Dailymotion, SoundCloud, Twitch and https files, or `type:id`. It is added"
+    " at the end, and leaves the playlist after it has played, unless `next` or `keep` say otherwise.",
+)
+async def add(call: Call) -> Sequence[str]:
+    """Add, and wait for CyTube's yes or no."""
+    if not call.words:
+        raise UsageError("Which link?")
+    link = medialink.parse(call.words[0])
+    options = {word.lower() for word in call.words[1:]}
+    if options - {"next", "end", "keep"} or {"next", "end"} <= options:
+        raise UsageError("After the link only next or end, and keep.")
+    call.need("playlistnext" if "next" in options else "playlistadd")
+    request = {
+        "id": link.id,
+        "type": link.type,
+        "pos": "next" if "next" in options else "end",
+        "temp": "keep" not in options,
+    }
+    own = call.session.identity.name
+
+    def accept(event: str, data: Any, room: Room) -> Item | None:
+        if event == "queueFail":
+            raise ActionRefused(f"CyTube: {markup.plain(str(data.get('msg')))}")
+        if event != "queue" or data["item"].get("queueby") != own:
+            return None
+        index = room.index(data["item"]["uid"])
+        return None if index is None else room.playlist[index]
+
+    item = await call.act("queue", request, accept, timeout=ADD_SECONDS)
+    return [f"Added at place {(call.room.index(item.uid) or 0) + 1}: {item.media.title}"]
+
+
+@REGISTRY.add("remove", usage="<place>", summary="takes an item off the playlist", details="Places count from 1.")
+async def remove(call: Call) -> Sequence[str]:
+    """Delete one item."""
+    call.need("playlistdelete")
+    item = _item(call, 0)
+    await call.act("delete", item.uid, _event("delete", "uid", item.uid))
+    return [f"Removed: {item.media.title}"]
+
+
+@REGISTRY.add(
+    "move",
+    usage="<from> <to>",
+    summary="moves an item to another place",
+    details="Both places count from 1; the item is at the second place afterwards.",
+)
+async def move(call: Call) -> Sequence[str]:
+    """Move one item."""
+    call.need("playlistmove")
+    if len(call.words) != 2:
+        raise UsageError("From where to where?")
+    item, target = _item(call, 0), _place(call, call.words[1])
+    rest = [other for other in call.room.playlist if other.uid != item.uid]
+    after: int | str = "prepend" if target == 0 else rest[target - 1].uid
+    if call.room.index(item.uid) == target:
+        raise UsageError("It is there already.")
+    await call.act("moveMedia", {"from": item.uid, "after": after}, _event("moveVideo", "from", item.uid))
+    return [f"Moved to place {target + 1}: {item.media.title}"]
+
+
+@REGISTRY.add("jump", usage="<place>", summary="plays an item now", details="Places count from 1.")
+async def jump(call: Call) -> Sequence[str]:
+    """Jump to one item."""
+    call.need("playlistjump")
+    item = _item(call, 0)
+    await call.act("jumpTo", item.uid, _now(item.uid))
+    return [f"Playing: {item.media.title}"]
+
+
+@REGISTRY.add("next", summary="plays the next item", details="After the last item the first one plays again.")
+async def next_(call: Call) -> Sequence[str]:
+    """Skip."""
+    call.need("playlistjump")
+    if not call.room.playlist:
+        raise UsageError("The playlist is empty.")
+    await call.act("playNext", None, lambda event, _data, _room: True if event == "changeMedia" else None)
+    return [f"Playing: {_playing(call.room).media.title}"]
+
+
+@REGISTRY.add(
+    "pause",
+    summary="pauses what plays, or goes on",
+    details="The bot makes itself leader to pause, and gives playback back to the server when it goes on. The right to"
+    " control the leader is needed.",
+)
+async def pause(call: Call) -> Sequence[str]:
+    """Toggle."""
+    call.need("leaderctl")
+    playing, own = _playing(call.room), call.session.identity.name
+    if call.room.leader not in {"", own}:
+        raise ActionRefused(f"{call.room.leader} is leader.")
+    if call.room.leader == own and playing.paused:
+        await _position(call, playing, paused=False)
+        await call.act("assignLeader", {"name": ""}, _value("setLeader", ""))
+        return ["Going on."]
+    if call.room.leader != own:
+        await call.act("assignLeader", {"name": own}, _value("setLeader", own))
+    await _position(call, playing, paused=True)
+    return ["Paused. Say pause again to go on."]
+
+
+@REGISTRY.add(
+    "voteskip",
+    summary="votes to skip what plays, and says how the vote stands",
+    details="One vote, as anybody's. The channel's option decides whether votes are taken at all.",
+)
+async def voteskip(call: Call) -> Sequence[str]:
+    """Vote."""
+    _playing(call.room)
+    call.need("voteskip")
+    if call.room.options.get("allow_voteskip") is False:
+        raise ActionRefused("The channel takes no votes to skip.")
+
+    def accept(event: str, _data: Any, room: Room) -> str | None:
+        if event == "changeMedia":
+            return "Skipped."
+        return f"{room.voteskip[0]} of {room.voteskip[1]} votes." if event == "voteskip" else None
+
+    return [await call.act("voteskip", None, accept)]
+
+
+async def _position(call: Call, playing: Playback, *, paused: bool) -> None:
+    media = playing.media
+    request = {"id": media.id, "type": media.type, "currentTime": max(0.0, playing.position), "paused": paused}
+
+    def accept(event: str, data: Any, _room: Room) -> bool | None:
+        return True if event == "mediaUpdate" and data.get("paused") is paused else None
+
+    await call.act("mediaUpdate", request, accept)
+
+
+def _event(name: str, key: str, value: object) -> Accept:
+    return lambda event, data, _room: True if event == name and data.get(key) == value else None
+
+
+def _value(name: str, value: object) -> Accept:
+    return lambda event, data, _room: True if event == name and data == value else None
+
+
+def _now(uid: int) -> Accept:
+    return lambda event, _data, room: True if event == "changeMedia" and room.current_uid == uid else None
+
+
+def _playing(room: Room) -> Playback:
+    if room.playback is None:
+        raise UsageError("Nothing plays.")
+    return room.playback
+
+
+def _current(room: Room) -> Item | None:
+    index = room.index(room.current_uid) if room.current_uid is not None else None
+    return None if index is None else room.playlist[index]
+
+
+def _item(call: Call, word: int) -> Item:
+    if len(call.words) <= word:
+        raise UsageError("Which place?")
+    return call.room.playlist[_place(call, call.words[word])]
+
+
+def _place(call: Call, word: str) -> int:
+    """A place as people count, as an index."""
+    count = len(call.room.playlist)
+    if not word.isascii() or not word.isdecimal() or len(word) > 9 or not 1 <= int(word) <= count:
+        raise UsageError(f"Places go from 1 to {count}." if count else "The playlist is empty.")
+    return int(word) - 1
