@@ -59,8 +59,8 @@ def target_snapshot(deployment: Deployment, target: Target) -> dict[str, object]
 
 def _settled(client: AgentClient, deployment: Deployment, target: Target, on_record: OnRecord) -> bool:
     number = str(deployment.pk)
-    lock = client.inspect().get("lock", {})
-    if lock.get("held") and str(lock.get("deployment", "")) == number:
+    lock = client.inspect()["lock"]
+    if lock["held"] and str((lock["owner"] or {}).get("deployment", "")) == number:
         _fetch(client, number, target, on_record)
         return False
     records = _fetch(client, number, target, on_record)

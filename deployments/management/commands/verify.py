@@ -1,0 +1,25 @@
+"""Verify what runs on an environment's servers."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from deployments import selectors
+from deployments.management.base import PortalCommand
+from deployments.management.findings import print_findings
+from deployments.services.inspection import verify_environment
+
+
+class Command(PortalCommand):
+    """`verify E`."""
+
+    help = "Run the verification of a deployment on what runs now; changes nothing."
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        """The environment."""
+        parser.add_argument("environment")
+
+    def run(self, options: dict[str, Any]) -> int:
+        """One line per server; 1 when one is not well."""
+        environment = selectors.environment_named(options["environment"])
+        findings = verify_environment(actor=self.actor("verify", environment), environment=environment)
+        return print_findings(self, environment, findings)
