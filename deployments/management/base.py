@@ -61,7 +61,7 @@ class PortalCommand(BaseCommand):
             if self.as_json:
                 self.emit({"error": error.reason, "sentence": error.message, "hint": error.hint})
                 sys.exit(error.exit_code)
-            if self._called_from_command_line:
+            if getattr(self, "_called_from_command_line", False):
                 self.stderr.write(str(error))  # the sentence alone, without the name of a class
                 sys.exit(error.exit_code)
             raise CommandError(str(error), returncode=error.exit_code) from error

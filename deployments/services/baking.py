@@ -1,0 +1,70 @@
+"""Watching after success: a new critical alert while a deployment bakes rolls it back, or pauses the environment."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from deployments.errors import PortalError
+from deployments.lifecycle import Kind, Status
+from deployments.models import Deployment, Environment
+from deployments.services import audit
+from deployments.services.access import Actor
+from deployments.services.rollbacks import request_rollback
+
+CRITICAL = "critical"
+
+
+def report_alert(
+    *, actor: Actor, environment: Environment, name: str, severity: str, began_at: datetime, summary: str
+) -> Deployment | None:
+    """Hear of a firing alert; returns the rollback it caused, if any. Holds no worker: it is called when alerts arrive.
+
+    Only a critical alert counts, and only one that began after the deployment that bakes had started: what was firing
+    before is not its doing.
+    """
+    baking = baking_deployment(environment)
+    if severity != CRITICAL or baking is None or baking.started_at is None or began_at < baking.started_at:
+        return None
+    reason = f"{name} began to fire while deployment {baking.pk} was baking: {summary}"[:500]
+    if environment.bake_action == Environment.BakeAction.PAUSE:
+        _pause(actor, environment, baking, reason)
+        return None
+    try:
+        rollback = request_rollback(actor=actor, environment=environment, reason=reason)
+    except PortalError as error:
+        _pause(actor, environment, baking, f"{reason} It could not be rolled back: {error}"[:500])
+        return None
+    _end_bake(baking)
+    return rollback
+
+
+def baking_deployment(environment: Environment) -> Deployment | None:
+    """The last success there, if it is still being watched and nothing else is going on."""
+    last = (
+        Deployment.objects.filter(environment=environment, status=Status.SUCCEEDED)
+        .order_by("-finished_at", "-id")
+        .first()
+    )
+    if last is None or last.kind != Kind.DEPLOYMENT or last.bake_until is None or last.bake_until <= timezone.now():
+        return None
+    return None if Deployment.objects.active().filter(environment=environment).exists() else last
+
+
+def _end_bake(deployment: Deployment) -> None:
+    Deployment.objects.filter(pk=deployment.pk).update(bake_until=timezone.now())
+
+
+def _pause(actor: Actor, environment: Environment, baking: Deployment, reason: str) -> None:
+    with transaction.atomic():
+        _end_bake(baking)
+        if Environment.objects.filter(pk=environment.pk, locked_at=None).update(
+            locked_at=timezone.now(), locked_by=str(actor), lock_reason=reason
+        ):
+            audit.record(
+                actor=actor,
+                name="environment.locked",
+                subject=f"environment:{environment.name}",
+                environment=environment,
+                data={"reason": reason, "deployment": baking.pk},
+            )
