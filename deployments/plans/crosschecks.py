@@ -93,7 +93,7 @@ def _commands(raw: dict[str, Any]) -> Iterator[Problem]:
                     yield Problem(
                         key, f"{{{name}}} is filled in only at the beginning of a word, not in {word!r}", hint
                     )
-            rendered = _CONFIG_FILE.search(word)
+            rendered = _CONFIG_FILE.match(word)
             if rendered:
                 yield from _unrendered(raw, key, rendered[1])
 

@@ -13,7 +13,21 @@ from deployments.plans.deploy_toml import DeployToml
 
 def json_schema() -> dict[str, Any]:
     """The schema, JSON Schema draft 2020-12."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **DeployToml.model_json_schema()}
+    generated = DeployToml.model_json_schema()
+    _close(generated)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **generated}
+
+
+def _close(part: object) -> None:
+    """Refuse names that fit no pattern of a free table, as the parser does; pydantic's schema lets them pass."""
+    if isinstance(part, dict):
+        if "patternProperties" in part:
+            part["additionalProperties"] = False
+        for inner in part.values():
+            _close(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            _close(inner)
 
 
 def text() -> str:

@@ -135,16 +135,22 @@ def resolve(tree: SourceTree, path: str) -> str | Problem:
                 return _broken(path, "leads in a circle")
             done.pop()
             pending += target.split("/")[::-1]
-        elif entry is not None and pending:
+        elif pending and entry is not None:
             return _broken(path, f"leads through {'/'.join(done)!r}, which is no directory")
+        elif pending and not _is_directory(tree, "/".join(done)):
+            break
     final = "/".join(done)
     entry = tree.entries.get(final)
     if entry is not None and entry.kind is Kind.FILE:
         return final
     if entry is None:
-        is_directory = not final or any(other.startswith(f"{final}/") for other in tree.entries)
+        is_directory = not pending and _is_directory(tree, final)
         return _broken(path, "leads to a directory" if is_directory else f"leads to {final!r}, which does not exist")
     return _broken(path, f"leads to {entry.kind.value}")
+
+
+def _is_directory(tree: SourceTree, path: str) -> bool:
+    return not path or any(other.startswith(f"{path}/") for other in tree.entries)
 
 
 def _escapes(path: str) -> Problem:

@@ -125,7 +125,8 @@ def _download(lock: Lock, needed: tuple[LockedPackage, ...], python: str, target
     requirements = target.with_name("needed.txt")
     requirements.write_text("".join(f"{package.line()}\n" for package in needed))
     argv = [sys.executable, "-I", "-m", "pip", "download", "--no-input", "--progress-bar=off"]
-    argv += ["--disable-pip-version-check", "--require-hashes", "--no-deps", "--only-binary=:all:"]
+    # without a retry pip does not tell a line that is down from a package that is not there
+    argv += ["--retries=3", "--disable-pip-version-check", "--require-hashes", "--no-deps", "--only-binary=:all:"]
     argv += ["--implementation=cp", f"--python-version={python}", *(f"--platform={tag}" for tag in platforms())]
     argv += [f"--dest={target}", f"--requirement={requirements}"]
     try:

@@ -1,0 +1,162 @@
+"""Commits as trees: exactly what was committed, and nothing that the repository configures is run."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deployments.plans.errors import UnknownRef, UnknownSource
+from deployments.plans.git import Repository, repository_at
+from deployments.plans.source import Kind
+from tests.deployments.plans.projects import commit_all, git, write
+
+
+def at(directory: Path) -> Repository:
+    repository = repository_at(directory)
+    assert repository is not None
+    return repository
+
+
+def test_a_plain_directory_is_no_repository(tmp_path: Path) -> None:
+    assert repository_at(tmp_path) is None
+
+
+def test_a_damaged_repository_is_not_taken_for_a_plain_directory(tmp_path: Path) -> None:
+    write(tmp_path, {"a": "1"})
+    commit_all(tmp_path)
+    (tmp_path / ".git/config").write_text("[core]\n\trepositoryformatversion = 99\n")
+    with pytest.raises(UnknownSource, match=r"git cannot read .*99"):
+        repository_at(tmp_path)
+
+
+def test_a_tree_holds_the_committed_bytes_whatever_attributes_and_filters_say(tmp_path: Path) -> None:
+    files = {
+        ".gitattributes": "kept export-ignore\nsubst export-subst\ncrlf text eol=crlf\n*.x filter=evil\n",
+        "kept": "1\n",
+        "subst": "$Format:%H$\n",
+        "crlf": "a\nb\n",
+        "f.x": "clean\n",
+        "tool": "#!/bin/sh\n",
+    }
+    write(tmp_path, files)
+    (tmp_path / "tool").chmod(0o755)
+    (tmp_path / "link").symlink_to("kept")
+    commit = commit_all(tmp_path)
+    canary = tmp_path / "ran"
+    git(tmp_path, "config", "filter.evil.smudge", f"touch {canary}; cat")
+    with at(tmp_path).tree(commit) as tree:
+        assert {path: tree.read(path).decode() for path in tree.entries} == files | {"link": "kept"}
+        assert tree.entries["tool"].executable
+        assert not tree.entries["kept"].executable
+        assert tree.entries["link"].kind is Kind.LINK
+    assert not canary.exists()
+
+
+def test_looking_at_a_repository_runs_no_hook_and_no_file_watcher(tmp_path: Path) -> None:
+    write(tmp_path, {"a": "1"})
+    commit = commit_all(tmp_path)
+    canary = tmp_path.parent / f"{tmp_path.name}-ran"
+    script = tmp_path / ".git/hooks/post-index-change"
+    script.write_text(f"#!/bin/sh\ntouch {canary}\n")
+    script.chmod(0o755)
+    git(tmp_path, "config", "core.fsmonitor", str(script))
+    write(tmp_path, {"a": "1", "b": "2"})
+    repository = at(tmp_path)
+    assert repository.changed() == ("b",)
+    with repository.tree(commit) as tree:
+        assert tree.read("a") == b"1"
+    assert not canary.exists()
+
+
+def test_a_directory_within_a_repository_is_a_tree_of_its_own(tmp_path: Path) -> None:
+    write(tmp_path, {"top": "1", "sub/a": "2", "sub/deep/b": "3"})
+    commit = commit_all(tmp_path)
+    write(tmp_path, {"top": "changed", "sub/a": "changed"})
+    repository = at(tmp_path / "sub")
+    assert repository.changed() == ("a",)
+    assert repository.working_files() == ("a", "deep/b")
+    with repository.tree(commit) as tree:
+        assert sorted(tree.entries) == ["a", "deep/b"]
+        assert tree.read("a") == b"2"
+
+
+def test_variables_of_a_surrounding_hook_do_not_redirect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "mine", {"a": "mine"})
+    write(tmp_path / "other", {"b": "other"})
+    commit_all(tmp_path / "mine")
+    commit_all(tmp_path / "other")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other/.git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "other/.git/index"))
+    assert at(tmp_path / "mine").working_files() == ("a",)
+
+
+@pytest.mark.parametrize("ref", ["main", "v1", "HEAD", "short"])
+def test_a_ref_is_a_branch_a_tag_or_an_id(tmp_path: Path, ref: str) -> None:
+    write(tmp_path, {"a": "1"})
+    commit = commit_all(tmp_path)
+    git(tmp_path, "tag", "--annotate", "--message=one", "v1")
+    assert at(tmp_path).commit(commit[:10] if ref == "short" else ref) == commit
+
+
+@pytest.mark.parametrize(
+    "ref", ["gone", "", "--help", "-h", "main\n", "a\0b", "main; touch x", "$(id)", "HEAD:a", "\udcff", "a" * 5000]
+)
+def test_an_unknown_or_hostile_ref_is_refused(tmp_path: Path, ref: str) -> None:
+    write(tmp_path, {"a": "1"})
+    commit_all(tmp_path)
+    with pytest.raises(UnknownRef, match="has no commit, tag or branch"):
+        at(tmp_path).commit(ref)
+
+
+def test_a_repository_without_commits_says_so(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet")
+    with pytest.raises(UnknownRef, match="has no commit yet"):
+        at(tmp_path).commit("HEAD")
+
+
+def test_a_replaced_object_does_not_pass_for_the_commit(tmp_path: Path) -> None:
+    write(tmp_path, {"a": "honest"})
+    commit = commit_all(tmp_path)
+    write(tmp_path, {"a": "forged"})
+    forged = commit_all(tmp_path)
+    git(tmp_path, "replace", commit, forged)
+    with at(tmp_path).tree(commit) as tree:
+        assert tree.read("a") == b"honest"
+
+
+def test_a_missing_object_is_told(tmp_path: Path) -> None:
+    write(tmp_path, {"a": "1", "b": "2"})
+    commit = commit_all(tmp_path)
+    blob = git(tmp_path, "rev-parse", "HEAD:a")
+    (tmp_path / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    with at(tmp_path).tree(commit) as tree:
+        with pytest.raises(UnknownSource, match=f"cannot read the object {blob}"):
+            tree.read("a")
+        assert tree.read("b") == b"2"
+
+
+def test_submodules_and_strange_names_are_listed_as_they_are(tmp_path: Path) -> None:
+    write(tmp_path, {"a": "1"})
+    commit = commit_all(tmp_path)
+    git(tmp_path, "update-index", "--add", "--cacheinfo", f"160000,{commit},sub")
+    blob = git(tmp_path, "rev-parse", "HEAD:a")
+    for name in (b"new\nline", b"\xff", b'quo"te'):
+        entry = b"100644 " + blob.encode() + b"\t" + name
+        subprocess.run(["git", "update-index", "-z", "--index-info"], input=entry + b"\0", cwd=tmp_path, check=True)
+    git(tmp_path, "commit", "--quiet", "--message=strange")
+    with at(tmp_path).tree("HEAD") as tree:
+        assert tree.entries["sub"].kind is Kind.SUBMODULE
+        assert {os.fsdecode(b"\xff"), "new\nline", 'quo"te'} < set(tree.entries)
+        assert tree.read(os.fsdecode(b"\xff")) == b"1"
+
+
+def test_leaving_a_tree_leaves_no_process(tmp_path: Path) -> None:
+    write(tmp_path, {"a": "1"})
+    commit = commit_all(tmp_path)
+    with at(tmp_path).tree(commit) as tree:
+        tree.read("a")
+        reader = tree._reader
+        assert reader is not None
+        assert reader.poll() is None
+    assert reader.poll() == 0
