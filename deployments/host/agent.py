@@ -2159,7 +2159,7 @@ class Settler:
     def _links_as_before(self) -> bool:
         before = self.state.before or {}
         current = self.tree.current_release()
-        return current == before["current"] and self.tree.config_link(current) == before["config"]
+        return bool(current == before["current"]) and self.tree.config_link(current) == before["config"]
 
     def _undo(self, facts: Record) -> str:
         """Put everything back; returns what a person has to know when it did not work, else an empty string."""
@@ -2808,7 +2808,7 @@ def verb_inspect(tree: Tree, frames: Frames, stream: Stream) -> Record:
         "releases": [{"id": name, "complete": tree.manifest(name) is not None} for name in tree.release_names()],
         "fence": seen,
         "fence_deployment": fenced,
-        "lock": {"held": held, "owner": lock.owner() if held else None},
+        "lock": {**(lock.owner() if held else {}), "held": held},
         "run": run,
         "units": inspect_units([unit for role in roles for unit in role["units"]]),
         "health": {role["role"]: probe(role["health"]) for role in roles if role["health"]},
@@ -2891,6 +2891,25 @@ def main(argv: List[str]) -> None:
         result = outcome("failed", failure.reason, str(failure))
     stream.record({**result, "facts": Masker(tree).value(result.get("facts", {}))})
     stream.drain()
+    keep_compiled()
+
+
+def keep_compiled() -> None:
+    """Leave the compiled form beside the source, so that the next start is quicker; best effort."""
+    import importlib.util
+
+    try:
+        compiled = importlib.util.cache_from_source(os.path.abspath(__file__))
+        if os.path.exists(compiled):
+            return
+        import py_compile
+
+        temporary = "%s.%d.tmp" % (compiled, os.getpid())
+        py_compile.compile(os.path.abspath(__file__), temporary, doraise=True)
+        fsync_path(temporary)  # a torn one would keep the agent from starting
+        os.rename(temporary, compiled)
+    except Exception:  # noqa: BLE001 - it is only about a tenth of a second
+        return
 
 
 if __name__ == "__main__":

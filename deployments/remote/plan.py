@@ -35,14 +35,18 @@ class FileEntry(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthCheck:
-    """Where a role says how it is. `url` is asked on the server itself; `interval` and `timeout` are seconds."""
+    """Where a role says how it is.
+
+    `url` is asked on the server itself; `samples` healthy answers in a row, `interval` seconds apart, within `timeout`
+    seconds prove it.
+    """
 
     url: str
     version_field: str | None = "version"
     connected_field: str | None = "connected"
     samples: int = 3
     interval: float = 0.1
-    timeout: float = 2.0
+    timeout: float = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +55,7 @@ class RolePlan:
 
     `units` in the order they are restarted; `unit_files` their sha256 as provisioned; `lock` the release's dependency
     lock (wheels lie in `wheels/<stem of the lock>/`); `check` an argument list run in the environment after it is
-    built, where `{release}`, `{config}` and `{env}` at the start of an argument become absolute paths; `databases`
+    built, where `{release}`, `{config}`, `{data}` and `{env}` in an argument become absolute paths; `databases`
     are SQLite files relative to shared/data.
     """
 
@@ -127,7 +131,7 @@ class RunPlan:
         wire["base"] = None
         if self.base:
             wire["base"] = {"release": self.base.release, "manifest_digest": manifest_digest(self.base.manifest)}
-        wire["roles"] = [_role(role) for role in self.roles]
+        wire["roles"] = [role_to_wire(role) for role in self.roles]
         files = {name: base64.b64encode(content).decode() for name, content in sorted(self.config.items())}
         wire["config"] = {"digest": self.config_digest, "files": files}
         wire["deadlines"] = dict(self.deadlines)
@@ -153,7 +157,8 @@ _PLAIN = [
 ]
 
 
-def _role(role: RolePlan) -> dict[str, Any]:
+def role_to_wire(role: RolePlan) -> dict[str, Any]:
+    """As the agent reads it."""
     health = role.health
     return {
         "role": role.role,

@@ -1,10 +1,21 @@
 """Make a server ready: send the operations and the interpreter that carries them out, read what it did."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from deployments.commands.agent import provision_command, source
+from deployments.remote.errors import ProvisionFailed
+from deployments.remote.plan import PROTOCOL
+from deployments.ssh.conversation import Conversation
+from deployments.ssh.errors import LinkLost
 from deployments.ssh.session import Session
+
+DEADLINE = 1800.0
+"""Seconds for all operations; packages may have to be fetched first."""
+SILENCE = 960.0
+"""Seconds without a report: apt alone may take 900."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +35,57 @@ class Report:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
+def ignore(report: Report) -> None:
+    """For callers that only want the list."""
+
+
 def provision(
-    session: Session, operations: Sequence[dict[str, Any]], *, plan: bool = False, sudo: bool = True
+    session: Session,
+    operations: Sequence[dict[str, Any]],
+    *,
+    plan: bool = False,
+    sudo: bool = True,
+    on_report: Callable[[Report], None] = ignore,
 ) -> list[Report]:
     """Apply `operations` (see commands.provisioning) in order, or with `plan` only say what would change.
 
-    `sudo`: the account is not root. Raises RemoteFailed when an operation fails (reports up to it are in the error's
-    `reports`), LinkLost when the line is cut; running it again goes on from where it was.
+    `sudo`: the account is not root. `on_report` gets each report as it arrives. Raises ProvisionFailed when an
+    operation fails, LinkLost when the line is cut; running it again goes on from where it was.
     """
-    raise NotImplementedError
+    request = json.dumps({"protocol": PROTOCOL, "plan": plan, "operations": list(operations)}).encode()
+    interpreter = source("provision")
+    reports: list[Report] = []
+    with session.converse(provision_command(sudo=sudo), what="provisioning") as conversation:
+        conversation.send((b"%d\n" % len(interpreter), interpreter, request))
+        conversation.end_input()
+        for report in _reports(conversation):
+            reports.append(report)
+            on_report(report)
+            if report.state == "failed":
+                raise ProvisionFailed(
+                    f"{session.address.host}: {report.name} failed: {report.sentence}",
+                    reports=reports,
+                    hint="What came before it stays done; provision again once this is put right.",
+                )
+        exit_code = conversation.exit_code()
+        said = conversation.stderr.decode(errors="replace").strip()[-500:]
+    if exit_code == 0 and len(reports) == len(operations):
+        return reports
+    if exit_code < 0:
+        raise LinkLost(f"Provisioning on {session.address.host} was killed after {len(reports)} operations.")
+    raise ProvisionFailed(
+        f"Provisioning {session.address.host} as {session.address.user} failed"
+        + (f": {said}." if said else f" with exit code {exit_code}."),
+        reports=reports,
+        hint="The bootstrap account must be root, or may use sudo without a password, and needs Python 3.9.",
+    )
+
+
+def _reports(conversation: Conversation) -> Iterable[Report]:
+    for line in conversation.lines(deadline=DEADLINE, silence=SILENCE):
+        try:
+            content = json.loads(line)
+        except ValueError:
+            continue  # a login banner
+        if isinstance(content, dict) and content.pop("kind", None) == "report":
+            yield Report(**content)
