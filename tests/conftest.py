@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ["tests.fixtures.hosts"]
+pytest_plugins = ["tests.fixtures.hosts", "tests.fixtures.records"]
 
 
 @pytest.fixture
