@@ -55,7 +55,7 @@ class Backoff:
     """Counts failures of each kind in a row and answers with a jittered delay."""
 
     def __init__(self, paces: Mapping[type[SessionError], Pace] = PACES, *, rng: random.Random | None = None) -> None:
-        self._paces = paces
+        self.paces = paces
         self._rng = rng or random.SystemRandom()
         self._failures: dict[Pace, int] = {}
 
@@ -71,12 +71,8 @@ class Backoff:
         self._failures[pace] = self._failures.get(pace, 0) + 1
         return pace.delay(self._failures[pace]) * self._rng.uniform(2 / 3, 1.0)
 
-    def reset(self) -> None:
-        """Forget all failures: somebody changed the settings."""
-        self._failures.clear()
-
     def _pace(self, error: SessionError) -> Pace:
         for kind in type(error).__mro__:
-            if kind in self._paces:
-                return self._paces[kind]
+            if kind in self.paces:
+                return self.paces[kind]
         return NETWORK

@@ -11,10 +11,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from botcore import markup, release
+from botcore.backoff import Backoff
 from botcore.commands import REGISTRY
 from botcore.commands.call import Call
 from botcore.config import Settings
-from botcore.connection import Connection
+from botcore.connection import Connection, pacing
 from botcore.credentials import Credentials
 from botcore.desk import Desk
 from botcore.events import Events
@@ -45,7 +46,13 @@ class Bot:
     """Everything that lives on the event loop. `run` returns after `stop`."""
 
     def __init__(
-        self, settings: Settings, credentials: Credentials, *, telemetry: Telemetry, service: Service | None = None
+        self,
+        settings: Settings,
+        credentials: Credentials,
+        *,
+        telemetry: Telemetry,
+        service: Service | None = None,
+        pacing: Callable[[Settings], Backoff] = pacing,
     ) -> None:
         self.settings = settings
         self.telemetry = telemetry
@@ -61,7 +68,7 @@ class Bot:
         self.events.subscribe(self.recorder.heard)
         self.events.subscribe(self.desk.heard)
         self.connection = Connection(
-            settings, credentials, listener=self.events, telemetry=telemetry, changed=self._changed
+            settings, credentials, listener=self.events, telemetry=telemetry, changed=self._changed, pacing=pacing
         )
         self.heartbeat = Heartbeat(snapshot=self.snapshot, telemetry=telemetry)
         self.heartbeat.aim(settings.portal_url, credentials.portal_token)

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import aiohttp
 
@@ -47,12 +47,12 @@ def identity(settings: Settings, credentials: Credentials) -> Identity:
     )
 
 
-def paces(settings: Settings) -> Mapping[type[SessionError], backoff.Pace]:
+def pacing(settings: Settings) -> backoff.Backoff:
     """The paces of `botcore.backoff`, with the delays for a lost connection from the settings."""
     network = dataclasses.replace(
         backoff.NETWORK, first=settings.restart_delay, cap=max(settings.restart_delay, settings.retry_delay)
     )
-    return {**backoff.PACES, Unreachable: network, NoAnswer: network}
+    return backoff.Backoff({**backoff.PACES, Unreachable: network, NoAnswer: network})
 
 
 class Connection:
@@ -66,7 +66,7 @@ class Connection:
         listener: Listener,
         telemetry: Telemetry,
         changed: Callable[[Status], None],
-        backoff_: backoff.Backoff | None = None,
+        pacing: Callable[[Settings], backoff.Backoff] = pacing,
     ) -> None:
         self.session: Session | None = None
         self.status = Status(connected=False, since=time.monotonic(), reason="starting")
@@ -75,14 +75,15 @@ class Connection:
         self._listener = listener
         self._telemetry = telemetry
         self._changed = changed
-        self._backoff = backoff_ or backoff.Backoff(paces(settings))
+        self._pacing = pacing
+        self._backoff = pacing(settings)
         self._wake = asyncio.Event()
 
     def reload(self, settings: Settings, credentials: Credentials) -> None:
         """Use new settings from the next session on, and end a wait at once."""
         self._settings = settings
         self._identity = identity(settings, credentials)
-        self._backoff = backoff.Backoff(paces(settings))
+        self._backoff = self._pacing(settings)
         self._wake.set()
 
     async def run(self) -> None:

@@ -170,13 +170,34 @@ class Outbox:
         event, data = _frame(message)
         await self._journal.sending(message)
         try:
-            refusal = await self.perform(session, event, data, _accept(message, session.identity.name))
+            refusal = await self.perform(session, event, data, self._accept(message, session.identity.name))
         except SessionError as error:
             message.detail = str(error)
             self._late.append(message)
             return Delivery.UNCONFIRMED
         message.detail = refusal
         return Delivery.REFUSED if refusal else Delivery.DELIVERED
+
+    def _accept(self, message: Message, own_name: str) -> Callable[[str, Any, Room], str | None]:
+        """Answers "" for an echo and a text for a refusal."""
+
+        def accept(event: str, data: Any, _room: Room) -> str | None:
+            if event in {"errorMsg", "noflood"}:
+                return str(data.get("msg") or event)
+            if event == "spamFiltered":
+                return f"the channel filters us: {data.get('reason')}"
+            if not _is_echo(message, event, data, own_name):
+                return None
+            # A channel's filters may rewrite our line, so another text is still our echo, unless it is known as the
+            # late echo of an earlier one.
+            return None if self._late_echo(message, str(data.get("msg"))) else ""
+
+        return accept
+
+    def _late_echo(self, message: Message, echoed: str) -> bool:
+        if markup.same(message.text, echoed):
+            return False
+        return any(late.to == message.to and markup.same(late.text, echoed) for late in self._late)
 
     def _drop_expired(self) -> None:
         oldest = time.monotonic() - MAX_AGE_SECONDS
@@ -202,19 +223,6 @@ def _frame(message: Message) -> tuple[str, dict[str, object]]:
     if message.to is None:
         return "chatMsg", {"msg": message.text, "meta": {}}
     return "pm", {"to": message.to, "msg": message.text, "meta": {}}
-
-
-def _accept(message: Message, own_name: str) -> Callable[[str, Any, Room], str | None]:
-    """Answers "" for an echo and a text for a refusal."""
-
-    def accept(event: str, data: Any, _room: Room) -> str | None:
-        if event in {"errorMsg", "noflood"}:
-            return str(data.get("msg") or event)
-        if event == "spamFiltered":
-            return f"the channel filters us: {data.get('reason')}"
-        return "" if _is_echo(message, event, data, own_name) else None
-
-    return accept
 
 
 def _cooldown(event: str, data: Any) -> _Cooldown | None:
