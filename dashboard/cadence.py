@@ -1,8 +1,21 @@
 """How often bots speak, and when their silence means something. Seconds, on the portal's clock only."""
 
+from datetime import UTC, datetime
+
 BEAT = 10  # a bot sends a heartbeat this often, and at once when something changes
 STALE_AFTER = 30  # three beats missed: what we show may be out of date
 DOWN_AFTER = 60  # the user's alert rule: down after one minute
 
-RESOLUTIONS = (10, 60, 3600, 86400)
-KEPT = {10: 2 * 3600, 60: 3 * 86400, 3600: 100 * 86400, 86400: 800 * 86400}
+MINUTE, HOUR, DAY = 60, 3600, 86400
+# Stretches that samples add up over, and how long each is kept. Ten minutes make a day's chart of 144 points.
+KEPT = {BEAT: 2 * HOUR, MINUTE: 3 * DAY, 10 * MINUTE: 8 * DAY, HOUR: 100 * DAY, DAY: 800 * DAY}
+RESOLUTIONS = tuple(KEPT)
+
+PROMISED_UPTIME = 0.99  # the user's limit
+DAY_BARS = 90
+
+
+def beginning(at: datetime, resolution: int) -> datetime:
+    """When the stretch of `resolution` seconds around `at` began (UTC, so days are UTC days)."""
+    seconds = int(at.timestamp())
+    return datetime.fromtimestamp(seconds - seconds % resolution, UTC)

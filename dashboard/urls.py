@@ -1,9 +1,9 @@
 """URLs of the status side."""
 
 from django.urls import path, register_converter
-from django.urls.converters import StringConverter
+from django.urls.converters import IntConverter, StringConverter
 
-from dashboard.views import health
+from dashboard.views import alerts, bot, deployments, health, log, operations, status
 
 
 class ServerName(StringConverter):
@@ -12,9 +12,26 @@ class ServerName(StringConverter):
     regex = "[a-z][a-z0-9-]{0,30}"
 
 
+class Number(IntConverter):
+    """A row's number, short enough for every database."""
+
+    regex = "[0-9]{1,15}"
+
+
 register_converter(ServerName, "server")
+register_converter(Number, "number")
 
 urlpatterns = [
+    path("", status.status_page, name="status"),
+    path("bots/<server:name>/", bot.bot_page, name="bot"),
+    path("deployments/", deployments.history_page, name="deployments"),
+    path("deployments/<number:number>/", deployments.deployment_page, name="deployment"),
+    path("deployments/<number:number>/log", log.log_after, name="deployment-log"),
+    path("deployments/<number:number>/log.txt", log.log_text, name="deployment-log-text"),
     path("api/health", health.bot_health, name="health"),
     path("api/health/<server:name>", health.bot_health, name="bot-health"),
+    path("api/alerts/alertmanager", alerts.alertmanager, name="alertmanager"),
+    path("api/prometheus/targets", operations.prometheus_targets, name="prometheus-targets"),
+    path("healthz", operations.healthz, name="healthz"),
+    path("metrics", operations.metrics, name="metrics"),
 ]

@@ -1,5 +1,6 @@
 """`POST /api/v1/heartbeats`: a bot tells how it is."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from django.http import HttpRequest
@@ -20,7 +21,11 @@ class HeartbeatIn(Schema):
 
     health: HealthDocument
     release: str = Field("", max_length=64, pattern=r"^[A-Za-z0-9._+-]*$", examples=["1.4.0-3f9a1c22"])
-    sent_at: AwareDatetime = Field(description="By the bot's clock, with time zone; used to notice a wrong clock only.")
+    sent_at: AwareDatetime = Field(
+        ge=datetime(1970, 1, 1, tzinfo=UTC),
+        lt=datetime(9000, 1, 1, tzinfo=UTC),
+        description="By the bot's clock, with time zone; used to notice a wrong clock only.",
+    )
     response_ms: Annotated[float, Field(ge=0, le=3.6e6, allow_inf_nan=False)] | None = Field(
         None, description="How long the bot's own health answer took, in milliseconds.", examples=[1.8]
     )

@@ -2,6 +2,7 @@
 
 from dashboard.models.alerts import Alert, AlertReceipt
 from dashboard.models.bots import BotState, Condition
+from dashboard.models.page import StatusPage
 from dashboard.models.samples import Sample
 
-__all__ = ["Alert", "AlertReceipt", "BotState", "Condition", "Sample"]
+__all__ = ["Alert", "AlertReceipt", "BotState", "Condition", "Sample", "StatusPage"]

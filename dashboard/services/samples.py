@@ -1,11 +1,11 @@
 """Adding one heartbeat to the samples of every resolution, and letting old samples go."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from django.db import connection
 
-from dashboard.cadence import KEPT, RESOLUTIONS
+from dashboard.cadence import KEPT, RESOLUTIONS, beginning
 from dashboard.models import Sample
 from deployments.models import Server
 
@@ -59,12 +59,6 @@ def add(server: Server, at: datetime, increment: Increment) -> None:
         rows.extend((server.pk, resolution, start, *increment.values()))
     with connection.cursor() as cursor:
         cursor.execute(_statement(), rows)
-
-
-def beginning(at: datetime, resolution: int) -> datetime:
-    """When the stretch of `resolution` seconds around `at` began (UTC, so days are UTC days)."""
-    seconds = int(at.timestamp())
-    return datetime.fromtimestamp(seconds - seconds % resolution, UTC)
 
 
 def prune(now: datetime) -> int:

@@ -1,0 +1,63 @@
+"""Ninety days of uptime as bars. Height and colour say the same, so that neither is needed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from dashboard.cadence import PROMISED_UPTIME
+
+FAIR = 0.95
+_SHAPES = {"good": (2, 28), "fair": (9, 21), "bad": (16, 14), "none": (26, 4)}  # y and height in a box of 30
+
+
+@dataclass(frozen=True)
+class DayBar:
+    """One day: the part of it that the bot was in its room, or None before it was first heard of."""
+
+    day: date
+    uptime: float | None
+    index: int
+
+    @property
+    def grade(self) -> str:
+        """good, fair, bad or none."""
+        if self.uptime is None:
+            return "none"
+        if self.uptime >= PROMISED_UPTIME:
+            return "good"
+        return "fair" if self.uptime >= FAIR else "bad"
+
+    @property
+    def label(self) -> str:
+        """What the bar says in words."""
+        said = "no data" if self.uptime is None else percent(self.uptime)
+        return f"{self.day.day} {self.day:%b}: {said}"
+
+    @property
+    def x(self) -> float:
+        """Left edge; every day is 10 wide."""
+        return self.index * 10 + 1.5
+
+    @property
+    def y(self) -> int:
+        """Upper edge."""
+        return _SHAPES[self.grade][0]
+
+    @property
+    def height(self) -> int:
+        """Height in a box of 30."""
+        return _SHAPES[self.grade][1]
+
+
+def overall(bars: Sequence[DayBar]) -> float | None:
+    """Mean uptime of the days that have one."""
+    known = [bar.uptime for bar in bars if bar.uptime is not None]
+    return sum(known) / len(known) if known else None
+
+
+def percent(part: float) -> str:
+    """`part` as a person writes it; never rounded up to 100."""
+    if part >= 1:
+        return "100 %"
+    hundredths = int(part * 10000)
+    return f"{hundredths / 100:.2f} %"

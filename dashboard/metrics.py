@@ -1,0 +1,175 @@
+"""Metrics that only the database knows, for Prometheus. docs/api.md lists each.
+
+Workers' own counters never reach the web process, so everything about deployments is counted here, at the scrape.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.conf import settings
+from django.db.models import Avg, Count, F, Max
+from django.utils import timezone
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.registry import Collector
+
+from dashboard.models import Alert, AlertReceipt, BotState
+from dashboard.selectors import drills
+from deployments import queueing
+from deployments.lifecycle import ACTIVE, WAITING, Status
+from deployments.models import Deployment, Server
+from deployments.services import audit
+
+_BEGUN = (Status.SUCCEEDED, Status.FAILED, Status.ROLLED_BACK, Status.INTERRUPTED, Status.CANCELLED)
+
+
+class PortalCollector(Collector):
+    """Reads the database at every scrape; registered by the /metrics view only."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family. About a dozen queries."""
+        now = timezone.now()
+        info = GaugeMetricFamily("portal_build", "1, labelled with the portal's version.", labels=["version"])
+        info.add_metric([settings.VERSION], 1)
+        yield info
+        yield from _deployments()
+        yield from _waiting(now)
+        yield from _bots()
+        yield from _servers()
+        yield from _rehearsals()
+        yield from _alerts()
+
+
+def _deployments() -> Iterator[Metric]:
+    counted = CounterMetricFamily(
+        "portal_deployments", "Deployments that ended, by result.", labels=["environment", "kind", "status"]
+    )
+    ended = GaugeMetricFamily(
+        "portal_deployment_last_end_timestamp_seconds",
+        "When the latest with this result ended.",
+        labels=["environment", "kind", "status"],
+    )
+    took = SummaryMetricFamily(
+        "portal_deployment_duration_seconds", "Claim to end of those that succeeded.", labels=["environment", "kind"]
+    )
+    rows = (
+        Deployment.objects.exclude(finished_at=None)
+        .order_by()
+        .values("environment__name", "kind", "status")
+        .annotate(
+            count=Count("pk"),
+            last=Max("finished_at"),
+            begun=Count("started_at"),
+            mean=Avg(F("finished_at") - F("started_at")),
+        )
+    )
+    for row in rows:
+        labels = [row["environment__name"], row["kind"], row["status"]]
+        counted.add_metric(labels, row["count"])
+        ended.add_metric(labels, row["last"].timestamp())
+        if row["status"] == Status.SUCCEEDED and row["mean"] is not None:
+            took.add_metric(labels[:2], row["begun"], row["begun"] * row["mean"].total_seconds())
+    yield counted
+    yield ended
+    yield took
+    yield _last_durations()
+
+
+def _last_durations() -> Metric:
+    last = GaugeMetricFamily(
+        "portal_deployment_last_duration_seconds",
+        "Claim to end of the latest that began.",
+        labels=["environment", "kind"],
+    )
+    latest = (
+        Deployment.objects.filter(status__in=_BEGUN, started_at__isnull=False)
+        .order_by()
+        .values("environment_id", "kind")
+        .annotate(last=Max("pk"))
+        .values_list("last", flat=True)
+    )
+    for row in Deployment.objects.filter(pk__in=list(latest)).select_related("environment").defer("snapshot"):
+        last.add_metric([row.environment.name, row.kind], row.seconds or 0.0)
+    return last
+
+
+def _waiting(now: datetime) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "portal_queue_oldest_seconds",
+        "Age of the oldest task no worker has taken.",
+        value=queueing.oldest_queued_seconds(),
+    )
+    active = GaugeMetricFamily(
+        "portal_deployments_active", "Queued, running or verifying.", labels=["environment", "status"]
+    )
+    waiting = GaugeMetricFamily("portal_approvals_waiting", "Requests waiting for approval.", labels=["environment"])
+    running = GaugeMetricFamily(
+        "portal_deployment_running_seconds", "Age of the deployment that runs, from its claim.", labels=["environment"]
+    )
+    rows = Deployment.objects.filter(status__in=ACTIVE | WAITING).select_related("environment").defer("snapshot")
+    waits: dict[str, int] = {}
+    for row in rows:
+        name = row.environment.name
+        if row.status in WAITING:
+            waits[name] = waits.get(name, 0) + 1
+            continue
+        active.add_metric([name, row.status], 1)
+        if row.started_at:
+            running.add_metric([name], (now - row.started_at).total_seconds())
+    for name, count in waits.items():
+        waiting.add_metric([name], count)
+    yield from (active, waiting, running)
+    unreviewed = Deployment.objects.filter(break_glass=True, reviewed_at=None).count()
+    yield GaugeMetricFamily(
+        "portal_break_glass_unreviewed", "Uses of break-glass nobody has reviewed.", value=unreviewed
+    )
+
+
+def _bots() -> Iterator[Metric]:
+    labels = ["environment", "server"]
+    connected = GaugeMetricFamily("portal_bot_connected", "1 when the last heartbeat said so.", labels=labels)
+    heard = GaugeMetricFamily("portal_bot_heartbeat_timestamp_seconds", "When the bot was last heard.", labels=labels)
+    for state in BotState.objects.select_related("server__environment"):
+        if state.server.state == Server.State.RETIRED:
+            continue
+        values = [state.server.environment.name, state.server.name]
+        connected.add_metric(values, float(state.connected and not state.goodbye))
+        heard.add_metric(values, state.heard_at.timestamp())
+    yield connected
+    yield heard
+
+
+def _servers() -> Iterator[Metric]:
+    drift = GaugeMetricFamily(
+        "portal_server_drift", "1 when the server differs from its record.", labels=["environment", "server"]
+    )
+    rows = Server.objects.exclude(state=Server.State.RETIRED).values_list("environment__name", "name", "drift")
+    for environment, name, found in rows:
+        drift.add_metric([environment, name], float(bool(found)))
+    yield drift
+
+
+def _rehearsals() -> Iterator[Metric]:
+    held = GaugeMetricFamily(
+        "portal_rehearsal_timestamp_seconds", "When the latest drill or backup of a kind was.", labels=["kind"]
+    )
+    passed = GaugeMetricFamily("portal_rehearsal_passed", "Whether the latest of a kind passed.", labels=["kind"])
+    for drill in drills.latest():
+        if drill.at is not None:
+            held.add_metric([drill.key], drill.at.timestamp())
+            passed.add_metric([drill.key], float(drill.passed))
+    yield held
+    yield passed
+    yield GaugeMetricFamily("portal_audit_head", "Number of the last audit event.", value=audit.head().sequence)
+
+
+def _alerts() -> Iterator[Metric]:
+    firing = GaugeMetricFamily("portal_alerts_firing", "Alerts that fire, as the portal was told.", labels=["severity"])
+    rows = Alert.objects.filter(status=Alert.Status.FIRING).order_by().values("severity").annotate(count=Count("pk"))
+    for row in rows:
+        firing.add_metric([row["severity"]], row["count"])
+    yield firing
+    last = AlertReceipt.objects.order_by("-id").values_list("received_at", flat=True).first()
+    if last is not None:
+        yield GaugeMetricFamily(
+            "portal_alert_received_timestamp_seconds", "When Alertmanager last delivered here.", value=last.timestamp()
+        )

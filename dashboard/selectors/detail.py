@@ -1,0 +1,43 @@
+"""One bot's own page."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from dashboard.charts.bars import DayBar, overall
+from dashboard.charts.timeline import Mark
+from dashboard.models import StatusPage
+from dashboard.selectors import bots as bot_rows
+from dashboard.selectors import events
+from dashboard.selectors.bots import Bot
+from dashboard.selectors.series import Range, Series, series
+from dashboard.selectors.status import Card
+
+
+@dataclass(frozen=True)
+class Detail:
+    """Everything the page of one bot shows."""
+
+    page: StatusPage
+    members: bool
+    card: Card
+    series: Series | None
+    marks: list[Mark]
+
+    @property
+    def bot(self) -> Bot:
+        """The bot itself."""
+        return self.card.bot
+
+    @property
+    def bars(self) -> list[DayBar]:
+        """Ninety days, the latest first, for the table."""
+        return self.card.bars[::-1]
+
+
+def detail(page: StatusPage, bot: Bot, wanted: Range, now: datetime, *, members: bool) -> Detail:
+    """The page of `bot`. Four queries."""
+    bars = bot_rows.uptime_bars([bot], now)[bot.server.pk]
+    card = Card(bot, bot_rows.last_days([bot], now)[bot.server.pk], bars, overall(bars))
+    drawn = series(bot.server, wanted, now) if members or page.show_charts else None
+    marks = events.marks(bot.server.environment, drawn.start, drawn.end, page, members=members) if drawn else []
+    return Detail(page, members, card, drawn, marks)

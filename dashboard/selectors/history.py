@@ -1,0 +1,74 @@
+"""Deployments of the past, filtered, a page at a time."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Q
+
+from deployments.lifecycle import Kind, Status
+from deployments.models import Deployment
+
+PAGE = 50
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What to show; empty means all. `before` is the number below which a page begins."""
+
+    environment: str = ""
+    status: str = ""
+    kind: str = ""
+    text: str = ""
+    before: int | None = None
+
+    @classmethod
+    def parse(cls, query: Any) -> "Filter":
+        """From a query string; what is not valid is left out."""
+        before = query.get("before", "")
+        return cls(
+            environment=query.get("environment", "")[:31],
+            status=query.get("status", "") if query.get("status", "") in Status.values else "",
+            kind=query.get("kind", "") if query.get("kind", "") in Kind.values else "",
+            text=query.get("q", "").replace("\x00", "").strip()[:100],
+            before=int(before) if before.isascii() and before.isdecimal() and len(before) < 16 else None,
+        )
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some deployments, newest first, and where the next page begins."""
+
+    rows: list[Deployment]
+    next_before: int | None
+
+
+def page(wanted: Filter, size: int = PAGE) -> Page:
+    """One page. One query, which walks the primary key and never counts the table."""
+    rows = list(_filtered(wanted).order_by("-id")[: size + 1])
+    return Page(rows[:size], rows[size - 1].pk if len(rows) > size else None)
+
+
+def recent(size: int) -> list[Deployment]:
+    """The latest deployments of all environments."""
+    return list(_filtered(Filter()).order_by("-id")[:size])
+
+
+def _filtered(wanted: Filter) -> Any:
+    rows = Deployment.objects.select_related("environment", "release").defer(
+        "snapshot", "environment__configuration", "environment__private_key", "release__change_log"
+    )
+    if wanted.environment:
+        rows = rows.filter(environment__name=wanted.environment)
+    if wanted.status:
+        rows = rows.filter(status=wanted.status)
+    if wanted.kind:
+        rows = rows.filter(kind=wanted.kind)
+    if wanted.text:
+        rows = rows.filter(
+            Q(release__identifier__icontains=wanted.text)
+            | Q(requested_by__icontains=wanted.text)
+            | Q(reason__icontains=wanted.text)
+        )
+    if wanted.before:
+        rows = rows.filter(pk__lt=wanted.before)
+    return rows

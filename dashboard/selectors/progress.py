@@ -1,0 +1,123 @@
+"""How far a deployment is: its plan's steps on each server, those done, the one running and those to come."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Prefetch
+
+from deployments.lifecycle import ACTIVE, StepState
+from deployments.models import Deployment, Step, Target
+from deployments.querysets import DeploymentQuerySet
+
+PENDING = "pending"
+
+
+@dataclass(frozen=True)
+class StepView:
+    """One step of the plan on one server; `seconds` so far while it runs."""
+
+    name: str
+    state: str
+    seconds: float | None
+    facts: dict[str, Any]
+
+    @property
+    def pairs(self) -> list[tuple[str, Any]]:
+        """Its facts for a template, whatever their names are."""
+        return list(self.facts.items()) if isinstance(self.facts, dict) else []
+
+    @property
+    def word(self) -> str:
+        """Its state in words."""
+        return {PENDING: "to do", StepState.RUNNING: "running", StepState.OK: "done"}.get(self.state, self.state)
+
+
+@dataclass(frozen=True)
+class TargetView:
+    """One server of a deployment."""
+
+    target: Target
+    steps: list[StepView]
+
+    @property
+    def seconds(self) -> float | None:
+        """From its begin to its end, in seconds."""
+        begin, end = self.target.started_at, self.target.finished_at
+        return (end - begin).total_seconds() if begin and end else None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A deployment with its servers and steps."""
+
+    deployment: Deployment
+    targets: list[TargetView]
+    elapsed: float | None
+
+    @property
+    def done(self) -> int:
+        """Steps that succeeded, over all servers."""
+        return sum(step.state == StepState.OK for target in self.targets for step in target.steps)
+
+    @property
+    def total(self) -> int:
+        """Steps in all."""
+        return sum(len(target.steps) for target in self.targets)
+
+    @property
+    def percent(self) -> int:
+        """Whole percent of the steps that are done."""
+        return 100 * self.done // self.total if self.total else 0
+
+    @property
+    def doing(self) -> str:
+        """What is going on now, for one line."""
+        for target in self.targets:
+            for step in target.steps:
+                if step.state == StepState.RUNNING:
+                    return f"{step.name} on {target.target.server.name}"
+        return self.deployment.get_status_display().lower()
+
+
+def active(now: datetime) -> list[Progress]:
+    """Every deployment that is queued, running or verifying. Three queries."""
+    return [progress(row, now) for row in _with_steps(Deployment.objects.filter(status__in=ACTIVE)).order_by("id")]
+
+
+def loaded(number: int) -> Deployment | None:
+    """A deployment with everything `progress` reads. Three queries."""
+    return _with_steps(Deployment.objects.filter(pk=number)).first()
+
+
+def progress(deployment: Deployment, now: datetime) -> Progress:
+    """How far `deployment` is at `now`."""
+    planned = [str(name) for name in deployment.snapshot.get("plan", {}).get("steps", [])]
+    targets = [TargetView(target, _steps(planned, target.steps.all(), now)) for target in deployment.targets.all()]
+    end = deployment.finished_at or now
+    elapsed = (end - deployment.started_at).total_seconds() if deployment.started_at else None
+    return Progress(deployment, targets, elapsed)
+
+
+def _with_steps(rows: DeploymentQuerySet) -> DeploymentQuerySet:
+    targets = Target.objects.select_related("server", "base_release").order_by("order").prefetch_related("steps")
+    related = ("environment", "release", "rollback_of", "superseded_by")
+    return rows.select_related(*related).prefetch_related(Prefetch("targets", queryset=targets))
+
+
+def _steps(planned: list[str], rows: Iterable[Step], now: datetime) -> list[StepView]:
+    """The latest record of each step, in the order of the plan; what the agent did beyond it (a revert) follows."""
+    latest = {row.name: row for row in rows}
+    names = [*planned, *(name for name in latest if name not in planned)]
+    return [_step(name, latest.get(name), now) for name in names]
+
+
+def _step(name: str, row: Step | None, now: datetime) -> StepView:
+    if row is None:
+        return StepView(name, PENDING, None, {})
+    seconds = row.seconds
+    if row.state == StepState.RUNNING:
+        # the host stamped its begin; a wrong clock there must not show a negative time
+        seconds = max(0.0, (now - row.started_at).total_seconds())
+    return StepView(name, row.state, seconds, row.facts or {})

@@ -1,0 +1,26 @@
+"""What Prometheus should scrape: the enrolled bots, by the port their last deployment recorded."""
+
+from typing import TypedDict
+
+from deployments.models import Server
+
+
+class TargetGroup(TypedDict):
+    """One entry of Prometheus' HTTP service discovery."""
+
+    targets: list[str]
+    labels: dict[str, str]
+
+
+def targets() -> list[TargetGroup]:
+    """One group for each bot with a known port. Alerts carry these labels, and find their server by them."""
+    groups: list[TargetGroup] = []
+    for server in Server.objects.exclude(state=Server.State.RETIRED).select_related("environment"):
+        health = server.facts.get("health") if isinstance(server.facts, dict) else None
+        port = health.get("port") if isinstance(health, dict) else None
+        if "bot" not in server.roles or not isinstance(port, int):
+            continue
+        host = f"[{server.host}]" if ":" in server.host else server.host
+        labels = {"environment": server.environment.name, "server": server.name, "role": "bot"}
+        groups.append({"targets": [f"{host}:{port}"], "labels": labels})
+    return groups

@@ -1,0 +1,86 @@
+"""Keeping what Alertmanager delivers: every occurrence of an alert, and a receipt for every time it was told."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from dashboard.models import Alert, AlertReceipt
+from deployments.models import Environment, Server
+
+
+@dataclass(frozen=True)
+class Report:
+    """One alert of a delivery."""
+
+    fingerprint: str
+    status: str
+    starts_at: datetime
+    ends_at: datetime | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+    generator_url: str = ""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One request of Alertmanager: some alerts of one group, for one receiver."""
+
+    receiver: str
+    group_key: str
+    reports: Sequence[Report]
+
+
+@transaction.atomic
+def receive(*, delivery: Delivery, now: datetime | None = None) -> list[Alert]:
+    """Store a delivery; the same one again changes nothing but its receipts. The caller has checked the token."""
+    now = now or timezone.now()
+    environments = {row.name: row for row in Environment.objects.all()}
+    servers = {row.name: row for row in Server.objects.filter(name__in=_labelled(delivery, "server"))}
+    return [_store(report, delivery, environments, servers, now) for report in delivery.reports]
+
+
+def _store(
+    report: Report,
+    delivery: Delivery,
+    environments: dict[str, Environment],
+    servers: dict[str, Server],
+    now: datetime,
+) -> Alert:
+    server = servers.get(report.labels.get("server", ""))
+    environment = environments.get(report.labels.get("environment", "")) or (server.environment if server else None)
+    resolved = report.status == Alert.Status.RESOLVED
+    alert, _ = Alert.objects.update_or_create(
+        fingerprint=report.fingerprint,
+        starts_at=report.starts_at,
+        defaults={
+            "name": report.labels.get("alertname", "unnamed")[:150],
+            "severity": report.labels.get("severity", "")[:30],
+            "environment": environment,
+            "server": server,
+            "status": report.status,
+            "labels": report.labels,
+            "annotations": report.annotations,
+            "generator_url": report.generator_url[:2000],
+            "ends_at": (report.ends_at or now) if resolved else None,
+            "last_received_at": now,
+        },
+    )
+    # A new occurrence proves that an older one has ended, even when nobody told us.
+    Alert.objects.filter(
+        fingerprint=report.fingerprint, status=Alert.Status.FIRING, starts_at__lt=report.starts_at
+    ).update(status=Alert.Status.RESOLVED, ends_at=report.starts_at)
+    AlertReceipt.objects.create(
+        alert=alert,
+        status=report.status,
+        receiver=delivery.receiver[:150],
+        group_key=delivery.group_key[:500],
+        received_at=now,
+    )
+    return alert
+
+
+def _labelled(delivery: Delivery, label: str) -> set[str]:
+    return {report.labels[label] for report in delivery.reports if label in report.labels}

@@ -1,0 +1,67 @@
+"""Numbers and times as people write them."""
+
+from datetime import UTC, datetime
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from dashboard.charts import bars
+
+register = template.Library()
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """3 d 4 h, 12 min 5 s, 4.2 s; empty for None."""
+    if seconds is None:
+        return ""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, unit in _UNITS:
+        if whole >= size:
+            rest, smaller = whole % size, {86400: (3600, "h"), 3600: (60, "min"), 60: (1, "s")}[size]
+            part = rest // smaller[0]
+            return f"{whole // size} {unit}" + (f" {part} {smaller[1]}" if part else "")
+    return f"{whole} s"
+
+
+@register.filter
+def percentage(part: float | None) -> str:
+    """0.9991 → 99.91 %; never rounded up to 100. A dash for None."""
+    return "–" if part is None else bars.percent(part)
+
+
+@register.filter
+def rate(part: float) -> str:
+    """A small share: 0 %, 0.4 %, 12 %."""
+    if part == 0:
+        return "0 %"
+    return f"{part * 100:.1f} %" if part < 0.1 else f"{part * 100:.0f} %"
+
+
+@register.simple_tag(takes_context=True)
+def ago(context: template.Context, at: datetime | None) -> SafeString | str:
+    """`at` as a <time> that says how long ago; the page's script keeps it true."""
+    if at is None:
+        return "never"
+    now = context.get("now") or timezone.now()
+    seconds = max(0.0, (now - at).total_seconds())
+    text = "just now" if seconds < 5 else f"{_coarse(seconds)} ago"
+    stamp = at.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" title="{}" data-ago>{}</time>',
+        stamp.isoformat(),
+        stamp.strftime("%-d %b %Y %H:%M:%S UTC"),
+        text,
+    )
+
+
+def _coarse(seconds: float) -> str:
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"

@@ -1,0 +1,39 @@
+"""Who may see a page: everyone, or people who signed in and have a role."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
+
+from django.contrib.auth.models import User
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+
+from deployments.services.access import may, user_actor
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+
+
+def is_member(request: HttpRequest) -> bool:
+    """Whether the visitor signed in and may view the control plane."""
+    user = request.user
+    return isinstance(user, User) and may(user_actor(user), "view")
+
+
+def members_only(view: View[P]) -> View[P]:
+    """Send strangers to the sign-in, and say no to people without a role."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return redirect_to_login(request.get_full_path())
+        if not is_member(request):
+            raise PermissionDenied("Your account has no role. Ask an administrator for one.")
+        response = view(request, *args, **kwargs)
+        if isinstance(response, HttpResponse):
+            response.headers.setdefault("Cache-Control", "private, no-store")
+        return response
+
+    return guarded

@@ -1,0 +1,75 @@
+"""What monitoring reads: /healthz, /metrics and the scrape targets."""
+
+import os
+from pathlib import Path
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
+
+from dashboard.metrics import PortalCollector
+from dashboard.selectors.targets import targets
+from dashboard.views.access import token_required
+from deployments import queueing
+from deployments.models import Scope
+
+QUEUE_STUCK_SECONDS = 60.0
+
+
+@require_safe
+def healthz(_request: HttpRequest) -> HttpResponse:
+    """200 while this process can serve; 503 without a database. A stuck queue is told, and leaves it at 200."""
+    body: dict[str, object] = {
+        "status": "ok",
+        "version": settings.VERSION,
+        "database": "ok",
+        "queue_oldest_seconds": None,
+    }
+    status = 200
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        waited = queueing.oldest_queued_seconds()
+        body["queue_oldest_seconds"] = round(waited, 1)
+        if waited > QUEUE_STUCK_SECONDS:
+            body["status"] = "queue stuck"
+    except DatabaseError:
+        body |= {"status": "no database", "database": "unreachable"}
+        status = 503
+    response = JsonResponse(body, status=status)
+    response["Cache-Control"] = "no-store"
+    if release := _release():
+        response["X-Release"] = release
+    return response
+
+
+@require_safe
+@token_required(Scope.METRICS)
+def metrics(_request: HttpRequest) -> HttpResponseBase:
+    """This portal's metrics: of all its web processes, and what the database knows."""
+    registry = CollectorRegistry()
+    registry.register(PortalCollector())
+    page = generate_latest(registry)
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        processes = CollectorRegistry()
+        multiprocess.MultiProcessCollector(processes)  # type: ignore[no-untyped-call]
+        page += generate_latest(processes)
+    else:
+        page += generate_latest(REGISTRY)
+    return HttpResponse(page, content_type=CONTENT_TYPE_LATEST)
+
+
+@require_safe
+@token_required(Scope.METRICS)
+def prometheus_targets(_request: HttpRequest) -> HttpResponseBase:
+    """Every bot's metrics port, as Prometheus' http_sd wants it."""
+    return JsonResponse(targets(), safe=False)
+
+
+def _release() -> str:
+    """The release this process was started from, when it was deployed by a portal."""
+    here = Path(settings.BASE_DIR).resolve()
+    return here.name if here.parent.name == "releases" else ""
