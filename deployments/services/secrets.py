@@ -57,7 +57,7 @@ def deliver(*, actor: Actor, secret: Secret) -> list[str]:
             reached.append(server.name)
             continue
         try:
-            deliver_to(actor=actor, server=server, secrets=[secret])
+            deliver_to(actor=actor, server=server, secrets=[(secret.name, secret.version, str(secret.value))])
             reached.append(server.name)
         except PortalError as error:
             failures.append(f"{server.name}: {error}")
@@ -70,27 +70,28 @@ def deliver(*, actor: Actor, secret: Secret) -> list[str]:
     return reached
 
 
-def deliver_to(*, actor: Actor, server: Server, secrets: list[Secret]) -> None:
-    """Write secrets on one server and note the versions it has."""
+def deliver_to(*, actor: Actor, server: Server, secrets: list[tuple[str, int, str]]) -> None:
+    """Write secrets (name, version, value) on one server and note the versions it has."""
     application = server.environment.application
     if not secrets:
         return
     with open_session(server) as session:
         client = agent(session, application)
-        for secret in secrets:
-            result = client.secret(secret.name, secret.version, str(secret.value).encode())
+        for name, version, value in secrets:
+            result = client.secret(name, version, value.encode())
             if result.status != "succeeded":
                 raise TargetError(result.sentence, reason=result.reason)
+    versions = {name: version for name, version, _ in secrets}
     with transaction.atomic():
         locked = Server.objects.select_for_update().get(pk=server.pk)
-        locked.secret_versions = {**locked.secret_versions, **{secret.name: secret.version for secret in secrets}}
+        locked.secret_versions = {**locked.secret_versions, **versions}
         locked.save(update_fields=["secret_versions"])
         audit.record(
             actor=actor,
             name="secret.delivered",
             subject=f"server:{server.name}",
             environment=server.environment,
-            data={secret.name: secret.version for secret in secrets},
+            data=versions,
         )
 
 
