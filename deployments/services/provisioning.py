@@ -14,7 +14,7 @@ from deployments.errors import InvalidRequest
 from deployments.models import ApiToken, Environment, Release, Scope, Server
 from deployments.remote.provisioning import Report, provision
 from deployments.services import artifacts, audit, tokens
-from deployments.services.access import Actor, require
+from deployments.services.access import Actor, require, system_actor
 from deployments.services.secrets import deliver_to, newest_secrets
 from deployments.services.servers import ensure_key
 from deployments.ssh.keys import HostKey, PrivateKey
@@ -149,6 +149,10 @@ def _bring_secrets(actor: Actor, server: Server) -> None:
     valid = ApiToken.objects.filter(server=server, revoked_at=None, pk=server.secret_versions.get(PORTAL_TOKEN, 0))
     if "bot" in server.roles and not valid.exists():
         token, text = tokens.issue_token(
-            actor=actor, name=f"heartbeats of {server.name}", scopes=[Scope.HEARTBEAT], server=server, days=None
+            actor=system_actor("provisioning"),
+            name=f"heartbeats of {server.name}",
+            scopes=[Scope.HEARTBEAT],
+            server=server,
+            days=None,
         )
         deliver_to(actor=actor, server=server, secrets=[(PORTAL_TOKEN, token.pk, str(text))])

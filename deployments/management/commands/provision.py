@@ -74,4 +74,4 @@ class Command(PortalCommand):
     def show(self, report: Report) -> None:
         """One line for everything that is not as it was."""
         if report.state != "ok":
-            self.say(f"  {report.state}: {report.name}: {report.sentence}")
+            self.say(f"  {report.sentence}")
