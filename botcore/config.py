@@ -78,6 +78,13 @@ class Settings(BaseSettings):
     chat_log: str | None = "chat.log"
     media_log: str | None = "media.log"
 
+    @field_validator("response_timeout", "restart_delay", "retry_delay", mode="before")
+    @classmethod
+    def _seconds(cls, value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError("must be a number of seconds")  # noqa: TRY004  pydantic collects ValueErrors
+        return value
+
     @field_validator("chat_log", "media_log")
     @classmethod
     def _file_name(cls, value: str | None) -> str | None:

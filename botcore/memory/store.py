@@ -138,9 +138,9 @@ class Store:
 def _connect(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MILLISECONDS / 1000)
     try:
+        migrate(connection)  # first: a file that we must not use is not touched
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-        migrate(connection)
     except BaseException:
         connection.close()
         raise

@@ -1,0 +1,35 @@
+"""The bot is an island: no Django, nothing of ours; and it starts lightly."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FOREIGN = {"django", "portal", "deployments", "dashboard", "sandbox", "tests", "paramiko", "httpx", "requests"}
+
+
+def test_botcore_imports_nothing_of_django_or_of_the_portal() -> None:
+    for path in (ROOT / "botcore").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in names:
+                assert name.partition(".")[0] not in FOREIGN, f"{path.name} imports {name}"
+
+
+def test_the_help_of_the_command_line_loads_no_library() -> None:
+    code = "import sys, botcore.__main__; print(sorted({'flask','aiohttp','socketio','pydantic'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_modules_and_functions_fit_in_the_head() -> None:
+    for path in (ROOT / "botcore").rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        assert source.count("\n") <= 300, path
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 40, f"{path.name}: {node.name}"
