@@ -38,10 +38,7 @@ def _server(release: Release, target: dict[str, Any]) -> dict[str, Any]:
     with artifacts.open_release(release) as reader:
         manifest = manifest_for(reader, target["roles"])
     base = Release.objects.filter(identifier=target["base"]["release"]).first() if target["base"] else None
-    old = Manifest([])
-    if base is not None:
-        with artifacts.open_release(base) as reader:
-            old = manifest_for(reader, target["roles"])
+    old = artifacts.manifest_on_servers(base, target["roles"]) if base is not None else Manifest([])
     diff = manifest.diff(old)
     known = {file.sha256 for file in old.files}
     return {

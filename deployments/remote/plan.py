@@ -85,7 +85,8 @@ class RunPlan:
     `fence` outdates every earlier attempt; `takeover` ends a running one with a lower fence. `expects` refuses the run
     unless the server runs exactly that release (None: whichever). `deadlines` in seconds by step, `deadline` for all
     of it; a step without one has what is left. `python` is "3.11" style. `pins` are releases that pruning keeps, beside
-    the newest `keep`. `require_connected`: "auto" asks for it unless the role was not connected before either.
+    the newest `keep`. `require_connected`: "auto" asks for it unless the role was not connected before either. `actor`,
+    `approved_by` and `reason` are for the journal.
     """
 
     name: str
@@ -106,6 +107,7 @@ class RunPlan:
     keep: int = 5
     require_connected: Literal["auto", "yes", "no"] = "auto"
     actor: str = ""
+    approved_by: Sequence[str] = ()
     reason: str = ""
 
     @property
@@ -136,6 +138,7 @@ class RunPlan:
         wire["config"] = {"digest": self.config_digest, "files": files}
         wire["deadlines"] = dict(self.deadlines)
         wire["pins"] = list(self.pins)
+        wire["approved_by"] = list(self.approved_by)
         wire["need_bytes"] = sum(entry.size for entry in self.missing())
         return wire
 

@@ -1,16 +1,41 @@
-"""Opening a release's artifact, and what its deploy.toml says for one environment."""
+"""Opening a release's artifact, and what its deploy.toml says for one environment.
 
+A release that somebody deployed without this portal is known from its server alone (`services.adoption`): then the
+stored file is the manifest the server keeps, and there is no artifact to open.
+"""
+
+from collections.abc import Collection
 from pathlib import Path
 
 from deployments.errors import InvalidRequest
 from deployments.models import Environment, Release
 from deployments.plans.artifact import ArtifactReader, open_artifact
+from deployments.plans.manifest import Manifest
 from deployments.plans.rendering import render_file
 
 
 def open_release(release: Release) -> ArtifactReader:
-    """The artifact, checked against the digest the record holds; close it. Raises ArtifactCorrupt."""
+    """The artifact, checked against the digest the record holds; close it. Raises ArtifactCorrupt, InvalidRequest."""
+    if only_known(release):
+        raise InvalidRequest(
+            f"{release} was deployed without this portal, which does not have its artifact.",
+            hint="Build it here from its tag (build_release --ref), or add the artifact (add_release).",
+            reason="artifact_missing",
+        )
     return open_artifact(Path(release.artifact.path), release.manifest_digest)
+
+
+def only_known(release: Release) -> bool:
+    """Whether the release is known from a server, and its artifact is not here."""
+    return not release.artifact_digest
+
+
+def manifest_on_servers(release: Release, roles: Collection[str]) -> Manifest:
+    """The files that a server with these roles has of a release. Raises ArtifactCorrupt."""
+    if only_known(release):
+        return Manifest.from_json(Path(release.artifact.path).read_bytes())
+    with open_release(release) as reader:
+        return reader.manifest.subset_for_roles(reader.deploy, roles)
 
 
 def rendered_configuration(reader: ArtifactReader, environment: Environment) -> dict[str, bytes]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from deployments.lifecycle import Kind
-from deployments.models import Deployment, Release
+from deployments.models import Approval, Deployment, Release
 from deployments.plans.artifact import ArtifactReader
 from deployments.plans.manifest import Manifest
 from deployments.remote import BaseRelease, HealthCheck, RolePlan, RunPlan
@@ -36,6 +36,9 @@ def host_plan(deployment: Deployment, target: dict[str, Any], reader: ArtifactRe
         pins=tuple(pins),
         keep=int(snapshot["plan"]["keep"]),
         actor=deployment.requested_by,
+        approved_by=[
+            approval.actor for approval in deployment.approvals.filter(decision=Approval.Decision.APPROVED)
+        ],
         reason=deployment.reason,
     )
 
@@ -96,5 +99,4 @@ def _base(deployment: Deployment, target: dict[str, Any]) -> BaseRelease | None:
     release = Release.objects.filter(identifier=target["base"]["release"]).first()
     if release is None:
         return None
-    with artifacts.open_release(release) as reader:
-        return BaseRelease(release.identifier, manifest_for(reader, target["roles"]).files)
+    return BaseRelease(release.identifier, artifacts.manifest_on_servers(release, target["roles"]).files)
