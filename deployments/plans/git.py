@@ -27,8 +27,9 @@ _REDIRECTING = frozenset(
         "GIT_PREFIX",
     }
 )
-# Nothing the repository configures may run, and nothing may pretend to be another object.
-_SAFE = ("--no-replace-objects", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+# Nothing the repository configures may run (hooks run only when the index is written, see _environment), and
+# nothing may pretend to be another object.
+_SAFE = ("--no-replace-objects", "-c", "core.fsmonitor=false")
 
 _KINDS = {"100644": Kind.FILE, "100664": Kind.FILE, "100755": Kind.FILE, "120000": Kind.LINK, "160000": Kind.SUBMODULE}
 

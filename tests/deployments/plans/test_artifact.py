@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,19 @@ def test_a_release_holds_what_deploy_toml_names_and_includes(tmp_path: Path) -> 
     assert artifact.path.stat().st_size == artifact.size
     assert artifact.lock_digests == {"requirements.txt": artifact.manifest.by_path["requirements.txt"].sha256}
     assert [path.name for path in artifact.path.parent.iterdir()] == [artifact.path.name]
+
+
+def test_files_after_the_wheels_are_found_again(tmp_path: Path) -> None:
+    leaf = wheel(tmp_path / "wheels", "leaf")
+    changed = {
+        "requirements.txt": lock_line(leaf),
+        "zest": "peel",
+        "deploy.toml": DEPLOY_TOML.replace('"tea"', '"zest"'),
+    }
+    with open_artifact(build(project(tmp_path / "p", changed)).path) as reader:
+        reader.verify()
+        assert reader.read("zest") == b"peel"
+        assert reader.read("wheels/requirements/leaf-1.0-py3-none-any.whl") == leaf.read_bytes()
 
 
 def test_the_artifact_is_a_tar_that_anybody_can_read(tmp_path: Path) -> None:
@@ -163,6 +177,14 @@ def test_a_tree_that_differs_from_its_commit_is_refused_naming_the_files(
         build(source)
     assert caught.value.reason == "dirty_tree"
     assert [problem.key for problem in caught.value.problems] == [named]
+
+
+def test_a_deploy_toml_that_is_corrected_but_not_committed_is_a_difference(tmp_path: Path) -> None:
+    source = project(tmp_path / "p", {"deploy.toml": "broken"})
+    commit_all(source)
+    project(source)
+    with pytest.raises(errors.DirtyTree, match=r"deploy\.toml"):
+        build(source)
 
 
 def test_a_deleted_and_a_staged_file_are_differences_too(tmp_path: Path) -> None:
@@ -359,3 +381,27 @@ def test_a_build_that_breaks_off_leaves_no_artifact(tmp_path: Path, monkeypatch:
     with pytest.raises(OSError, match="No space left"):
         build(source)
     assert list((tmp_path / "artifacts").iterdir()) == []
+
+
+def test_an_environment_is_made_from_the_release_alone(tmp_path: Path) -> None:
+    source = project(tmp_path / "p", {"requirements.txt": lock_line(wheel(tmp_path / "wheels", "leaf", "1.5"))})
+    artifact = build(source)
+    release, environment = tmp_path / "release", tmp_path / "env"
+    release.mkdir()
+    subprocess.run(["tar", "-xf", artifact.path, "-C", release], check=True)
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    argv = [
+        environment / "bin/python",
+        "-I",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-index",
+    ]
+    argv += ["--find-links", release / "wheels/requirements", "--require-hashes", "-r", release / "requirements.txt"]
+    # what pip is told on this machine, servers are not told
+    subprocess.run(argv, env={"PATH": os.environ["PATH"], "PIP_CONFIG_FILE": "/dev/null"}, check=True)
+    code = [environment / "bin/python", "-c", "import leaf; print(leaf.VERSION)"]
+    assert subprocess.run(code, capture_output=True, text=True, check=True).stdout == "1.5\n"

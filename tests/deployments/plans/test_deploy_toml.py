@@ -119,7 +119,7 @@ MISTAKES: list[tuple[str, dict[str, Any], str, str]] = [
     ("python", {"python": "3.11.2"}, "not allowed", "'3.11' or newer"),
     ("include", {"include": "tea"}, "must be a list in square brackets, not the text 'tea'", "Paths and globs"),
     ("include", {"include": []}, "must not be empty", "Paths and globs"),
-    ("include[1]", {"include": ["tea", 5]}, "must be a text in quotes, not the number 5", "Paths and globs"),
+    ("include[0]", {"include": [5]}, "must be a text in quotes, not the number 5", "Paths and globs"),
     ("keep", {"keep": True}, "a whole number, not the truth value true", "1 to 100"),
     ("keep", {"keep": 0}, "0 is not allowed: input should be greater than or equal to 1", "1 to 100"),
     ("roles", {"roles": {}}, "must not be empty", "[roles.bot]"),

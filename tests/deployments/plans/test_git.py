@@ -100,7 +100,21 @@ def test_a_ref_is_a_branch_a_tag_or_an_id(tmp_path: Path, ref: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "ref", ["gone", "", "--help", "-h", "main\n", "a\0b", "main; touch x", "$(id)", "HEAD:a", "\udcff", "a" * 5000]
+    "ref",
+    [
+        "gone",
+        "",
+        "--help",
+        "--since=2020",
+        "-h",
+        "main\n",
+        "a\0b",
+        "main; touch x",
+        "$(id)",
+        "HEAD:a",
+        "\udcff",
+        "a" * 5000,
+    ],
 )
 def test_an_unknown_or_hostile_ref_is_refused(tmp_path: Path, ref: str) -> None:
     write(tmp_path, {"a": "1"})

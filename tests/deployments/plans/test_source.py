@@ -64,6 +64,7 @@ def test_a_directory_that_is_gone_says_so(tmp_path: Path) -> None:
         ("d/../../outside", "symlink_escapes", "leads out of the tree"),
         ("out/passwd", "symlink_escapes", "leads out of the tree"),
         ("gone", "symlink_broken", "leads to 'gone', which does not exist"),
+        ("gone/../d/f", "symlink_broken", "leads to 'gone', which does not exist"),
         ("d", "symlink_broken", "leads to a directory"),
         (".", "symlink_broken", "leads to a directory"),
         ("link", "symlink_broken", "leads in a circle"),

@@ -39,7 +39,16 @@ def test_python_reads_what_is_written(path: str, mode: int, content: bytes) -> N
 
 
 def test_gnu_tar_reads_what_is_written(tmp_path: Path) -> None:
-    paths = ["a", "n" * 100, "n" * 101, "d" * 100 + "/" + "n" * 100, "d" * 156 + "/" + "n" * 99, "é/日本 ü", "x" * 255]
+    paths = [
+        "a",
+        "n" * 100,
+        "n" * 101,
+        "d" * 100 + "/" + "n" * 100,
+        "d" * 156 + "/" + "n" * 99,
+        "e/" + "n" * 101,
+        "é/日本 ü",
+        "x" * 255,
+    ]
     body = b"".join(
         tarstream.header(path, 0o555, len(path))
         + path[:1].encode().ljust(len(path), b".")
