@@ -144,7 +144,7 @@ def _servers() -> Iterator[Metric]:
     )
     rows = Server.objects.exclude(state=Server.State.RETIRED).values_list("environment__name", "name", "drift")
     for environment, name, found in rows:
-        drift.add_metric([environment, name], float(bool(found)))
+        drift.add_metric([environment, name], float(bool(found.get("differences"))))
     yield drift
 
 

@@ -9,9 +9,10 @@ from pydantic import AwareDatetime, Field
 
 from dashboard.health.document import HealthDocument
 from dashboard.services.heartbeats import Heartbeat, accept
-from deployments.api.auth import BearerToken, require_scope, server_of
-from deployments.api.problems import Problem
-from deployments.models import ApiToken, Scope
+from deployments.api.auth import BearerToken, require_scope, server_of, token_of
+from deployments.api.limits import BEATS
+from deployments.api.problems import answers
+from deployments.models import Scope
 
 router = Router(tags=["Bots"])
 
@@ -32,23 +33,19 @@ class HeartbeatIn(Schema):
     goodbye: bool = Field(False, description="The bot is stopping on purpose.")
 
 
-class Authenticated(HttpRequest):
-    """A request whose token was checked."""
-
-    auth: ApiToken
-
-
 @router.post(
     "/heartbeats",
     auth=BearerToken(),
-    response={204: None, 400: Problem, 401: Problem, 403: Problem, 422: Problem},
+    throttle=BEATS,
+    response=answers({204: None}),
     summary="Report a bot's health",
 )
-def report(request: Authenticated, beat: HeartbeatIn) -> tuple[int, None]:
+def report_heartbeat(request: HttpRequest, beat: HeartbeatIn) -> tuple[int, None]:
     """Every 10 s, and at once when something changes. The token (scope heartbeat) says which server's bot this is."""
-    require_scope(request.auth, Scope.HEARTBEAT)
+    token = token_of(request)
+    require_scope(token, Scope.HEARTBEAT)
     accept(
-        server=server_of(request.auth),
+        server=server_of(token),
         heartbeat=Heartbeat(beat.health, beat.release, beat.sent_at, beat.response_ms, beat.goodbye),
     )
     return 204, None

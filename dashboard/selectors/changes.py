@@ -48,7 +48,8 @@ def _compared(release: Release, base: Release | None, servers: list[str]) -> Cha
     if base == release:
         return Changes(base.identifier, servers, unknown="The same release runs there already.")
     try:
-        diff = open_release(release).manifest.diff(open_release(base).manifest)
+        with open_release(release) as new, open_release(base) as old:
+            diff = new.manifest.diff(old.manifest)
     except (PortalError, OSError) as error:
         logger.warning("comparing %s with %s: %s", release, base, error)
         return Changes(

@@ -8,7 +8,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from dashboard.models import Alert, AlertReceipt
-from deployments.models import Environment, Server
+from deployments.models import Deployment, Environment, Server
+from deployments.services.access import system_actor
+from deployments.services.baking import report_alert
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,24 @@ def receive(*, delivery: Delivery, now: datetime | None = None) -> list[Alert]:
     environments = {row.name: row for row in Environment.objects.all()}
     servers = {row.name: row for row in Server.objects.filter(name__in=_labelled(delivery, "server"))}
     return [_store(report, delivery, environments, servers, now) for report in delivery.reports]
+
+
+def tell_deployments(alerts: Sequence[Alert]) -> list[Deployment]:
+    """Let deployments that bake hear of what fires; returns the rollbacks it caused. Call it after `receive`."""
+    actor = system_actor("alertmanager")
+    caused = [
+        report_alert(
+            actor=actor,
+            environment=alert.environment,
+            name=alert.name,
+            severity=alert.severity,
+            began_at=alert.starts_at,
+            summary=alert.summary,
+        )
+        for alert in alerts
+        if alert.status == Alert.Status.FIRING and alert.environment is not None
+    ]
+    return [rollback for rollback in caused if rollback is not None]
 
 
 def _store(

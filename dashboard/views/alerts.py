@@ -10,7 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError, field_validator
 
-from dashboard.services.alerts import Delivery, Report, receive
+from dashboard.services.alerts import Delivery, Report, receive, tell_deployments
 from dashboard.views.access import token_required
 from deployments.api.problems import problem
 from deployments.models import Scope
@@ -65,7 +65,8 @@ def alertmanager(request: HttpRequest) -> HttpResponseBase:
         where = ".".join(str(part) for part in first["loc"])[:200]
         logger.warning("a delivery from Alertmanager was refused: %s: %s", where, first["msg"])
         return problem(422, f"This is no delivery of Alertmanager: {where}: {first['msg']}", reason="invalid")
-    receive(delivery=Delivery(payload.receiver, payload.groupKey, [_report(alert) for alert in payload.alerts]))
+    reports = [_report(alert) for alert in payload.alerts]
+    tell_deployments(receive(delivery=Delivery(payload.receiver, payload.groupKey, reports)))
     return HttpResponse(status=204)
 
 

@@ -1,11 +1,15 @@
 """Who calls: a bearer token, its scopes and its owner."""
 
+from typing import cast
+
 from django.http import HttpRequest
 from ninja.security import HttpBearer
 
+from deployments.api import limits
 from deployments.api.problems import Unauthenticated
 from deployments.errors import NotAllowed
 from deployments.models import ApiToken, Scope, Server
+from deployments.services.access import Actor, require, token_actor
 from deployments.services.tokens import authenticate
 
 
@@ -17,6 +21,7 @@ class BearerToken(HttpBearer):
     def __call__(self, request: HttpRequest) -> ApiToken:
         kind, _, text = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() != "bearer" or not text:
+            limits.spend("strangers", limits.STRANGERS)
             raise Unauthenticated("This needs an API token.", hint="Send the header Authorization: Bearer cyop_….")
         return self.authenticate(request, text.strip())
 
@@ -24,14 +29,32 @@ class BearerToken(HttpBearer):
         """The valid token with this text."""
         found = authenticate(token) if token.isascii() else None
         if found is None:
+            limits.spend("strangers", limits.STRANGERS)
             raise Unauthenticated(
                 "The token is unknown, expired or revoked.", hint="Ask an administrator for a new one."
             )
         return found
 
 
+def token_of(request: HttpRequest) -> ApiToken:
+    """The token that `BearerToken` found."""
+    return cast(ApiToken, request.auth)  # type: ignore[attr-defined]  # set by ninja
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Who acts: the token with its owner's roles."""
+    return token_actor(token_of(request))
+
+
+def reader(request: HttpRequest) -> Actor:
+    """The actor, who may view; raises NotAllowed."""
+    actor = actor_of(request)
+    require(actor, "view")
+    return actor
+
+
 def require_scope(token: ApiToken, scope: Scope) -> None:
-    """Raise NotAllowed unless `token` has `scope`."""
+    """Raise NotAllowed unless `token` has `scope`; for the scopes of machines, which have no person behind them."""
     if scope not in token.scopes:
         raise NotAllowed(f"The token {token.name} may not do this.", hint=f"It needs the scope {scope.value}.")
 

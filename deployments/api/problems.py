@@ -1,7 +1,9 @@
 """Errors as problem documents (RFC 9457): one shape for every failure a client can meet.
 
 PortalError
-└── Unauthenticated             no token, or one that is not valid (HTTP 401)
+├── Unauthenticated             no token, or one that is not valid (HTTP 401)
+├── TooLarge                    more bytes than the address takes (HTTP 413)
+└── TooManyRequests             in `limits` (HTTP 429)
 """
 
 from http import HTTPStatus
@@ -12,6 +14,7 @@ from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, ValidationError
 from pydantic import Field
 
+from deployments.api.limits import TooManyRequests
 from deployments.errors import Conflict, InvalidRequest, NotAllowed, NotFound, PortalError, TargetError
 
 CONTENT_TYPE = "application/problem+json"
@@ -23,6 +26,19 @@ class Unauthenticated(PortalError):
     reason = "unauthenticated"
 
 
+class TooLarge(PortalError):
+    """More bytes than the address takes."""
+
+    reason = "too_large"
+
+
+class FieldProblem(Schema):
+    """What is wrong with one field; what was sent is not repeated, it may hold a secret."""
+
+    field: str = Field(examples=["body.reason"])
+    message: str = Field(examples=["String should have at most 500 characters"])
+
+
 class Problem(Schema):
     """What went wrong. `reason` is stable, for programs; `detail` and `hint` are for people."""
 
@@ -32,6 +48,7 @@ class Problem(Schema):
     detail: str = Field(examples=["Another deployment of production is active."])
     reason: str = Field(examples=["environment_busy"])
     hint: str = Field("", examples=["Wait for #41 to end, or cancel it."])
+    errors: list[FieldProblem] = Field([], description="For a request that is not valid: what is wrong where.")
 
 
 _STATUS: tuple[tuple[type[PortalError], HTTPStatus], ...] = (
@@ -41,7 +58,14 @@ _STATUS: tuple[tuple[type[PortalError], HTTPStatus], ...] = (
     (NotAllowed, HTTPStatus.FORBIDDEN),
     (Conflict, HTTPStatus.CONFLICT),
     (TargetError, HTTPStatus.BAD_GATEWAY),
+    (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (TooManyRequests, HTTPStatus.TOO_MANY_REQUESTS),
 )
+
+
+def answers(success: dict[int, Any], *refusals: int) -> dict[int, Any]:
+    """The `response=` of an operation: its success, what every operation may refuse, and `refusals`."""
+    return success | dict.fromkeys(sorted({400, 401, 403, 422, 429, *refusals}), Problem)
 
 
 def problem(status: int, detail: str, *, reason: str, hint: str = "", **extra: Any) -> HttpResponse:
@@ -64,7 +88,10 @@ def problem(status: int, detail: str, *, reason: str, hint: str = "", **extra: A
 def from_portal_error(_request: HttpRequest, error: PortalError) -> HttpResponse:
     """The problem that an expected failure is."""
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), HTTPStatus.CONFLICT)
-    return problem(status, error.message, reason=error.reason, hint=error.hint)
+    response = problem(status, error.message, reason=error.reason, hint=error.hint)
+    if isinstance(error, TooManyRequests):
+        response["Retry-After"] = str(error.wait)
+    return response
 
 
 def install(api: NinjaAPI) -> None:
@@ -78,10 +105,14 @@ def install(api: NinjaAPI) -> None:
 def _invalid(_request: HttpRequest, error: ValidationError) -> HttpResponse:
     # What was sent is not sent back: it may hold a secret.
     found = [
-        {"field": ".".join(str(part) for part in one["loc"])[:200], "message": str(one["msg"])[:200]}
+        {"field": ".".join(str(part) for part in one["loc"])[:200], "message": _printable(str(one["msg"]))[:200]}
         for one in error.errors[:20]
     ]
     return problem(422, "The request is not valid.", reason="invalid", hint="See errors for each field.", errors=found)
+
+
+def _printable(text: str) -> str:
+    return text.encode("ascii", "backslashreplace").decode()
 
 
 def _http_error(_request: HttpRequest, error: HttpError) -> HttpResponse:

@@ -1,0 +1,9 @@
+"""Every operation of the status side, mounted by the portal."""
+
+from ninja import Router
+
+from dashboard.api import alerts, bots, heartbeats
+
+router = Router()
+for part in (bots, heartbeats, alerts):
+    router.add_router("", part.router)

@@ -1,0 +1,40 @@
+"""The audit trail, to read."""
+
+from django.http import HttpRequest
+from ninja import Query, Router, Schema
+from pydantic import Field
+
+from deployments.api.auth import BearerToken, actor_of
+from deployments.api.limits import READS
+from deployments.api.paging import Paging, Text, page_of
+from deployments.api.problems import answers
+from deployments.api.schemas import AuditEventOut, AuditPage
+from deployments.errors import NotAllowed
+from deployments.models import AuditEvent
+from deployments.services import audit
+from deployments.services.access import require
+
+router = Router(tags=["Audit"], auth=BearerToken())
+
+
+class Filters(Schema):
+    """Which events."""
+
+    name: Text | None = Field(None, examples=["deployment.approved"])
+    actor: Text | None = Field(None, examples=["operator"])
+    subject: Text | None = Field(None, examples=["deployment:41"])
+
+
+@router.get("/audit", response=answers({200: AuditPage}), throttle=READS, summary="Read the audit trail")
+def list_events(request: HttpRequest, filters: Query[Filters], paging: Query[Paging]) -> AuditPage:
+    """Newest first. A token for one environment reads nothing here: the chain is of all environments."""
+    actor = actor_of(request)
+    require(actor, "read_audit")
+    if actor.environment_id:
+        raise NotAllowed(
+            f"The token {actor.name} is for one environment, the audit trail is of all.",
+            hint="Make a token without an environment.",
+        )
+    rows = AuditEvent.objects.filter(**{key: value for key, value in filters.model_dump().items() if value is not None})
+    found, following = page_of(rows, paging, field="sequence")
+    return AuditPage(items=[AuditEventOut.of(row) for row in found], next_before=following, head=str(audit.head()))

@@ -1,0 +1,88 @@
+"""How often a caller may ask: counters that every web process of the machine shares.
+
+One file of fixed slots, each locked by itself while it is read and written: no database write per request. Two keys
+that fall on one slot push each other out, which lets a few more requests through and never refuses one wrongly.
+"""
+
+import fcntl
+import hashlib
+import os
+import struct
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+from django.http import HttpRequest
+from ninja.throttling import BaseThrottle
+
+from deployments.errors import PortalError
+from deployments.models import ApiToken
+
+WINDOW_SECONDS = 60
+_SLOT = struct.Struct("<QQQ")  # key, window, count
+_SLOTS = 4096
+_THREADS = threading.Lock()  # record locks belong to the process, so its threads take turns here
+
+
+class TooManyRequests(PortalError):
+    """The caller has used up its requests of this minute."""
+
+    reason = "too_many_requests"
+    permanent = False
+
+    def __init__(self, wait: int) -> None:
+        super().__init__("Too many requests.", hint=f"Try again in {wait} s.")
+        self.wait = wait
+
+
+@dataclass(frozen=True)
+class Counter:
+    """A file of counters."""
+
+    path: Path
+
+    def count(self, key: str, now: float | None = None) -> int:
+        """Add one to `key` and return how many it has had in this minute."""
+        number = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little")
+        window = int((time.time() if now is None else now) // WINDOW_SECONDS)
+        offset = (number % _SLOTS) * _SLOT.size
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            with _THREADS:
+                fcntl.lockf(handle, fcntl.LOCK_EX, _SLOT.size, offset)
+                stored = os.pread(handle, _SLOT.size, offset)
+                before = _SLOT.unpack(stored) if len(stored) == _SLOT.size else (0, 0, 0)
+                count = before[2] + 1 if before[:2] == (number, window) else 1
+                os.pwrite(handle, _SLOT.pack(number, window, count), offset)
+        finally:
+            os.close(handle)
+        return int(count)
+
+
+def spend(key: str, allowed: int) -> None:
+    """Count one request of `key`; raises TooManyRequests beyond `allowed` a minute."""
+    if Counter(settings.STATE_DIR / "limits.bin").count(key) > allowed:
+        raise TooManyRequests(int(WINDOW_SECONDS - time.time() % WINDOW_SECONDS) + 1)
+
+
+class TokenRate(BaseThrottle):
+    """So many requests a minute for each token; raises TooManyRequests itself, so that the answer is a problem."""
+
+    def __init__(self, name: str, allowed: int) -> None:
+        self.name = name
+        self.allowed = allowed
+
+    def allow_request(self, request: HttpRequest) -> bool:
+        """Count the request."""
+        token: ApiToken = request.auth  # type: ignore[attr-defined]  # ninja sets it before it throttles
+        spend(f"{self.name}:{token.pk}", self.allowed)
+        return True
+
+
+# A minute's requests. A bot beats at most once a second; a person's program reads more than it writes.
+READS = TokenRate("read", 600)
+WRITES = TokenRate("write", 60)
+BEATS = TokenRate("beat", 120)
+STRANGERS = 300  # of all callers without a valid token together: guessing is slow, and no real caller is held up

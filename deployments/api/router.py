@@ -1,0 +1,9 @@
+"""Every operation of the control plane, mounted by the portal."""
+
+from ninja import Router
+
+from deployments.api import audit, deployments, releases, servers
+
+router = Router()
+for part in (deployments, releases, servers, audit):
+    router.add_router("", part.router)

@@ -1,0 +1,314 @@
+"""The documents of the control plane's API."""
+
+from datetime import datetime
+
+from ninja import Schema
+from pydantic import Field
+
+from deployments.api.paging import Name, Text
+from deployments.lifecycle import Kind, Status
+from deployments.models import Approval, AuditEvent, Deployment, LogLine, Release, Server
+from deployments.services.approvals import approvals_needed
+
+
+class ReleaseOut(Schema):
+    """A release."""
+
+    identifier: str = Field(examples=["1.4.0-3f9a1c22d0be"])
+    name: str = Field(examples=["rosey"])
+    version: str = Field(examples=["1.4.0"])
+    manifest_digest: str
+    artifact_digest: str
+    size: int = Field(description="Bytes of the artifact.", examples=[184320])
+    files: int = Field(examples=[83])
+    commit: str
+    ref: str
+    builder: str
+    built_at: datetime
+    quarantined: bool = Field(description="A rollback marked it as bad.")
+    quarantine_reason: str
+
+    @classmethod
+    def of(cls, row: Release) -> "ReleaseOut":
+        """The document of a record."""
+        return cls(
+            identifier=row.identifier,
+            name=row.name,
+            version=row.version,
+            manifest_digest=row.manifest_digest,
+            artifact_digest=row.artifact_digest,
+            size=row.size,
+            files=row.files,
+            commit=row.commit,
+            ref=row.ref,
+            builder=row.builder,
+            built_at=row.built_at,
+            quarantined=row.quarantined,
+            quarantine_reason=row.quarantine_reason,
+        )
+
+
+class ReleasePage(Schema):
+    """Releases, newest first."""
+
+    items: list[ReleaseOut]
+    next_before: int | None = Field(description="`before` of the next page.")
+
+
+class ServerOut(Schema):
+    """A server. Its address and keys are not told."""
+
+    name: str = Field(examples=["prod-1"])
+    environment: str = Field(examples=["production"])
+    roles: list[str] = Field(examples=[["bot"]])
+    state: str = Field(examples=["provisioned"])
+    current_release: str | None
+    previous_release: str | None
+    rollback_ready: bool | None = Field(description="Whether a rollback would find what it needs; null: not looked at.")
+    drift: list[str] = Field(description="How it differs from its record, in sentences.")
+    inspected_at: datetime | None
+
+    @classmethod
+    def of(cls, row: Server) -> "ServerOut":
+        """The document of a record."""
+        return cls(
+            name=row.name,
+            environment=row.environment.name,
+            roles=[str(role) for role in row.roles],
+            state=row.state,
+            current_release=row.current_release.identifier if row.current_release else None,
+            previous_release=row.previous_release.identifier if row.previous_release else None,
+            rollback_ready=row.readiness.get("ready"),
+            drift=[str(sentence) for sentence in row.drift.get("differences", [])],
+            inspected_at=row.inspected_at,
+        )
+
+
+class EnvironmentOut(Schema):
+    """An environment."""
+
+    name: str = Field(examples=["production"])
+    application: str
+    approvals_required: int = Field(examples=[1])
+    locked: bool
+    lock_reason: str
+    live_release: str | None = Field(description="What runs there by the record.")
+    rollback_target: str | None
+    active_deployment: int | None
+
+
+class ApprovalOut(Schema):
+    """One person's decision."""
+
+    actor: str
+    decision: str = Field(examples=["approved"])
+    comment: str
+    decided_at: datetime
+
+    @classmethod
+    def of(cls, row: Approval) -> "ApprovalOut":
+        """The document of a record."""
+        return cls(actor=row.actor, decision=row.decision, comment=row.comment, decided_at=row.decided_at)
+
+
+class StepOut(Schema):
+    """One recorded action on one server."""
+
+    name: str = Field(examples=["verify"])
+    state: str = Field(examples=["ok"])
+    started_at: datetime
+    seconds: float | None
+
+
+class TargetOut(Schema):
+    """A server taking part in a deployment."""
+
+    server: str
+    status: str
+    sentence: str
+    base_release: str | None
+    steps: list[StepOut]
+
+
+class DeploymentOut(Schema):
+    """A deployment."""
+
+    number: int = Field(examples=[41])
+    environment: str = Field(examples=["production"])
+    release: str = Field(examples=["1.4.0-3f9a1c22d0be"])
+    version: str = Field(examples=["1.4.0"])
+    kind: Kind
+    status: Status
+    ended: bool = Field(description="Whether the status can no longer change.")
+    outcome: str = Field(description="A stable word for why it ended as it did.", examples=["verified"])
+    sentence: str = Field(description="What happened, what it means, what to do next.")
+    exit_code: int | None = Field(
+        description="What a command line that waited for it exits with; null while it is active.", examples=[0]
+    )
+    requested_by: str
+    reason: str
+    break_glass: bool
+    seal: str
+    rollback_of: int | None
+    superseded_by: int | None
+    requested_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    expires_at: datetime | None
+    seconds: float | None = Field(description="Claim to end.", examples=[4.2])
+
+    @classmethod
+    def fields_of(cls, row: Deployment) -> dict[str, object]:
+        """What the short and the long document share."""
+        status = Status(row.status)
+        return {
+            "number": row.pk,
+            "environment": row.environment.name,
+            "release": row.release.identifier,
+            "version": row.release.version,
+            "kind": Kind(row.kind),
+            "status": status,
+            "ended": row.ended,
+            "outcome": row.outcome,
+            "sentence": row.sentence,
+            "exit_code": None if row.active else row.exit_code,
+            "requested_by": row.requested_by,
+            "reason": row.reason,
+            "break_glass": row.break_glass,
+            "seal": row.seal,
+            "rollback_of": row.rollback_of_id,
+            "superseded_by": row.superseded_by_id,
+            "requested_at": row.requested_at,
+            "started_at": row.started_at,
+            "finished_at": row.finished_at,
+            "expires_at": row.expires_at,
+            "seconds": row.seconds,
+        }
+
+    @classmethod
+    def of(cls, row: Deployment) -> "DeploymentOut":
+        """The document of a record."""
+        return cls.model_validate(cls.fields_of(row))
+
+
+class DeploymentDetail(DeploymentOut):
+    """A deployment with its servers, steps and approvals."""
+
+    targets: list[TargetOut]
+    approvals: list[ApprovalOut]
+    approvals_needed: int
+
+    @classmethod
+    def of(cls, row: Deployment) -> "DeploymentDetail":
+        """The document of a record."""
+        targets = row.targets.select_related("server", "base_release").prefetch_related("steps")
+        more = {
+            "targets": [
+                TargetOut(
+                    server=target.server.name,
+                    status=target.status,
+                    sentence=target.sentence,
+                    base_release=target.base_release.identifier if target.base_release else None,
+                    steps=[
+                        StepOut(name=step.name, state=step.state, started_at=step.started_at, seconds=step.seconds)
+                        for step in target.steps.all()
+                    ],
+                )
+                for target in targets
+            ],
+            "approvals": [ApprovalOut.of(approval) for approval in row.approvals.all()],
+            "approvals_needed": approvals_needed(row),
+        }
+        return cls.model_validate(cls.fields_of(row) | more)
+
+
+class DeploymentPage(Schema):
+    """Deployments, newest first."""
+
+    items: list[DeploymentOut]
+    next_before: int | None = Field(description="`before` of the next page.")
+
+
+class DeploymentIn(Schema):
+    """A request for a deployment."""
+
+    environment: Name = Field(examples=["production"])
+    release: Name = Field(description="Identifier or version.", examples=["1.4.0-3f9a1c22d0be"])
+    reason: Text = Field("", examples=["Answers voteskip politely"])
+    break_glass: bool = Field(False, description="Without approval: announced loudly, and open until reviewed.")
+
+
+class RollbackIn(Schema):
+    """A request for a rollback."""
+
+    environment: Name = Field(examples=["production"])
+    reason: Text = Field(min_length=1, examples=["Errors since 1.4.1"])
+    to: Name | None = Field(None, description="Release to go back to; the previous one when left out.")
+
+
+class DecisionIn(Schema):
+    """A decision about a waiting request."""
+
+    decision: Approval.Decision = Field(examples=["approved"])
+    comment: Text = Field("", description="A rejection needs one.", examples=["Plan read"])
+
+
+class LogLineOut(Schema):
+    """One line of a deployment's log."""
+
+    number: int
+    at: datetime
+    server: str | None
+    step: str
+    stream: str
+    text: str
+
+    @classmethod
+    def of(cls, row: LogLine) -> "LogLineOut":
+        """The document of a record."""
+        server = row.target.server.name if row.target else None
+        return cls(number=row.pk, at=row.at, server=server, step=row.step, stream=row.stream, text=row.text)
+
+
+class LogOut(Schema):
+    """Lines of a log, oldest first. Ask again with the last number as `after` until `complete`."""
+
+    lines: list[LogLineOut]
+    complete: bool
+
+
+class AuditEventOut(Schema):
+    """One event of the audit trail."""
+
+    sequence: int
+    at: datetime
+    actor: str
+    name: str = Field(examples=["deployment.approved"])
+    subject: str = Field(examples=["deployment:41"])
+    environment: str
+    data: dict[str, object]
+    previous_hash: str
+    hash: str
+
+    @classmethod
+    def of(cls, row: AuditEvent) -> "AuditEventOut":
+        """The document of a record."""
+        return cls(
+            sequence=row.sequence,
+            at=row.at,
+            actor=row.actor,
+            name=row.name,
+            subject=row.subject,
+            environment=row.environment,
+            data=row.data,
+            previous_hash=row.previous_hash,
+            hash=row.hash,
+        )
+
+
+class AuditPage(Schema):
+    """Audit events, newest first, with the chain's head."""
+
+    items: list[AuditEventOut]
+    next_before: int | None
+    head: str = Field(description="Sequence and hash of the last event: keep a copy elsewhere.")
