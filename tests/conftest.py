@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ["tests.fixtures.hosts", "tests.fixtures.records"]
+pytest_plugins = [f"tests.fixtures.{name}" for name in ("database", "hosts", "records", "fleet")]
 
 
 @pytest.fixture

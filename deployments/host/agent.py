@@ -1873,10 +1873,13 @@ class Run:
             remove_tree(path)
         lock = os.path.join(self.directory, role["lock"])
         wheels = os.path.join(self.directory, "wheels", os.path.splitext(os.path.basename(role["lock"]))[0])
+        # without a pip of its own, which would take longer to install than most locks: ensurepip's copy serves all
         self._must(
-            [sys.executable, "-I", "-m", "venv", path], "The environment could not be made", "environment_failed"
+            [sys.executable, "-I", "-m", "venv", "--without-pip", path],
+            "The environment could not be made",
+            "environment_failed",
         )
-        install = [os.path.join(path, "bin", "python"), "-I", "-m", "pip", "install", "--no-index", "--no-cache-dir"]
+        install = [os.path.join(path, "bin", "python"), "-I", bundled_pip(), "install", "--no-index", "--no-cache-dir"]
         install += ["--disable-pip-version-check", "--no-input", "--find-links", wheels, "--require-hashes", "-r", lock]
         self._must(install, "The packages of %s could not be installed" % role["lock"], "dependencies_failed")
         self._must(["/usr/bin/sync", "-f", path], "The environment could not be written", "environment_failed")
@@ -2029,6 +2032,21 @@ class Run:
                 if name not in wanted:
                     remove_tree(os.path.join(parent, name))
         clear_leftovers(self.tree)
+
+
+def bundled_pip() -> str:
+    """The pip that Python's ensurepip carries (Debian: python3-pip-whl), run from within its wheel."""
+    import ensurepip
+
+    directories = [
+        getattr(ensurepip, "_WHEEL_PKG_DIR", None),
+        os.path.join(os.path.dirname(ensurepip.__file__), "_bundled"),
+    ]
+    for directory in filter(None, directories):
+        for name in names_in(directory):
+            if name.startswith("pip-") and name.endswith(".whl"):
+                return os.path.join(directory, name, "pip")
+    raise StepFailed("environment_failed", "This server's Python has no ensurepip; run provision, which installs it.")
 
 
 def modified(path: str) -> float:
