@@ -28,7 +28,10 @@ def encryption_keys(**_: Any) -> list[checks.CheckMessage]:
 
 
 def triggers(databases: Sequence[str] | None = None, **_: Any) -> list[checks.CheckMessage]:
-    """deployments.E002: the audit table has its triggers (looked at by `check --database default` and migrate)."""
+    """deployments.W001: the audit table has its triggers (looked at by `check --database default` and migrate).
+
+    A warning, because an error would stop the very `migrate` that puts them back.
+    """
     found: list[checks.CheckMessage] = []
     for using in databases or ():
         try:
@@ -39,10 +42,10 @@ def triggers(databases: Sequence[str] | None = None, **_: Any) -> list[checks.Ch
             continue  # an unreachable database is reported by Django itself
         if absent:
             found.append(
-                checks.Error(
-                    f"The audit trail can be rewritten: triggers are missing ({', '.join(absent)}).",
+                checks.Warning(
+                    f"The audit trail can be rewritten: triggers are missing or altered ({', '.join(absent)}).",
                     hint="Run `manage.py migrate`, which puts them back, and `manage.py audit verify`.",
-                    id="deployments.E002",
+                    id="deployments.W001",
                 )
             )
     return found

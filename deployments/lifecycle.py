@@ -33,7 +33,8 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.AWAITING_APPROVAL: frozenset(
         {Status.QUEUED, Status.REJECTED, Status.EXPIRED, Status.SUPERSEDED, Status.CANCELLED}
     ),
-    Status.QUEUED: frozenset({Status.RUNNING, Status.FAILED, Status.CANCELLED, Status.EXPIRED}),
+    # superseded: a sealed input changed between approval and claim
+    Status.QUEUED: frozenset({Status.RUNNING, Status.FAILED, Status.CANCELLED, Status.EXPIRED, Status.SUPERSEDED}),
     Status.RUNNING: frozenset({Status.VERIFYING}) | (_OUTCOMES),
     Status.VERIFYING: _OUTCOMES,
     **{status: frozenset() for status in FINAL},

@@ -68,8 +68,10 @@ class PolicyChange(models.Model):
         WAITING = "waiting", "Waiting"
         APPLIED = "applied", "Applied"
         REJECTED = "rejected", "Rejected"
+        WITHDRAWN = "withdrawn", "Withdrawn"
 
     environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="policy_changes")
+    before = models.JSONField(default=dict, help_text="The same fields as they were when it was asked for.")
     changes = models.JSONField(help_text="Field names with the values asked for.")
     reason = models.CharField(max_length=500)
     state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
@@ -77,6 +79,7 @@ class PolicyChange(models.Model):
     requested_at = models.DateTimeField(auto_now_add=True)
     decided_by = models.CharField(max_length=150, blank=True)
     decided_at = models.DateTimeField(null=True, blank=True)
+    comment = models.CharField(max_length=500, blank=True)
 
     class Meta:
         ordering = ("-requested_at",)
@@ -87,7 +90,14 @@ class PolicyChange(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.environment}: {self.changes}"
+        return f"{self.environment}: {self.sentence}"
+
+    @property
+    def sentence(self) -> str:
+        """What would change, in words: `approvals required 1 → 0`."""
+        return ", ".join(
+            f"{name.replace('_', ' ')} {self.before.get(name, '?')} → {value}" for name, value in self.changes.items()
+        )
 
 
 class Secret(models.Model):

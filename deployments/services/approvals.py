@@ -1,98 +1,89 @@
-"""Deciding about a request: four eyes, the seal, and queueing in one transaction."""
+"""Deciding about a request: four eyes, the seal, and queueing in one transaction.
+
+Every decision locks the environment's row first: decisions about one environment happen one after the other, on both
+databases, and always take their locks in the same order.
+"""
 
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from deployments import notifications, queueing
-from deployments.errors import Conflict, InvalidRequest, NotAllowed, NotApproved, PortalError
+from deployments import queueing
+from deployments.errors import Conflict, InvalidRequest, NotApproved, PortalError
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, Deployment
 from deployments.plans.snapshot import differences, seal
 from deployments.services import audit
-from deployments.services.access import Actor, require
-from deployments.services.requests import refuse_busy, withdraw_broken
+from deployments.services.access import Actor, identity_in, require
+from deployments.services.foureyes import refuse_same_person
+from deployments.services.notices import tell
+from deployments.services.requests import refuse_busy, refuse_locked, withdraw_broken
+from deployments.services.rowlocks import locked_deployment
 from deployments.services.snapshots import take_snapshot
+
+_MAX_COMMENT = 500
 
 
 def approve(*, actor: Actor, deployment: Deployment, comment: str = "") -> Deployment:
     """Approve a waiting request; the last approval it needs queues it.
 
-    Raises NotAllowed (role, four eyes), NotApproved (decided, expired, or a sealed input changed: the request ends),
-    EnvironmentBusy (nothing is recorded, the request stays waiting), Conflict (approved by this person already).
+    Raises NotAllowed (role, four eyes, environment locked), NotApproved (decided, expired, or a sealed input changed:
+    the request ends), EnvironmentBusy (nothing is recorded, the request stays waiting), Conflict (approved by this
+    person already), InvalidRequest (comment too long).
     """
     require(actor, "approve", deployment.environment)
-    _refuse_requester(actor, deployment)
-    if changes := broken_seal(deployment):
-        raise withdraw_broken(deployment, changes, actor=actor)
+    refuse_same_person(actor, deployment.requested_by, what="a deployment")
+    _check_comment(comment)
     with transaction.atomic():
-        locked = Deployment.objects.select_for_update().select_related("environment", "release").get(pk=deployment.pk)
+        locked = locked_deployment(deployment.pk, deployment.environment_id)
         _refuse_decided(locked)
-        try:
-            with transaction.atomic():
-                Approval.objects.create(
-                    deployment=locked,
-                    actor=actor.identity,
-                    decision=Approval.Decision.APPROVED,
-                    comment=comment,
-                    seal=locked.seal,
-                )
-        except IntegrityError as error:
-            raise Conflict(
-                f"{actor} has approved deployment {locked.pk} already.", reason="approved_already"
-            ) from error
-        given = locked.approvals.filter(decision=Approval.Decision.APPROVED, seal=locked.seal).count()
-        needed = int(locked.snapshot["policy"]["approvals_required"])
-        audit.record(
-            actor=actor,
-            name="deployment.approved",
-            subject=f"deployment:{locked.pk}",
-            environment=locked.environment,
-            data={"seal": locked.seal, "comment": comment, "approvals": f"{given} of {needed}"},
-        )
-        if given >= needed:
-            refuse_busy(locked.environment)
-            if not Deployment.objects.move(
-                locked.pk, Status.QUEUED, source=Status.AWAITING_APPROVAL, queued_at=timezone.now()
-            ):
-                raise NotApproved(f"Deployment {locked.pk} was decided by somebody else just now.")
-            queueing.enqueue_execution(locked.pk, rescue=False)
-            notifications.announce(locked, "decided", approved=True, by=str(actor))
+        refuse_locked(locked.environment)
+        changes = broken_seal(locked)
+        if not changes:
+            _approve(actor, locked, comment)
+    if changes:
+        raise withdraw_broken(locked, changes, actor=actor)
     deployment.refresh_from_db()
     return deployment
 
 
 def reject(*, actor: Actor, deployment: Deployment, comment: str) -> Deployment:
-    """Refuse a waiting request, with the reason its requester reads."""
+    """Refuse a waiting request, with the reason its requester reads; one's own earlier approval is taken back by it."""
     require(actor, "approve", deployment.environment)
+    refuse_same_person(actor, deployment.requested_by, what="a deployment")
     if not comment.strip():
         raise InvalidRequest("A rejection needs a reason.", hint="Say what should change.")
+    _check_comment(comment)
     with transaction.atomic():
-        locked = Deployment.objects.select_for_update().get(pk=deployment.pk)
+        locked = locked_deployment(deployment.pk, deployment.environment_id)
         _refuse_decided(locked)
-        Approval.objects.create(
+        Approval.objects.update_or_create(
             deployment=locked,
             actor=actor.identity,
-            decision=Approval.Decision.REJECTED,
-            comment=comment,
-            seal=locked.seal,
+            defaults={
+                "decision": Approval.Decision.REJECTED,
+                "comment": comment,
+                "seal": locked.seal,
+                "decided_at": timezone.now(),
+            },
         )
+        locked.sentence = f"{actor} rejected it: {comment}"
         Deployment.objects.move(
             locked.pk,
             Status.REJECTED,
             source=Status.AWAITING_APPROVAL,
             outcome="rejected",
-            sentence=f"{actor} rejected it: {comment}",
+            sentence=locked.sentence,
         )
         audit.record(
             actor=actor,
             name="deployment.rejected",
             subject=f"deployment:{locked.pk}",
             environment=locked.environment,
-            data={"comment": comment},
+            data={"comment": comment, "seal": locked.seal},
         )
-        notifications.announce(locked, "decided", approved=False, by=str(actor))
+        tell(locked, "decided", approved=False, by=str(actor))
     deployment.refresh_from_db()
     return deployment
 
@@ -100,7 +91,8 @@ def reject(*, actor: Actor, deployment: Deployment, comment: str) -> Deployment:
 def review_break_glass(*, actor: Actor, deployment: Deployment, comment: str = "") -> Deployment:
     """A second person has looked at a use of break-glass; the mark goes from every page."""
     require(actor, "review", deployment.environment)
-    _refuse_requester(actor, deployment)
+    refuse_same_person(actor, deployment.requested_by, what="break-glass")
+    _check_comment(comment)
     with transaction.atomic():
         rows = Deployment.objects.filter(pk=deployment.pk, break_glass=True, reviewed_at=None)
         if not rows.update(reviewed_by=str(actor), reviewed_at=timezone.now()):
@@ -114,6 +106,7 @@ def review_break_glass(*, actor: Actor, deployment: Deployment, comment: str = "
             environment=deployment.environment,
             data={"comment": comment},
         )
+        tell(deployment, "break_glass", reviewed_by=str(actor), comment=comment)
     deployment.refresh_from_db()
     return deployment
 
@@ -122,26 +115,36 @@ def expire_requests(*, actor: Actor, now: datetime | None = None) -> int:
     """End waiting requests that are past their time; returns how many."""
     now = now or timezone.now()
     ended = 0
-    for late in Deployment.objects.filter(status=Status.AWAITING_APPROVAL, expires_at__lte=now):
+    for request in Deployment.objects.filter(status=Status.AWAITING_APPROVAL, expires_at__lte=now):
         with transaction.atomic():
-            sentence = f"Nobody approved it within {late.environment.approval_hours} hours. Request it again."
+            locked = locked_deployment(request.pk, request.environment_id)
+            hours = locked.environment.approval_hours
+            sentence = f"Nobody approved it within {hours} hours. Request it again."
             if Deployment.objects.move(
-                late.pk, Status.EXPIRED, source=Status.AWAITING_APPROVAL, outcome="expired", sentence=sentence
+                locked.pk, Status.EXPIRED, source=Status.AWAITING_APPROVAL, outcome="expired", sentence=sentence
             ):
                 audit.record(
                     actor=actor,
                     name="deployment.expired",
-                    subject=f"deployment:{late.pk}",
-                    environment=late.environment,
+                    subject=f"deployment:{locked.pk}",
+                    environment=locked.environment,
                 )
+                locked.refresh_from_db()
+                tell(locked, "withdrawn")
                 ended += 1
     return ended
 
 
 def broken_seal(deployment: Deployment) -> list[str]:
-    """What changed since the request was sealed, in sentences; empty when the seal holds."""
+    """Why the seal does not cover what would happen now, in sentences; empty when it does.
+
+    A queued deployment whose policy asks for approvals must also have them, given for this very seal by others than
+    its requester: a row that was moved by hand is not run.
+    """
     if seal(deployment.snapshot) != deployment.seal:
         return ["The stored snapshot itself was altered."]
+    if deployment.status == Status.QUEUED and (lacking := _lacking_approvals(deployment)):
+        return [lacking]
     try:
         now = take_snapshot(environment=deployment.environment, release=deployment.release, kind=Kind(deployment.kind))
     except PortalError as error:
@@ -149,25 +152,64 @@ def broken_seal(deployment: Deployment) -> list[str]:
     return differences(deployment.snapshot, now)
 
 
-def requester_of(deployment: Deployment) -> str:
-    """The person behind the request: a token answers for its owner."""
-    return deployment.requested_by.split("/token:")[0]
+def approvals_needed(deployment: Deployment) -> int:
+    """How many approvals the sealed policy asks for; none with break-glass."""
+    return 0 if deployment.break_glass else int(deployment.snapshot["policy"]["approvals_required"])
 
 
-def _refuse_requester(actor: Actor, deployment: Deployment) -> None:
-    if actor.identity == requester_of(deployment):
-        raise NotAllowed(
-            "Whoever asked for a deployment cannot be the one who approves it.",
-            hint="Ask a second person; being an administrator makes no difference.",
-            reason="four_eyes",
-        )
+def approvals_given(deployment: Deployment) -> int:
+    """How many people other than the requester have approved this seal."""
+    given = deployment.approvals.filter(decision=Approval.Decision.APPROVED, seal=deployment.seal)
+    return given.exclude(actor=identity_in(deployment.requested_by)).count()
+
+
+def _approve(actor: Actor, locked: Deployment, comment: str) -> None:
+    try:
+        with transaction.atomic():
+            Approval.objects.create(
+                deployment=locked,
+                actor=actor.identity,
+                decision=Approval.Decision.APPROVED,
+                comment=comment,
+                seal=locked.seal,
+            )
+    except IntegrityError as error:
+        raise Conflict(f"{actor} has approved deployment {locked.pk} already.", reason="approved_already") from error
+    given, needed = approvals_given(locked), approvals_needed(locked)
+    audit.record(
+        actor=actor,
+        name="deployment.approved",
+        subject=f"deployment:{locked.pk}",
+        environment=locked.environment,
+        data={"seal": locked.seal, "comment": comment, "approvals": f"{given} of {needed}"},
+    )
+    if given < needed:
+        return
+    refuse_busy(locked.environment)
+    if not Deployment.objects.move(locked.pk, Status.QUEUED, source=Status.AWAITING_APPROVAL, queued_at=timezone.now()):
+        raise NotApproved(f"Deployment {locked.pk} was decided by somebody else just now.", reason="not_waiting")
+    queueing.enqueue_execution(locked.pk, rescue=False)
+    tell(locked, "decided", approved=True, by=str(actor))
+
+
+def _lacking_approvals(deployment: Deployment) -> str:
+    if deployment.kind != Kind.DEPLOYMENT:
+        return ""
+    given, needed = approvals_given(deployment), approvals_needed(deployment)
+    return "" if given >= needed else f"It has {given} of the {needed} approvals it needs."
 
 
 def _refuse_decided(deployment: Deployment) -> None:
     if deployment.status != Status.AWAITING_APPROVAL or deployment.kind != Kind.DEPLOYMENT:
         raise NotApproved(
             f"Deployment {deployment.pk} is {deployment.get_status_display().lower()}: there is nothing to decide.",
+            hint=deployment.sentence,
             reason="not_waiting",
         )
     if deployment.expires_at and deployment.expires_at <= timezone.now():
         raise NotApproved(f"Deployment {deployment.pk} has expired.", hint="Request it again.", reason="expired")
+
+
+def _check_comment(comment: str) -> None:
+    if len(comment) > _MAX_COMMENT:
+        raise InvalidRequest(f"A comment has at most {_MAX_COMMENT} characters.", hint="Say it more briefly.")

@@ -1,25 +1,32 @@
 """The one writer of the audit trail, and its verification.
 
 Chain: hash(n) = sha256(hash(n-1) + canonical JSON of event n). It detects tampering, it does not prevent it: whoever
-can rewrite the whole table can rewrite the chain, which is why the head leaves the machine with every notification.
+can rewrite the whole table can rewrite the chain, which is why the head leaves the machine with every notification
+and every export. `docs/security.md` says what each kind of tampering looks like.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+import math
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from deployments.models import AuditEvent, Environment
-from deployments.services.access import Actor
+from deployments.errors import InvalidRequest
+from deployments.models import AuditEvent, Environment, audit_triggers
+from deployments.services.access import Actor, require
 
 GENESIS = "0" * 64
 _ADVISORY_LOCK = 0x43594F50  # "CYOP": serialises writers on PostgreSQL; SQLite's IMMEDIATE transactions already do
+_EXACT_INTEGERS = 2**53  # beyond it a float's JSON text differs between SQLite and PostgreSQL
+_HEAD = re.compile(r"^(\d+):([0-9a-f]{64})$")
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,17 @@ class Head:
     def __str__(self) -> str:
         return f"{self.sequence}:{self.hash}"
 
+    @classmethod
+    def parse(cls, text: str) -> "Head":
+        """A head as notifications and exports show it. Raises InvalidRequest."""
+        match = _HEAD.match(text.strip())
+        if match is None:
+            raise InvalidRequest(
+                f"{text!r} is no audit head.",
+                hint="It is SEQUENCE:HASH, as in notifications and at the end of exports.",
+            )
+        return cls(int(match[1]), match[2])
+
 
 def record(
     *, actor: Actor, name: str, subject: str, environment: Environment | str = "", data: dict[str, Any] | None = None
@@ -54,11 +72,11 @@ def record(
     event = AuditEvent(
         sequence=last.sequence + 1 if last else 1,
         at=timezone.now(),
-        actor=str(actor)[:150],
+        actor=_text(str(actor))[:150],
         name=name,
-        subject=subject,
+        subject=_text(subject)[:100],
         environment=str(environment),
-        data=json.loads(json.dumps(data or {}, cls=DjangoJSONEncoder)),
+        data=_plain(json.loads(json.dumps(data or {}, cls=DjangoJSONEncoder))),
         previous_hash=last.hash if last else GENESIS,
     )
     event.hash = digest(event)
@@ -68,17 +86,8 @@ def record(
 
 def digest(event: AuditEvent) -> str:
     """The hash that belongs to an event's content and its predecessor."""
-    body = {
-        "sequence": event.sequence,
-        "at": event.at.astimezone(UTC).isoformat(timespec="microseconds"),
-        "actor": event.actor,
-        "name": event.name,
-        "subject": event.subject,
-        "environment": event.environment,
-        "data": event.data,
-    }
-    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256((event.previous_hash + canonical).encode()).hexdigest()
+    canonical = json.dumps(_content(event), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256((event.previous_hash + canonical).encode(errors="surrogatepass")).hexdigest()
 
 
 def head() -> Head:
@@ -90,51 +99,98 @@ def head() -> Head:
 def verify(known_head: Head | None = None) -> list[Problem]:
     """Walk the whole chain; every altered, missing, inserted or reordered event is named.
 
-    `known_head`, kept elsewhere, also shows a truncated tail.
+    `known_head`, kept elsewhere, also shows a truncated tail or a chain that was written anew. Triggers that are not as
+    they should be are a problem too, at sequence 0.
     """
-    problems: list[Problem] = []
+    problems = [
+        Problem(0, f"The trigger {name} is missing or altered: events could be rewritten.")
+        for name in audit_triggers.missing()
+    ]
     expected, previous = 1, GENESIS
     for event in AuditEvent.objects.order_by("sequence").iterator(chunk_size=2000):
-        if event.sequence != expected:
-            gap = f"{expected}" if event.sequence == expected + 1 else f"{expected} to {event.sequence - 1}"
-            problems.append(Problem(expected, f"Event {gap} is missing."))
+        what = f"Event {event.sequence} ({event.name})"
+        if event.sequence < expected:
+            problems.append(Problem(event.sequence, f"{what} was inserted: no event has that number."))
+        elif event.sequence > expected:
+            problems.append(Problem(expected, _missing(expected, event.sequence - 1)))
         elif event.previous_hash != previous:
             problems.append(
-                Problem(event.sequence, f"Event {event.sequence} ({event.name}) does not follow its predecessor.")
+                Problem(event.sequence, f"{what} does not follow the event before it: one of them was put there later.")
             )
         if digest(event) != event.hash:
-            problems.append(Problem(event.sequence, f"Event {event.sequence} ({event.name}) was altered."))
+            problems.append(Problem(event.sequence, f"{what} was altered."))
         if known_head and event.sequence == known_head.sequence and event.hash != known_head.hash:
-            problems.append(Problem(event.sequence, f"Event {event.sequence} is not the one whose head was exported."))
-        expected, previous = event.sequence + 1, event.hash
+            problems.append(Problem(event.sequence, f"{what} is not the one whose head was given."))
+        expected, previous = max(event.sequence + 1, expected), event.hash
     if known_head and known_head.sequence >= expected:
-        problems.append(
-            Problem(expected, f"Events {expected} to {known_head.sequence} are missing: the tail was cut off.")
-        )
+        sentence = _missing(expected, known_head.sequence)
+        problems.append(Problem(expected, f"{sentence.removesuffix('.')}: the tail was cut off."))
     return problems
 
 
-def export(events: Iterable[AuditEvent]) -> Iterator[str]:
-    """JSON lines of `events`, oldest first, and the head as the last line."""
-    for event in events:
-        yield json.dumps(
-            {
-                "sequence": event.sequence,
-                "at": event.at.astimezone(UTC).isoformat(timespec="microseconds"),
-                "actor": event.actor,
-                "name": event.name,
-                "subject": event.subject,
-                "environment": event.environment,
-                "data": event.data,
-                "previous_hash": event.previous_hash,
-                "hash": event.hash,
-            },
-            ensure_ascii=False,
-        )
-    yield json.dumps({"head": str(head()), "exported_at": datetime.now(UTC).isoformat()})
+def export(*, actor: Actor) -> Iterator[str]:
+    """JSON lines of every event, oldest first, and the head as the last line; the export itself is the last event."""
+    require(actor, "export_audit")
+    with transaction.atomic():
+        last = record(actor=actor, name="audit.exported", subject="audit")
+    return _lines(AuditEvent.objects.filter(sequence__lte=last.sequence).order_by("sequence"), last)
 
 
 @transaction.atomic
 def record_alone(*, actor: Actor, name: str, subject: str, environment: Environment | str = "", **data: Any) -> None:
-    """An event that is its own change: a sign-in, an export, a check."""
+    """An event that is its own change: a sign-in, a check."""
     record(actor=actor, name=name, subject=subject, environment=environment, data=data)
+
+
+def changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, list[Any]]:
+    """What an edit changed, as `{"field.inner": [before, after]}`; tables are compared key by key."""
+    found: dict[str, list[Any]] = {}
+    for key in sorted(set(before) | set(after)):
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found |= {f"{key}.{inner}": pair for inner, pair in changes(old, new).items()}
+        elif old != new:
+            found[key] = [old, new]
+    return found
+
+
+def _content(event: AuditEvent) -> dict[str, Any]:
+    return {
+        "sequence": event.sequence,
+        "at": event.at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "actor": event.actor,
+        "name": event.name,
+        "subject": event.subject,
+        "environment": event.environment,
+        "data": event.data,
+    }
+
+
+def _lines(events: QuerySet[AuditEvent], last: AuditEvent) -> Iterator[str]:
+    for event in events.iterator(chunk_size=2000):
+        line = _content(event) | {"previous_hash": event.previous_hash, "hash": event.hash}
+        yield json.dumps(line, ensure_ascii=False)
+    yield json.dumps({"head": str(Head(last.sequence, last.hash)), "exported_at": datetime.now(UTC).isoformat()})
+
+
+def _missing(first: int, last: int) -> str:
+    return f"Event {first} is missing." if first == last else f"Events {first} to {last} are missing."
+
+
+def _plain(value: Any) -> Any:
+    """The value as both databases give it back: no NUL in texts, no float that PostgreSQL would write as an integer."""
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, dict):
+        return {_text(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return str(value)
+        return int(value) if abs(value) >= _EXACT_INTEGERS else value + 0.0  # -0.0 has no place in PostgreSQL's JSON
+    return value
+
+
+def _text(text: str) -> str:
+    return text.replace("\x00", "").encode(errors="replace").decode()

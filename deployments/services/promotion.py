@@ -1,16 +1,25 @@
 """A rollback that waits for a running deployment to be cancelled is queued the moment that one ends."""
 
+from django.db import transaction
 from django.utils import timezone
 
 from deployments import queueing
+from deployments.errors import PortalError
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment
 from deployments.plans.snapshot import seal
+from deployments.services import audit
+from deployments.services.access import system_actor
+from deployments.services.notices import tell
 from deployments.services.snapshots import take_snapshot
+from deployments.services.targets import write_targets
 
 
 def promote_waiting_rollback(ended: Deployment) -> None:
-    """Queue the rollback that waited for `ended`, sealed anew on what is true now; runs in the caller's transaction."""
+    """Queue the rollback that waited for `ended`, sealed anew on what is true now; runs in the caller's transaction.
+
+    A rollback that cannot be made any more is cancelled with the reason: it must not take the end of `ended` with it.
+    """
     rollback = (
         Deployment.objects.filter(environment=ended.environment, kind=Kind.ROLLBACK, status=Status.AWAITING_APPROVAL)
         .select_related("environment", "release")
@@ -19,15 +28,52 @@ def promote_waiting_rollback(ended: Deployment) -> None:
     )
     if rollback is None:
         return
+    try:
+        with transaction.atomic():
+            _queue(rollback, ended)
+    except PortalError as error:
+        _give_up(rollback, error)
+
+
+def _queue(rollback: Deployment, ended: Deployment) -> None:
     snapshot = take_snapshot(environment=rollback.environment, release=rollback.release, kind=Kind.ROLLBACK)
+    rollback.snapshot, rollback.seal = snapshot, seal(snapshot)
     queued = Deployment.objects.move(
         rollback.pk,
         Status.QUEUED,
         source=Status.AWAITING_APPROVAL,
         queued_at=timezone.now(),
         snapshot=snapshot,
-        seal=seal(snapshot),
+        seal=rollback.seal,
         sentence="",
     )
-    if queued:
-        queueing.enqueue_execution(rollback.pk, rescue=True)
+    if not queued:
+        return
+    write_targets(rollback)
+    audit.record(
+        actor=system_actor("queue"),
+        name="rollback.queued",
+        subject=f"deployment:{rollback.pk}",
+        environment=rollback.environment,
+        data={"after": ended.pk, "seal": rollback.seal},
+    )
+    queueing.enqueue_execution(rollback.pk, rescue=True)
+
+
+def _give_up(rollback: Deployment, error: PortalError) -> None:
+    if Deployment.objects.move(
+        rollback.pk,
+        Status.CANCELLED,
+        source=Status.AWAITING_APPROVAL,
+        outcome=error.reason[:60],
+        sentence=f"The rollback could not begin: {error}",
+    ):
+        audit.record(
+            actor=system_actor("queue"),
+            name="rollback.cancelled",
+            subject=f"deployment:{rollback.pk}",
+            environment=rollback.environment,
+            data={"reason": error.reason, "sentence": str(error)},
+        )
+        rollback.refresh_from_db()
+        tell(rollback, "cancelled")

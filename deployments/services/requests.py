@@ -5,14 +5,20 @@ from datetime import timedelta
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from deployments import notifications, queueing, selectors
+from deployments import queueing, selectors
 from deployments.errors import EnvironmentBusy, InvalidRequest, NotAllowed, NotApproved
 from deployments.lifecycle import Kind, Status
-from deployments.models import Deployment, Environment, Release, Server, Target
+from deployments.models import Deployment, Environment, Release
 from deployments.plans.snapshot import seal
 from deployments.services import audit
 from deployments.services.access import Actor, require
+from deployments.services.notices import tell
+from deployments.services.promotion import promote_waiting_rollback
+from deployments.services.rowlocks import locked_environment
 from deployments.services.snapshots import take_snapshot
+from deployments.services.targets import write_targets
+
+MAX_REASON = 500
 
 
 def request_deployment(
@@ -25,26 +31,30 @@ def request_deployment(
     Raises NotAllowed, InvalidRequest, EnvironmentBusy.
     """
     require(actor, "break_glass" if break_glass else "request", environment)
-    _refuse(environment, release, reason, break_glass)
-    snapshot = take_snapshot(environment=environment, release=release, kind=Kind.DEPLOYMENT)
-    waits = environment.protected and not break_glass
+    check_reason(reason)
     with transaction.atomic():
+        # the lock keeps policy and configuration as they are until the request is written
+        environment = locked_environment(environment.pk)
+        require(actor, "break_glass" if break_glass else "request", environment)
+        refuse_locked(environment)
+        _refuse(environment, release, reason, break_glass)
+        waits = environment.protected and not break_glass
         deployment = record_request(
             actor=actor,
             environment=environment,
             release=release,
-            snapshot=snapshot,
+            snapshot=take_snapshot(environment=environment, release=release, kind=Kind.DEPLOYMENT),
             status=Status.AWAITING_APPROVAL if waits else Status.QUEUED,
             reason=reason,
             break_glass=break_glass,
         )
         if waits:
             _supersede_older(actor, deployment)
-            notifications.announce(deployment, "approval_wanted")
+            tell(deployment, "approval_wanted")
         else:
             queueing.enqueue_execution(deployment.pk, rescue=False)
         if break_glass:
-            notifications.announce(deployment, "break_glass")
+            tell(deployment, "break_glass")
     return deployment
 
 
@@ -89,17 +99,7 @@ def record_request(
     except IntegrityError:
         refuse_busy(environment)
         raise
-    by_name = {server.name: server for server in Server.objects.filter(environment=environment)}
-    targets: list[dict[str, str]] = snapshot["targets"]  # type: ignore[assignment]  # our own snapshot
-    Target.objects.bulk_create(
-        Target(
-            deployment=deployment,
-            server=by_name[target["server"]],
-            order=order,
-            base_release=by_name[target["server"]].current_release,
-        )
-        for order, target in enumerate(targets)
-    )
+    servers = write_targets(deployment)
     audit.record(
         actor=actor,
         name=f"{kind}.requested" if not break_glass else "deployment.break_glass",
@@ -110,7 +110,7 @@ def record_request(
             "reason": reason,
             "seal": deployment.seal,
             "status": status,
-            "targets": [target["server"] for target in targets],
+            "targets": servers,
             "rollback_of": rollback_of.pk if rollback_of else None,
         },
     )
@@ -127,37 +127,57 @@ def refuse_busy(environment: Environment) -> None:
         )
 
 
-def withdraw_broken(deployment: Deployment, changes: list[str], *, actor: Actor) -> NotApproved:
-    """End a request whose sealed inputs changed, and give the error that says what changed."""
-    sentence = f"The approval no longer covers what would happen: {' '.join(changes)}"
-    hint = "Request the deployment again; whoever approves will see the change."
-    with transaction.atomic():
-        moved = Deployment.objects.move(
-            deployment.pk, Status.SUPERSEDED, outcome="seal_broken", sentence=f"{sentence} {hint}"
-        )
-        if moved:
-            audit.record(
-                actor=actor,
-                name="deployment.voided",
-                subject=f"deployment:{deployment.pk}",
-                environment=deployment.environment,
-                data={"changes": changes},
-            )
-    return NotApproved(sentence, hint=hint, reason="seal_broken")
-
-
-def _refuse(environment: Environment, release: Release, reason: str, break_glass: bool) -> None:
+def refuse_locked(environment: Environment) -> None:
+    """Raise NotAllowed, naming who locked it and why, if the environment is locked."""
     if environment.locked:
         raise NotAllowed(
             f"{environment} was locked by {environment.locked_by}: {environment.lock_reason}.",
             hint="Unlock the environment first; rollbacks are possible all the same.",
             reason="environment_locked",
         )
+
+
+def check_reason(reason: str) -> None:
+    """Raise InvalidRequest for a reason that is too long to be kept."""
+    if len(reason) > MAX_REASON:
+        raise InvalidRequest(f"A reason has at most {MAX_REASON} characters.", hint="Say it more briefly.")
+
+
+def withdraw_broken(deployment: Deployment, changes: list[str], *, actor: Actor) -> NotApproved:
+    """End a request whose sealed inputs changed, and give the error that says what changed."""
+    sentence = f"The approval no longer covers what would happen: {' '.join(changes)}"
+    hint = "Request the deployment again; whoever approves will see the change."
+    with transaction.atomic():
+        locked_environment(deployment.environment_id)
+        moved = Deployment.objects.move(
+            deployment.pk, Status.SUPERSEDED, outcome="seal_broken", sentence=f"{sentence} {hint}"
+        )
+        if moved:
+            audit.record(
+                actor=actor,
+                name=f"{deployment.kind}.voided",
+                subject=f"deployment:{deployment.pk}",
+                environment=deployment.environment,
+                data={"changes": changes, "seal": deployment.seal},
+            )
+            deployment.refresh_from_db()
+            tell(deployment, "withdrawn")
+            promote_waiting_rollback(deployment)
+    return NotApproved(sentence, hint=hint, reason="seal_broken")
+
+
+def _refuse(environment: Environment, release: Release, reason: str, break_glass: bool) -> None:
     if release.quarantined and not reason.strip():
         raise InvalidRequest(
             f"{release} is in quarantine ({release.quarantine_reason}).",
             hint="Say why it should be deployed again (--reason).",
             reason="quarantined",
+        )
+    if break_glass and not environment.protected:
+        raise InvalidRequest(
+            f"{environment} needs no approval, so there is nothing to break.",
+            hint="Request the deployment without break-glass.",
+            reason="not_protected",
         )
     if break_glass and not reason.strip():
         raise InvalidRequest("Break-glass needs a reason.", hint="Say what cannot wait for an approval (--reason).")
@@ -167,7 +187,7 @@ def _supersede_older(actor: Actor, newer: Deployment) -> None:
     waiting = Deployment.objects.filter(
         environment=newer.environment, status=Status.AWAITING_APPROVAL, kind=Kind.DEPLOYMENT
     ).exclude(pk=newer.pk)
-    for older in waiting:
+    for older in waiting.select_related("environment", "release"):
         sentence = f"Deployment {newer.pk} of {newer.release}, requested by {newer.requested_by}, took its place."
         if Deployment.objects.move(
             older.pk, Status.SUPERSEDED, outcome="superseded", sentence=sentence, superseded_by=newer
@@ -179,3 +199,5 @@ def _supersede_older(actor: Actor, newer: Deployment) -> None:
                 environment=newer.environment,
                 data={"by": newer.pk},
             )
+            older.refresh_from_db()
+            tell(older, "withdrawn")
