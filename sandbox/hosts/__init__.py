@@ -37,6 +37,7 @@ from .errors import (
 )
 from .host import Host
 from .hostset import HostSet, ensure_layer
+from .layers import remove_layer, saved_layers
 
 __all__ = [
     "BootFailed",
@@ -56,5 +57,7 @@ __all__ = [
     "SetUnknown",
     "Unavailable",
     "ensure_layer",
+    "remove_layer",
+    "saved_layers",
     "unavailable_reason",
 ]

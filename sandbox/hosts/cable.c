@@ -6,8 +6,9 @@
  * namespace, in which the process stays: /proc/PID/ns/net is the host's network for as long as the cable lives, and
  * nothing of it is left when the cable dies. Prints "ready" once both ends exist.
  *
- * STATE is a file of three 64-bit integers that is mapped, so that a change holds for the very next frame:
- *     delay each way in microseconds, loss each way in parts per million, line rate each way in kbit/s (0: no limit).
+ * STATE is a file of four 64-bit integers that is mapped, so that a change holds for the very next frame:
+ *     delay each way in microseconds, loss each way in parts per million, line rate each way in kbit/s (0: no limit),
+ *     and whether the cable is plugged in (0: nothing passes).
  *
  * Every CGROUP.PROCS file is joined before anything is made, so that whoever empties those groups ends the cable too.
  */
@@ -31,7 +32,7 @@
 enum { TIMER = 2, LARGEST_FRAME = 70000, BURST = 64, MOST_QUEUED = 200000 };
 static const int64_t SECOND = 1000000000, LONGEST_BACKLOG = 500000000; /* ns: a full line drops, like a router would */
 
-struct state { int64_t delay_us, loss_ppm, rate_kbit; };
+struct state { int64_t delay_us, loss_ppm, rate_kbit, plugged; };
 struct frame { struct frame *next; int64_t due; size_t length; char bytes[]; };
 struct line { struct frame *first, *last; int64_t free_at; long queued; };
 
@@ -58,6 +59,7 @@ static int open_end(const char *name) {
 }
 
 static void put(int end, const char *bytes, size_t length) {
+    if (!state->plugged) return;
     if (write(ends[end], bytes, length) < 0) return; /* a link that is down takes nothing: the frame is lost, as on a wire */
 }
 
@@ -80,6 +82,7 @@ static void take_in(int end) {
     for (int i = 0; i < BURST; i++) {
         ssize_t length = read(ends[end], bytes, sizeof bytes);
         if (length <= 0) return;
+        if (!state->plugged) continue;
         if (state->loss_ppm > 0 && drand48() * 1e6 < (double)state->loss_ppm) continue;
         if (!state->delay_us && !state->rate_kbit && !line->first) { put(!end, bytes, length); continue; }
         int64_t due = arrival(line, length);

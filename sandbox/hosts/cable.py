@@ -8,14 +8,14 @@ import struct
 import subprocess
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 from . import store
 from .errors import CommandFailed, ImageFailed
-from .processes import ProcessId, output, run
+from .processes import ProcessId, output, run, wait_until
 
-FORMAT = struct.Struct("=qqq")
+FORMAT = struct.Struct("=qqqq")
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Weather:
     """Lost frames per million, each way."""
     rate_kbit: int = 0
     """Kilobits per second, each way; 0 for no limit."""
+    plugged: bool = True
+    """Whether the cable is in at all."""
 
     def with_latency(self, ms_rtt: float) -> Weather:
         """Milliseconds there and back together."""
@@ -46,7 +48,8 @@ class Weather:
     def __str__(self) -> str:
         """For people."""
         rate = f"{self.rate_kbit} kbit/s" if self.rate_kbit else "no rate limit"
-        return f"{self.delay_us / 500:g} ms  {self.loss_ppm / 10_000:g} % lost  {rate}"
+        out = "" if self.plugged else "  cable out"
+        return f"{self.delay_us / 500:g} ms  {self.loss_ppm / 10_000:g} % lost  {rate}{out}"
 
 
 def _at_least_zero(value: float, what: str) -> float:
@@ -81,8 +84,12 @@ class Cable:
         self._log = directory / "cable.log"
 
     def start(self, tap: str, groups: Sequence[Path]) -> int:
-        """Lay the cable, and return the id of its process, in whose network namespace the far end is."""
-        self._state.write_bytes(FORMAT.pack(0, 0, 0))
+        """Lay the cable, and return the id of its process, in whose network namespace the far end is.
+
+        It has the weather that the last one had. Raises CommandFailed, ImageFailed.
+        """
+        if not self._state.exists():
+            self._state.write_bytes(FORMAT.pack(*astuple(Weather())))
         argv = [str(ensure_program()), tap, str(self._state), *(str(group / "cgroup.procs") for group in groups)]
         with self._log.open("wb") as log:
             process = subprocess.Popen(
@@ -106,13 +113,21 @@ class Cable:
                 return identity
         return None
 
+    def cut(self) -> None:
+        """End it, and with it the host's network: not even the kernel answers for the host any more."""
+        process = self.running()
+        if process is not None:
+            process.kill()
+            wait_until(lambda: not process.alive(), deadline=10, what="for a network cable to go away")
+
     @property
     def weather(self) -> Weather:
         """What it does to frames now."""
-        return Weather(*FORMAT.unpack(self._state.read_bytes()))
+        delay_us, loss_ppm, rate_kbit, plugged = FORMAT.unpack(self._state.read_bytes())
+        return Weather(delay_us, loss_ppm, rate_kbit, bool(plugged))
 
     @weather.setter
     def weather(self, weather: Weather) -> None:
         """Holds for the very next frame. Written in place: the cable has the file mapped."""
         with self._state.open("r+b") as file:
-            file.write(FORMAT.pack(weather.delay_us, weather.loss_ppm, weather.rate_kbit))
+            file.write(FORMAT.pack(*astuple(weather)))

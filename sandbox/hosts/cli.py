@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, text: str, run: Callable[[argparse.Namespace], int | None]) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text)
+        command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
         command.set_defaults(run=run)
         return command
 
@@ -53,37 +53,41 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("count", type=int, metavar="N")
     down = add("down", "take the set down, with everything on it", _down)
     down.add_argument("--all", action="store_true", help="every set that is detached, and what dead ones left")
-    add("status", "address, power and systemd's state of every host", _status)
+    add("status", "address, systemd's state and the cable of every host", _status)
     for name, text in (("ssh", "over ssh, as root with the set's key"), ("root", "inside as root, without ssh")):
         remote = add(name, f"run a command {text}; without one, a shell", _ssh if name == "ssh" else _root)
         remote.add_argument("host", type=int, metavar="I")
         remote.add_argument("argv", nargs=argparse.REMAINDER, metavar="CMD…")
+    _faults(add)
+    add("base", "build the Debian image now, unless it is there", _base)
+    return top
+
+
+def _faults(add: Callable[[str, str, Callable[[argparse.Namespace], int | None]], argparse.ArgumentParser]) -> None:
     for name, unit, text in (
         ("latency", "MS", "milliseconds of round trip; 0 takes it away"),
         ("loss", "PCT", "percent of frames lost each way; 100 is a black hole"),
         ("rate", "KBIT", "kilobits per second each way; 0 for no limit"),
+        ("clear", "", "no latency, no loss, no limit"),
     ):
         weather = add(name, text, _weather)
-        weather.add_argument("value", type=float, metavar=unit)
+        if unit:
+            weather.add_argument("value", type=float, metavar=unit)
         weather.add_argument("hosts", type=int, nargs="*", metavar="I", help="which hosts (default: all)")
-    clear = add("clear", "no latency, no loss, no limit", _clear)
-    clear.add_argument("hosts", type=int, nargs="*", metavar="I", help="which hosts (default: all)")
     disk = add("disk", "a small disk under /opt/rosey-bot, or room again", _disk)
     disk.add_argument("size", metavar="SIZE|off", help="30M, 1G …: all that fits; `off` gives room again")
     disk.add_argument("host", type=int, metavar="I")
-    for name, first, second, text, run in (
-        ("link", "up", "down", "the network cable in, or out", _link),
-        ("power", "on", "off", "boot the same disk again, or cut the power", _power),
+    for name, states, text, run in (
+        ("link", ("up", "down"), "the network cable in, or out", _link),
+        ("power", ("on", "off"), "boot the same disk again, or cut the power", _power),
     ):
         switch = add(name, text, run)
-        switch.add_argument("state", choices=(first, second))
+        switch.add_argument("state", choices=states)
         switch.add_argument("host", type=int, metavar="I")
     for name, text in (("off", "cut the power"), ("on", "boot the same disk again")):
         short = add(name, f"{text}: short for `power {name}`", _power)
         short.set_defaults(state=name)
         short.add_argument("host", type=int, metavar="I")
-    add("base", "build the Debian image now, unless it is there", _base)
-    return top
 
 
 def main(argv: Sequence[str]) -> int:
@@ -176,12 +180,10 @@ def _root(arguments: argparse.Namespace) -> None:
 
 def _weather(arguments: argparse.Namespace) -> None:
     for host in _chosen(arguments):
-        {"latency": host.latency, "loss": host.loss, "rate": host.rate}[arguments.command](arguments.value)
-
-
-def _clear(arguments: argparse.Namespace) -> None:
-    for host in _chosen(arguments):
-        host.clear()
+        if arguments.command == "clear":
+            host.clear()
+        else:
+            {"latency": host.latency, "loss": host.loss, "rate": host.rate}[arguments.command](arguments.value)
 
 
 def _link(arguments: argparse.Namespace) -> None:

@@ -7,8 +7,9 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 
-from . import keys, network, store
+from . import keys, layers, network
 from .cable import Weather
 from .disk import parse_size
 from .errors import HostsError
@@ -67,7 +68,8 @@ class Host:
 
         Raises CommandFailed, DeadlinePassed, HostOff.
         """
-        return run(self.root_command(argv), input=input, check=check, deadline=deadline, where=f"on {self.name}")
+        command = self.root_command(argv)
+        return run(command, input=input, check=check, deadline=deadline, where=f"on {self.name}", named=argv[0])
 
     def root_command(self, argv: Sequence[str]) -> list[str]:
         """The command on this machine that runs `argv` inside as root."""
@@ -103,12 +105,12 @@ class Host:
         self.machine.cable.weather = self.machine.cable.weather.with_rate(kbit)
 
     def clear(self) -> None:
-        """No latency, no loss, no limit."""
-        self.machine.cable.weather = Weather()
+        """No latency, no loss, no limit. A cable that is out stays out."""
+        self.machine.cable.weather = Weather(plugged=self.machine.cable.weather.plugged)
 
     def link(self, up: bool) -> None:
-        """Cable in, or cable out."""
-        network.set_link(self._record.slot, self.number, up=up)
+        """Cable in, or cable out: connections hang, and go on if it comes back before they time out."""
+        self.machine.cable.weather = replace(self.machine.cable.weather, plugged=up)
 
     # the disk
 
@@ -143,8 +145,9 @@ class Host:
     def power_off(self) -> None:
         """A power cut: every process ends at once (SIGKILL), memory file systems are gone, the disk stays.
 
-        What a real power cut does beyond that cannot be shown here: the kernel lives on, so data that no program has
-        synced to disk is not lost. Who wants to prove that it was synced must look at the calls.
+        Nobody is told: connections hang, and a host that is off answers nothing. What a real power cut does beyond
+        that cannot be shown here: the kernel lives on, so data that no program has synced to disk is not lost. Who
+        wants to prove that it was synced must look at the calls.
         """
         self.machine.power_off()
 
@@ -163,6 +166,10 @@ class Host:
     def begin_boot(self) -> Boot:
         """Begin to boot, to do several hosts at once; `Boot.finish` waits."""
         self._identify()
+        if self.machine.cable.running() is None:
+            tap = network.tap_name(self._record.slot, self.number)
+            pid = self.machine.cable.start(tap, self._record.cgroup("cables"))
+            network.connect(self._record.slot, self.number, self._record.net, pid)
         return self.machine.boot()
 
     def wait_ready(self, deadline: float = BOOT_DEADLINE) -> None:
@@ -189,7 +196,7 @@ class Host:
         layer itself. Raises LayerTaken, ValueError for a bad name, HostsError with a small disk, whose content is not
         part of a layer.
         """
-        store.new_layer(name)
+        layers.check_new(name)
         if self.machine.disk.path is not None:
             raise HostsError(f"{self.name} has a small disk, whose content cannot go into a layer.", hint="Save first.")
         self.stop()
@@ -202,7 +209,7 @@ class Host:
             secret.unlink(missing_ok=True)
         for journal in (upper / "var/log/journal").glob("*"):
             shutil.rmtree(journal)
-        store.add_layer(name, upper, self.machine.layer)
+        layers.add(name, upper, self.machine.layer)
         shutil.rmtree(self.machine.directory / "work")
         (upper / "etc").mkdir(parents=True)
         shutil.move(kept, upper / "etc/ssh")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from . import cgroups, guardian, image, keys, network, registry, store
+from . import cgroups, guardian, image, keys, layers, network, registry, store
 from .availability import unavailable_reason
 from .cable import ensure_program
 from .errors import DirectoryRefused, HostUnknown, SetUnknown, Unavailable
@@ -37,7 +37,7 @@ class HostSet:
 
         `directory` is made, and removed with the set; `network` is a /24 (`10.1.2.0/24`), or chosen.
         """
-        if not store.LAYER_NAME.fullmatch(name):
+        if not layers.NAME.fullmatch(name):
             raise ValueError(
                 f"{name!r} is no name for a set: lower-case letters, digits, dots, underscores and dashes."
             )
@@ -119,7 +119,7 @@ class HostSet:
             hint=f"It has {len(self.hosts)}; `up {number}` adds to them.",
         )
 
-    def up(self, count: int, layer: str = store.BARE) -> list[Host]:
+    def up(self, count: int, layer: str = layers.BARE) -> list[Host]:
         """Have hosts 1 to count on and answering ssh. New ones stand on `layer`; those that are up stay as they are.
 
         Raises Unavailable, ImageFailed, LayerUnknown, SetTaken, NetworkTaken, DirectoryRefused, BootFailed. When a
@@ -132,7 +132,7 @@ class HostSet:
             raise Unavailable(reason)
         image.ensure_image()
         ensure_program()
-        store.chain(layer)
+        layers.stack(layer)
         fresh = self._record is None
         try:
             if fresh:
@@ -181,10 +181,6 @@ class HostSet:
             if not machine.directory.exists():
                 machine.directory.mkdir()
                 machine.layer = layer
-            if machine.cable.running() is None:
-                tap = network.tap_name(self.record.slot, host.number)
-                pid = machine.cable.start(tap, self.record.cgroup("cables"))
-                network.connect(self.record.slot, host.number, self.record.net, pid)
             if not host.on:
                 log.info("booting %s (%s)", host.name, host.address)
                 boots.append(host.begin_boot())
@@ -197,7 +193,7 @@ class HostSet:
         return hosts
 
 
-def ensure_layer(name: str, provision: Callable[[Host], None], *, below: str = store.BARE) -> str:
+def ensure_layer(name: str, provision: Callable[[Host], None], *, below: str = layers.BARE) -> str:
     """Make sure a layer of that name is saved, by provisioning one host and saving it; the name, for `HostSet.up`.
 
     Of several processes one provisions and the others wait for it. Whatever `provision` raises passes through, and
@@ -207,7 +203,7 @@ def ensure_layer(name: str, provision: Callable[[Host], None], *, below: str = s
     with contextlib.ExitStack() as stack:
         image.ensure_image()
         stack.enter_context(store.locked(f"layer-{name}.lock"))
-        if name not in store.saved_layers():
+        if name not in layers.saved_layers():
             hosts = stack.enter_context(HostSet(f"layer-{os.getpid()}"))
             (host,) = hosts.up(1, below)
             provision(host)

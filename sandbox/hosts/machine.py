@@ -13,13 +13,14 @@ import threading
 import time
 from pathlib import Path
 
-from . import cgroups, store
+from . import cgroups, layers
 from .cable import Cable
 from .disk import HOME, Disk
 from .errors import BootFailed, HostOff
 from .processes import ProcessId, wait_until
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
+KILL_DEADLINE = 20.0
 STOP_DEADLINE = 30.0
 """Seconds for an orderly stop; systemd inside gives every service 10."""
 
@@ -67,8 +68,11 @@ class Machine:
         return None
 
     def power_off(self) -> None:
-        """End every process at once."""
+        """End every process at once. The cable first: what the kernel says for those who die must not be heard."""
+        self.cable.cut()
         cgroups.kill(self.groups)
+        # A first process leaves its group before the kernel is done with it, and so with the mounts it held.
+        wait_until(lambda: not self.on, deadline=KILL_DEADLINE, what=f"for {self.name} to go away")
 
     def stop(self) -> None:
         """An orderly shutdown. What has not ended in time is killed, and DeadlinePassed raised."""
@@ -88,14 +92,15 @@ class Machine:
         """What the launcher is to do."""
         cable = self.cable.running()
         if cable is None:
-            raise BootFailed(f"The network cable of {self.name} is gone.", hint="Take the set down and up again.")
+            raise BootFailed(f"The network cable of {self.name} is gone.", hint="Power it on again.")
         command = ["systemd-nspawn", "--quiet", "--keep-unit", "--register=no", "--console=pipe", "--notify-ready=yes"]
         command += ["--kill-signal=SIGRTMIN+3", "--resolv-conf=off", "--timezone=off", "--link-journal=no"]
+        command += ["--capability=CAP_NET_ADMIN"]  # a firewall of its own
         command += [f"--machine={self.name}", "--directory=/run/host-root"]
         command += [f"--network-namespace-path=/proc/{cable.pid}/ns/net", "/usr/lib/sandbox-init"]
         return {
             "groups": [str(group / "cgroup.procs") for group in self.groups],
-            "lower": ":".join(str(path) for path in store.chain(self.layer)),
+            "lower": ":".join(str(path) for path in layers.stack(self.layer)),
             "upper": str(self.upper),
             "work": str(self.directory / "work"),
             "root": str(self.directory / "root"),

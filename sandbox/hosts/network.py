@@ -39,6 +39,15 @@ def address(network: IPv4Network, number: int) -> str:
     return str(network[FIRST_HOST + number])
 
 
+def hardware_address(slot: int, number: int) -> str:
+    """A host's network card, or with number 0 the bridge's.
+
+    The same as long as the set is up: left to the kernel, they change when a host boots or a cable is laid, and then
+    what others remember of them is wrong for half a minute.
+    """
+    return f"02:00:00:{slot >> 8:02x}:{slot & 0xFF:02x}:{number:02x}"
+
+
 def parse(text: str) -> IPv4Network:
     """A network as a person gives it (`10.1.2.0/24`).
 
@@ -80,7 +89,7 @@ def create_bridge(slot: int, network: IPv4Network) -> None:
     """The bridge, with the gateway's address."""
     name = bridge_name(slot)
     lines = [
-        f"link add {name} type bridge",
+        f"link add {name} address {hardware_address(slot, 0)} type bridge",
         f"address add {gateway(network)}/{network.prefixlen} dev {name}",
         f"link set {name} up",
     ]
@@ -101,13 +110,9 @@ def connect(slot: int, number: int, network: IPv4Network, cable_pid: int) -> Non
     run(["ip", "link", "set", tap_name(slot, number), "master", bridge_name(slot), "up"])
     lines = [
         "link set lo up",
+        f"link set host0 address {hardware_address(slot, number)}",
         f"address add {address(network, number)}/{network.prefixlen} dev host0",
         "link set host0 up",
         f"route add default via {gateway(network)}",
     ]
     run(["nsenter", f"--net=/proc/{cable_pid}/ns/net", "ip", "-batch", "-"], input="\n".join(lines).encode())
-
-
-def set_link(slot: int, number: int, *, up: bool) -> None:
-    """Cable in, cable out."""
-    run(["ip", "link", "set", tap_name(slot, number), "up" if up else "down"])

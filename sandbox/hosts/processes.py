@@ -82,19 +82,22 @@ def run(
     check: bool = True,
     deadline: float = 60.0,
     where: str = "on this machine",
+    named: str = "",
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a program to its end, at most `deadline` seconds.
+    """Run a program to its end, at most `deadline` seconds; errors call it `named`, or else what argv begins with.
 
     Raises CommandFailed on another exit code than 0 (with `check`), DeadlinePassed when it takes longer.
     """
     try:
         done = subprocess.run(list(argv), input=input, capture_output=True, timeout=deadline, check=False)
     except subprocess.TimeoutExpired as error:
-        raise DeadlinePassed(f"`{argv[0]}` {where} had not ended after {deadline:g} s and was killed.") from error
+        raise DeadlinePassed(
+            f"`{named or argv[0]}` {where} had not ended after {deadline:g} s and was killed."
+        ) from error
     except FileNotFoundError as error:
         raise CommandFailed(argv, 127, b"", b"no such program", where=where) from error
     if check and done.returncode != 0:
-        raise CommandFailed(argv, done.returncode, done.stdout, done.stderr, where=where)
+        raise CommandFailed([named or argv[0], *argv[1:]], done.returncode, done.stdout, done.stderr, where=where)
     return done
 
 

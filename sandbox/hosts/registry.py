@@ -22,6 +22,8 @@ from .errors import SetTaken
 from .processes import ProcessId, run, wait_until
 
 DIRECTORY = Path("/run/cytube-ops-portal/hosts")
+SLOTS = 10_000
+"""As many as leave room for a host's number in the name of a tap device (15 characters)."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Record:
 
     name: str
     slot: int
-    """Small number that no other set has: it names the bridge, the tap devices and the control groups."""
+    """Number that no other set has, nor had a short while ago: it names the bridge, the tap devices and the control
+    groups, and the kernel takes its time to forget a name."""
     network: str
     directory: str
     groups: tuple[str, ...]
@@ -99,7 +102,7 @@ def claim(name: str, directory: Path, wanted: IPv4Network | None, owner: Process
                     f"The set {other.name!r} in {other.directory} is up and belongs to {whose}.",
                     hint="Choose another name and directory, or take it down first.",
                 )
-        slot = min(set(range(len(existing) + 1)) - {other.slot for other in existing})
+        slot = _next_slot({other.slot for other in existing})
         taken = [*network.in_use(), *(other.net for other in existing)]
         if wanted is not None:
             network.check_free(wanted, taken)
@@ -118,6 +121,14 @@ def claim(name: str, directory: Path, wanted: IPv4Network | None, owner: Process
         return record
 
 
+def _next_slot(used: set[int]) -> int:
+    counter = DIRECTORY / "last-slot"
+    last = int(counter.read_text()) if counter.exists() else -1
+    slot = next(number % SLOTS for number in range(last + 1, last + 1 + SLOTS) if number % SLOTS not in used)
+    counter.write_text(str(slot))
+    return slot
+
+
 def demolish(record: Record) -> None:
     """Take down everything of a set: processes (and with them mounts and networks), control groups, bridge, disks,
     files, record.
@@ -132,6 +143,7 @@ def demolish(record: Record) -> None:
         wait_until(lambda: not _loops(record.state), deadline=10, what="for the kernel to let go of small disks")
         wait_until(lambda: _removed(record.state), deadline=10, what=f"for {record.state} to go away")
         record.path.unlink()
+        (DIRECTORY / f"{record.slot}.lock").unlink()  # whoever waits for it finds the record gone
 
 
 def _loops(directory: Path) -> bool:

@@ -16,21 +16,13 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import DirectoryRefused, LayerTaken, LayerUnknown
-from .processes import run
+from .errors import DirectoryRefused
 from .recipe import digest
 
-BARE = "bare"
-"""The layer of a Debian host on which nothing was provisioned."""
-
 CABLE_SOURCE = Path(__file__).with_name("cable.c")
-
-LAYER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
 
 def cache() -> Path:
@@ -74,51 +66,3 @@ def locked(name: str = "lock") -> Iterator[None]:
     with (usable(cache()) / name).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def chain(layer: str) -> list[Path]:
-    """The directories a host of this layer is stacked on, topmost first. Raises LayerUnknown."""
-    if layer == BARE:
-        return [base()]
-    saved = layers() / layer
-    if not LAYER_NAME.fullmatch(layer) or not saved.is_dir():
-        raise LayerUnknown(
-            f"No layer {layer!r} is saved on the present Debian image.",
-            hint=f"Saved: {', '.join([BARE, *saved_layers()])}. `Host.save_layer` makes one.",
-        )
-    return [saved / "upper", *chain((saved / "below").read_text())]
-
-
-def saved_layers() -> list[str]:
-    """Names of the saved layers."""
-    return (
-        sorted(entry.name for entry in layers().iterdir() if not entry.name.startswith("."))
-        if layers().is_dir()
-        else []
-    )
-
-
-def new_layer(name: str) -> None:
-    """Refuse a name that cannot become a new layer: LayerTaken, or ValueError for one that is no name."""
-    if name == BARE or not LAYER_NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no name for a layer: lower-case letters, digits, dots, underscores and dashes.")
-    if (layers() / name).exists():
-        raise LayerTaken(
-            f"A layer {name!r} is saved already, and hosts may be running on it.", hint="Choose another name."
-        )
-
-
-def add_layer(name: str, upper: Path, below: str) -> None:
-    """Make a directory of changes a layer; `upper` is gone afterwards."""
-    new_layer(name)
-    made = usable(layers()) / f".{name}.{os.getpid()}"
-    made.mkdir()
-    (made / "below").write_text(below)
-    try:
-        upper.rename(made / "upper")
-    except (
-        OSError
-    ):  # another file system; overlayfs keeps its own marks in attributes and device nodes, which cp -a carries
-        run(["cp", "-a", str(upper), str(made / "upper")], deadline=600)
-        shutil.rmtree(upper)
-    made.rename(layers() / name)
