@@ -73,6 +73,8 @@ def _run_target(deployment: Deployment, target: Target, reader: ArtifactReader, 
     recorder.say(f"Connecting to {target.server.name}.", target=target)
     try:
         plan = host_plan(deployment, sealed, reader, pins_for(target))
+        for _ in reader.tar_of([entry.path for entry in plan.missing()]):
+            pass  # read and hashed before a server hears of it: a corrupt artifact is refused here
         with open_target(deployment.environment, sealed) as session:
             result = agent(session, deployment.snapshot["application"]).run(
                 plan, reader, lambda record: recorder.record(target, record)

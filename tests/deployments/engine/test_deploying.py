@@ -56,11 +56,11 @@ def test_a_release_that_is_never_healthy_is_reverted_on_every_server(fleet: Flee
 
     def breaks_on_the_second_server(tree: Path) -> None:
         module = tree / "dicebot" / "__main__.py"
-        text = module.read_text()
+        hostname = fleet.machines[1].root(["hostname"]).stdout.decode().strip()
         module.write_text(
             "import socket, sys\n"
-            f"if socket.gethostname() == {fleet.machines[1].root(['hostname']).stdout.decode().strip()!r} and '--check' not in sys.argv:\n"
-            "    sys.exit('this machine is not for me')\n" + text
+            f"if socket.gethostname() == {hostname!r} and '--check' not in sys.argv:\n"
+            "    sys.exit('this machine is not for me')\n" + module.read_text()
         )
 
     deployment = fleet.deploy(fleet.release("1.0.1", breaks_on_the_second_server))
