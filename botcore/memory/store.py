@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import queue
 import sqlite3
 import threading
@@ -128,6 +129,9 @@ class Store:
         """The file, or a database that is forgotten at exit when the file cannot be used."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            # Before SQLite does it, which leaves the group out: whoever takes backups has to open the file, and its
+            # journal files, which get the same mode, for writing. The umask has the last word.
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o660))
             return _connect(str(self._path))
         except (OSError, sqlite3.Error, MemoryUnusable) as error:
             hint = error.hint if isinstance(error, MemoryUnusable) else "Check the file and its folder."
