@@ -1,0 +1,159 @@
+"""Journal, fence, lock and masking: what must stay true through power cuts and rivals."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployments.host import agent
+from deployments.host.agent import Journal, Lock, Masker, Recorder, Refused, StepFailed, Stream, Tree
+
+PLAN: dict[str, Any] = {"release": "r2", "roles": [], "config_digest": "d", "deadlines": {}}
+
+
+def recorder(tree: Tree, journal: Journal, deployment: str = "7", seq: int = 0) -> Recorder:
+    state = {"deployment": deployment, "fence": 3, "seq": seq}
+    return Recorder(journal, lambda record: None, Masker(tree), state)
+
+
+def test_a_run_is_known_again_from_its_journal(tree: Tree) -> None:
+    journal = Journal(tree)
+    writer = recorder(tree, journal)
+    writer.record("run", {"plan": PLAN})
+    begun = writer.begin("preflight")
+    writer.record("before", {"current": "r1"})
+    writer.end("preflight", "ok", begun, {})
+    writer.begin("stage")
+    state = Journal(tree).last_run()
+    assert state is not None
+    assert (state.deployment, state.fence, state.seq, state.unfinished) == ("7", 3, 5, True)
+    assert (state.begun, state.ended) == (["preflight", "stage"], ["preflight"])
+    assert state.before is not None
+    assert state.before["current"] == "r1"
+    writer.record("result", {"status": "failed"})
+    assert not Journal(tree).last_run().unfinished  # type: ignore[union-attr]  # there is one
+
+
+def test_a_line_that_a_power_cut_tore_does_not_hide_the_others(tree: Tree) -> None:
+    writer = recorder(tree, Journal(tree))
+    writer.record("run", {"plan": PLAN})
+    with Path(tree.journal).open("ab") as file:
+        file.write(b'{"kind":"step","seq":2,"depl')
+    again = recorder(tree, Journal(tree), seq=2)
+    again.record("result", {"status": "reverted"})
+    kinds = [record["kind"] for record in Journal(tree).records()]
+    assert kinds == ["run", "result"]
+
+
+def test_a_journal_that_has_grown_is_rotated_and_still_read(tree: Tree) -> None:
+    journal = Journal(tree)
+    writer = recorder(tree, journal)
+    writer.record("run", {"plan": PLAN})
+    for _ in range(300):
+        writer.record("log", {"step": "stage", "stream": "output", "text": "x" * 2000}, sync=False)
+    journal.close()
+    journal.rotate()
+    assert not Path(tree.journal).exists()
+    recorder(tree, journal, "8").record("run", {"plan": PLAN})
+    assert len(Journal(tree).of("7")) == 301
+    state = Journal(tree).last_run()
+    assert state is not None
+    assert state.deployment == "8"
+
+
+def test_a_full_disk_still_has_room_for_the_revert(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree.fill_ballast()
+    assert Path(tree.ballast).stat().st_size == agent.BALLAST
+    write = agent.write_all
+
+    def no_room(fd: int, content: bytes) -> None:
+        if Path(tree.ballast).exists():
+            raise OSError(28, "No space left on device")
+        write(fd, content)
+
+    monkeypatch.setattr(agent, "write_all", no_room)
+    recorder(tree, Journal(tree)).record("run", {"plan": PLAN})
+    assert not Path(tree.ballast).exists()
+    assert [record["kind"] for record in Journal(tree).records()] == ["run"]
+
+
+def test_a_fence_only_rises(tree: Tree) -> None:
+    tree.raise_fence(5, "a")
+    tree.raise_fence(5, "a")
+    with pytest.raises(Refused, match="newer attempt") as refused:
+        tree.raise_fence(4, "a")
+    assert refused.value.reason == "fence_outdated"
+    with pytest.raises(Refused):
+        tree.raise_fence(5, "b")
+    assert tree.highest_fence() == (5, "a")
+    tree.check_fence(5)
+    tree.raise_fence(9, "b")
+    with pytest.raises(StepFailed, match="taken over"):
+        tree.check_fence(5)
+
+
+def test_a_lock_has_one_owner_and_is_free_when_that_one_has_ended(tree: Tree) -> None:
+    lock = Lock(tree)
+    assert lock.acquire(0)
+    lock.own("7", 3, 60)
+    assert not Lock(tree).acquire(0)
+    assert Lock(tree).held()
+    assert Lock(tree).owner()["deployment"] == "7"
+    lock.release()
+    assert Lock(tree).acquire(0)
+
+
+def test_a_pid_that_was_given_to_another_process_is_not_mistaken() -> None:
+    started = agent.process_start(os.getpid())
+    assert agent.same_process(os.getpid(), started)
+    assert not agent.same_process(os.getpid(), "12345")
+    assert not agent.same_process(1, agent.process_start(1))
+    assert not agent.same_process(None, None)
+
+
+def test_every_secret_is_masked_wherever_it_turns_up(tree: Tree) -> None:
+    Path(tree.secrets, "short").write_text("hunter2\n")
+    Path(tree.secrets, "long").write_text("hunter2-and-more")
+    Path(tree.secrets, "key").write_text(
+        "-----BEGIN KEY-----\nfirst line of it\nsecond line of it\n-----END KEY-----\n"
+    )
+    Path(tree.secrets, "empty").write_text("")
+    masker = Masker(tree)
+    assert masker.text("is it hunter2 or hunter2-and-more?") == "is it [secret short] or [secret long]?"
+    assert masker.text("log: second line of it.") == "log: [secret key]."
+    assert masker.value({"a": ["hunter2", 1, None]}) == {"a": ["[secret short]", 1, None]}
+
+
+def test_a_reader_that_has_stopped_never_blocks_the_work() -> None:
+    read_end, write_end = os.pipe()
+    stream = Stream(write_end)
+    for number in range(20_000):
+        stream.record({"kind": "log", "text": "x" * 100, "seq": number})
+    stream.record({"kind": "result", "status": "succeeded"})
+    assert stream.waiting
+    said = b""
+    while b'"result"' not in said or not said.endswith(b"\n"):
+        said += os.read(read_end, 1 << 20)
+        stream.pump()
+    records = [json.loads(line) for line in said.splitlines()]
+    assert records[-1]["kind"] == "result"  # lines of output may be missing, what matters is not
+    assert 1000 < len(records) < 20_000
+    os.close(read_end)
+    stream.record({"kind": "alive"})  # and one that has gone does not hurt either
+    os.close(write_end)
+
+
+def test_what_a_link_points_to_is_swapped_in_one_step(tree: Tree) -> None:
+    agent.swap_link(tree.current, "releases/a")
+    agent.swap_link(tree.current, "releases/b")
+    assert tree.current_release() == "b"
+    assert sorted(path.name for path in Path(tree.root).iterdir()) == [
+        ".deploy",
+        "backups",
+        "current",
+        "envs",
+        "releases",
+        "shared",
+    ]
