@@ -96,7 +96,9 @@ class PortalCommand(BaseCommand):
         if may(shell, verb, environment) or not sys.stdin.isatty():
             return shell
         self.stderr.write("This needs a person. Sign in:")
-        name = input("User name: ")
+        self.stderr.write("User name: ", ending="")  # standard output may be a pipe
+        self.stderr.flush()
+        name = input()
         user = check_password(None, username=name, password=getpass.getpass("Password: "))
         if user is None:
             raise NotAllowed("User name and password do not match, or the account is locked.")

@@ -12,15 +12,24 @@ from deployments.services import artifacts
 from deployments.services.host_plans import manifest_for
 
 
+def plan_document(environment: Environment, release: Release, snapshot: Snapshot) -> dict[str, Any]:
+    """Servers, files, expected seconds and seal of a snapshot, with the snapshot itself."""
+    return {
+        "seal": seal(snapshot),
+        "expected_seconds": selectors.expected_seconds(environment, Kind(snapshot["kind"])),
+        "servers": [_server(release, target) for target in snapshot["targets"]],
+        "snapshot": snapshot,
+    }
+
+
 def print_plan(command: PortalCommand, environment: Environment, release: Release, snapshot: Snapshot) -> None:
     """Print (or emit as JSON) servers, files, configuration, secrets and policy of a snapshot."""
-    servers = [_server(release, target) for target in snapshot["targets"]]
-    expected = selectors.expected_seconds(environment, Kind(snapshot["kind"]))
+    document = plan_document(environment, release, snapshot)
     if command.as_json:
-        command.emit({"seal": seal(snapshot), "expected_seconds": expected, "servers": servers, "snapshot": snapshot})
+        command.emit(document)
         return
     command.say(f"{release} → {environment}, in this order; nothing has been changed:")
-    for server in servers:
+    for server in document["servers"]:
         command.say(
             f"  {server['server']}: from {server['from'] or 'nothing'}; {server['added']} files new, "
             f"{server['changed']} changed, {server['removed']} gone; {server['bytes'] / 1e6:.1f} MB to send"
@@ -28,10 +37,10 @@ def print_plan(command: PortalCommand, environment: Environment, release: Releas
         command.say(f"    secrets: {', '.join(server['secrets']) or 'none'}")
     command.say(f"  steps: {' → '.join(snapshot['plan']['steps'])}")
     command.say(f"  configuration: {', '.join(snapshot['configuration']['files']) or 'none'}")
-    needed = snapshot["policy"]["approvals_required"]
+    needed, expected = snapshot["policy"]["approvals_required"], document["expected_seconds"]
     command.say(f"  approvals needed: {needed}; on failure: {snapshot['policy']['on_failure']}")
     command.say(f"  expected: {expected:.1f} s" if expected is not None else "  expected: unknown, the first one")
-    command.say(f"  seal: {seal(snapshot)}")
+    command.say(f"  seal: {document['seal']}")
 
 
 def _server(release: Release, target: dict[str, Any]) -> dict[str, Any]:

@@ -1,55 +1,88 @@
 """Requests from the command line: show, wait, and exit with the code that tells how it ended."""
 
 import threading
+import time
 from typing import Any
 
 from django.db import connection
 from rich.console import Console
 
+from deployments.errors import InvalidRequest
 from deployments.lifecycle import Status
 from deployments.management.base import PortalCommand
+from deployments.management.describing import describe
 from deployments.management.following import Follower, StillGoing
+from deployments.management.texts import one_line
 from deployments.models import Deployment
-from deployments.services import execution
+from deployments.services import execution, recovery
 
+STILL_GOING = 124
+"""Like timeout(1): the waiting ended, not the deployment."""
 INTERRUPTED_BY_KEYBOARD = 130
-STILL_GOING = 1
+"""128 + SIGINT, as shells have it: the waiting ended, not the deployment."""
+REAP_SECONDS = 5.0
 
 
 class RequestCommand(PortalCommand):
     """A command that asks for a deployment and, unless told otherwise, waits for its end."""
 
+    def check_waiting(self, options: dict[str, Any]) -> None:
+        """Refuse options about waiting that contradict each other, before anything is asked for."""
+        if options["inline"] and (options["no_wait"] or options["timeout"] is not None):
+            raise InvalidRequest(
+                "--inline runs the deployment in this process, which therefore waits for its end.",
+                hint="Leave out --no-wait and --timeout; the deployment has deadlines of its own.",
+            )
+
     def conclude(self, deployment: Deployment, options: dict[str, Any], *, until_waiting: bool = True) -> int:
         """Follow `deployment` as the options say and return its exit code."""
-        if options["no_wait"] and not options["inline"]:
+        if options["no_wait"]:
             return self.report(deployment, waited=False)
         console = None if self.as_json else Console(file=self.terminal(), highlight=False, soft_wrap=True)
         follower = Follower(deployment, console)
-        runner = None
         if options["inline"] and deployment.status == Status.QUEUED:
-            runner = threading.Thread(target=_run_here, args=(deployment.pk,), name="inline")
-            runner.start()
+            return self._carry_out(deployment, follower)
         try:
             deployment = follower.follow(timeout=options["timeout"], until_waiting=until_waiting)
         except StillGoing:
-            self.stderr.write(
-                f"Deployment {deployment.pk} still goes on after {options['timeout']:g} s; see it with history."
-            )
+            self._say_that_it_goes_on(deployment, f"still goes on after {options['timeout']:g} s")
             return STILL_GOING
         except KeyboardInterrupt:
-            self.stderr.write(
-                f"\nDeployment {deployment.pk} goes on without this terminal. "
-                f"To end it: manage.py cancel {deployment.pk}"
-            )
+            self._say_that_it_goes_on(deployment, "goes on without this terminal")
             return INTERRUPTED_BY_KEYBOARD
-        finally:
-            if runner is not None:
-                runner.join()
         return self.report(deployment, waited=True)
+
+    def _carry_out(self, deployment: Deployment, follower: Follower) -> int:
+        """Run it here, in a thread: the first Ctrl-C is answered, the second one obeyed."""
+        worker = InlineWorker(deployment.pk)
+        worker.start()
+        try:
+            try:
+                deployment = follower.follow(timeout=None, stop=worker.stopped)
+            except KeyboardInterrupt:
+                self._say_that_it_goes_on(deployment, "goes on, in this process")
+                self.stderr.write(
+                    "Ctrl-C again leaves it to its servers, which finish or revert by themselves; `manage.py reap` "
+                    "then writes down how it ended."
+                )
+                deployment = follower.follow(timeout=None, stop=worker.stopped)
+            worker.join()
+        except KeyboardInterrupt:
+            return INTERRUPTED_BY_KEYBOARD
+        except StillGoing:
+            worker.join()
+            raise worker.error or StillGoing from None
+        return self.report(deployment, waited=True)
+
+    def _say_that_it_goes_on(self, deployment: Deployment, how: str) -> None:
+        self.stderr.write(
+            f"\nDeployment {deployment.pk} {how}. To see it: manage.py history {deployment.environment}. "
+            f"To end it: manage.py cancel {deployment.pk}"
+        )
 
     def report(self, deployment: Deployment, *, waited: bool) -> int:
         """Say how it stands and return the code."""
-        code = deployment.exit_code if deployment.ended or deployment.status == Status.AWAITING_APPROVAL else 0
+        code = 0 if deployment.active else deployment.exit_code
         if self.as_json:
             self.emit(describe(deployment) | {"exit_code": code})
             return code
@@ -62,41 +95,28 @@ class RequestCommand(PortalCommand):
             self.say(f"Deployment {deployment.pk} is {deployment.get_status_display().lower()}.")
         else:
             took = f" ({deployment.seconds:.1f} s)" if deployment.seconds is not None else ""
-            self.say(f"{deployment.get_status_display()}{took}: {deployment.sentence}")
+            self.say(f"{deployment.get_status_display()}{took}: {one_line(deployment.sentence)}")
         return code
 
 
-def describe(deployment: Deployment) -> dict[str, Any]:
-    """A deployment as the JSON document of the command line."""
-    return {
-        "deployment": deployment.pk,
-        "environment": deployment.environment.name,
-        "release": deployment.release.identifier,
-        "kind": deployment.kind,
-        "status": deployment.status,
-        "outcome": deployment.outcome,
-        "sentence": deployment.sentence,
-        "requested_by": deployment.requested_by,
-        "reason": deployment.reason,
-        "seal": deployment.seal,
-        "seconds": deployment.seconds,
-        "requested_at": deployment.requested_at,
-        "finished_at": deployment.finished_at,
-        "targets": [
-            {
-                "server": target.server.name,
-                "status": target.status,
-                "outcome": target.outcome,
-                "sentence": target.sentence,
-                "steps": {step.name: step.seconds for step in target.steps.all()},
-            }
-            for target in deployment.targets.select_related("server").prefetch_related("steps")
-        ],
-    }
+class InlineWorker(threading.Thread):
+    """What a worker does with one deployment, and its reaper after it; ends with it when the process ends."""
 
+    def __init__(self, deployment_id: int) -> None:
+        super().__init__(name="inline", daemon=True)
+        self._deployment_id = deployment_id
+        self.stopped = threading.Event()
+        self.error: Exception | None = None
 
-def _run_here(deployment_id: int) -> None:
-    try:
-        execution.execute(deployment_id)
-    finally:
-        connection.close()
+    def run(self) -> None:
+        """Claim, execute; and when a server could not be asked how it ended, keep asking as the reaper does."""
+        try:
+            execution.execute(self._deployment_id)
+            while Deployment.objects.executing().filter(pk=self._deployment_id).exists():
+                recovery.reap()
+                time.sleep(REAP_SECONDS)
+        except Exception as error:  # noqa: BLE001  (raised again by the thread that waits)
+            self.error = error
+        finally:
+            self.stopped.set()
+            connection.close()

@@ -29,6 +29,7 @@ class Command(RequestCommand):
 
     def run(self, options: dict[str, Any]) -> int:
         """Request, follow, report."""
+        self.check_waiting(options)
         environment = selectors.environment_named(options["environment"])
         release = (
             selectors.release_named(options["release"])

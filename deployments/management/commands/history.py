@@ -6,7 +6,7 @@ from typing import Any
 from deployments import selectors
 from deployments.lifecycle import Status
 from deployments.management.base import PortalCommand
-from deployments.management.waiting import describe
+from deployments.management.describing import describe
 from deployments.models import Deployment
 
 

@@ -24,6 +24,7 @@ class Command(RequestCommand):
 
     def run(self, options: dict[str, Any]) -> int:
         """Request, follow, report."""
+        self.check_waiting(options)
         environment = selectors.environment_named(options["environment"])
         deployment = request_rollback(
             actor=self.actor("roll_back", environment),

@@ -1,0 +1,44 @@
+"""Print how to give an environment's secrets to GitHub."""
+
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from deployments import selectors
+from deployments.errors import InvalidRequest
+from deployments.management.base import PortalCommand
+from deployments.services.github_secrets import github_secret
+from deployments.services.runner import secret_names
+
+
+class Command(PortalCommand):
+    """`github_secrets E [--value NAME]`."""
+
+    help = "Print the `gh secret set` lines of an environment; the values go through a pipe, never on a command line."
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        """The environment, and one secret whose value goes into a pipe."""
+        parser.add_argument("environment")
+        parser.add_argument("--value", metavar="NAME", help="print the value of this secret, into a pipe only")
+
+    def run(self, options: dict[str, Any]) -> int:
+        """The lines, or one value."""
+        environment = selectors.environment_named(options["environment"])
+        names = list(secret_names(environment.name).values())
+        if options["value"] is None:
+            lines = [
+                f"./manage.py github_secrets {environment} --value {name} | gh secret set {name} --env {environment}"
+                for name in names
+            ]
+            if self.as_json:
+                self.emit({"environment": environment.name, "secrets": names, "lines": lines})
+            for line in lines:
+                self.say(line)
+            return 0
+        if self.as_json or self.terminal().isatty():
+            raise InvalidRequest(
+                "A secret is not shown on a terminal.", hint="Pipe it into `gh secret set`, as the printed lines do."
+            )
+        actor = self.actor("rotate_keys", environment)
+        sys.stdout.write(github_secret(actor=actor, environment=environment, name=options["value"]))
+        return 0

@@ -1,0 +1,52 @@
+"""Taking an artifact that was built elsewhere: nothing it says about itself is believed before its hashes prove it."""
+
+import hashlib
+from pathlib import Path
+
+from deployments.errors import InvalidRequest
+from deployments.models import Release
+from deployments.plans.artifact import Artifact, open_artifact
+from deployments.services.access import Actor, require
+from deployments.services.releases import store_artifact
+
+
+def add_artifact(
+    *, actor: Actor, path: Path, sha256: str, ref: str = "", commit: str = "", builder: str = ""
+) -> tuple[Release, bool]:
+    """Keep the artifact at `path` as a release; the second value says whether it is new.
+
+    Raises NotAllowed, InvalidRequest when the file has another sha256 (hexadecimal), ArtifactCorrupt when a file in it
+    is not what the manifest says, Conflict when the version is taken.
+    """
+    require(actor, "add_release")
+    artifact = described(path, sha256=sha256, commit=commit)
+    return store_artifact(actor=actor, artifact=artifact, ref=ref, builder=builder or str(actor))
+
+
+def described(path: Path, *, sha256: str, commit: str) -> Artifact:
+    """The artifact at `path`. Raises InvalidRequest when it is not the file meant, and ArtifactCorrupt."""
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InvalidRequest(f"{path} cannot be read ({error.strerror}).", reason="no_artifact") from error
+    if found != sha256:
+        raise InvalidRequest(
+            f"The artifact has the sha256 {found}, not {sha256}.", hint="Fetch it again.", reason="digest_mismatch"
+        )
+    with open_artifact(path) as reader:
+        reader.verify()
+        deploy = reader.deploy
+        return Artifact(
+            path=path,
+            digest=reader.digest,
+            sha256=found,
+            size=path.stat().st_size,
+            manifest=reader.manifest,
+            name=deploy.name,
+            version=reader.version,
+            commit=commit or None,
+            release_id=reader.release_id,
+            lock_digests={lock: reader.manifest.by_path[lock].sha256 for lock in deploy.locks()},
+            deploy=deploy,
+        )
