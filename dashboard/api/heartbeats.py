@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from django.http import HttpRequest
-from ninja import Router, Schema
+from ninja import Router, Schema, Status
 from pydantic import AwareDatetime, Field
 
 from dashboard.health.document import HealthDocument
@@ -37,10 +37,10 @@ class HeartbeatIn(Schema):
     "/heartbeats",
     auth=BearerToken(),
     throttle=BEATS,
-    response=answers({204: None}),
+    response=answers({204: None}, 413),
     summary="Report a bot's health",
 )
-def report_heartbeat(request: HttpRequest, beat: HeartbeatIn) -> tuple[int, None]:
+def report_heartbeat(request: HttpRequest, beat: HeartbeatIn) -> Status[None]:
     """Every 10 s, and at once when something changes. The token (scope heartbeat) says which server's bot this is."""
     token = token_of(request)
     require_scope(token, Scope.HEARTBEAT)
@@ -48,4 +48,4 @@ def report_heartbeat(request: HttpRequest, beat: HeartbeatIn) -> tuple[int, None
         server=server_of(token),
         heartbeat=Heartbeat(beat.health, beat.release, beat.sent_at, beat.response_ms, beat.goodbye),
     )
-    return 204, None
+    return Status(204, None)

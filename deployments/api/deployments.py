@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from ninja import Path, Query, Router, Schema
+from ninja import Status as HttpStatus
 from pydantic import Field
 
 from deployments import selectors
@@ -90,12 +91,12 @@ def list_deployments(request: HttpRequest, filters: Query[Filters], paging: Quer
 
 @router.post(
     "/deployments",
-    response=answers({201: DeploymentOut}, 404, 409),
+    response=answers({201: DeploymentOut}, 404, 409, 413),
     throttle=WRITES,
     summary="Request a deployment",
     openapi_extra=_KEY,
 )
-def create_deployment(request: HttpRequest, wanted: DeploymentIn) -> tuple[int, DeploymentOut]:
+def create_deployment(request: HttpRequest, wanted: DeploymentIn) -> HttpStatus[DeploymentOut]:
     """Where the environment asks for approvals it waits for them (status awaiting_approval), else it is queued."""
     actor = actor_of(request)
     environment = selectors.environment_named(wanted.environment)
@@ -116,17 +117,17 @@ def create_deployment(request: HttpRequest, wanted: DeploymentIn) -> tuple[int, 
         ),
         load=selectors.deployment_numbered,
     )
-    return 201, DeploymentOut.of(row)
+    return HttpStatus(201, DeploymentOut.of(row))
 
 
 @router.post(
     "/rollbacks",
-    response=answers({201: DeploymentOut}, 404, 409),
+    response=answers({201: DeploymentOut}, 404, 409, 413),
     throttle=WRITES,
     summary="Request a rollback",
     openapi_extra=_KEY,
 )
-def create_rollback(request: HttpRequest, wanted: RollbackIn) -> tuple[int, DeploymentOut]:
+def create_rollback(request: HttpRequest, wanted: RollbackIn) -> HttpStatus[DeploymentOut]:
     """Needs no approval, but a reason; it goes before everything else, and cancels what runs."""
     actor = actor_of(request)
     environment = selectors.environment_named(wanted.environment)
@@ -139,7 +140,7 @@ def create_rollback(request: HttpRequest, wanted: RollbackIn) -> tuple[int, Depl
         recover=lambda began: _left(actor, began, kind=Kind.ROLLBACK, environment=environment, reason=wanted.reason),
         load=selectors.deployment_numbered,
     )
-    return 201, DeploymentOut.of(row)
+    return HttpStatus(201, DeploymentOut.of(row))
 
 
 @router.get(
@@ -175,7 +176,7 @@ def read_deployment_log(
 
 @router.post(
     "/deployments/{number}/cancel",
-    response=answers({200: DeploymentOut}, 404, 409),
+    response=answers({200: DeploymentOut}, 404, 409, 413),
     throttle=WRITES,
     summary="Cancel a deployment",
 )
@@ -188,7 +189,7 @@ def cancel_deployment(request: HttpRequest, number: Path[Number]) -> DeploymentO
 
 @router.post(
     "/deployments/{number}/approvals",
-    response=answers({200: DeploymentDetail}, 404, 409),
+    response=answers({200: DeploymentDetail}, 404, 409, 413),
     throttle=WRITES,
     summary="Approve or reject",
 )

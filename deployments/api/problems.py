@@ -9,7 +9,10 @@ PortalError
 from http import HTTPStatus
 from typing import Any
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.multipartparser import MultiPartParserError
 from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, ValidationError
 from pydantic import Field
@@ -100,6 +103,9 @@ def install(api: NinjaAPI) -> None:
     api.add_exception_handler(PortalError, from_portal_error)  # type: ignore[arg-type]
     api.add_exception_handler(ValidationError, _invalid)  # type: ignore[arg-type]
     api.add_exception_handler(HttpError, _http_error)  # type: ignore[arg-type]
+    api.add_exception_handler(RequestDataTooBig, _too_big)  # type: ignore[arg-type]
+    for unreadable in (SuspiciousOperation, MultiPartParserError):
+        api.add_exception_handler(unreadable, _unreadable)  # type: ignore[arg-type]
 
 
 def _invalid(_request: HttpRequest, error: ValidationError) -> HttpResponse:
@@ -109,6 +115,15 @@ def _invalid(_request: HttpRequest, error: ValidationError) -> HttpResponse:
         for one in error.errors[:20]
     ]
     return problem(422, "The request is not valid.", reason="invalid", hint="See errors for each field.", errors=found)
+
+
+def _too_big(_request: HttpRequest, _error: RequestDataTooBig) -> HttpResponse:
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    return problem(413, f"The request may have {limit} bytes.", reason=TooLarge.reason)
+
+
+def _unreadable(_request: HttpRequest, _error: Exception) -> HttpResponse:
+    return problem(400, "The request cannot be read.", reason="bad_request")
 
 
 def _printable(text: str) -> str:

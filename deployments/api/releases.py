@@ -7,7 +7,7 @@ from typing import Annotated
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile as DjangoFile
 from django.http import HttpRequest
-from ninja import File, Form, Path, Query, Router, Schema, UploadedFile
+from ninja import File, Form, Path, Query, Router, Schema, Status, UploadedFile
 from pydantic import Field
 
 from deployments import selectors
@@ -60,7 +60,7 @@ def read_release(request: HttpRequest, identifier: Path[Name]) -> ReleaseOut:
 )
 def upload_release(
     request: HttpRequest, about: Form[UploadIn], artifact: Annotated[UploadedFile, File()]
-) -> tuple[int, ReleaseOut]:
+) -> Status[ReleaseOut]:
     """An artifact that `build_release` made. Every file in it is checked; the same content gives the same release."""
     actor = actor_of(request)
     require(actor, "add_release")
@@ -72,7 +72,7 @@ def upload_release(
         _copy(artifact, path)
         built = described(path, sha256=about.sha256, commit=about.commit)
         row, new = store_artifact(actor=actor, artifact=built, ref=about.ref, builder=str(actor))
-    return 201 if new else 200, ReleaseOut.of(row)
+    return Status(201 if new else 200, ReleaseOut.of(row))
 
 
 def _copy(source: "DjangoFile[bytes]", path: FilePath) -> None:

@@ -1,0 +1,19 @@
+"""What several processes do at once in a test; imports no Django, since each starts from nothing."""
+
+import multiprocessing
+import time
+from pathlib import Path
+
+from dashboard.health.shelf import Shelf
+
+
+def ask_for(directory: Path, seconds: float, asked: "multiprocessing.Queue[float]") -> None:
+    """Take every turn there is to take for so many seconds."""
+    shelf = Shelf(directory)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with shelf.turn("bot", wait=0.05) as turn:
+            now = time.monotonic()
+            if turn is not None and turn.may_ask(now):
+                turn.asking(now)
+                asked.put(now)
