@@ -88,12 +88,7 @@ def _commands(raw: dict[str, Any]) -> Iterator[Problem]:
                 if name not in CHECK:
                     hint = "Only {release}, {config} and {data} are filled in."
                     yield Problem(key, f"{{{name}}} stands for nothing here", hint)
-                elif not word.startswith(f"{{{name}}}"):
-                    hint = "Make it a word of its own: '--config', '{config}/my-bot.json'."
-                    yield Problem(
-                        key, f"{{{name}}} is filled in only at the beginning of a word, not in {word!r}", hint
-                    )
-            rendered = _CONFIG_FILE.match(word)
+            rendered = _CONFIG_FILE.search(word)
             if rendered:
                 yield from _unrendered(raw, key, rendered[1])
 

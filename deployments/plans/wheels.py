@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -105,12 +105,16 @@ class PipWheels:
 
 def mismatch(wheels: list[Path], needed: tuple[LockedPackage, ...]) -> str | None:
     """How these wheels differ from exactly one for each package, as the end of a sentence; None if they do not."""
+    return unmatched([(wheel.name, sha256_of(wheel)) for wheel in wheels], needed)
+
+
+def unmatched(wheels: Iterable[tuple[str, str]], needed: Collection[LockedPackage]) -> str | None:
+    """The same for wheels of which only name and sha256 are known."""
     missing = {package.requirement: package.sha256 for package in needed}
-    for wheel in wheels:
-        digest = sha256_of(wheel)
+    for wheel, digest in wheels:
         owner = next((name for name, digests in missing.items() if digest in digests), None)
         if owner is None:
-            return f"{wheel.name} has no hash that is still wanted"
+            return f"{wheel} has no hash that is still wanted"
         del missing[owner]
     return f"there is none for {', '.join(sorted(missing))}" if missing else None
 

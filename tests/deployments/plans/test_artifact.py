@@ -390,18 +390,14 @@ def test_an_environment_is_made_from_the_release_alone(tmp_path: Path) -> None:
     release.mkdir()
     subprocess.run(["tar", "-xf", artifact.path, "-C", release], check=True)
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    argv = [
-        environment / "bin/python",
-        "-I",
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-index",
+    python = str(environment / "bin/python")
+    argv = [python, "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
+    argv += [
+        f"--find-links={release}/wheels/requirements",
+        "--require-hashes",
+        f"--requirement={release}/requirements.txt",
     ]
-    argv += ["--find-links", release / "wheels/requirements", "--require-hashes", "-r", release / "requirements.txt"]
     # what pip is told on this machine, servers are not told
     subprocess.run(argv, env={"PATH": os.environ["PATH"], "PIP_CONFIG_FILE": "/dev/null"}, check=True)
-    code = [environment / "bin/python", "-c", "import leaf; print(leaf.VERSION)"]
+    code = [python, "-c", "import leaf; print(leaf.VERSION)"]
     assert subprocess.run(code, capture_output=True, text=True, check=True).stdout == "1.5\n"

@@ -137,7 +137,7 @@ MISTAKES: list[tuple[str, dict[str, Any], str, str]] = [
     ("roles.bot.secrets[0]", {"roles.bot.secrets": ["A/B"]}, "'A/B' is not allowed", "set_secret"),
     ("roles.bot.check[1]", {"roles.bot.check": ["python", "a\nb"]}, "not allowed", "list of words"),
     ("roles.bot.check", {"roles.bot.check": ["x", "{home}/y"]}, "{home} stands for nothing", "{release}, {config}"),
-    ("roles.bot.check", {"roles.bot.check": ["--c={config}/y"]}, "only at the beginning of a word", "word of its own"),
+    ("roles.bot.check", {"roles.bot.check": ["--c={config}/y"]}, "wants the configuration file 'y'", "test.config"),
     (
         "roles.bot.check",
         {"roles.bot.check": ["{config}/a.json"]},
