@@ -68,6 +68,7 @@ def test_a_directory_that_is_gone_says_so(tmp_path: Path) -> None:
         ("d", "symlink_broken", "leads to a directory"),
         (".", "symlink_broken", "leads to a directory"),
         ("link", "symlink_broken", "leads in a circle"),
+        ("d/f/.", "symlink_broken", "leads through 'd/f', which is no directory"),
         ("d/f/x", "symlink_broken", "leads through 'd/f', which is no directory"),
         ("pipe", "symlink_broken", "leads to a pipe, socket or device"),
     ],

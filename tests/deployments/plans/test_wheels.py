@@ -129,6 +129,15 @@ def test_an_index_that_cannot_be_reached_may_be_tried_again(
     assert "secret" not in str(caught.value)
 
 
+def test_a_file_in_the_current_directory_does_not_pass_for_pip(
+    tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pip.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    assert len(PipWheels(tmp_path / "cache").wheels(lock(lock_line(wheel(index, "leaf"))), "3.11")) == 1
+    assert not (tmp_path / "ran").exists()
+
+
 def test_wheels_must_be_exactly_one_for_each_package(tmp_path: Path) -> None:
     leaf, stem = wheel(tmp_path, "leaf"), wheel(tmp_path, "stem")
     needed = lock(lock_line(leaf), lock_line(stem)).needed("3.11")
