@@ -82,7 +82,6 @@ static void take_in(int end) {
     for (int i = 0; i < BURST; i++) {
         ssize_t length = read(ends[end], bytes, sizeof bytes);
         if (length <= 0) return;
-        if (!state->plugged) continue;
         if (state->loss_ppm > 0 && drand48() * 1e6 < (double)state->loss_ppm) continue;
         if (!state->delay_us && !state->rate_kbit && !line->first) { put(!end, bytes, length); continue; }
         int64_t due = arrival(line, length);

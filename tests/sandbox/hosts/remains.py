@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -62,7 +63,11 @@ def _processes() -> list[int]:
 
 
 def _members(group: Path) -> list[int]:
-    return [int(pid) for path in group.rglob("cgroup.procs") for pid in path.read_text().split()]
+    found = []
+    for path, _, _ in os.walk(group):
+        with contextlib.suppress(OSError):
+            found += [int(pid) for pid in (Path(path) / "cgroup.procs").read_text().split()]
+    return found
 
 
 def _command(pid: int) -> str:

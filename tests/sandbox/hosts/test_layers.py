@@ -14,6 +14,7 @@ from sandbox.hosts import (
     LayerTaken,
     LayerUnknown,
     ensure_layer,
+    layers,
     remove_layer,
     saved_layers,
 )
@@ -48,6 +49,16 @@ def test_copies_have_what_was_provisioned_and_nothing_that_told_the_original_apa
         assert first.host_key != second.host_key
         machine_ids = {host.root(["cat", "/etc/machine-id"]).stdout for host in (first, second)}
         assert len(machine_ids) == 2
+
+
+def test_a_layer_has_no_keys_name_or_journal_of_the_host_it_was_made_on(layer: str) -> None:
+    upper = layers.stack(layer)[0]
+
+    assert (upper / "opt/rosey-bot/release").exists()
+    assert not list(upper.glob("etc/ssh/ssh_host_*"))
+    assert not list(upper.glob("root/.ssh/*"))
+    assert not list(upper.glob("var/log/journal/*"))
+    assert not [name for name in ("hostname", "hosts", "machine-id") if (upper / "etc" / name).exists()]
 
 
 def test_a_copy_that_changes_changes_alone(layer: str) -> None:
