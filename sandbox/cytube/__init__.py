@@ -3,6 +3,7 @@
 For the demo and for tests: nothing is stored, every default password is public, and faults happen on demand.
 """
 
+from sandbox.cytube.churn import Churned, churn
 from sandbox.cytube.clock import LoopClock, ManualClock
 from sandbox.cytube.config import SANDBOX_PASSWORD, Account, AddressLimits, Channel, Media, ServerConfig
 from sandbox.cytube.errors import JoinRefused, LoginRefused, NoAnswer, NotRunning, SandboxError, UnknownName
@@ -14,6 +15,7 @@ __all__ = [
     "Account",
     "AddressLimits",
     "Channel",
+    "Churned",
     "CytubeServer",
     "JoinRefused",
     "LoginRefused",
@@ -26,4 +28,5 @@ __all__ = [
     "ServerConfig",
     "UnknownName",
     "Viewer",
+    "churn",
 ]

@@ -128,7 +128,11 @@ class Board:
         """Change who may do what; from rank 3 on."""
         wanted = as_object(data, {})
         if session.rank >= 3:
-            self.permissions |= {key: float(value) for key, value in wanted.items() if key in self.permissions}
+            self.permissions |= {
+                key: value
+                for key, value in wanted.items()
+                if key in self.permissions and isinstance(value, int | float)
+            }
             self._room.broadcast("setPermissions", self.permissions)
 
     def update_emote(self, session: Session, data: object) -> None:

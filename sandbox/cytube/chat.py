@@ -55,6 +55,23 @@ class Chat:
         self._room.announce_meta(session)
         self._room.broadcast("setAFK", {"name": session.name, "afk": afk})
 
+    def active(self, session: Session) -> None:
+        """The user has done something: AFK comes ``afk_timeout`` from now."""
+        self.inactive(session)
+        timeout = _seconds(self._room.board.options["afk_timeout"])
+        if session.outlet is not None and timeout > 0:
+            session.afk_timer = self._room.clock.call_later(timeout, lambda: self._idle(session))
+
+    def inactive(self, session: Session) -> None:
+        """Wait for nothing of this user any more."""
+        if session.afk_timer is not None:
+            session.afk_timer.cancel()
+            session.afk_timer = None
+
+    def _idle(self, session: Session) -> None:
+        if not session.afk:
+            self.set_afk(session, afk=True)
+
     def receive(self, session: Session, data: object) -> None:
         """A line from a client. Silent where the real server is: anonymous, without permission, blank."""
         wanted = as_object(data, {"msg": "string", "meta": "object?"})
@@ -63,6 +80,7 @@ class Chat:
         text = self._cut(wanted["msg"])
         if not text.strip() or self._is_silenced(session) or self._floods(session) or self._is_too_new(session, text):
             return
+        self.active(session)
         if session.afk and not text.startswith("/afk"):
             self.set_afk(session, afk=False)
         meta = self._flair(session, wanted.get("meta"))
@@ -79,10 +97,8 @@ class Chat:
             session.send("chatMsg", line)
             self._room.broadcast_from(2, "chatMsg", line | {"meta": {**meta, "shadow": True}}, but=session)
             return
-        message = Message("chatMsg", line)
-        for member in self._room.listeners:
-            member.post(message)
-        self.history.append(message)
+        self._room.broadcast("chatMsg", line)
+        self.history.append(Message("chatMsg", line))
         self._remember(session, text, line)
 
     def receive_pm(self, session: Session, data: object) -> None:

@@ -11,6 +11,12 @@ from sandbox.cytube.limits import Rate
 SANDBOX_PASSWORD = "sandbox"  # noqa: S105 - published on purpose
 
 
+#: Recording 34, 17 and 15: connections of one address, chat lines and queued media of one connection.
+CONNECTIONS = Rate(burst=5, sustained=0.1)
+CHAT = Rate(burst=20, sustained=10)
+QUEUE = Rate(burst=10, sustained=2)
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """A registered user. ``rank`` holds in every registered channel, ``site_rank`` everywhere."""
@@ -51,7 +57,7 @@ class AddressLimits:
     in ``guest_seconds``.
     """
 
-    connections: Rate = Rate(burst=5, sustained=0.1)
+    connections: Rate = CONNECTIONS
     concurrent: int = 10
     guest_seconds: float = 60.0
 
@@ -69,8 +75,8 @@ DEFAULT_ACCOUNTS = (
 class ServerConfig:
     """Everything a :class:`~sandbox.cytube.server.CytubeServer` can be told.
 
-    ``port`` 0 takes any free port and keeps it over a restart. ``address_limits`` None lifts them, because tests and the
-    demo come from one address. ``lost_join_window`` is how long, in seconds, a joinChannel gets no answer after its
+    ``port`` 0 takes any free port and keeps it over a restart. ``address_limits`` None lifts them, because tests and
+    the demo come from one address. ``lost_join_window`` is how long, in seconds, a joinChannel gets no answer after its
     channel was emptied (a real server is busy saving it: up to 14 ms were seen). ``login_cost`` is the cost of bcrypt:
     10 as on the real server, 4 for tests that have no use for the delay. ``media`` is what ``queue`` finds for types
     that need a service on the internet. ``control_networks`` may use the control endpoint.
@@ -82,8 +88,8 @@ class ServerConfig:
     accounts: tuple[Account, ...] = DEFAULT_ACCOUNTS
     media: tuple[Media, ...] = ()
     address_limits: AddressLimits | None = None
-    chat_rate: Rate = Rate(burst=20, sustained=10)
-    queue_rate: Rate = Rate(burst=10, sustained=2)
+    chat_rate: Rate = CHAT
+    queue_rate: Rate = QUEUE
     lost_join_window: float = 0.0
     login_cost: int = 10
     ping_interval: float = 25.0

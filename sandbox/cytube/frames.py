@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 
-class BadFrame(Exception):  # noqa: N818 - it never leaves the server; the client gets an errorMsg
-    """The data of an event has the wrong shape."""
+class BadFrame(Exception):
+    """The data of an event has the wrong shape. It never leaves the server: the client gets an errorMsg."""
 
 
 def js_type(value: object) -> str:

@@ -88,6 +88,7 @@ class Hub:
     def closed(self, session: Session) -> None:
         """A connection is gone, for whatever reason."""
         session.closed = True
+        session.waiting_for = None
         self._per_address[session.ip] -= 1
         if session.room is not None:
             session.room.leave(session)

@@ -97,6 +97,13 @@ class Moderation:
         self._room.whisper(f"{by} namebanned {name.lower()}")
         self._show_out(self._room.find(name))
 
+    def lift_name_ban(self, name: str) -> bool:
+        """Take a name off the list without a word; False when it is not on it."""
+        ban = next((ban for ban in self._bans.values() if ban.ip == ANY_ADDRESS and ban.name == name.lower()), None)
+        if ban is not None:
+            del self._bans[ban.id]
+        return ban is not None
+
     def ban_address(self, session: Session, rest: str) -> None:
         """``/ipban NAME [REASON]``: the address of a member, and the name as well."""
         name, reason = self._bannable(session, rest)

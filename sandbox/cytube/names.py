@@ -1,6 +1,7 @@
 """Which names CyTube accepts, and how it hides addresses. Source: recording 01, 07, 08 and 24."""
 
 import base64
+import functools
 import hashlib
 import re
 
@@ -30,6 +31,7 @@ def skeleton(name: str) -> str:
     return name.lower().translate(_LOOK_ALIKE)
 
 
+@functools.lru_cache(maxsize=4096)
 def cloak(ip: str, salt: str) -> str:
     """The address as moderators see it: one short code for each part, so that neighbours share their beginning."""
     parts = re.split(r"[.:]", ip)

@@ -9,6 +9,8 @@ LEAD_IN = 3.0
 LOOK_EVERY = 1.0
 LOOKS_PER_UPDATE = 5
 GRACE = 2.0
+#: Adding up seconds in binary may fall short by less than this.
+_ROUNDING = 1e-6
 
 
 class Playback:
@@ -73,14 +75,14 @@ class Playback:
             self._ended()
             return
         self._timer = self._clock.call_later(LOOK_EVERY, self._look)
-        if self.paused and self.position >= 0:
+        if self.paused and self.position >= -_ROUNDING:
             self.paused, self.position, self._looks = False, 0.0, 0
             self._updated()
         elif self._looks % LOOKS_PER_UPDATE == 0:
             self._updated()
 
     def _is_over(self) -> bool:
-        return self.seconds > 0 and self.position >= self.seconds + GRACE
+        return self.seconds > 0 and self.position >= self.seconds + GRACE - _ROUNDING
 
     @staticmethod
     def _whole(position: float) -> float:

@@ -23,8 +23,8 @@ _NO_KEY = (
 )
 
 
-class Refusal(Exception):  # noqa: N818 - it never leaves the server; the client gets a queueFail
-    """Why a medium cannot be queued, in the server's words."""
+class Refusal(Exception):
+    """Why a medium cannot be queued, in the server's words. It never leaves the server: the client gets a queueFail."""
 
 
 class Queueing:

@@ -43,7 +43,7 @@ class Ranks:
         wanted = as_object(data, {"name": "string", "rank": "number"})
         if not session.is_moderator:
             return
-        name, rank = wanted["name"], float(wanted["rank"])
+        name, rank = wanted["name"], wanted["rank"]
         if name.lower() == session.name.lower():
             session.send("channelRankFail", {"msg": _NOT_SELF})
             return

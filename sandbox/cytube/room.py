@@ -1,6 +1,6 @@
 """A channel: who is in it and who hears what."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from sandbox.cytube.accounts import Accounts
 from sandbox.cytube.board import Board
@@ -30,9 +30,12 @@ class Room:
         self.clock = config.clock
         self.accounts = accounts
         self.record = record
-        self.members: list[Session] = []
+        self.members: dict[Session, None] = {}
+        self._by_name: dict[str, Session] = {}
         self.listeners: list[Session] = []
         self.emptied_at: float | None = None
+        #: Events that everybody was told of.
+        self.told = 0
         self.board = Board(self)
         self.chat = Chat(self)
         self.player = Player(self)
@@ -56,8 +59,7 @@ class Room:
 
     def find(self, name: str) -> Session | None:
         """The member of that name, whatever its case."""
-        wanted = name.lower()
-        return next((member for member in self.members if member.name.lower() == wanted), None) if wanted else None
+        return self._by_name.get(name.lower())
 
     def code(self, session: Session) -> str:
         """The session's address as moderators see it."""
@@ -81,6 +83,7 @@ class Room:
 
     def broadcast(self, event: str, data: object = None, *, but: Session | None = None) -> None:
         """Tell everybody in the room."""
+        self.told += 1
         message = Message(event, data)
         for member in self.listeners:
             if member is not but:
@@ -95,10 +98,14 @@ class Room:
 
     def broadcast_user(self, event: str, view: Callable[[bool], object], *, but: Session | None = None) -> None:
         """Tell everybody about a user: moderators get ``view(True)``, the others ``view(False)``."""
-        basic, full = Message(event, view(False)), Message(event, view(True))
+        self.told += 1
+        views: dict[bool, Message] = {}
         for member in self.listeners:
             if member is not but:
-                member.post(full if member.is_moderator else basic)
+                full = member.is_moderator
+                if full not in views:
+                    views[full] = Message(event, view(full))
+                member.post(views[full])
 
     def whisper(self, text: str, *, but: Session | None = None) -> None:
         """A ``[server]`` line to moderators."""
@@ -124,6 +131,8 @@ class Room:
 
     def announce(self, session: Session, *, to_self: bool) -> None:
         """``addUser``, and a word to the moderators."""
+        self._by_name[session.name.lower()] = session
+        self.chat.active(session)
         hidden = None if to_self else session
         self.broadcast_user("addUser", lambda full: self.profile(session, full=full), but=hidden)
         self.whisper(f"{session.name} joined (aliases: {session.name})", but=session)
@@ -134,12 +143,13 @@ class Room:
             self.expel_duplicate(session)
         session.room, session.waiting_for = self, None
         first = not self.members
-        self.members.append(session)
+        self.members[session] = None
         if session.outlet is not None:
             self.listeners.append(session)
         if session.name:
             self.announce(session, to_self=False)
-        self._burst(session)
+        if session.outlet is not None:
+            self._burst(session)
         self.usercount.request()
         if self.definition is None:
             session.send("channelNotRegistered")
@@ -175,10 +185,12 @@ class Room:
         if session.room is not self:
             return
         session.room = None
-        self.members.remove(session)
+        del self.members[session]
+        self.chat.inactive(session)
         if session in self.listeners:
             self.listeners.remove(session)
         if session.name:
+            self._by_name.pop(session.name.lower(), None)
             self.broadcast("userLeave", {"name": session.name})
         self.player.left(session)
         self.usercount.request()
@@ -194,10 +206,12 @@ class Room:
 
     def close(self) -> None:
         """The server stops: nobody is told, nothing is timed any more."""
-        for member in list(self.members):
+        for member in self.members:
             member.closed = True
             member.room = None
+            self.chat.inactive(member)
         self.members.clear()
+        self._by_name.clear()
         self.listeners.clear()
         self._emptied()
 
@@ -212,10 +226,6 @@ class Room:
 
     def _send_usercount(self) -> None:
         self.broadcast("usercount", self.count())
-
-    def moderators(self) -> Iterator[Session]:
-        """Members of rank 2 or higher."""
-        return (member for member in self.members if member.is_moderator)
 
     def state(self) -> Mapping[str, object]:
         """What the control endpoint shows."""

@@ -7,9 +7,13 @@ from typing import Any
 
 import socketio
 from aiohttp import web
+from engineio.exceptions import EngineIOError
+from engineio.packet import NOOP, Packet
 
 from sandbox.cytube.accounts import Accounts
 from sandbox.cytube.config import ServerConfig
+from sandbox.cytube.control import Control
+from sandbox.cytube.crowd import Crowd
 from sandbox.cytube.errors import NotRunning, UnknownName
 from sandbox.cytube.hub import Hub
 from sandbox.cytube.names import is_channel_name
@@ -18,6 +22,8 @@ from sandbox.cytube.room import Room
 from sandbox.cytube.session import Session
 from sandbox.cytube.wire import Socket, Wire
 
+#: Seconds between two looks at how much the clients have yet to read.
+DRAIN_LOOK = 0.001
 #: Only a proxy on this machine is believed when it names the client's address.
 _PROXIES = ("127.0.0.1", "::1")
 
@@ -39,8 +45,12 @@ class CytubeServer:
         self._wire: Wire | None = None
         self._pump: asyncio.Task[None] | None = None
         self._sessions: dict[str, Session] = {}
-        self._transports: set[asyncio.Transport] = set()
+        self._transports: set[asyncio.WriteTransport] = set()
         self._delay = 0.0
+        self._control = Control(self)
+        self._crowds: dict[str, Crowd] = {}
+        #: Events that clients have sent since the server was made.
+        self.received = 0
 
     async def __aenter__(self) -> "CytubeServer":
         await self.start()
@@ -53,10 +63,11 @@ class CytubeServer:
 
     @property
     def url(self) -> str:
-        """Address of the server, without a slash at its end. Raises NotRunning."""
+        """Address of the server as seen from this machine, without a slash at its end. Raises NotRunning."""
         if self._runner is None:
             raise NotRunning("The sandbox server is not listening.", hint="Call start() first.")
-        return f"http://{self.config.host}:{self._port}"
+        host = "127.0.0.1" if self.config.host in ("", "0.0.0.0") else self.config.host
+        return f"http://{host}:{self._port}"
 
     async def start(self) -> None:
         """Listen. After a stop it is the same port again."""
@@ -69,6 +80,7 @@ class CytubeServer:
         self._pump = asyncio.create_task(self._wire.run())
         app = web.Application(middlewares=[self._remember_transport])
         app.router.add_get("/socketconfig/{name}.json", self._socketconfig)
+        self._control.attach(app)
         self._sio.attach(app)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
@@ -84,13 +96,13 @@ class CytubeServer:
         for site in list(runner.sites):
             await site.stop()
         await self.hub.stop()
+        self._sessions.clear()
         self.drop_connections()
         self._pump.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._pump
         await self._sio.shutdown()
         await runner.cleanup()
-        self._sessions.clear()
 
     async def restart(self, *, downtime: float = 0.0) -> None:
         """Stop, stay away for ``downtime`` seconds, start again on the same port."""
@@ -135,11 +147,39 @@ class CytubeServer:
         """Ban a name, whether its bearer is there or not."""
         self.room(channel).moderation.add_name_ban(name, reason=reason, by="sandbox")
 
+    def unban(self, name: str, *, channel: str | None = None) -> None:
+        """Let a name in again. Raises UnknownName when it is not banned."""
+        if not self.room(channel).moderation.lift_name_ban(name):
+            raise UnknownName(f"{name} is not banned.")
+
     # inspection
 
     def room(self, channel: str | None = None) -> Room:
         """A room; without a name that of the first configured channel."""
         return self.hub.room(channel or self.config.channels[0].name)
+
+    def crowd(self, channel: str | None = None) -> Crowd:
+        """The synthetic people of a room."""
+        room = self.room(channel)
+        return self._crowds.setdefault(room.name, Crowd(room))
+
+    async def drained(self, backlog: int = 0) -> None:
+        """Wait until no client has more than ``backlog`` events to read; without clients at once."""
+        while self._wire is not None and self._wire.backlog > backlog:
+            await asyncio.sleep(DRAIN_LOOK)
+
+    def state(self) -> dict[str, object]:
+        """What the control endpoint shows."""
+        faults = self.hub.faults
+        return {
+            "connections": self.connections,
+            "channels": {room.name: room.state() for room in self.hub.rooms.values()},
+            "faults": {
+                "lose_joins": faults.lost_joins,
+                "silent_login": faults.silent_login,
+                "delay_ms": self._delay * 1000,
+            },
+        }
 
     @property
     def users(self) -> list[str]:
@@ -201,10 +241,16 @@ class CytubeServer:
 
     async def _on_disconnect(self, sid: str, reason: str) -> None:
         session = self._sessions.pop(sid, None)
-        if session is not None:
-            self.hub.closed(session)
+        if session is None:
+            return
+        self.hub.closed(session)
+        if isinstance(session.outlet, Socket):
+            # engine.io would leave the client's last poll hanging until the next ping
+            with contextlib.suppress(EngineIOError):
+                await self._sio.eio.send_packet(session.outlet.engine_sid, Packet(NOOP))
 
     async def _on_event(self, event: str, sid: str, *args: object) -> object:
+        self.received += 1
         session = self._sessions.get(sid)
         answer = self.hub.handle(session, event, args[0] if args else None) if session is not None else None
         return self._sio.not_handled if answer is None else answer
@@ -218,16 +264,12 @@ class CytubeServer:
 
     @web.middleware
     async def _remember_transport(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        transport = request.transport
-        if not isinstance(transport, asyncio.Transport):
-            return await self._answer(request, handler)
-        self._transports.add(transport)
+        transport = request.transport if request.path.startswith("/socket.io/") else None
+        if transport is not None:
+            self._transports.add(transport)
         try:
-            return await self._answer(request, handler)
+            response: web.StreamResponse = await handler(request)
         finally:
-            self._transports.discard(transport)
-
-    @staticmethod
-    async def _answer(request: web.Request, handler: Any) -> web.StreamResponse:
-        response: web.StreamResponse = await handler(request)
+            if transport is not None:
+                self._transports.discard(transport)
         return response

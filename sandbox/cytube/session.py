@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Protocol
 
-from sandbox.cytube.clock import Clock
+from sandbox.cytube.clock import Clock, Timer
 from sandbox.cytube.limits import RateLimiter
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Session:
         self.afk = False
         self.muted = False
         self.shadow_muted = False
+        self.afk_timer: Timer | None = None
         self.chat_limiter = RateLimiter(clock)
         self.queue_limiter = RateLimiter(clock)
 

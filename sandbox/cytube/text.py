@@ -92,7 +92,9 @@ def _anchor(url: str) -> str:
 class _Cleaner(HTMLParser):
     """Keeps harmless tags, drops the rest, and drops what is inside scripts and styles."""
 
-    allowed = frozenset("a b br code div em h1 h2 h3 hr i img li ol p s small span strong u ul".split())
+    inline = frozenset(("a", "b", "br", "code", "em", "i", "img", "s", "small", "span", "strong", "u"))
+    blocks = frozenset(("div", "h1", "h2", "h3", "hr", "li", "ol", "p", "ul"))
+    allowed = inline | blocks
     attributes = frozenset(("href", "src", "class", "title", "alt"))
     hidden = frozenset(("script", "style"))
 

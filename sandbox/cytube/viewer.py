@@ -35,11 +35,13 @@ class Viewer:
         self.name = ""
         self.heard: list[Heard] = []
         self.disconnected: str | None = None
+        self._refusal = ""
         self._kept: list[Heard] = []
         self._arrived = asyncio.Event()
         self._headers = {"X-Forwarded-For": ip} if ip else {}
         self._client: Any = socketio.AsyncClient(reconnection=False)
         self._client.on("*", self._on_event)
+        self._client.on("connect_error", self._on_refused)
         self._client.on("disconnect", self._on_disconnect)
 
     @classmethod
@@ -81,7 +83,7 @@ class Viewer:
         try:
             await self._client.connect(body["servers"][0]["url"], headers=self._headers, transports=list(transports))
         except socketio.exceptions.ConnectionError as refused:
-            raise ViewerError(f"The server refused the connection: {refused}") from refused
+            raise ViewerError(self._refusal or str(refused)) from refused
 
     async def enter(self, channel: str, password: str | None = None) -> list[dict[str, Any]]:
         """Join the channel and return its userlist. Raises JoinRefused or NoAnswer."""
@@ -142,6 +144,19 @@ class Viewer:
         heard = await self._next(lambda each: each.event == "<disconnect>", deadline, "the disconnect")
         return str(heard.data)
 
+    async def has_heard(self, count: int, deadline: float = PATIENCE) -> None:
+        """Wait until at least ``count`` events have arrived in all, handed out or not. Raises NoAnswer."""
+        try:
+            async with asyncio.timeout(deadline):
+                while len(self.heard) < count:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        except TimeoutError:
+            last = self.heard[-1].event if self.heard else "nothing"
+            raise NoAnswer(
+                f"Heard {len(self.heard)} of {count} events within {deadline:g} s.", hint=f"Last: {last}."
+            ) from None
+
     def forget(self) -> None:
         """Drop everything that was heard and not handed out."""
         self._kept.clear()
@@ -168,6 +183,9 @@ class Viewer:
 
     async def _on_event(self, event: str, *args: object) -> None:
         self._keep(event, args[0] if args else None)
+
+    async def _on_refused(self, data: object) -> None:
+        self._refusal = str(data.get("message", data)) if isinstance(data, dict) else str(data)
 
     async def _on_disconnect(self, reason: str) -> None:
         self.disconnected = reason
