@@ -55,6 +55,19 @@ class Session:
         """Whether the connection stands as far as we know."""
         return self._transport is not None and self._transport.is_active()
 
+    def probe(self, *, timeout: float = 2.0) -> None:
+        """One round trip to the server's sshd and back, within `timeout` seconds. Raises LinkLost.
+
+        A transport does not notice that its peer is gone (measured: a stopped sshd still looked active after 8 s).
+        """
+        if self._transport is None or not self._transport.is_active():
+            raise LinkLost(f"The connection to {self.address} is closed.")
+        try:
+            with closing_after(self._transport, timeout):
+                self._transport.open_session(timeout=timeout).close()
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise LinkLost(f"{self.address} does not answer any more.") from error
+
     def converse(self, command: Command, *, what: str = "the remote command") -> Conversation:
         """Start a command and stay in touch with it. Raises LinkLost."""
         if self._transport is None or not self._transport.is_active():
