@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from sandbox.cytube.config import SANDBOX_PASSWORD, Channel, ServerConfig
 from sandbox.cytube.server import CytubeServer
@@ -92,13 +93,20 @@ def _everything(port: int) -> Iterator[tuple[DemoPortal, Progress]]:
         portal.start()
         stack.callback(portal.stop)
         overrides = {"bot.json": {"domain": cytube, "portal_url": portal.reporting_url}}
-        portal.wait_until_up()
-        portal.make_accounts({environment: overrides for _, environment in SERVERS})
         progress("Building a release of the bot (the first time its packages are fetched)")
-        print(_indented(portal.manage("build_release", "--ref", "HEAD")))
-        progress("Enrolling and provisioning the servers")
-        for host, (name, environment) in zip(booted, SERVERS, strict=True):
-            _make_ready(portal, hosts, host, name, environment)
+        # what the web process and the workers need to start is no reason to wait
+        with ThreadPoolExecutor(len(SERVERS)) as pool:
+            accounts = pool.submit(portal.make_accounts, {environment: overrides for _, environment in SERVERS})
+            print(_indented(portal.manage("build_release", "--ref", "HEAD")))
+            accounts.result()
+            progress("Enrolling and provisioning the servers, both at once")
+            ready = [
+                pool.submit(_make_ready, portal, hosts, host, name, environment)
+                for host, (name, environment) in zip(booted, SERVERS, strict=True)
+            ]
+            for said in ready:
+                print(_indented(said.result()))
+        portal.wait_until_up()
         progress("Deploying to test, through a worker")
         print(_indented(portal.manage("deploy", "test", "--reason", "first deployment", person="operator")))
         progress("Asking for production, which waits for an approval")
@@ -110,12 +118,12 @@ def _everything(port: int) -> Iterator[tuple[DemoPortal, Progress]]:
         yield portal, progress
 
 
-def _make_ready(portal: DemoPortal, hosts: HostSet, host: Host, name: str, environment: str) -> None:
+def _make_ready(portal: DemoPortal, hosts: HostSet, host: Host, name: str, environment: str) -> str:
     where = ("--environment", environment, "--host", host.address, "--fingerprint", host.fingerprint)
     portal.manage("enroll", name, *where, person="admin")
     said = portal.manage("provision", name, "--bootstrap-key", str(hosts.bootstrap_key), person="admin")
-    print(_indented(said.splitlines()[-1]))
     portal.manage("set_secret", environment, "cytube-password", stdin=SANDBOX_PASSWORD, person="admin")
+    return said.splitlines()[-1]
 
 
 @contextlib.contextmanager
