@@ -8,6 +8,7 @@ ends with the set gone.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -50,8 +51,8 @@ def watch(name: str) -> None:
     except ProcessLookupError:
         registry.demolish(record)
         return
-    sys.stdout.write("watching\n")
-    sys.stdout.close()
+    with contextlib.suppress(BrokenPipeError):  # the owner may be gone by now
+        os.write(1, b"watching\n")
     poll = select.poll()
     poll.register(watched, select.POLLIN)
     poll.register(0, select.POLLIN)

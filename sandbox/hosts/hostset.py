@@ -162,12 +162,13 @@ class HostSet:
             raise DirectoryRefused(f"{directory} is not empty.", hint="Name a new one, it is removed with the set.")
         wanted = network.parse(self._wanted) if self._wanted else None
         owner = None if self.detached else ProcessId.self()
-        self._record = registry.claim(self.name, store.usable(directory.absolute()), wanted, owner)
-        if self._directory is None:
-            shutil.rmtree(directory)  # of a set that a reboot ended
-            directory.mkdir()
+        store.check_path(directory.absolute())
+        self._record = registry.claim(self.name, directory.absolute(), wanted, owner)
         if not self.detached:
             self._guardian = guardian.start(self.name)
+        if self._directory is None:
+            shutil.rmtree(directory, ignore_errors=True)  # of a set that a reboot ended
+        store.usable(directory)
         keys.create(self.bootstrap_key, f"bootstrap@{self.name}")
         cgroups.create(self._record.cgroup("cables"))
         network.create_bridge(self._record.slot, self._record.net)

@@ -50,14 +50,19 @@ def layers() -> Path:
 
 
 def usable(directory: Path) -> Path:
-    """The directory, made if need be. Raises DirectoryRefused for a path that overlayfs options cannot carry."""
+    """The directory, made if need be. Raises DirectoryRefused."""
+    check_path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+def check_path(directory: Path) -> None:
+    """Raises DirectoryRefused for a path that overlayfs options cannot carry."""
     if set(str(directory)) & set(",:\\\n"):
         raise DirectoryRefused(
             f"{str(directory)!r} has a comma, colon or backslash in it, which overlayfs cannot mount.",
             hint="Choose another directory, with SANDBOX_HOSTS_DIR or `directory`.",
         )
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory
 
 
 @contextlib.contextmanager
