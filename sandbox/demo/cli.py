@@ -137,10 +137,18 @@ def _cytube(address: str) -> Iterator[str]:
     try:
         yield server.url
     finally:
-        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(30)
+        asyncio.run_coroutine_threadsafe(_ended(server), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
+
+
+async def _ended(server: CytubeServer) -> None:
+    await server.stop()
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
 
 
 def _connected(url: str, deadline: float = 20.0) -> object:
