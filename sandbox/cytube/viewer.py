@@ -44,6 +44,16 @@ class Viewer:
         self._client.on("connect_error", self._on_refused)
         self._client.on("disconnect", self._on_disconnect)
 
+    @property
+    def ping(self) -> tuple[float, float]:
+        """Ping interval and timeout in seconds, as the server named them in the handshake."""
+        return self._client.eio.ping_interval, self._client.eio.ping_timeout
+
+    @property
+    def unread(self) -> list[Heard]:
+        """What arrived and was not handed out, oldest first."""
+        return list(self._kept)
+
     @classmethod
     async def join(
         cls,
