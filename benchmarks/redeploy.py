@@ -1,7 +1,7 @@
 """Redeployment and rollback beside a bare ssh+rsync script: same hosts, same tree, same proof, one run.
 
-Ours is measured from claim to verified, from the record, in a warm worker process; the script is the wall time of a cold
-command line, as in the peers' measurements. Only the ratios mean something.
+Ours is measured from claim to verified, from the record, in a warm worker process; the script is the wall time of a
+cold command line, as in the peers' measurements. Only the ratios mean something.
 """
 
 import argparse
@@ -181,7 +181,7 @@ class _Bench:
                 chown -R rosey:rosey /opt/{PEER} /home/rosey
                 cat > /etc/systemd/system/{PEER}.service <<'UNIT'\n{unit}\nUNIT
                 printf '%s' '{rule}' > /etc/sudoers.d/peer; chmod 440 /etc/sudoers.d/peer
-                printf '%s' '{public}' >> /home/rosey/.ssh/authorized_keys; chown rosey: /home/rosey/.ssh/authorized_keys
+                cd /home/rosey/.ssh; printf '%s' '{public}' >> authorized_keys; chown rosey: authorized_keys
                 systemctl daemon-reload
             """
             machine.root(["sh", "-c", script])

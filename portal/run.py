@@ -5,6 +5,7 @@ systemd does this (systemd/cytube-web.service, cytube-worker.service).
 """
 
 import argparse
+import contextlib
 import ctypes
 import os
 import shutil
@@ -41,7 +42,7 @@ class Child:
             cwd=BASE_DIR,
             env={**os.environ, **self.environment},
             start_new_session=True,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509  (no threads here)
+            preexec_fn=_die_with_parent,  # safe: no threads here
         )
 
     def tend(self) -> None:
@@ -62,10 +63,8 @@ class Child:
             return
         while self.process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)  # whatever is left of its session
-        except ProcessLookupError:
-            pass
         self.process.wait()
 
 
