@@ -54,6 +54,7 @@ REVERT_PATIENCE = 60.0  # s for the old units to be healthy again, unless the pl
 CANCEL_PATIENCE = 45.0  # s beyond that for a supervisor that was asked to end, before it is killed
 TOOL_PATIENCE = 15.0  # s for a systemctl, sudo or journalctl call that does not wait for anything
 PROBE_PATIENCE = 2.0  # s for one health answer
+WATCH_WITHOUT_HEALTH = 1.0  # s that a unit without a health URL is watched for a crash
 GRACE_DISCONNECTED = 3.0  # s a bot gets to connect although it need not
 LOCK_PATIENCE = 2.0  # s to wait for a lock that is just being let go
 CLOCK_TOLERANCE = 300.0  # s of difference to the portal's clock
@@ -599,7 +600,15 @@ class Stream:
 class Recorder:
     """Writes what happens: journal first, then the line to whoever listens."""
 
-    def __init__(self, journal: Journal, emit: Callable[[Record], None], masker: Masker, state_of: Record) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        emit: Callable[[Record], None],
+        masker: Masker,
+        state_of: Record,
+        lenient: bool = False,
+    ) -> None:
+        self._lenient = lenient  # what undoes things goes on when not even the journal can be written
         self.journal = journal
         self._emit = emit
         self.masker = masker
@@ -612,7 +621,11 @@ class Recorder:
         self.seq += 1
         record = {"kind": kind, "seq": self.seq, "at": now_iso(), "deployment": self.deployment, "fence": self.fence}
         record.update(self.masker.value(fields))
-        self.journal.append(record, sync)
+        try:
+            self.journal.append(record, sync)
+        except OSError:
+            if not self._lenient:
+                raise
         self._emit(record)
         return record
 
@@ -895,7 +908,7 @@ class Tools:
 
 UNIT_PROPERTIES = (
     "Id,LoadState,ActiveState,SubState,Result,NRestarts,MainPID,InvocationID,UnitFileState,FragmentPath,"
-    "NeedDaemonReload,ControlGroup,Job"
+    "NeedDaemonReload,ControlGroup,Job,Type"
 )
 
 
@@ -1134,6 +1147,8 @@ class Verifier:
         """
         facts: Record = {"samples": 0, "roles": {}}
         units = [unit for expectation in expectations for unit in expectation.role["units"]]
+        # a restart begins to count anew; without one, what happened long ago is not held against anybody
+        self._restarts = {} if old else {u: shown.get("NRestarts") for u, shown in self._systemd.show(units).items()}
         first: Dict[str, Dict[str, str]] = {}
         for expectation in expectations:
             if expectation.role["health"]:
@@ -1142,9 +1157,9 @@ class Verifier:
             else:
                 for unit in expectation.role["units"]:
                     self._systemd.wait_job(unit, ends)
-        if not first:
+        if any(not expectation.role["health"] and expectation.role["units"] for expectation in expectations):
             first = self._systemd.show(units)
-            time.sleep(0.2)
+            time.sleep(WATCH_WITHOUT_HEALTH)
         self._final(expectations, units, first, old)
         self._quiet(units, old, since)
         return facts
@@ -1157,9 +1172,10 @@ class Verifier:
         started, streak, grace = time.monotonic(), 0, 0.0
         look_at_units = started + 1.0
         showing: Any = None
+        said: tuple[str, str] | None = None
         while True:
             self._tick()
-            seen = probe(health, max(0.05, min(PROBE_PATIENCE, ends - time.monotonic())))
+            seen = probe(health, max(0.5, min(PROBE_PATIENCE, ends - time.monotonic())))
             problem = expectation.problem(seen)
             now = time.monotonic()
             if problem and expectation.tolerates(problem[0]):
@@ -1178,12 +1194,15 @@ class Verifier:
                 self._systemd.finish_show(showing, units)
                 showing = None
             streak = 0
+            # a process that answered wrongly and now is too busy to answer is still the one that answered wrongly
+            said = problem if seen["answered"] else said
             if now >= look_at_units:
                 self._still_possible(units)
                 look_at_units = now + 1.0
             if now >= ends:
                 self._explain(role["units"])
-                raise StepFailed(problem[0], problem[1] + " It had %d s." % round(now - started))
+                reason, sentence = said or problem
+                raise StepFailed(reason, sentence + " It had %d s." % round(now - started))
             time.sleep(0.02 if now - started < 5 else 0.1)
         facts["samples"] += streak
         facts["roles"][role["role"]].update(connected=seen["connected"], version=seen["version"])
@@ -1194,7 +1213,7 @@ class Verifier:
             if shown.get("ActiveState") == "failed":
                 self._explain([unit])
                 raise StepFailed("unit_failed", "%s failed to start (%s)." % (unit, shown.get("Result", "")))
-            if shown.get("NRestarts", "0") not in ("", "0"):
+            if shown.get("NRestarts", "0") not in ("", "0", self._restarts.get(unit)):
                 self._explain([unit])
                 raise StepFailed(
                     "crash_loop",
@@ -1211,7 +1230,10 @@ class Verifier:
         shown = self._systemd.show(units)
         for unit in units:
             now, then, before = shown[unit], first[unit], old.get(unit, {})
-            if now.get("ActiveState") != "active":
+            done = (
+                now.get("Type") == "oneshot" and now.get("Result") == "success" and now.get("ActiveState") == "inactive"
+            )
+            if now.get("ActiveState") != "active" and not done:
                 self._explain([unit])
                 raise StepFailed(
                     "unit_not_active", "%s is %s (%s)." % (unit, now.get("ActiveState"), now.get("SubState"))
@@ -1342,12 +1364,13 @@ def config_digest(files: Dict[str, bytes]) -> str:
 # Release directories
 
 
-def release_problems(directory: str, rows: List[Row]) -> List[Tuple[str, str]]:
+def release_problems(directory: str, rows: List[Row], tick: Callable[[], None] = lambda: None) -> List[Tuple[str, str]]:
     """How a release differs from its manifest: path and what is wrong; empty when it is whole."""
     problems = []
     wanted = {row[0]: row for row in rows}
     found = set()
     for path in walk(directory):
+        tick()
         if path not in wanted:
             problems.append((path, "extra"))
             continue
@@ -1756,6 +1779,8 @@ class Run:
         else:
             staging = self._fill_staging()
             facts.update(linked=staging.linked, received=staging.received, received_bytes=staging.received_bytes)
+        if facts["reused"] and self.release != self.tree.current_release():
+            self._renew_ours()
         write_atomic(self.tree.manifest_path(self.release), canonical(self.rows))
         self._stage_config()
         if self.release != self.tree.current_release():
@@ -1818,6 +1843,14 @@ class Run:
         current = readlink(os.path.join(self.directory, ".config"))
         if current:  # the live release is being repaired: its configuration stays until it is activated
             os.symlink(current, staging.path(".config"))
+
+    def _renew_ours(self) -> None:
+        """The environments of a release that was here before: this plan's, while it is not live."""
+        for role in self.plan["roles"]:
+            link, target = os.path.join(self.directory, ".envs", role["role"]), "../../../envs/%s" % role["env_digest"]
+            if role["env_digest"] and readlink(link) != target:
+                os.makedirs(os.path.dirname(link), exist_ok=True)
+                swap_link(link, target)
 
     def _stage_config(self) -> None:
         files = config_files(self.plan)
@@ -2249,15 +2282,15 @@ class Settler:
         facts["proof"] = verifier.prove(self.expectations(active), {u: old[u] for u in active}, 0.0, ends)
 
     def expectations(self, active: List[str]) -> List[Expectation]:
-        """As it was before: what did not answer then need not answer now."""
+        """As it was before: a role that did not answer then is started and not asked now."""
         before = self.state.before or {}
         expectations = []
         for role in self.state.plan["roles"]:
             seen = before["health"].get(role["role"], {})
             units = [unit for unit in role["units"] if unit in active]
-            if not units:
+            if not units or (role["health"] and not seen.get("answered")):
                 continue
-            role = dict(role, units=units, health=role["health"] if seen.get("answered") else None)
+            role = dict(role, units=units)
             version = None if seen.get("version") is None else str(seen["version"])
             expectations.append(Expectation(role, version, seen.get("release"), False))
         return expectations
@@ -2306,12 +2339,7 @@ class Settler:
         if state.verified is not None:
             facts["proof"] = state.verified.get("facts", {})
         fields = {"status": status, "reason": reason, "sentence": sentence, "facts": facts}
-        try:
-            return self.recorder.record("result", fields)
-        except OSError:  # the disk is full beyond the ballast: the portal still hears the truth, recover repeats it
-            record = {"kind": "result", "seq": self.recorder.seq, "at": now_iso(), "deployment": state.deployment}
-            record.update(self.recorder.masker.value(fields))
-            return record
+        return self.recorder.record("result", fields)
 
 
 def settle_last(
@@ -2326,9 +2354,8 @@ def settle_last(
     state = journal.last_run()
     if state is None or not state.unfinished:
         return None
-    recorder = Recorder(
-        journal, emit, Masker(tree), {"deployment": state.deployment, "fence": state.fence, "seq": state.seq}
-    )
+    mine = {"deployment": state.deployment, "fence": state.fence, "seq": state.seq}
+    recorder = Recorder(journal, emit, Masker(tree), mine, lenient=True)
     return Settler(tree, state, recorder, tick, boot).settle(cause)
 
 
@@ -2475,7 +2502,11 @@ class Supervisor:
             else:
                 self.stream.record(record)
 
-        result = settle_last(self.tree, self.journal, emit, self.stream.tick, cause)
+        try:
+            result = settle_last(self.tree, self.journal, emit, self.stream.tick, cause)
+        except Exception as error:  # noqa: BLE001 - half undone is not failed: a person has to look
+            sentence = "%s Undoing it broke off (%r); let the portal recover this server." % (cause["sentence"], error)
+            return outcome("interrupted", "revert_failed", sentence, cause=cause["reason"])
         unlink(self.tree.cancel)
         if result is None:  # the worker had to settle already
             state = self.journal.last_run()
@@ -2767,7 +2798,7 @@ def verb_verify(tree: Tree, frames: Frames, stream: Stream) -> Record:
     if current != request["release"]:
         return outcome("failed", "wrong_release", "The server runs %s, not %s." % (current, request["release"]))
     rows = tree.manifest(request["release"])
-    problems = release_problems(tree.release(request["release"]), rows) if rows else [("", "no manifest")]
+    problems = release_problems(tree.release(request["release"]), rows, stream.tick) if rows else [("", "no manifest")]
     if problems:
         sentence = "%d files of the release are not as they should be, %s first (%s)." % (
             len(problems),
@@ -2791,7 +2822,7 @@ def verb_matches(tree: Tree, frames: Frames, stream: Stream) -> Record:
     need(RELEASE_NAME.fullmatch(name), "the release has no proper name")
     if not os.path.isdir(tree.release(name)):
         return outcome("failed", "release_missing", "%s is not on this server." % name)
-    problems = release_problems(tree.release(name), [tuple(row) for row in request["manifest"]])
+    problems = release_problems(tree.release(name), [tuple(row) for row in request["manifest"]], stream.tick)
     if problems:
         sentence = "%d files of %s differ, %s first (%s)." % (len(problems), name, problems[0][0], problems[0][1])
         return outcome("failed", "files_wrong", sentence, problems=problems[:100])
@@ -2823,6 +2854,7 @@ def verb_inspect(tree: Tree, frames: Frames, stream: Stream) -> Record:
     facts = {
         "current": current,
         "config": os.path.basename(tree.config_link(current) or "") or None,
+        "config_whole": config_whole(tree, current),
         "releases": [{"id": name, "complete": tree.manifest(name) is not None} for name in tree.release_names()],
         "fence": seen,
         "fence_deployment": fenced,
@@ -2843,10 +2875,22 @@ def verb_inspect(tree: Tree, frames: Frames, stream: Stream) -> Record:
         if rows is None or not os.path.isdir(tree.release(name)):
             hashes[name] = [["", "missing"]]
         else:
-            hashes[name] = [list(problem) for problem in release_problems(tree.release(name), rows)]
-        stream.tick()
+            hashes[name] = [list(problem) for problem in release_problems(tree.release(name), rows, stream.tick)]
     facts["hash"] = hashes
     return outcome("succeeded", "inspected", "That is what is true here.", **facts)
+
+
+def config_whole(tree: Tree, release: str | None) -> bool | None:
+    """Whether the live configuration is what its digest says; None when there is none."""
+    link = tree.config_link(release)
+    if link is None:
+        return None
+    directory = os.path.join(tree.config, os.path.basename(link))
+    try:
+        files = {name: read_bytes(os.path.join(directory, name)) for name in os.listdir(directory)}
+    except OSError:
+        return False
+    return config_digest(files) == os.path.basename(link)
 
 
 def inspect_units(units: List[str]) -> List[Record]:

@@ -279,10 +279,11 @@ def op_file(machine: Machine, operation: Operation) -> Change:
     except OSError as error:
         raise Refused("%s is in the way: %s. Move it away first." % (path, error.strerror)) from None
     else:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(fd)
+            raise Refused("%s is in the way: it should be a file. Move it away first." % path)
         with os.fdopen(fd, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise Refused("%s is in the way: it should be a file. Move it away first." % path)
             old = file.read()
             before = "sha256 %s, %s" % (hashlib.sha256(old).hexdigest()[:16], describe(status))
     if before == after:
@@ -290,6 +291,8 @@ def op_file(machine: Machine, operation: Operation) -> Change:
     if old != content:
         machine.changed_paths.append(path)
         validate(operation, content)
+    user_id(machine, operation["owner"])
+    group_id(machine, operation["group"])
     if not machine.plan:
         put_file(machine, operation, content)
     return before, after

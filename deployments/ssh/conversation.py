@@ -42,6 +42,7 @@ class Conversation:
         self._sender: threading.Thread | None = None
         self._pending = b""
         self._failure: Exception | None = None
+        self._source_failure: Exception | None = None
         self.stderr = b""
 
     def __enter__(self) -> "Conversation":
@@ -56,7 +57,7 @@ class Conversation:
         self._channel.close()
 
     def send(self, chunks: Iterable[bytes]) -> None:
-        """Queue bytes for its standard input; errors surface while reading."""
+        """Queue bytes for its standard input. What goes wrong surfaces while reading, errors of `chunks` included."""
         if self._sender is None:
             self._sender = threading.Thread(target=self._send_all, name="ssh-send", daemon=True)
             self._sender.start()
@@ -97,6 +98,8 @@ class Conversation:
             if block is None:
                 continue
             if not block:
+                if self._source_failure:
+                    raise self._source_failure
                 return
             heard = time.monotonic()
             yield block
@@ -143,6 +146,6 @@ class Conversation:
             self._channel.shutdown_write()
         except (OSError, EOFError, paramiko.SSHException) as error:
             self._failure = error
-        except Exception as error:  # noqa: BLE001 - the source of the bytes broke: the remote side must not wait for more
-            self._failure = error
+        except Exception as error:  # noqa: BLE001 - the source of the bytes broke: nobody must wait for more of them
+            self._source_failure = error
             self._channel.close()

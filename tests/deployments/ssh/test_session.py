@@ -4,7 +4,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -43,6 +43,13 @@ def session(address: Address, key: PrivateKey) -> Iterator[Session]:
 
 def shell(script: str) -> RemoteCommand:
     return RemoteCommand(("sh", "-c", script))
+
+
+def listen(session: Session, meanwhile: Callable[[], object]) -> None:
+    """Hear a command that gives a sign of life every tenth of a second."""
+    with session.converse(shell("while :; do echo alive; sleep 0.1; done")) as conversation:
+        for _ in conversation.lines(deadline=60, silence=2):
+            meanwhile()
 
 
 def test_the_key_that_is_fetched_is_the_one_on_the_servers_disk(bare_host: Host) -> None:
@@ -120,7 +127,8 @@ def test_a_pinned_key_of_another_type_is_a_mismatch_too(address: Address, key: P
     if not line:
         bare_host.root(["ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", "/etc/ssh/ssh_host_rsa_key"])
         line = bare_host.root(["cat", "/etc/ssh/ssh_host_rsa_key.pub"]).stdout.decode()
-        bare_host.root(["systemctl", "reload", "ssh"])
+        bare_host.root(["systemctl", "restart", "ssh"])
+        bare_host.wait_ready()
     rsa = Address(address.host, address.port, "root", HostKey.parse(line))
     with Session(rsa, key) as session:  # a server may be pinned by any key it really has
         assert session.run(shell("echo in")).stdout == b"in\n"
@@ -193,18 +201,20 @@ def test_something_else_than_ssh_is_unreachable(key: PrivateKey, address: Addres
 
 
 def test_a_black_hole_is_noticed_by_its_silence(session: Session, bare_host: Host) -> None:
-    with session.converse(shell("while :; do echo alive; sleep 0.1; done")) as conversation, pytest.raises(LinkLost):
-        began = time.monotonic()
-        for _ in conversation.lines(deadline=60, silence=2):
-            bare_host.loss(100)
+    began = time.monotonic()
+    with pytest.raises(LinkLost, match="for 2 s"):
+        listen(session, lambda: bare_host.loss(100))
     assert time.monotonic() - began < 10
 
 
 def test_sending_into_a_black_hole_does_not_hang(session: Session, bare_host: Host) -> None:
-    with session.converse(shell("cat > /dev/null")) as conversation, pytest.raises(LinkLost):
+    with session.converse(shell("cat > /dev/null")) as conversation:
         bare_host.loss(100)
         conversation.send(bytes(1 << 20) for _ in range(64))
-        list(conversation.lines(deadline=60, silence=2))
+        lines = conversation.lines(deadline=60, silence=2)
+        with pytest.raises(LinkLost):
+            list(lines)
+        session.close()
     ours = [thread.name for thread in threading.enumerate() if thread.name == "ssh-send"]
     deadline = time.monotonic() + 10
     while ours and time.monotonic() < deadline:
@@ -212,11 +222,19 @@ def test_sending_into_a_black_hole_does_not_hang(session: Session, bare_host: Ho
     assert not ours
 
 
+def test_a_source_that_breaks_ends_the_conversation_with_its_own_error(session: Session) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"a beginning"
+        raise ArithmeticError("the artifact is damaged")
+
+    with pytest.raises(ArithmeticError, match="damaged"):
+        session.run(shell("cat"), stdin=broken())
+
+
 def test_a_stopped_sshd_is_noticed_by_its_silence(session: Session, bare_host: Host) -> None:
     """The kernel still acknowledges for it, so TCP alone would never tell."""
-    with session.converse(shell("while :; do echo alive; sleep 0.1; done")) as conversation, pytest.raises(LinkLost):
-        for _ in conversation.lines(deadline=60, silence=2):
-            bare_host.root(["pkill", "-STOP", "-x", "sshd"])
+    with pytest.raises(LinkLost, match="for 2 s"):
+        listen(session, lambda: bare_host.root(["pkill", "-STOP", "-x", "sshd"]))
     bare_host.root(["pkill", "-CONT", "-x", "sshd"])
 
 
