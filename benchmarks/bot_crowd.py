@@ -25,7 +25,20 @@ NAMES = 3000
 STEP_SECONDS = 0.002
 COMMANDS_PER_SECOND = 2.0
 PLAYLIST = 100
-CHAT_COMMANDS = ("help", "info", "status", "stats", "users", "playlist", "current", "say on and on", "user guest1", "afk")
+# In one step: a server that is behind is not pushed further.
+MOST_ACTS = 50
+CHAT_COMMANDS = (
+    "help",
+    "info",
+    "status",
+    "stats",
+    "users",
+    "playlist",
+    "current",
+    "say on and on",
+    "user guest1",
+    "afk",
+)
 
 
 class Crowd:
@@ -57,7 +70,8 @@ class Crowd:
             self._go()
             self._come()
         elif choice < 0.97:
-            self._do(self._moderators[1], "setChannelRank", {"name": self._somebody().name, "rank": self._rng.choice((0, 1))})
+            rank = {"name": self._somebody().name, "rank": self._rng.choice((1, 2))}
+            self._do(self._moderators[1], "setChannelRank", rank)
         else:
             self._queue()
 
@@ -71,9 +85,9 @@ class Crowd:
         self._do(self._somebody(), "chatMsg", {"msg": f"said {time.monotonic_ns()} and some more words", "meta": {}})
 
     def _queue(self) -> None:
-        items = self._server.room().playlist.items
+        items = self._server.room().player.as_events()
         if len(items) >= PLAYLIST:
-            self._do(self._moderators[1], "delete", items[self._rng.randrange(len(items))].uid)
+            self._do(self._moderators[1], "delete", self._rng.choice(items)["uid"])
         else:
             self._queued += 1
             media = {"id": f"stream{self._queued}", "type": "tw", "pos": "end", "temp": True}
@@ -100,3 +114,89 @@ class Crowd:
 
     def _do(self, session: Session, event: str, data: object) -> None:
         self._server.hub.handle(session, event, data)
+
+
+class Day:
+    """So many events at so many a second, with the bot thrown off so many times."""
+
+    def __init__(self, server: CytubeServer, *, events: int, reconnects: int, rate: float) -> None:
+        self._server = server
+        self._events = events
+        self._reconnects = reconnects
+        self._rate = rate
+        self._crowd = Crowd(server, random.Random(1))
+        self._wire = server._wire
+
+    async def live(self) -> None:
+        """Play the day."""
+        await self._crowd.settle()
+        for number in range(self._reconnects + 1):
+            await self._present()
+            await self._stretch(self._events * (number + 1) // (self._reconnects + 1))
+            if number < self._reconnects:
+                self._server.drop_connections()
+
+    def truth(self) -> dict[str, object]:
+        """Who is there, with rank, and what is on the playlist."""
+        room = self._server.room()
+        return {
+            "users": {name: member.rank for name in room.names if (member := room.find(name))},
+            "playlist": [item["uid"] for item in room.player.as_events()],
+            "current": room.player.current_uid,
+        }
+
+    async def _present(self) -> None:
+        """Wait until the bot is in the room (again)."""
+        async with asyncio.timeout(30):
+            while BOT not in self._server.users:
+                await asyncio.sleep(0.005)
+
+    async def _stretch(self, until: int) -> None:
+        """Act at the rate asked for."""
+        commands = 0.0
+        due, before = 0.0, time.monotonic()
+        while self._wire.sent < until:
+            await asyncio.sleep(STEP_SECONDS)
+            now = time.monotonic()
+            elapsed, before = min(now - before, 10 * STEP_SECONDS), now
+            commands += elapsed * COMMANDS_PER_SECOND
+            if commands >= 1:
+                commands -= 1
+                self._crowd.command()
+            due += elapsed * self._rate
+            sent = self._wire.sent + self._wire.backlog
+            limit = sent + due
+            for _ in range(MOST_ACTS):
+                if sent >= limit or self._wire.backlog >= MOST_ACTS:
+                    break
+                self._crowd.act()
+                sent = self._wire.sent + self._wire.backlog
+            due = max(0.0, limit - sent)
+            if BOT not in self._server.users:
+                await self._present()
+
+
+async def main(events: int, reconnects: int, rate: float) -> None:
+    """Serve the day to whoever connects."""
+    accounts = (
+        Account(BOT, PASSWORD, rank=3),
+        Account("Moderator", PASSWORD, rank=2),
+        Account("Owner", PASSWORD, rank=5),
+    )
+    generous = Rate(burst=1_000_000, sustained=1_000_000)
+    config = ServerConfig(login_cost=4, accounts=accounts, queue_rate=generous)
+    async with CytubeServer(config) as server:
+        _say({"url": server.url})
+        await asyncio.to_thread(sys.stdin.readline)
+        day = Day(server, events=events, reconnects=reconnects, rate=rate)
+        await day.live()
+        _say(day.truth())
+        await asyncio.to_thread(sys.stdin.readline)
+
+
+def _say(line: dict[str, object]) -> None:
+    print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))

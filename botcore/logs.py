@@ -106,6 +106,7 @@ class Logs:
         root = logging.getLogger()
         root.handlers[:] = [self._start(self._console)]
         self.level(settings.log_level)
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it warns of every request that waits a moment
         for noisy in ("waitress", "socketio", "engineio", "aiohttp", "asyncio"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
         for name, file in ((CHAT, settings.chat_log), (MEDIA, settings.media_log)):

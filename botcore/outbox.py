@@ -75,7 +75,7 @@ class Outbox:
         self._journal = journal
         self._queue: deque[Message] = deque()
         self._late: deque[Message] = deque(maxlen=LATE_KEPT)
-        self._buckets = {event: limits.TokenBucket() for event in ("chatMsg", "queue")}
+        self._brakes = {event: limits.Brake() for event in ("chatMsg", "queue")}
         self._wake = asyncio.Event()
         self._floor = asyncio.Lock()
         self._busy: Message | None = None
@@ -154,10 +154,10 @@ class Outbox:
         """Wait for the turn of an event that the server counts; PMs count as chat lines."""
         if event == "pm":
             event = "chatMsg"
-        if event in self._buckets:
+        if event in self._brakes:
             limit = limits.QUEUE if event == "queue" else limits.chat_limit(room)
-            await asyncio.sleep(self._buckets[event].wait(limit))
-            self._buckets[event].take(limit)
+            await asyncio.sleep(self._brakes[event].wait(limit))
+            self._brakes[event].take(limit)
 
     async def drain(self, timeout: float) -> bool:
         """Wait until everything is said, at most so many seconds; whether it was."""

@@ -104,23 +104,31 @@ async def test_a_full_queue_refuses_instead_of_growing(bot: Running) -> None:
 def test_chat_and_antiflood_limits_stay_below_those_of_the_server() -> None:
     assert limits.CHAT.burst < 20
     assert limits.CHAT.per_second < 10
+    assert limits.CHAT.silence > 20 / 10
     options = {"chat_antiflood": True, "chat_antiflood_params": {"burst": 4, "sustained": 1, "cooldown": 4}}
-    assert limits.chat_limit(Room(rank=1, options=options)) == limits.Limit(3, 0.9)
+    assert limits.chat_limit(Room(rank=1, options=options)) == limits.Limit(3, 0.9, 5)
     assert limits.chat_limit(Room(rank=2, options=options)) == limits.CHAT
     broken = {"chat_antiflood": True, "chat_antiflood_params": {"burst": "x", "sustained": -1}}
-    assert limits.chat_limit(Room(rank=1, options=broken)) == limits.Limit(3, 0.9)
+    assert limits.chat_limit(Room(rank=1, options=broken)) == limits.Limit(3, 0.9, 5)
 
 
-def test_the_bucket_lets_a_burst_through_and_then_the_steady_rate() -> None:
+def test_after_the_burst_lines_are_spaced_until_there_was_silence() -> None:
     now = [0.0]
-    bucket = limits.TokenBucket(lambda: now[0])
-    limit = limits.Limit(burst=3, per_second=2)
+    brake = limits.Brake(lambda: now[0])
+    limit = limits.Limit(burst=3, per_second=2, silence=4)
     for _ in range(3):
-        assert bucket.wait(limit) == 0
-        bucket.take(limit)
-    assert bucket.wait(limit) == pytest.approx(0.5)
+        assert brake.wait(limit) == 0
+        brake.take(limit)
+    assert brake.wait(limit) == 0.5
     now[0] += 0.5
-    assert bucket.wait(limit) == 0
+    assert brake.wait(limit) == 0
+    brake.take(limit)
+    assert brake.wait(limit) == 0.5, "time alone gives nothing of the burst back"
+    now[0] += 4
+    for _ in range(3):
+        assert brake.wait(limit) == 0
+        brake.take(limit)
+    assert brake.wait(limit) == 0.5
 
 
 @pytest.mark.parametrize(
