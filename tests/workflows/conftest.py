@@ -1,14 +1,23 @@
 """Workflows with everything around them: a repository, a runner, GitHub, and real servers."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.fixtures.fleet import Provisioned, clean
 from tests.workflows.github import GitHub, serving
-from tests.workflows.jobs import Runner, python_for_jobs
+from tests.workflows.jobs import Event, JobResult, Runner, python_for_jobs
 from tests.workflows.repositories import Repository
+
+
+@dataclass(frozen=True)
+class Built:
+    """A build job that was done, and the directory of its artifact."""
+
+    job: JobResult
+    artifact: Path
 
 
 @pytest.fixture(scope="session")
@@ -18,10 +27,26 @@ def job_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield python
 
 
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """Ours, with the example bot as its application, at version 1.0.0; not to be changed."""
+    return Repository(tmp_path_factory.mktemp("pristine") / "repository")
+
+
 @pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    """Ours, with the example bot as its application, at version 1.0.0."""
-    return Repository(tmp_path / "repository")
+def repository(pristine: Repository, tmp_path: Path) -> Repository:
+    """A clone of it."""
+    return pristine.clone(tmp_path / "repository")
+
+
+@pytest.fixture(scope="session")
+def built(pristine: Repository, job_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The build job of version 1.0.0, done once, and the artifact it left."""
+    runner = Runner(pristine.path, tmp_path_factory.mktemp("built"), job_python)
+    runner.variables = {"DEPLOY_FROM_RUNNER": "production"}
+    job = runner.run("test-deploy.yml", Event(), only=("build",))["build"]
+    assert job.status == "success", job.output
+    return Built(job, runner.artifacts["release"])
 
 
 @pytest.fixture

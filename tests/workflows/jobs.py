@@ -79,12 +79,17 @@ class Runner:
     run_id: str = RUN_ID
     artifacts: dict[str, Path] = field(default_factory=dict)
 
-    def run(self, workflow: str, event: Event, only: tuple[str, ...] = ()) -> dict[str, JobResult]:
-        """Every job whose needs succeeded and whose condition holds, in the order they are written."""
+    def run(
+        self, workflow: str, event: Event, *, only: tuple[str, ...] = (), done: Mapping[str, JobResult] | None = None
+    ) -> dict[str, JobResult]:
+        """Every job whose needs succeeded and whose condition holds, in the order they are written.
+
+        `only` these; `done` are jobs that ran before, in this run as far as the others can tell.
+        """
         document = yaml.safe_load((self.repository / ".github/workflows" / workflow).read_text())
-        results: dict[str, JobResult] = {}
+        results: dict[str, JobResult] = dict(done or {})
         for name, job in document["jobs"].items():
-            if only and name not in only:
+            if (only and name not in only) or name in results:
                 continue
             needs = [job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", [])
             contexts = self._contexts(event, job, results)
@@ -138,7 +143,16 @@ class Runner:
         summary = files / "summary"
         result.summary = summary.read_text() if summary.exists() else ""
         result.left = [path for path in temporary.rglob("*") if path.is_file()]
+        self._refuse_leaks(result, place, contexts["secrets"])
         return result
+
+    def _refuse_leaks(self, result: JobResult, place: Path, secrets: Mapping[str, str]) -> None:
+        """Nothing a job prints or leaves behind holds what is secret among its secrets, or its token."""
+        hidden = [TOKEN, *(value for name, value in secrets.items() if "KEY_" in name or "TOKEN" in name)]
+        lines = [line for value in hidden for line in value.splitlines() if len(line) > 20 and "--" not in line]
+        kept = [result.output, result.summary]
+        kept += [path.read_bytes().decode(errors="replace") for path in place.rglob("*") if path.is_file()]
+        assert not [line for line in lines for text in kept if line in text]
 
     def _environment(self, event: Event, temporary: Path, files: Path) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith("PIP_")}
@@ -189,7 +203,7 @@ class Runner:
         if action == "actions/setup-python":
             environment["PATH"] = f"{self.python.parent}:{os.defpath}"
         elif action == "actions/upload-artifact":
-            kept = self.work / f"artifact-{wanted['name']}-{len(self.artifacts)}"
+            kept = self.work / f"artifact-{wanted['name']}-{len(list(self.work.iterdir()))}"
             shutil.copytree(workspace / wanted["path"], kept)
             self.artifacts[wanted["name"]] = kept
         elif action == "actions/download-artifact":

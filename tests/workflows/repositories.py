@@ -8,14 +8,16 @@ from tests.fixtures.records import EXAMPLE
 
 ROOT = Path(__file__).resolve().parents[2]
 TAKEN = ("manage.py", "portal", "deployments", "dashboard", "requirements/base.txt", ".github")
-NOT_GIT = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 
 
 class Repository:
     """A git repository in `path`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, origin: Path | None = None) -> None:
         self.path = path
+        if origin is not None:
+            shutil.copytree(origin, path)
+            return
         for name in _files():
             target = path / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -26,6 +28,10 @@ class Repository:
         self.git("config", "user.name", "alice")
         self.git("config", "user.email", "alice@example.org")
         self.commit("1.0.0")
+
+    def clone(self, path: Path) -> "Repository":
+        """A copy with a history of its own from here on."""
+        return Repository(path, self.path)
 
     def git(self, *argv: str) -> str:
         """Run git."""

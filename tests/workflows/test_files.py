@@ -1,0 +1,102 @@
+"""The workflow files as such: what linters say, and what they never do."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+PINNED = re.compile(r"uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
+
+
+def documents() -> list[tuple[str, dict[str, Any]]]:
+    return [(path.name, yaml.safe_load(path.read_text())) for path in WORKFLOWS]
+
+
+def jobs() -> list[tuple[str, dict[str, Any]]]:
+    return [(f"{name}:{key}", job) for name, document in documents() for key, job in document["jobs"].items()]
+
+
+def tool(name: str, *argv: str) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).parent / name
+    return subprocess.run([program, *argv], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_zizmor_finds_nothing_however_pedantic() -> None:
+    done = tool("zizmor", "--offline", "--persona", "pedantic", "--strict-collection", ".github")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "No findings" in done.stdout
+
+
+def test_every_workflow_fits_the_published_schema() -> None:
+    paths = [str(path) for path in WORKFLOWS]
+    done = tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *paths)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_deploy_toml_fits_its_schema() -> None:
+    files = ["deploy.toml", "tests/data/example-bot/deploy.toml"]
+    done = tool("check-jsonschema", "--schemafile", "docs/deploy-toml.schema.json", *files)
+    assert done.returncode == 0, done.stdout
+
+
+def test_there_are_the_workflows_the_documentation_names() -> None:
+    assert [path.name for path in WORKFLOWS] == ["ci.yml", "prod-deploy.yml", "test-deploy.yml"]
+    text = (ROOT / "docs/github.md").read_text()
+    assert all(f"`{path.name}`" in text for path in WORKFLOWS)
+
+
+def test_every_action_is_pinned_to_a_commit_and_says_which_version_that_is() -> None:
+    lines = [line.strip() for path in WORKFLOWS for line in path.read_text().splitlines() if "uses:" in line]
+    assert lines
+    assert not [line for line in lines if not PINNED.fullmatch(line.removeprefix("- "))]
+
+
+def test_the_same_action_is_pinned_the_same_everywhere() -> None:
+    found = {match for path in WORKFLOWS for match in re.findall(r"uses: (\S+)@(\S+)", path.read_text())}
+    assert len({name for name, _ in found}) == len(found)
+
+
+@pytest.mark.parametrize(("name", "job"), jobs(), ids=[name for name, _ in jobs()])
+def test_no_expression_reaches_a_script(name: str, job: dict[str, Any]) -> None:
+    assert not [step for step in job["steps"] if "${{" in step.get("run", "")]
+
+
+@pytest.mark.parametrize(("name", "job"), jobs(), ids=[name for name, _ in jobs()])
+def test_every_job_asks_for_what_it_needs_and_ends_in_time(name: str, job: dict[str, Any]) -> None:
+    assert job["permissions"]
+    assert set(job["permissions"]) <= {"contents", "actions", "deployments"}
+    assert job["permissions"].get("contents", "read") == "read"
+    assert 0 < job["timeout-minutes"] <= 45
+
+
+@pytest.mark.parametrize(("name", "document"), documents(), ids=[name for name, _ in documents()])
+def test_nothing_is_allowed_by_default_and_runs_do_not_overlap(name: str, document: dict[str, Any]) -> None:
+    assert document["permissions"] == {}
+    assert document["concurrency"]["group"]
+    assert document["defaults"]["run"]["shell"] == "bash"
+    deploys = name != "ci.yml"
+    assert document["concurrency"]["cancel-in-progress"] is not deploys
+
+
+@pytest.mark.parametrize(("name", "job"), jobs(), ids=[name for name, _ in jobs()])
+def test_secrets_come_from_an_environment_of_the_job_and_only_into_a_steps_variables(
+    name: str, job: dict[str, Any]
+) -> None:
+    used = re.findall(r"secrets\.(\w+)", yaml.safe_dump(job))
+    if used:
+        assert job["environment"]
+        in_steps = [re.findall(r"secrets\.(\w+)", str(step.get("env", {}))) for step in job["steps"]]
+        assert sorted(used) == sorted(name for names in in_steps for name in names)
+
+
+def test_production_from_a_runner_is_in_the_environment_whose_reviewers_are_asked() -> None:
+    using = {name: job for name, job in jobs() if "SSH_KEY_PROD" in yaml.safe_dump(job)}
+    assert set(using) == {"prod-deploy.yml:from-runner", "test-deploy.yml:production-from-runner"}
+    assert all(job["environment"] == "production" for job in using.values())
+    assert all(job["permissions"]["actions"] == "read" for job in using.values())
