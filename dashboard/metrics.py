@@ -5,28 +5,30 @@ Workers' own counters never reach the web process, so everything about deploymen
 
 from collections.abc import Iterator
 from datetime import datetime
+from statistics import median
 
 from django.conf import settings
-from django.db.models import Avg, Count, F, Max
+from django.db.models import Count, Max
 from django.utils import timezone
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from dashboard.models import Alert, AlertReceipt, BotState
 from dashboard.selectors import drills
 from deployments import queueing
-from deployments.lifecycle import ACTIVE, WAITING, Status
-from deployments.models import Deployment, Server
+from deployments.lifecycle import ACTIVE, WAITING, Kind, Status
+from deployments.models import Deployment, Environment, Server
 from deployments.services import audit
 
 _BEGUN = (Status.SUCCEEDED, Status.FAILED, Status.ROLLED_BACK, Status.INTERRUPTED, Status.CANCELLED)
+_RECENT = 20
 
 
 class PortalCollector(Collector):
     """Reads the database at every scrape; registered by the /metrics view only."""
 
     def collect(self) -> Iterator[Metric]:
-        """Every family. About a dozen queries."""
+        """Every family. The number of queries depends on how many environments there are, and on nothing else."""
         now = timezone.now()
         info = GaugeMetricFamily("portal_build", "1, labelled with the portal's version.", labels=["version"])
         info.add_metric([settings.VERSION], 1)
@@ -48,48 +50,46 @@ def _deployments() -> Iterator[Metric]:
         "When the latest with this result ended.",
         labels=["environment", "kind", "status"],
     )
-    took = SummaryMetricFamily(
-        "portal_deployment_duration_seconds", "Claim to end of those that succeeded.", labels=["environment", "kind"]
-    )
     rows = (
         Deployment.objects.exclude(finished_at=None)
         .order_by()
         .values("environment__name", "kind", "status")
-        .annotate(
-            count=Count("pk"),
-            last=Max("finished_at"),
-            begun=Count("started_at"),
-            mean=Avg(F("finished_at") - F("started_at")),
-        )
+        .annotate(count=Count("pk"), last=Max("finished_at"))
     )
     for row in rows:
         labels = [row["environment__name"], row["kind"], row["status"]]
         counted.add_metric(labels, row["count"])
         ended.add_metric(labels, row["last"].timestamp())
-        if row["status"] == Status.SUCCEEDED and row["mean"] is not None:
-            took.add_metric(labels[:2], row["begun"], row["begun"] * row["mean"].total_seconds())
     yield counted
     yield ended
-    yield took
-    yield _last_durations()
+    yield from _durations()
 
 
-def _last_durations() -> Metric:
+def _durations() -> Iterator[Metric]:
+    labels = ["environment", "kind"]
     last = GaugeMetricFamily(
-        "portal_deployment_last_duration_seconds",
-        "Claim to end of the latest that began.",
-        labels=["environment", "kind"],
+        "portal_deployment_last_duration_seconds", "Claim to end of the latest that began.", labels=labels
     )
-    latest = (
-        Deployment.objects.filter(status__in=_BEGUN, started_at__isnull=False)
-        .order_by()
-        .values("environment_id", "kind")
-        .annotate(last=Max("pk"))
-        .values_list("last", flat=True)
+    usual = GaugeMetricFamily(
+        "portal_deployment_median_duration_seconds",
+        f"Median claim to end of the last {_RECENT} successes.",
+        labels=labels,
     )
-    for row in Deployment.objects.filter(pk__in=list(latest)).select_related("environment").defer("snapshot"):
-        last.add_metric([row.environment.name, row.kind], row.seconds or 0.0)
-    return last
+    for environment in Environment.objects.all():
+        for kind in Kind.values:
+            begun = Deployment.objects.filter(environment=environment, kind=kind, started_at__isnull=False)
+            spans = begun.order_by("-pk").values_list("started_at", "finished_at")
+            if latest := spans.filter(status__in=_BEGUN).first():
+                last.add_metric([environment.name, kind], _seconds(latest))
+            if successes := spans.filter(status=Status.SUCCEEDED)[:_RECENT]:
+                usual.add_metric([environment.name, kind], median(map(_seconds, successes)))
+    yield last
+    yield usual
+
+
+def _seconds(span: tuple[datetime | None, datetime | None]) -> float:
+    begin, end = span
+    return (end - begin).total_seconds() if begin and end else 0.0
 
 
 def _waiting(now: datetime) -> Iterator[Metric]:
@@ -105,7 +105,9 @@ def _waiting(now: datetime) -> Iterator[Metric]:
     running = GaugeMetricFamily(
         "portal_deployment_running_seconds", "Age of the deployment that runs, from its claim.", labels=["environment"]
     )
-    rows = Deployment.objects.filter(status__in=ACTIVE | WAITING).select_related("environment").defer("snapshot")
+    everywhere = Environment.objects.order_by().values("pk")  # for the index, see selectors.progress
+    rows = Deployment.objects.filter(environment__in=everywhere, status__in=ACTIVE | WAITING)
+    rows = rows.select_related("environment").defer("snapshot").order_by()
     waits: dict[str, int] = {}
     for row in rows:
         name = row.environment.name

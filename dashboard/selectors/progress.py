@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from django.db.models import Prefetch
 
 from deployments.lifecycle import ACTIVE, StepState
-from deployments.models import Deployment, Step, Target
+from deployments.models import Deployment, Environment, Step, Target
 from deployments.querysets import DeploymentQuerySet
 
 PENDING = "pending"
@@ -83,7 +84,10 @@ class Progress:
 
 def active(now: datetime) -> list[Progress]:
     """Every deployment that is queued, running or verifying. Three queries."""
-    return [progress(row, now) for row in _with_steps(Deployment.objects.filter(status__in=ACTIVE)).order_by("id")]
+    # By environment and unordered, so that SQLite takes the index on (environment, status): asked for a status alone,
+    # or in the order of the numbers, it reads every deployment (100,000: 50 ms instead of 0.2).
+    rows = Deployment.objects.filter(environment__in=Environment.objects.order_by().values("pk"), status__in=ACTIVE)
+    return [progress(row, now) for row in sorted(_with_steps(rows).order_by(), key=attrgetter("pk"))]
 
 
 def loaded(number: int) -> Deployment | None:

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from dashboard.charts.bars import DayBar, overall
+from django.utils.safestring import SafeString
+
+from dashboard.charts.bars import DayBar, drawn, overall
 from dashboard.charts.timeline import Mark
 from dashboard.models import Alert, Condition, StatusPage
 from dashboard.selectors import bots as bot_rows
@@ -34,6 +36,11 @@ class Card:
     day: Day
     bars: list[DayBar]
     uptime: float | None
+
+    @property
+    def drawn(self) -> SafeString:
+        """The bars as SVG."""
+        return drawn(self.bars)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ def accept(*, server: Server, heartbeat: Heartbeat, now: datetime | None = None)
     """Store `heartbeat` as the bot's latest word and add it to the samples. The caller has checked the token."""
     now = now or timezone.now()
     health = heartbeat.health
-    before = BotState.objects.select_for_update().filter(pk=server.pk).first()
+    # unordered: the default order would join the server and its environment, for one row
+    before = next(iter(BotState.objects.select_for_update().filter(pk=server.pk).order_by()), None)
     samples.add(server, now, _increment(before, heartbeat, now))
     changed = before is None or before.connected != health.connected or before.goodbye
     state = BotState(

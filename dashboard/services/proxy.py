@@ -5,6 +5,8 @@ caller asks, the others get the answer before, for a few seconds at most.
 """
 
 import time
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -13,7 +15,7 @@ from django.utils import timezone
 from dashboard.errors import BotLies, BotSilent, BotUnreachable
 from dashboard.health import upstream
 from dashboard.health.document import HealthDocument, disconnected, parse
-from dashboard.health.shelf import FRESH_SECONDS, Entry, Shelf
+from dashboard.health.shelf import Entry, Shelf
 from dashboard.models import BotState
 from deployments.errors import NotFound
 from deployments.models import Server
@@ -25,18 +27,17 @@ _REASON_LIMIT = 200
 
 def shelf() -> Shelf:
     """Where this portal's processes share their answers."""
-    return Shelf(settings.STATE_DIR / "health")
-
-
-def fresh(name: str) -> Entry | None:
-    """The stored answer when it is less than a second old. No lock, no database."""
-    entry = shelf().read(name)
-    return entry if entry is not None and entry.age(time.monotonic()) < FRESH_SECONDS else None
+    return _shelf_in(settings.STATE_DIR)
 
 
 def answer(name: str) -> Entry:
     """The answer for the server `name`, or PRODUCTION; raises NotFound when no such bot is enrolled."""
-    return fresh(name) or _refresh(name)
+    return shelf().fresh(name) or _refresh(name)
+
+
+@lru_cache(maxsize=4)
+def _shelf_in(state_dir: Path) -> Shelf:
+    return Shelf(state_dir / "health")
 
 
 def _refresh(name: str) -> Entry:
@@ -45,7 +46,7 @@ def _refresh(name: str) -> Entry:
     old = answers.read(name)
     patience = 0.0 if old is not None and old.age(now) < STALE_SECONDS else upstream.DEADLINE + 0.5
     with answers.turn(name, wait=patience) as turn:
-        if current := fresh(name):
+        if current := answers.fresh(name):
             return current
         old = answers.read(name)
         if turn is None and old is not None:

@@ -7,12 +7,18 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_safe
 
+from dashboard.models import StatusPage
 from dashboard.selectors.series import DEFAULT_RANGE, RANGES
 from dashboard.selectors.status import Choice, page_settings, status
 from dashboard.views.members import is_member
+from dashboard.views.shared import Part, shared
+
+_SHARED_PAGES = 20  # beyond them, parts are drawn for each visitor: names of files are never up to visitors
 
 
 @require_safe
@@ -22,11 +28,16 @@ def status_page(request: HttpRequest) -> HttpResponseBase:
     members = is_member(request)
     if not page.public and not members:
         return redirect_to_login(request.get_full_path())
-    now = timezone.now()
-    context = {"status": status(page, choice_of(request), now, members=members), "now": now, "ranges": RANGES.values()}
-    if members:
-        context["links"] = {"prometheus": settings.PROMETHEUS_URL, "alertmanager": settings.ALERTMANAGER_URL}
-    return present(request, "dashboard/status.html", "dashboard/status_live.html", context)
+    choice = choice_of(request)
+    if choice.bot or choice.environment or choice.page > _SHARED_PAGES:
+        part = _drawn(page, choice, members=members)
+    else:
+        name = f"status-{'members' if members else 'anyone'}-{choice.range}-{choice.page}"
+        part = shared(name, lambda: _drawn(page, choice, members=members))
+    context = {"nav": "status", "page": page, "title": part.title, "live": mark_safe(part.html)}  # noqa: S308  (ours)
+    if request.GET.get("part") == "live":
+        return uncached(HttpResponse(part.html))
+    return uncached(render(request, "dashboard/status.html", context))
 
 
 def choice_of(request: HttpRequest) -> Choice:
@@ -44,6 +55,20 @@ def choice_of(request: HttpRequest) -> Choice:
 
 def present(request: HttpRequest, whole: str, part: str, context: dict[str, Any]) -> HttpResponse:
     """The whole page, or its live part when the script asks for it."""
-    response = render(request, part if request.GET.get("part") == "live" else whole, context)
+    return uncached(render(request, part if request.GET.get("part") == "live" else whole, context))
+
+
+def uncached(response: HttpResponse) -> HttpResponse:
+    """Tell browsers and proxies to keep nothing: it is about now, and may be about a member."""
     response["Cache-Control"] = "private, no-store"
     return response
+
+
+def _drawn(page: StatusPage, choice: Choice, *, members: bool) -> Part:
+    now = timezone.now()
+    found = status(page, choice, now, members=members)
+    context: dict[str, Any] = {"status": found, "now": now, "ranges": RANGES.values()}
+    if members:
+        context["links"] = {"prometheus": settings.PROMETHEUS_URL, "alertmanager": settings.ALERTMANAGER_URL}
+    html = render_to_string("dashboard/status_live.html", context)
+    return Part(f"{found.headline} · {page.title}", html)

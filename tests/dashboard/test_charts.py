@@ -1,12 +1,13 @@
 """Numbers turned into shapes, and shapes that say what the numbers say."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.charts.bars import DayBar, overall, percent
+from dashboard.charts.bars import DayBar, drawn, overall, percent
 from dashboard.charts.line import HEIGHT, WIDTH, columns, line, nice_top
 from dashboard.charts.timeline import position
 from dashboard.templatetags import wording
@@ -36,8 +37,8 @@ def test_a_lone_value_is_visible() -> None:
 
 
 def test_nothing_draws_nothing() -> None:
-    for drawn in (line([]), line([None, None]), columns([None])):
-        assert drawn.stroke == drawn.area == ""
+    for shape in (line([]), line([None, None]), columns([None])):
+        assert shape.stroke == shape.area == ""
 
 
 @given(st.lists(st.none() | st.floats(min_value=0, max_value=1e9), max_size=200))
@@ -71,7 +72,8 @@ def test_a_day_has_a_grade_and_says_it_in_words(uptime: float | None, grade: str
 
 
 def test_grades_differ_in_height_too() -> None:
-    heights = [DayBar(date(2026, 5, 4), uptime, 0).height for uptime in (1.0, 0.96, 0.5, None)]
+    bars = [DayBar(date(2026, 5, 4), uptime, 0) for uptime in (1.0, 0.96, 0.5, None)]
+    heights = [int(found) for found in re.findall(r'height="(\d+)"', drawn(bars))]
     assert heights == sorted(heights, reverse=True)
     assert len(set(heights)) == 4
 

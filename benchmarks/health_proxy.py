@@ -1,0 +1,156 @@
+"""`/api/health` against a constant JSON view of the same project in the same gunicorn, in turns.
+
+    python -m benchmarks health_proxy
+
+Promised: at least 0.8 × the constant view's rate, and at most one upstream call a second, whatever the number of
+processes. Two web processes with four threads each; two client processes with two connections each.
+"""
+
+import http.client
+import http.server
+import json
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+ROUNDS, SECONDS = 5, 2.0
+CLIENTS, CONNECTIONS = 2, 2
+WANTED = 0.8
+DOCUMENT = {
+    "status": "connected",
+    "connected": True,
+    "channel": "rosey",
+    "uptime": 86400.5,
+    "version": "1.4.0",
+    "user_count": 17,
+    "requests": 1290,
+    "errors": 2,
+}
+
+
+class Bot(http.server.BaseHTTPRequestHandler):
+    """A bot's health port."""
+
+    calls: list[float] = []  # noqa: RUF012  (one bot)
+
+    def do_GET(self) -> None:
+        """Answer, and note when."""
+        Bot.calls.append(time.monotonic())
+        body = json.dumps(DOCUMENT).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def main(_argv: Sequence[str] = ()) -> int:
+    """Measure, print, and return 1 when a promise was not kept."""
+    bot = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bot)
+    threading.Thread(target=bot.serve_forever, daemon=True).start()
+    rates: dict[str, list[float]] = {"/api/constant": [], "/api/health": []}
+    with tempfile.TemporaryDirectory(prefix="bench-health-") as state, served(Path(state), bot.server_port) as port:
+        for path in rates:
+            rate(port, path, 0.5)
+        for _ in range(ROUNDS):
+            for path, found in rates.items():
+                found.append(rate(port, path, SECONDS))
+    bot.shutdown()
+    bot.server_close()
+    constant, proxied = (median(found) for found in rates.values())
+    gaps = [later - earlier for earlier, later in pairwise(Bot.calls)]
+    print(f"constant view   {constant:8.0f} requests/s")
+    print(f"/api/health     {proxied:8.0f} requests/s   {proxied / constant:.2f} × (promised {WANTED})")
+    print(f"upstream        {len(Bot.calls)} calls, never closer than {min(gaps):.2f} s (promised 1)")
+    return int(proxied < WANTED * constant or min(gaps) < 1.0)
+
+
+@contextmanager
+def served(state: Path, bot_port: int) -> Iterator[int]:
+    """The portal in gunicorn with one enrolled production bot; yields its port."""
+    environment = {
+        **os.environ,
+        "PORTAL_STATE_DIR": str(state),
+        "DJANGO_SETTINGS_MODULE": "benchmarks.health_settings",
+        "PROMETHEUS_MULTIPROC_DIR": str(state / "metrics"),
+    }
+    environment.pop("DATABASE_URL", None)
+    (state / "metrics").mkdir()
+    enrol = (
+        "from deployments.models import *\n"
+        "Server.objects.create(name='prod-1', environment=Environment.objects.get(name='production'),\n"
+        "  host='127.0.0.1', roles=['bot'], host_key='x', fingerprint='x', state='provisioned',\n"
+        f"  facts={{'health': {{'port': {bot_port}, 'path': '/api/health'}}}})"
+    )
+    for command in (["migrate", "-v0"], ["collectstatic", "-v0", "--noinput"], ["shell", "-v0", "-c", enrol]):
+        subprocess.run([sys.executable, "manage.py", *command], env=environment, check=True)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = int(listener.getsockname()[1])
+    command = [sys.executable, "-m", "gunicorn", "portal.wsgi:application", "-b", f"127.0.0.1:{port}"]
+    command += ["-w", "2", "-k", "gthread", "--threads", "4", "--keep-alive", "30", "--log-level", "error"]
+    server = subprocess.Popen(command, env=environment)
+    try:
+        wait_for(port)
+        yield port
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def wait_for(port: int) -> None:
+    """Return when the portal answers; give up after 30 s."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        with suppress(OSError, http.client.HTTPException):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+            connection.request("GET", "/healthz")
+            if connection.getresponse().status == 200:
+                return
+        time.sleep(0.1)
+    raise TimeoutError("the portal did not start")
+
+
+def rate(port: int, path: str, seconds: float) -> float:
+    """Requests per second of all clients together."""
+    with multiprocessing.get_context("spawn").Pool(CLIENTS) as pool:
+        return sum(pool.starmap(client, [(port, path, seconds)] * CLIENTS)) / seconds
+
+
+def client(port: int, path: str, seconds: float) -> int:
+    """How many answers one process got over its connections."""
+    counts = [0] * CONNECTIONS
+    start = time.monotonic()
+
+    def ask(index: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        while time.monotonic() - start < seconds:
+            connection.request("GET", path, headers={"Host": "127.0.0.1"})
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == 200, answer.status
+            counts[index] += 1
+        connection.close()
+
+    threads = [threading.Thread(target=ask, args=(index,)) for index in range(CONNECTIONS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""A part of a page that is the same for many visitors is drawn once a second, whatever their number.
+
+The pages refresh themselves, so what people pay for looking is kept apart from how many look. Parts lie in files that
+all web processes share, like the bots' answers.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from dashboard.health.shelf import FRESH_SECONDS, Entry, Shelf
+
+STALE_SECONDS = 4.0  # shown while somebody else draws it anew
+_PATIENCE = 2.0
+
+
+@dataclass(frozen=True)
+class Part:
+    """HTML that may be put into a page, and the title that the page gets with it."""
+
+    title: str
+    html: str
+
+
+def shared(name: str, draw: Callable[[], Part]) -> Part:
+    """The part stored under `name` when it is younger than a second, else what `draw` makes."""
+    shelf = Shelf(settings.STATE_DIR / "pages")
+    if (entry := shelf.read(name)) and entry.age(time.monotonic()) < FRESH_SECONDS:
+        return _part(entry)
+    usable = entry is not None and entry.age(time.monotonic()) < STALE_SECONDS
+    with shelf.turn(name, wait=0.0 if usable else _PATIENCE) as turn:
+        entry = shelf.read(name)
+        age = entry.age(time.monotonic()) if entry else STALE_SECONDS
+        if entry and (age < FRESH_SECONDS or (turn is None and age < STALE_SECONDS)):
+            return _part(entry)
+        part = draw()
+        shelf.write(name, Entry(200, part.html.encode(), {"title": part.title}, time.monotonic()))
+        return part
+
+
+def _part(entry: Entry) -> Part:
+    return Part(entry.headers["title"], entry.body.decode())

@@ -1,0 +1,166 @@
+"""What Alertmanager delivers, and what becomes of it."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from dashboard.models import Alert, AlertReceipt
+from deployments.models import Deployment, Environment, Scope, Server
+from tests.dashboard import records
+
+Enrol = Callable[..., Server]
+Deliver = Callable[..., Any]
+BEGAN = "2026-05-04T12:00:00.123456789Z"
+
+
+def told(status: str = "firing", **changes: Any) -> dict[str, Any]:
+    """One alert of a delivery, as Alertmanager 0.25 writes it."""
+    return {
+        "status": status,
+        "labels": {"alertname": "BotDown", "severity": "critical", "environment": "production", "server": "prod-1"},
+        "annotations": {"summary": "The bot on prod-1 does not answer"},
+        "startsAt": BEGAN,
+        "endsAt": "0001-01-01T00:00:00Z" if status == "firing" else "2026-05-04T12:05:00Z",
+        "generatorURL": "http://prometheus:9090/graph",
+        "fingerprint": "0f1e2d3c4b5a6978",
+    } | changes
+
+
+@pytest.fixture
+def deliver(anyone: Client, token_for: Callable[..., str]) -> Deliver:
+    """`deliver(alert, …)`: what Alertmanager posts."""
+    headers = {"authorization": f"Bearer {token_for(Scope.ALERTS)}"}
+
+    def post(*alerts: dict[str, Any], body: Any = None) -> Any:
+        document = {
+            "version": "4",
+            "groupKey": '{}:{alertname="BotDown"}',
+            "truncatedAlerts": 0,
+            "status": "firing",
+            "receiver": "portal",
+            "groupLabels": {},
+            "commonLabels": {},
+            "commonAnnotations": {},
+            "externalURL": "http://alertmanager:9093",
+            "alerts": list(alerts),
+        }
+        content = json.dumps(document if body is None else body) if not isinstance(body, bytes) else body
+        return anyone.post("/api/alerts/alertmanager", content, content_type="application/json", headers=headers)
+
+    return post
+
+
+def test_a_firing_alert_is_kept_with_its_server(deliver: Deliver, enrol: Enrol) -> None:
+    server = enrol()
+    assert deliver(told()).status_code == 204
+    alert = Alert.objects.get()
+    assert (alert.name, alert.severity, alert.status, alert.ends_at) == ("BotDown", "critical", "firing", None)
+    assert (alert.server, alert.environment) == (server, server.environment)
+    assert alert.starts_at == datetime(2026, 5, 4, 12, 0, 0, 123456, tzinfo=UTC)
+    assert alert.summary == "The bot on prod-1 does not answer"
+
+
+def test_its_end_ends_the_same_alert(deliver: Deliver, enrol: Enrol) -> None:
+    enrol()
+    deliver(told())
+    deliver(told("resolved"))
+    alert = Alert.objects.get()
+    assert alert.status == Alert.Status.RESOLVED
+    assert alert.ends_at == datetime(2026, 5, 4, 12, 5, tzinfo=UTC)
+
+
+def test_every_delivery_leaves_a_receipt(deliver: Deliver, enrol: Enrol) -> None:
+    enrol()
+    for status in ("firing", "firing", "resolved"):
+        deliver(told(status))
+    assert Alert.objects.count() == 1
+    assert list(AlertReceipt.objects.order_by("pk").values_list("status", "receiver")) == [
+        ("firing", "portal"),
+        ("firing", "portal"),
+        ("resolved", "portal"),
+    ]
+
+
+def test_a_new_occurrence_is_a_new_alert_and_ends_the_old_one(deliver: Deliver, enrol: Enrol) -> None:
+    enrol()
+    deliver(told())
+    deliver(told(startsAt="2026-05-04T13:00:00Z"))
+    old, new = Alert.objects.order_by("starts_at")
+    assert (old.status, old.ends_at) == ("resolved", new.starts_at)
+    assert new.status == "firing"
+
+
+def test_alerts_of_unknown_servers_are_kept_too(deliver: Deliver, db: None) -> None:
+    deliver(told(labels={"alertname": "PortalDown"}))
+    alert = Alert.objects.get()
+    assert (alert.server, alert.environment, alert.name) == (None, None, "PortalDown")
+
+
+def test_an_alert_of_a_server_belongs_to_its_environment(deliver: Deliver, enrol: Enrol) -> None:
+    server = enrol()
+    deliver(told(labels={"alertname": "BotDown", "server": "prod-1"}))
+    assert Alert.objects.get().environment == server.environment
+
+
+def test_the_dead_mans_switch_is_kept_and_alarms_nobody(deliver: Deliver, anyone: Client, enrol: Enrol) -> None:
+    enrol()
+    deliver(told(labels={"alertname": "DeadMansSwitch", "severity": "none"}))
+    assert AlertReceipt.objects.count() == 1
+    assert b"DeadMansSwitch" not in anyone.get("/").content
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"null",
+        {},
+        {"version": "3", "receiver": "x", "groupKey": "x", "alerts": []},
+        {"version": "4", "receiver": "x", "groupKey": "x", "alerts": [told(status="odd")]},
+        {"version": "4", "receiver": "x", "groupKey": "x", "alerts": [told(fingerprint="../..")]},
+        {"version": "4", "receiver": "x", "groupKey": "x", "alerts": [told(startsAt="0001-01-01T00:00:00+14:00")]},
+        {"version": "4", "receiver": "x", "groupKey": "x", "alerts": [told(endsAt="9999-12-31T23:59:59-12:00")]},
+        {"version": "4", "receiver": "x", "groupKey": "x", "alerts": [told(labels={"a": 1})]},
+        {"version": "4", "receiver": "x", "groupKey": "x", "alerts": [told(labels={"a": "\x00"})]},
+        {"version": "4", "receiver": "x" * 5000, "groupKey": "x", "alerts": []},
+    ],
+)
+def test_what_is_no_delivery_is_422_and_changes_nothing(deliver: Deliver, db: None, body: Any) -> None:
+    answer = deliver(body=body)
+    assert answer.status_code == 422
+    assert answer["Content-Type"] == "application/problem+json"
+    assert not Alert.objects.exists()
+
+
+def test_a_delivery_that_is_too_large_is_413(deliver: Deliver, db: None) -> None:
+    assert deliver(body=b" " * ((1 << 20) + 1)).status_code == 413
+    assert deliver(body=b" " * (4 << 20)).status_code == 413
+
+
+@pytest.mark.parametrize(("scope", "status"), [(None, 401), (Scope.READ, 403), (Scope.HEARTBEAT, 403)])
+def test_others_may_not_deliver(
+    anyone: Client, token_for: Callable[..., str], scope: Scope | None, status: int
+) -> None:
+    headers = {"authorization": f"Bearer {token_for(scope)}"} if scope else {}
+    answer = anyone.post("/api/alerts/alertmanager", "{}", content_type="application/json", headers=headers)
+    assert answer.status_code == status
+    assert anyone.get("/api/alerts/alertmanager").status_code == 405
+
+
+def test_a_new_critical_alert_reaches_the_deployment_that_bakes(deliver: Deliver, enrol: Enrol) -> None:
+    server = enrol()
+    Environment.objects.update(bake_action=Environment.BakeAction.PAUSE)
+    row = records.deployment(server)
+    Deployment.objects.update(bake_until=timezone.now() + timedelta(minutes=5))
+    deliver(told())  # it began long before
+    assert not Environment.objects.get(name="production").locked
+    deliver(told(startsAt=timezone.now().isoformat(), fingerprint="ab"))
+    locked = Environment.objects.get(name="production")
+    assert locked.locked
+    assert f"deployment {row.pk}" in locked.lock_reason

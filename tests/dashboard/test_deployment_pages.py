@@ -1,0 +1,285 @@
+"""What members read about deployments: one of them, all of them, and how it goes."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from dashboard.selectors.guidance import guidance
+from dashboard.selectors.statistics import statistics
+from deployments.lifecycle import FINAL, Kind, Status
+from deployments.models import Approval, Deployment, Environment, LogLine, Release, Server
+from tests.dashboard import records
+
+Enrol = Callable[..., Server]
+Log = Callable[..., Any]
+
+
+@pytest.fixture
+def member(db: None) -> Client:
+    """An operator who is signed in."""
+    user = User.objects.create_user("olga", is_staff=True)
+    user.groups.add(Group.objects.get(name="operator"))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def server(enrol: Enrol) -> Server:
+    """The only server."""
+    return enrol()
+
+
+def shown(client: Client, path: str) -> str:
+    answer = client.get(path)
+    assert answer.status_code == 200, answer
+    return answer.content.decode()
+
+
+def log(row: Deployment, *texts: str, **more: Any) -> list[LogLine]:
+    return [LogLine.objects.create(deployment=row, target=row.targets.get(), text=text, **more) for text in texts]
+
+
+@pytest.mark.parametrize(
+    "path", ["/deployments/", "/deployments/{}/", "/deployments/{}/log", "/deployments/{}/log.txt"]
+)
+def test_deployments_are_for_members(anyone: Client, server: Server, path: str) -> None:
+    path = path.format(records.deployment(server).pk)
+    assert anyone.get(path).status_code == 302
+    without_role = Client()
+    without_role.force_login(User.objects.create_user("nobody"))
+    assert without_role.get(path).status_code == 403
+
+
+@pytest.mark.parametrize("number", ["0", "999", "99999999999999999999", "1e3"])
+def test_an_unknown_number_is_404(member: Client, db: None, number: str) -> None:
+    assert member.get(f"/deployments/{number}/").status_code == 404
+
+
+@pytest.mark.parametrize("status", Status)
+def test_every_status_has_a_page_that_says_it(member: Client, server: Server, status: Status) -> None:
+    row = records.deployment(server, status, sentence="The reason why.")
+    records.steps(row, 4, "failed")
+    page = shown(member, f"/deployments/{row.pk}/")
+    assert status.label in page
+    assert "The reason why." in page
+    assert guidance(row) in page
+    assert ('data-pace="1000"' in page) is (status in {Status.QUEUED, Status.RUNNING, Status.VERIFYING})
+
+
+def test_whatever_ended_badly_has_advice(server: Server) -> None:
+    for status in FINAL - {Status.SUCCEEDED}:
+        assert guidance(records.deployment(server, status))
+
+
+def test_the_page_shows_what_was_sealed_and_who_agreed(member: Client, server: Server) -> None:
+    row = records.deployment(server, reason="Answers politely")
+    Approval.objects.create(deployment=row, actor="anna", decision="approved", comment="Plan read", seal=row.seal)
+    page = shown(member, f"/deployments/{row.pk}/")
+    for said in (row.seal, "a" * 64, "b" * 64, "c" * 64, "cytube-password v2", "anna", "Plan read", "Answers politely"):
+        assert said in page
+    assert "preflight → stage" in page
+
+
+def test_the_page_shows_each_servers_steps_and_verification(member: Client, server: Server) -> None:
+    row = records.deployment(server)
+    records.steps(row, 7)
+    page = shown(member, f"/deployments/{row.pk}/")
+    assert page.count('class="step step-ok"') == 7
+    assert "Verification results" in page
+    assert "samples" in page
+
+
+def test_facts_of_any_shape_are_shown(member: Client, server: Server) -> None:
+    row = records.deployment(server, Status.RUNNING)
+    records.steps(row, 7)
+    step = row.targets.get().steps.get(name="verify")
+    for facts in ({"items": 1, "keys": [], "<b>": "<i>"}, [1, 2], {}, None):
+        step.facts = facts or {}
+        step.save()
+        page = shown(member, f"/deployments/{row.pk}/")
+        assert "<i>" not in page
+
+
+def test_break_glass_stays_marked_until_somebody_reviewed_it(member: Client, server: Server) -> None:
+    row = records.deployment(server, break_glass=True)
+    assert "has not reviewed it yet" in shown(member, f"/deployments/{row.pk}/")
+    assert "break-glass" in shown(member, "/deployments/")
+    Deployment.objects.update(reviewed_at=timezone.now(), reviewed_by="anna")
+    assert "Reviewed by anna" in shown(member, f"/deployments/{row.pk}/")
+    assert "break-glass" not in shown(member, "/deployments/")
+
+
+def test_the_changed_files_are_compared_with_what_ran_before(
+    member: Client, server: Server, make_release: Callable[[str], Release]
+) -> None:
+    old, new = make_release("1.0.0"), make_release("1.1.0")
+    row = records.deployment(server, release=new)
+    row.targets.update(base_release=old)
+    page = shown(member, f"/deployments/{row.pk}/")
+    assert "1 file differs from" in page
+    assert "~ VERSION" in page
+
+
+def test_without_artifacts_the_page_says_so(member: Client, server: Server) -> None:
+    row = records.deployment(server, release=records.release("2.0.0"))
+    row.targets.update(base_release=records.release("1.0.0"))
+    assert "cannot be compared" in shown(member, f"/deployments/{row.pk}/")
+
+
+def test_the_live_part_does_not_read_artifacts(member: Client, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = records.deployment(server, Status.RUNNING)
+    monkeypatch.setattr("dashboard.views.deployments.changes", lambda deployment: pytest.fail("read"))
+    assert "Running" in shown(member, f"/deployments/{row.pk}/?part=live")
+
+
+class TestLog:
+    """The log, as a script follows it and as text."""
+
+    def read(self, client: Client, row: Deployment, after: object = 0) -> Any:
+        return json.loads(client.get(f"/deployments/{row.pk}/log", {"after": after}).content)
+
+    def test_it_is_followed_by_id(self, member: Client, server: Server) -> None:
+        row = records.deployment(server, Status.RUNNING)
+        first = log(row, "one", "two", step="stage")
+        log(records.deployment(server), "of another")
+        piece = self.read(member, row)
+        assert [line[5] for line in piece["lines"]] == ["one", "two"]
+        assert piece["lines"][0][2:4] == ["prod-1", "stage"]
+        assert (piece["more"], piece["ended"]) == (False, False)
+        assert self.read(member, row, first[-1].pk)["lines"] == []
+        log(row, "three")
+        assert [line[5] for line in self.read(member, row, first[-1].pk)["lines"]] == ["three"]
+
+    def test_its_end_is_told(self, member: Client, server: Server) -> None:
+        assert self.read(member, records.deployment(server))["ended"] is True
+
+    def test_long_logs_come_in_pieces(self, member: Client, server: Server) -> None:
+        row = records.deployment(server)
+        LogLine.objects.bulk_create(LogLine(deployment=row, text=f"line {n}") for n in range(4500))
+        seen: list[str] = []
+        after, more = 0, True
+        while more:
+            piece = self.read(member, row, after)
+            seen += [line[5] for line in piece["lines"]]
+            after, more = piece["lines"][-1][0], piece["more"]
+        assert seen == [f"line {n}" for n in range(4500)]
+        text = b"".join(member.get(f"/deployments/{row.pk}/log.txt").streaming_content)  # type: ignore[attr-defined]
+        assert text.decode().count("\n") == 4500
+
+    @pytest.mark.parametrize("after", ["", "-1", "x", "²", "9" * 40, "1 or 1=1"])
+    def test_nonsense_starts_from_the_beginning(self, member: Client, server: Server, after: str) -> None:
+        row = records.deployment(server)
+        log(row, "one")
+        assert len(self.read(member, row, after)["lines"]) == 1
+
+    def test_terminal_codes_are_taken_out(self, member: Client, server: Server) -> None:
+        row = records.deployment(server)
+        log(row, "\x1b[31mred\x1b[0m\x07\ttab\r\nnext")
+        assert self.read(member, row)["lines"][0][5] == "red    tab next"
+
+    def test_lines_are_text_and_never_markup(self, member: Client, server: Server) -> None:
+        row = records.deployment(server)
+        log(row, "<script>alert(1)</script>")
+        assert "<script>alert" not in shown(member, f"/deployments/{row.pk}/")
+
+    def test_the_page_carries_the_last_lines_for_those_without_javascript(self, member: Client, server: Server) -> None:
+        row = records.deployment(server)
+        LogLine.objects.bulk_create(LogLine(deployment=row, text=f"line {n}.") for n in range(500))
+        page = shown(member, f"/deployments/{row.pk}/")
+        assert "line 499." in page
+        assert "line 100." not in page
+
+
+class TestHistory:
+    """The list of deployments."""
+
+    @pytest.mark.parametrize(
+        ("query", "found"),
+        [
+            ("", [4, 3, 2, 1]),
+            ("environment=test", [3]),
+            ("status=failed", [2]),
+            ("kind=rollback", [4]),
+            ("q=olga", [3, 2, 1]),
+            ("q=1.9.0", [1]),
+            ("q=too slow", [4]),
+            ("before=3", [2, 1]),
+            ("status=failed&environment=test", []),
+            ("status=nonsense&kind=x&before=y&q=%00", [4, 3, 2, 1]),
+        ],
+    )
+    def test_filters(self, member: Client, server: Server, enrol: Enrol, query: str, found: list[int]) -> None:
+        test = enrol("test-1", environment=Environment.objects.get(name="test"))
+        rows = [
+            records.deployment(server, release=records.release("1.9.0")),
+            records.deployment(server, Status.FAILED, release=records.release("1.8.0")),
+            records.deployment(test, release=Release.objects.get(version="1.8.0")),
+            records.deployment(
+                server,
+                kind=Kind.ROLLBACK,
+                requested_by="rita",
+                reason="too slow",
+                release=Release.objects.get(version="1.8.0"),
+            ),
+        ]
+        page = shown(member, f"/deployments/?{query}")
+        shown_rows = [n for n, row in enumerate(rows, 1) if f'href="/deployments/{row.pk}/"' in page]
+        assert shown_rows == sorted(found)
+
+    def test_pages_follow_each_other(self, member: Client, server: Server) -> None:
+        for _ in range(60):
+            records.deployment(server)
+        first = shown(member, "/deployments/?environment=production")
+        oldest = Deployment.objects.order_by("-pk")[49].pk
+        assert f"?environment=production&amp;before={oldest}" in first
+        second = shown(member, f"/deployments/?environment=production&before={oldest}")
+        assert second.count('<th scope="row">') == 10
+        assert "Older" not in second
+
+    def test_the_number_of_queries_is_fixed(self, member: Client, server: Server) -> None:
+        def queries() -> int:
+            with CaptureQueriesContext(connection) as captured:
+                shown(member, "/deployments/")
+            return len(captured)
+
+        records.deployment(server)
+        one = queries()
+        for _ in range(30):
+            records.deployment(server)
+        assert queries() == one
+
+
+def test_statistics_measure_what_they_say(server: Server) -> None:
+    now = timezone.now()
+    wanted = records.release("1.0.0")
+    Release.objects.update(built_at=now - timedelta(hours=2))
+    hour_ago = now - timedelta(hours=1)
+    good = records.deployment(server, release=wanted, at=hour_ago, seconds=4)
+    records.deployment(server, release=wanted, at=hour_ago, seconds=6)
+    records.deployment(server, Status.FAILED, release=wanted, at=hour_ago)
+    records.deployment(server, Status.ROLLED_BACK, release=wanted, at=hour_ago, seconds=10)
+    records.deployment(server, Status.CANCELLED, release=wanted, at=hour_ago)
+    records.deployment(server, kind=Kind.ROLLBACK, rollback_of=good, release=wanted, at=hour_ago, seconds=2)
+    records.deployment(server, Status.FAILED, release=wanted, at=now - timedelta(days=100))
+    found = statistics("production", now)
+    assert (found.deployments, found.rollbacks) == (4, 1)
+    assert found.success_rate == 0.5
+    assert found.change_fail_rate == 0.75  # failed, reverted itself, and rolled back afterwards
+    assert found.median_seconds == pytest.approx(5)
+    assert found.lead_seconds == pytest.approx(3605, abs=1)
+    assert found.restore_seconds == pytest.approx(6)  # 2 s by the rollback, 10 s by the revert
+    assert statistics("test", now).deployments == 0
+
+
+def test_nothing_to_measure_is_no_number(db: None) -> None:
+    found = statistics("", timezone.now())
+    assert (found.success_rate, found.median_seconds, found.restore_seconds) == (None, None, None)

@@ -1,0 +1,340 @@
+"""The status page: the answer to "is the bot in the room, what runs there, how has it been?"."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from dashboard.models import Sample, StatusPage
+from dashboard.selectors.series import RANGES
+from dashboard.selectors.status import Choice, page_settings, status
+from deployments.lifecycle import Kind, Status
+from deployments.models import Environment, Server
+from deployments.services.access import system_actor
+from deployments.services.audit import record_alone
+from tests.dashboard import records
+
+Enrol = Callable[..., Server]
+
+
+@pytest.fixture
+def member(db: None) -> Client:
+    """A viewer who is signed in."""
+    user = User.objects.create_user("vera")
+    user.groups.add(Group.objects.get(name="viewer"))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def shown(client: Client, path: str = "/") -> str:
+    answer = client.get(path)
+    assert answer.status_code == 200, answer
+    return answer.content.decode()
+
+
+def words(html: str) -> str:
+    """What a person reads."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+
+
+def test_an_empty_portal_says_what_to_do(anyone: Client, db: None) -> None:
+    assert "No bot has been enrolled yet" in shown(anyone)
+    assert "deploy a release" in shown(anyone)
+
+
+def test_one_glance_tells_that_the_bot_is_in_its_room(anyone: Client, enrol: Enrol) -> None:
+    records.beat(enrol(current_release=records.release()), user_count=17)
+    page = words(shown(anyone))
+    for said in ("The bot is in its room", "Connected", "rosey", "17", "1.0.0", "1.0.0-abc", "2 ms"):
+        assert said in page
+
+
+@pytest.mark.parametrize(
+    ("ago", "changes", "said"),
+    [
+        (0, {"connected": False}, "prod-1: not in its room"),
+        (45, {}, "prod-1: no recent word"),
+        (70, {}, "prod-1: down"),
+        (70, {"goodbye": True}, "prod-1: stopped"),
+    ],
+)
+def test_one_glance_tells_that_it_is_not(
+    anyone: Client, enrol: Enrol, ago: float, changes: dict[str, Any], said: str
+) -> None:
+    records.beat(enrol(), ago, **changes)
+    assert said in words(shown(anyone))
+
+
+def test_a_bot_never_heard_from_is_shown_as_that(anyone: Client, enrol: Enrol) -> None:
+    enrol()
+    assert "Never heard from" in shown(anyone)
+
+
+def test_production_comes_first_and_trouble_before_calm(anyone: Client, enrol: Enrol) -> None:
+    records.beat(enrol("test-1", environment=Environment.objects.get(name="test")))
+    records.beat(enrol("prod-1"))
+    records.beat(enrol("prod-2"), 500)
+    page = shown(anyone)
+    assert page.index('href="/bots/prod-2/">prod-2</a></h3>') < page.index('href="/bots/prod-1/">prod-1</a></h3>')
+    assert page.index('href="/bots/prod-1/">prod-1</a></h3>') < page.index('href="/bots/test-1/">test-1</a></h3>')
+    assert "1 of 3 bots needs attention" in page
+
+
+def test_retired_servers_and_servers_without_a_bot_are_not_shown(anyone: Client, enrol: Enrol) -> None:
+    enrol("old-1", state=Server.State.RETIRED)
+    enrol("portal-1", roles=["portal"])
+    page = shown(anyone)
+    assert "old-1" not in page
+    assert "portal-1" not in page
+
+
+def test_nobody_sees_addresses_and_strangers_see_no_people(anyone: Client, member: Client, enrol: Enrol) -> None:
+    server = enrol(host="10.9.8.7")
+    records.beat(server)
+    records.deployment(server, requested_by="olga", reason="because of 10.1.1.1")
+    records.alert(server.environment)
+    stranger, known = shown(anyone), shown(member)
+    for page in (stranger, shown(anyone, "/bots/prod-1/")):
+        assert "10.9.8.7" not in page
+        assert "olga" not in page
+        assert "because of" not in page
+        assert "9090" not in page  # Prometheus
+    assert "BotDown" in stranger
+    assert "keeps silent" not in stranger
+    assert "keeps silent" in known
+    assert "http://127.0.0.1:9090" in known
+
+
+@pytest.mark.parametrize(
+    ("choice", "hidden"),
+    [
+        ("show_users", "People"),
+        ("show_versions", "Version"),
+        ("show_charts", "Response time"),
+        ("show_deployments", "Recent deployments"),
+        ("show_alerts", "Alerts firing"),
+    ],
+)
+def test_what_strangers_see_is_chosen(anyone: Client, member: Client, enrol: Enrol, choice: str, hidden: str) -> None:
+    server = enrol()
+    records.beat(server)
+    records.deployment(server)
+    records.alert(server.environment)
+    assert hidden in shown(anyone)
+    StatusPage.objects.create(pk=1, **{choice: False})
+    for client, visible in ((anyone, False), (member, True)):
+        drawn = shown(client, "/?environment=production")
+        assert (hidden in drawn) is visible
+
+
+def test_a_private_page_needs_a_sign_in(anyone: Client, member: Client, enrol: Enrol) -> None:
+    enrol()
+    StatusPage.objects.create(pk=1, public=False)
+    for path in ("/", "/bots/prod-1/", "/?part=live"):
+        answer = anyone.get(path)
+        assert answer.status_code == 302
+        assert "login" in answer["Location"]
+        assert member.get(path).status_code == 200
+
+
+def test_somebody_without_a_role_sees_what_strangers_see(enrol: Enrol) -> None:
+    server = enrol()
+    records.alert(server.environment)
+    client = Client()
+    client.force_login(User.objects.create_user("nobody"))
+    assert "keeps silent" not in shown(client)
+
+
+def test_the_running_deployment_is_shown_with_its_steps(anyone: Client, enrol: Enrol) -> None:
+    server = enrol()
+    row = records.deployment(server, Status.RUNNING)
+    records.steps(row, 3)
+    page = words(shown(anyone))
+    assert "Deployment on production" in page
+    assert "backup on prod-1" in page
+    assert re.search(r"preflight done.*stage done.*dependencies done.*backup running.*activate to do", page)
+    assert '<progress max="7" value="3"' in shown(anyone)
+
+
+def test_charts_mark_deployments_rollbacks_and_alerts_on_one_timeline(anyone: Client, enrol: Enrol) -> None:
+    server = enrol()
+    records.beat(server)
+    records.deployment(server, at=timezone.now() - timedelta(hours=3))
+    records.deployment(server, kind=Kind.ROLLBACK, at=timezone.now() - timedelta(hours=2))
+    records.alert(server.environment)
+    page = shown(anyone)
+    for kind in ("deployment", "rollback", "alert"):
+        assert f'class="mark-{kind}" href="#i-{kind}"' in page
+        assert f'class="mark-line mark-{kind}"' in page
+    assert "Rollback of 1.0.0: succeeded" in page  # in the table too
+
+
+def test_marks_outside_the_range_or_of_another_environment_are_left_out(anyone: Client, enrol: Enrol) -> None:
+    server = enrol()
+    other = enrol("test-1", environment=Environment.objects.get(name="test"))
+    records.beat(server)
+    records.deployment(server, at=timezone.now() - timedelta(hours=30))
+    records.deployment(other)
+    assert "mark-line" not in shown(anyone)
+
+
+def test_every_chart_has_its_table(anyone: Client, enrol: Enrol) -> None:
+    records.beat(enrol(), user_count=41)
+    page = shown(anyone)
+    assert page.count('<figure class="chart') == 3
+    table = re.search(r"<caption>prod-1, last 24 hours.*?</table>", page, re.S)
+    assert table
+    assert "<td>41</td>" in table.group()
+    assert table.group().count("<tr>") == 25
+    days = re.search(r'id="days-table".*?</table>', shown(anyone, "/bots/prod-1/"), re.S)
+    assert days
+    assert "%" in days.group()
+
+
+@pytest.mark.parametrize("key", RANGES)
+def test_every_range_draws_what_was_heard(anyone: Client, enrol: Enrol, key: str) -> None:
+    records.beat(enrol())
+    page = shown(anyone, f"/?range={key}")
+    assert RANGES[key].label in page
+    assert "Nothing was heard" not in page
+    assert re.search(r'class="stroke" d="M', page)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "page=0",
+        "page=-1",
+        "page=99999999999999999999",
+        "page=²",
+        "range=../../etc",
+        "bot=nobody",
+        "bot=%00",
+        "environment=%00%ff",
+        "environment=nowhere",
+        "part=live&range=1h&page=7",
+    ],
+)
+def test_nonsense_in_the_address_is_answered_with_the_page(anyone: Client, enrol: Enrol, query: str) -> None:
+    records.beat(enrol())
+    assert anyone.get(f"/?{query}").status_code == 200
+
+
+def test_what_a_bot_says_is_text_and_never_markup(anyone: Client, enrol: Enrol) -> None:
+    records.beat(enrol(), channel="<script>alert(1)</script>", version='"><img src=x>')
+    for path in ("/", "/bots/prod-1/"):
+        page = shown(anyone, path)
+        assert "<script>alert" not in page
+        assert "<img" not in page
+
+
+def test_pages_keep_the_strict_policy(anyone: Client, enrol: Enrol) -> None:
+    records.beat(enrol())
+    for path in ("/", "/bots/prod-1/", "/api/v1/docs"):
+        answer = anyone.get(path)
+        policy = answer["Content-Security-Policy"]
+        assert "unsafe" not in policy
+        html = answer.content.decode()
+        assert not re.search(r"<script(?![^>]*\bsrc=)[^>]*>", html)
+        assert not re.search(r"\s(?:style|on\w+)=", html)
+        assert not re.search(r'(?:src|href)="(?:https?:)?//', html)
+
+
+def test_the_live_part_is_what_the_page_shows(anyone: Client, enrol: Enrol) -> None:
+    records.beat(enrol())
+    whole, part = shown(anyone), shown(anyone, "/?part=live")
+    assert part.strip() in whole
+    assert "<html" not in part
+
+
+def test_a_page_drawn_within_the_last_second_is_shown_again(anyone: Client, enrol: Enrol) -> None:
+    records.beat(enrol())
+    shown(anyone)
+    with CaptureQueriesContext(connection) as queries:
+        shown(anyone)
+    assert len(queries) == 1  # what the page may show
+
+
+def test_members_and_strangers_never_share_a_drawing(anyone: Client, member: Client, enrol: Enrol) -> None:
+    server = enrol()
+    records.alert(server.environment)
+    for _ in range(2):
+        assert "keeps silent" in shown(member)
+        assert "keeps silent" not in shown(anyone)
+
+
+def test_the_number_of_queries_does_not_depend_on_what_there_is(enrol: Enrol) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            found = status(page_settings(), Choice(), timezone.now(), members=True)
+            assert [bar for group in found.groups for card in group.cards for bar in card.bars]
+        return len(captured)
+
+    server = enrol()
+    records.beat(server)
+    records.steps(records.deployment(server, Status.RUNNING), 2)
+    records.deployment(server)
+    records.alert(server.environment)
+    record_alone(actor=system_actor("tests"), name="drill.rollback", subject="environment:test")
+    few = queries()
+    for number in range(30):
+        another = enrol(f"bot-{number}", order=number)
+        records.beat(another)
+        records.deployment(another, Status.FAILED)
+        records.alert(another.environment)
+    assert queries() == few <= 16
+
+
+def test_many_bots_come_in_pages(anyone: Client, enrol: Enrol) -> None:
+    for number in range(15):
+        records.beat(enrol(f"bot-{number:02}", order=number))
+    first, second = shown(anyone), shown(anyone, "/?page=2")
+    assert "All 15 bots are in their rooms" in first
+    assert first.count('<article class="card">') == 12
+    assert second.count('<article class="card">') == 3
+    assert "Page 2 of 2" in second
+    assert "15 of 15 connected" in second
+
+
+def test_drills_and_backups_are_shown_with_their_age(member: Client, enrol: Enrol) -> None:
+    enrol()
+    actor = system_actor("tests")
+    record_alone(actor=actor, name="drill.rollback", subject="environment:test", passed=False)
+    record_alone(actor=actor, name="backup.made", subject="portal")
+    page = words(shown(member))
+    assert re.search(
+        r"Rollback drill just now failed .*Alert drill never .*Restore drill never .*Backup just now", page
+    )
+
+
+def test_uptime_counts_from_the_first_word_and_silence_as_absence(anyone: Client, enrol: Enrol) -> None:
+    server = enrol()
+    state = records.beat(server)
+    now = timezone.now()
+    type(state).objects.filter(pk=state.pk).update(first_heard_at=now - timedelta(days=2), heard_at=now)
+    yesterday = (now - timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    fields = ("beats", "users_sum", "users_max", "requests", "errors", "response_sum", "response_beats", "response_max")
+    Sample.objects.filter(resolution=86400).delete()
+    Sample.objects.create(
+        server=server,
+        resolution=86400,
+        at=yesterday,
+        connected_seconds=86400 * 0.97,
+        starts=0,
+        **dict.fromkeys(fields, 0),
+    )
+    page = shown(anyone, "/bots/prod-1/")
+    assert f"{yesterday.day} {yesterday:%b}: 97.00 %" in page
+    assert page.count(": no data") >= 87
+
+
+def test_the_page_of_an_unknown_bot_is_404(anyone: Client, db: None) -> None:
+    assert anyone.get("/bots/nobody/").status_code == 404
