@@ -79,12 +79,12 @@ def _config(options: argparse.Namespace) -> ServerConfig:
     )
 
 
-async def _serve(config: ServerConfig) -> None:
+async def _serve(server: CytubeServer) -> None:
     loop, finished = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, finished.set)
-    async with CytubeServer(config) as server:
-        channels = ", ".join(channel.name for channel in config.channels)
+    async with server:
+        channels = ", ".join(channel.name for channel in server.config.channels)
         print(f"CyTube sandbox on {server.url}, channels: {channels}", flush=True)
         await finished.wait()
 
@@ -93,13 +93,13 @@ def main(argv: list[str]) -> int:
     """Serve until SIGINT or SIGTERM. 0 then; 1 when the port is taken, 2 for wrong usage."""
     options = _parser().parse_args(argv)
     try:
-        config = _config(options)
+        server = CytubeServer(_config(options))
     except (OSError, ValueError, KeyError, TypeError) as wrong:
-        print(f"The sandbox server cannot read its files: {wrong!r}", file=sys.stderr)
+        print(f"The sandbox server cannot use its configuration: {wrong!r}", file=sys.stderr)
         return 2
     try:
-        asyncio.run(_serve(config))
+        asyncio.run(_serve(server))
     except OSError as taken:
-        print(f"The sandbox server cannot listen on {config.host}:{config.port}: {taken}", file=sys.stderr)
+        print(f"The sandbox server cannot listen on {options.host}:{options.port}: {taken}", file=sys.stderr)
         return 1
     return 0

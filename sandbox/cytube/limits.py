@@ -86,10 +86,11 @@ class Throttle:
             self._start(self._wait)
 
     def cancel(self) -> None:
-        """Forget what is owed."""
+        """Forget everything, as if it had never been asked."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None
+        self._requested = None
         self._owed = False
 
     def _start(self, delay: float) -> None:

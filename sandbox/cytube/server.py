@@ -70,7 +70,7 @@ class CytubeServer:
         return f"http://{host}:{self._port}"
 
     async def start(self) -> None:
-        """Listen. After a stop it is the same port again."""
+        """Listen. After a stop it is the same port again. Raises OSError when the port is taken."""
         if self._runner is not None:
             return
         await asyncio.to_thread(self._accounts.prepare)
@@ -85,7 +85,11 @@ class CytubeServer:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.config.host, self._port)
-        await site.start()
+        try:
+            await site.start()
+        except OSError:
+            await self.stop()
+            raise
         self._port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:

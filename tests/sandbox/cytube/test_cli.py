@@ -55,4 +55,9 @@ def test_unreadable_accounts_are_2(tmp_path: Path, content: str | None, capsys: 
     if content is not None:
         accounts.write_text(content)
     assert main(["--accounts", str(accounts)]) == 2
-    assert "cannot read" in capsys.readouterr().err
+    assert "cannot use its configuration" in capsys.readouterr().err
+
+
+def test_a_network_that_is_none_is_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--control-network", "everywhere"]) == 2
+    assert "everywhere" in capsys.readouterr().err

@@ -88,8 +88,16 @@ def test_a_cancelled_throttle_owes_nothing(clock: ManualClock, throttle: Throttl
     throttle.request()
     throttle.request()
     throttle.cancel()
-    clock.advance(60)
+    clock.advance(15)
     assert ran == [0]
+
+
+def test_a_cancelled_throttle_is_as_new(clock: ManualClock, throttle: Throttle, ran: list[float]) -> None:
+    throttle.request()
+    clock.advance(1)
+    throttle.cancel()
+    throttle.request()
+    assert ran == [0, 1]
 
 
 def test_a_manual_clock_runs_calls_in_order_of_time(clock: ManualClock) -> None:
