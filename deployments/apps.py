@@ -8,13 +8,15 @@ class DeploymentsConfig(AppConfig):
     """Servers, releases, deployments, approvals, access and audit."""
 
     name = "deployments"
-    verbose_name = "Deployments"
+    verbose_name = "Control room"
 
     def ready(self) -> None:
         from deployments import checks, queueing
         from deployments.models import audit_triggers
+        from deployments.services import sign_ins
 
         checks.register()
+        sign_ins.connect()
         # On SQLite a later AlterField rebuilds the table and silently drops its triggers.
         post_migrate.connect(audit_triggers.reinstall, sender=self, dispatch_uid="audit-triggers")
         post_migrate.connect(queueing.ensure_schedules, sender=self, dispatch_uid="schedules")

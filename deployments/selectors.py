@@ -2,6 +2,8 @@
 
 from statistics import median
 
+from django.db.models import QuerySet
+
 from deployments.errors import InvalidRequest, NotFound
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Release, Server
@@ -101,3 +103,18 @@ def expected_seconds(environment: Environment, kind: Kind) -> float | None:
     )[:10]
     durations = [row.seconds for row in rows if row.seconds is not None]
     return median(durations) if durations else None
+
+
+def unreviewed_break_glass() -> QuerySet[Deployment]:
+    """Uses of break-glass that no second person has looked at yet; every page shows them until somebody has."""
+    return (
+        Deployment.objects.filter(break_glass=True, reviewed_at=None)
+        .select_related("environment", "release")
+        .order_by("id")
+    )
+
+
+def waiting_requests() -> QuerySet[Deployment]:
+    """Deployments that wait for somebody's approval, oldest first."""
+    rows = Deployment.objects.filter(status=Status.AWAITING_APPROVAL, kind=Kind.DEPLOYMENT)
+    return rows.select_related("environment", "release").order_by("id")

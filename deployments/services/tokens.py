@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from deployments.errors import InvalidRequest
+from deployments.errors import InvalidRequest, NotAllowed
 from deployments.models import ApiToken, Environment, Scope, Server
 from deployments.models.encryption import SecretText
 from deployments.services import audit
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 PREFIX = "cyop_"
+MAX_DAYS = 365
 _LAST_USE_RESOLUTION = timedelta(minutes=1)
 
 
@@ -34,11 +35,16 @@ def issue_token(
     environment: Environment | None = None,
     days: int | None = 90,
 ) -> tuple[ApiToken, SecretText]:
-    """Make a token; the second value is its text, which exists nowhere else. `days` None never expires."""
-    require(actor, "manage_tokens", environment or (server.environment if server else None))
+    """Make a token; the second value is its text, which exists nowhere else. `days` None never expires.
+
+    People make tokens for themselves; for servers and other people an administrator does. A token that approves is made
+    by its owner alone: else whoever makes tokens would be two people. Raises NotAllowed, InvalidRequest.
+    """
     chosen = sorted({Scope(scope).value for scope in scopes})
     if not chosen:
         raise InvalidRequest("A token needs at least one scope.", hint=f"Choose from {', '.join(Scope.values)}.")
+    _authorise(actor, chosen, owner, server, environment)
+    _check(name, days)
     text = SecretText(PREFIX + secrets.token_urlsafe(32))
     token = ApiToken.objects.create(
         name=name,
@@ -55,12 +61,13 @@ def issue_token(
         actor=actor,
         name="token.issued",
         subject=f"token:{token.pk}",
-        environment=environment or "",
+        environment=environment or (server.environment if server else ""),
         data={
             "name": name,
             "scopes": chosen,
             "owner": owner.get_username() if owner else "",
             "server": str(server or ""),
+            "expires": token.expires_at,
         },
     )
     return token, text
@@ -68,10 +75,17 @@ def issue_token(
 
 @transaction.atomic
 def revoke_token(*, actor: Actor, token: ApiToken) -> None:
-    """End a token at once; doing it twice changes nothing."""
-    require(actor, "manage_tokens", token.environment)
+    """End a token at once; doing it twice changes nothing. Everyone may end their own."""
+    own = token.owner is not None and actor.identity == token.owner.get_username()
+    require(actor, "own_token" if own else "manage_tokens", token.environment)
     if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now()):
-        audit.record(actor=actor, name="token.revoked", subject=f"token:{token.pk}", data={"name": token.name})
+        audit.record(
+            actor=actor,
+            name="token.revoked",
+            subject=f"token:{token.pk}",
+            environment=token.environment or "",
+            data={"name": token.name, "owner": token.owner.get_username() if token.owner else ""},
+        )
 
 
 def authenticate(text: str) -> ApiToken | None:
@@ -88,6 +102,26 @@ def authenticate(text: str) -> ApiToken | None:
     if token.last_used_at is None or now - token.last_used_at > _LAST_USE_RESOLUTION:
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
     return token
+
+
+def _authorise(
+    actor: Actor, scopes: list[str], owner: "User | None", server: Server | None, environment: Environment | None
+) -> None:
+    own = owner is not None and server is None and actor.identity == owner.get_username()
+    require(actor, "own_token" if own else "manage_tokens", environment or (server.environment if server else None))
+    if Scope.APPROVE.value in scopes and not own and actor.kind != "system":
+        raise NotAllowed(
+            "A token that approves is made by the person it belongs to.",
+            hint="Let them sign in and make it themselves.",
+            reason="four_eyes",
+        )
+
+
+def _check(name: str, days: int | None) -> None:
+    if not name.strip() or len(name) > 100 or "\x00" in name:
+        raise InvalidRequest("A token needs a name of at most 100 characters.", hint="Say what it is for.")
+    if days is not None and not 1 <= days <= MAX_DAYS:
+        raise InvalidRequest(f"A token is valid for 1 to {MAX_DAYS} days.")
 
 
 def _digest(text: str) -> str:

@@ -1,0 +1,27 @@
+"""The control room: Django's admin in django-unfold's look. Pages present and ask; services decide."""
+
+from deployments.admin import (
+    audit,
+    deployments,
+    environments,
+    machinery,
+    notifications,
+    people,
+    policies,
+    releases,
+    servers,
+    tokens,
+)
+
+__all__ = [
+    "audit",
+    "deployments",
+    "environments",
+    "machinery",
+    "notifications",
+    "people",
+    "policies",
+    "releases",
+    "servers",
+    "tokens",
+]

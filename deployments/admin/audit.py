@@ -1,0 +1,144 @@
+"""The audit trail: searched, filtered, verified, exported. Nothing here can change it."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet, TextField
+from django.db.models.functions import Cast
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+
+from deployments.admin import labels, trail
+from deployments.admin.actors import actor_of
+from deployments.admin.base import PortalAdmin
+from deployments.errors import PortalError
+from deployments.models import AuditEvent
+from deployments.services import audit
+from deployments.services.access import may
+
+FILTERS = ("subject", "actor", "name", "environment")
+
+
+class KindFilter(admin.SimpleListFilter):
+    """By the first word of the name: deployment, rollback, person …"""
+
+    title = "kind"
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The kinds there are."""
+        names = AuditEvent.objects.order_by().values_list("name", flat=True).distinct()
+        return [(kind, kind.capitalize()) for kind in sorted({name.partition(".")[0] for name in names})]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
+        """Those of the kind."""
+        return queryset.filter(name__startswith=f"{self.value()}.") if self.value() else queryset
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(PortalAdmin[AuditEvent]):
+    """The list is the page per deployment, release, server and person: it is filtered by subject or actor."""
+
+    view_verb = "read_audit"
+    list_display = ("sequence", "happened", "shown_name", "actor", "subject", "environment", "shown_gist")
+    list_filter = (KindFilter, "environment")
+    search_fields = ("name", "actor", "subject", "data_text")
+    list_before_template = "deployments/admin/audit_tools.html"
+    date_hierarchy = "at"
+    fields = (
+        ("sequence", "shown_at"),
+        ("shown_name", "actor"),
+        ("subject", "environment"),
+        "shown_data",
+        "previous_hash",
+        "hash",
+    )
+    readonly_fields = ("shown_at", "shown_name", "shown_data")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
+        """With the data as text, so that it can be searched."""
+        return super().get_queryset(request).annotate(data_text=Cast("data", TextField()))
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """One subject, actor, name or environment by the address of the page."""
+        return lookup in FILTERS or super().lookup_allowed(lookup, value, request)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Verification and export."""
+        wrap = self.admin_site.admin_view
+        return [
+            path("verify/", wrap(self.verify_view), name="deployments_auditevent_verify"),
+            path("export/", wrap(self.export_view), name="deployments_auditevent_export"),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """With the head, and what the list is narrowed to."""
+        context = {
+            "audit_head": audit.head(),
+            "may_export": may(actor_of(request), "export_audit"),
+            "narrowed": {name: request.GET[name] for name in FILTERS if name in request.GET},
+        }
+        return super().changelist_view(request, {**context, **(extra_context or {})})
+
+    def verify_view(self, request: HttpRequest) -> HttpResponse:
+        """Walk the chain, and compare it with a head kept elsewhere when one is given."""
+        given = request.GET.get("head", "").strip()
+        problems: list[audit.Problem] | None = None
+        try:
+            problems = audit.verify(audit.Head.parse(given) if given else None)
+        except PortalError as error:
+            messages.error(request, str(error))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Verification of the audit trail",
+            "problems": problems,
+            "audit_head": audit.head(),
+            "given": given,
+        }
+        return TemplateResponse(request, "deployments/admin/audit_verify.html", context)
+
+    def export_view(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+        """All events as JSON lines; the export is an event itself, so it takes a POST."""
+        if request.method != "POST":
+            return HttpResponseRedirect(reverse("admin:deployments_auditevent_changelist"))
+        try:
+            lines = audit.export(actor=actor_of(request))
+        except PortalError as error:
+            messages.error(request, str(error))
+            return HttpResponseRedirect(reverse("admin:deployments_auditevent_changelist"))
+        name = f"audit-{timezone.now():%Y%m%d-%H%M%S}.jsonl"
+        return StreamingHttpResponse(
+            (f"{line}\n" for line in lines),
+            content_type="application/x-ndjson",
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        )
+
+    @admin.display(description="When", ordering="sequence")
+    def happened(self, obj: AuditEvent) -> str:
+        """How long ago."""
+        return labels.moment(obj.at)
+
+    @admin.display(description="What", ordering="name")
+    def shown_name(self, obj: AuditEvent) -> str:
+        """In words; rollbacks stand out."""
+        return format_html('<span class="cy-event-{}">{}</span>', trail.tone(obj.name), trail.words(obj.name))
+
+    @admin.display(description="Details")
+    def shown_gist(self, obj: AuditEvent) -> str:
+        """The most telling part."""
+        return trail.gist(obj.data)
+
+    @admin.display(description="When")
+    def shown_at(self, obj: AuditEvent) -> str:
+        """To the microsecond, as it is hashed."""
+        return f"{obj.at:%Y-%m-%d %H:%M:%S.%f} UTC"
+
+    @admin.display(description="Data")
+    def shown_data(self, obj: AuditEvent) -> str:
+        """All of it."""
+        return format_html('<pre class="cy-data" tabindex="0">{}</pre>', trail.pretty(obj.data))

@@ -1,0 +1,156 @@
+"""What every page of the control room shares: read-only, with actions, its audit events and the way to more of them."""
+
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from django.contrib import messages
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.http import urlencode
+
+from deployments.admin.actors import actor_of
+from deployments.admin.confirmations import Confirmation, bulk_action, page
+from deployments.admin.trail import shown
+from deployments.errors import PortalError
+from deployments.models import AuditEvent
+from deployments.services.access import may
+
+M = TypeVar("M", bound=Model)
+
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin as Base
+else:
+    from unfold.admin import ModelAdmin
+
+    class Base(ModelAdmin):
+        """Unfold's class, which takes no type parameter at run time."""
+
+        def __class_getitem__(cls, _model):
+            return cls
+
+
+EVENTS_SHOWN = 15
+
+
+class PortalAdmin(Base[M]):
+    """Read-only unless a subclass says otherwise. `view_verb` decides who sees it, `change_verb` who edits it."""
+
+    confirmations: ClassVar[tuple[Confirmation[Any], ...]] = ()
+    view_verb: ClassVar[str] = "view"
+    change_verb: ClassVar[str] = ""
+    add_verb: ClassVar[str] = ""
+    list_per_page = 50
+    list_fullwidth = True
+    list_filter_sheet = False
+    compressed_fields = True
+    change_form_outer_before_template = "deployments/admin/actions.html"
+    change_form_outer_after_template = "deployments/admin/events.html"
+    show_full_result_count = False
+
+    def audit_subject(self, obj: M) -> str:
+        """The subject of its events, as in `deployment:12`; empty when it has none."""
+        return ""
+
+    def has_view_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        """By role."""
+        return may(actor_of(request), self.view_verb)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """By role."""
+        return self.has_view_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        """By role, where a service takes the edit."""
+        return bool(self.change_verb) and may(actor_of(request), self.change_verb)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """By role, where a service takes the new object."""
+        return bool(self.add_verb) and may(actor_of(request), self.add_verb)
+
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        """Nothing is deleted here."""
+        return False
+
+    def get_urls(self) -> list[URLPattern]:
+        """The confirmation pages before Django's own."""
+        name = f"{self.opts.app_label}_{self.opts.model_name}"
+        own = [
+            path(
+                f"<path:object_id>/{each.slug}/",
+                self.admin_site.admin_view(page(self, each)),
+                name=f"{name}_{each.slug.replace('-', '_')}",
+            )
+            for each in self.confirmations
+        ]
+        return own + super().get_urls()
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Bulk actions: the confirmations that take several objects, for those whose role permits them."""
+        return {
+            f"bulk_{each.slug}": (bulk_action(each), f"bulk_{each.slug}", f"{each.label} …")
+            for each in self.confirmations
+            if each.bulk and may(actor_of(request), each.verb)
+        }
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """The page with its actions and events; a refusal of a service is told, not raised."""
+        context = dict(extra_context or {})
+        obj = self.get_object(request, object_id) if object_id else None
+        if obj is not None:
+            context |= {"portal_actions": self.actions_for(request, obj), **self.events_for(obj)}
+        try:
+            return super().changeform_view(request, object_id, form_url, context)
+        except PortalError as refused:
+            messages.error(request, str(refused))
+            return HttpResponseRedirect(request.get_full_path())
+
+    def actions_for(self, request: HttpRequest, obj: M) -> list[dict[str, Any]]:
+        """The buttons of an object's page: what makes sense now and is not out of the person's role."""
+        actor = actor_of(request)
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}"
+        return [
+            {
+                "label": each.label,
+                "icon": each.icon,
+                "tone": each.tone,
+                "url": reverse(f"{name}_{each.slug.replace('-', '_')}", args=[obj.pk]),
+            }
+            for each in self.confirmations
+            if each.offered(obj, actor) and may(actor, each.verb, each.environment(obj))
+        ]
+
+    def events_for(self, obj: M) -> dict[str, Any]:
+        """The last audit events about an object, and the address of all of them."""
+        subject = self.audit_subject(obj)
+        if not subject:
+            return {}
+        return {
+            "audit_events": [shown(event) for event in AuditEvent.objects.filter(subject=subject)[:EVENTS_SHOWN]],
+            "audit_all": f"{reverse('admin:deployments_auditevent_changelist')}?{urlencode({'subject': subject})}",
+        }
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The audit trail of the object: Django's own log entries are not kept."""
+        obj = self.get_object(request, object_id)
+        subject = self.audit_subject(obj) if obj is not None else ""
+        return HttpResponseRedirect(
+            f"{reverse('admin:deployments_auditevent_changelist')}?{urlencode({'subject': subject})}"
+        )
+
+    # The audit trail is the one record: Django's log entries can be edited and deleted.
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Not kept."""
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Not kept."""
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        """Not kept."""

@@ -1,0 +1,177 @@
+"""Confirmation pages: what will happen in words, a form, and one service that is called when it is sent."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from urllib.parse import quote
+
+from django.contrib import messages
+from django.contrib.admin import helpers
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from deployments.admin.actors import actor_of
+from deployments.admin.forms import PageForm
+from deployments.errors import Conflict, InvalidRequest, NotAllowed, NotFound, PortalError
+from deployments.models import Environment
+from deployments.services.access import Actor, refusal
+
+if TYPE_CHECKING:
+    from deployments.admin.base import PortalAdmin
+
+M = TypeVar("M", bound=Model)
+MANY = 200
+"""Rows that one bulk action takes."""
+_STATUS: tuple[tuple[type[PortalError], int], ...] = (
+    (NotAllowed, 403),
+    (NotFound, 404),
+    (InvalidRequest, 422),
+    (Conflict, 409),
+)
+
+
+class Confirmation(Generic[M]):
+    """One action of one model. Its page decides nothing: `perform` calls the service, whose refusal is shown."""
+
+    slug: ClassVar[str]
+    label: ClassVar[str]
+    icon: ClassVar[str] = "play_arrow"
+    tone: ClassVar[str] = "plain"
+    """`plain`, `good` or `bad`: how the button looks."""
+    verb: ClassVar[str]
+    bulk: ClassVar[bool] = False
+    form_class: ClassVar[type[PageForm]] = PageForm
+    template: ClassVar[str] = "deployments/admin/confirmation.html"
+
+    def offered(self, obj: M, actor: Actor) -> bool:
+        """Whether the button makes sense for this object now."""
+        return True
+
+    def environment(self, obj: M) -> Environment | None:
+        """The environment it is about, for the question who may."""
+        found = obj if isinstance(obj, Environment) else getattr(obj, "environment", None)
+        return found if isinstance(found, Environment) else None
+
+    def title(self, obj: M) -> str:
+        """The page's heading."""
+        return f"{self.label}: {obj}"
+
+    def consequences(self, obj: M) -> Sequence[str]:
+        """What will happen, in sentences."""
+        return ()
+
+    def context(self, request: HttpRequest, obj: M) -> dict[str, Any]:
+        """More for the template."""
+        return {}
+
+    def perform(self, *, actor: Actor, obj: M, data: dict[str, Any]) -> str:
+        """Call the service; returns the sentence to show."""
+        raise NotImplementedError
+
+    def next(self, admin: "PortalAdmin[M]", obj: M) -> str:
+        """Where to go afterwards."""
+        return change_url(obj)
+
+
+def page(admin: "PortalAdmin[M]", confirmation: Confirmation[M]) -> Callable[..., HttpResponse]:
+    """The view of one confirmation on a model's detail page."""
+
+    def view(request: HttpRequest, object_id: str) -> HttpResponse:
+        obj = admin.get_object(request, object_id)
+        if obj is None or not admin.has_view_permission(request, obj):
+            raise Http404(f"There is no {admin.opts.verbose_name} {object_id}.")
+        actor = actor_of(request)
+        form = confirmation.form_class(request.POST or None, subject=obj)
+        why = refusal(actor, confirmation.verb, confirmation.environment(obj))
+        error: PortalError | None = NotAllowed(why[0], hint=why[1]) if why else None
+        if request.method == "POST" and error is None and form.is_valid():
+            try:
+                said = confirmation.perform(actor=actor, obj=obj, data=form.cleaned_data)
+            except PortalError as refused:
+                error = refused
+            else:
+                messages.success(request, said)
+                return HttpResponseRedirect(confirmation.next(admin, obj))
+        return _shown(admin, confirmation, request, obj, form, error)
+
+    return view
+
+
+def bulk_action(
+    confirmation: Confirmation[M],
+) -> Callable[["PortalAdmin[M]", HttpRequest, QuerySet[M]], HttpResponse | None]:
+    """The same for objects ticked in a list: one page, then the service for each; refusals are told one by one."""
+
+    def action(admin: "PortalAdmin[M]", request: HttpRequest, chosen: QuerySet[M]) -> HttpResponse | None:
+        objects = list(chosen[:MANY])
+        form = confirmation.form_class(
+            request.POST if "confirmed" in request.POST else None, subject=objects[0] if objects else None
+        )
+        if "confirmed" not in request.POST or not form.is_valid():
+            return _bulk_page(admin, confirmation, request, objects, form)
+        actor = actor_of(request)
+        for obj in objects:
+            try:
+                messages.success(request, confirmation.perform(actor=actor, obj=obj, data=form.cleaned_data))
+            except PortalError as refused:
+                messages.error(request, f"{obj}: {refused}")
+        return None
+
+    return action
+
+
+def change_url(obj: Model) -> str:
+    """An object's page in the admin."""
+    return reverse(f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change", args=[quote(str(obj.pk), safe="")])
+
+
+def status_of(error: PortalError | None) -> int:
+    """The HTTP status of a page that shows this refusal."""
+    return next((code for kind, code in _STATUS if isinstance(error, kind)), 400) if error else 200
+
+
+def _shown(
+    admin: "PortalAdmin[M]",
+    confirmation: Confirmation[M],
+    request: HttpRequest,
+    obj: M,
+    form: PageForm,
+    error: PortalError | None,
+) -> HttpResponse:
+    request.current_app = admin.admin_site.name
+    context = {
+        **admin.admin_site.each_context(request),
+        "opts": admin.opts,
+        "original": obj,
+        "title": confirmation.title(obj),
+        "subtitle": None,
+        "confirmation": confirmation,
+        "consequences": list(confirmation.consequences(obj)),
+        "form": form,
+        "error": error,
+        "back": change_url(obj),
+        "media": form.media,
+        **confirmation.context(request, obj),
+    }
+    status = status_of(error) if error else (422 if form.errors else 200)
+    return TemplateResponse(request, confirmation.template, context, status=status)
+
+
+def _bulk_page(
+    admin: "PortalAdmin[M]", confirmation: Confirmation[M], request: HttpRequest, objects: list[M], form: PageForm
+) -> HttpResponse:
+    request.current_app = admin.admin_site.name
+    context = {
+        **admin.admin_site.each_context(request),
+        "opts": admin.opts,
+        "title": f"{confirmation.label}: {len(objects)} {admin.opts.verbose_name_plural}",
+        "subtitle": None,
+        "confirmation": confirmation,
+        "rows": [(obj, list(confirmation.consequences(obj))) for obj in objects],
+        "form": form,
+        "action": f"bulk_{confirmation.slug}",
+        "checkbox": helpers.ACTION_CHECKBOX_NAME,
+        "media": form.media,
+    }
+    return TemplateResponse(request, "deployments/admin/bulk_confirmation.html", context)

@@ -1,0 +1,282 @@
+"""What people do about deployments: approve, reject, review, cancel, roll back, deploy again."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.http import HttpRequest
+
+from deployments import selectors
+from deployments.admin.actors import actor_of
+from deployments.admin.base import PortalAdmin
+from deployments.admin.confirmations import Confirmation, change_url
+from deployments.admin.forms import CommentForm, PageForm, ReasonForm, switch, text
+from deployments.lifecycle import ACTIVE, FINAL, Kind, Status
+from deployments.models import Deployment
+from deployments.services.access import Actor
+from deployments.services.approvals import approvals_given, approvals_needed, approve, reject, review_break_glass
+from deployments.services.cancellation import cancel
+from deployments.services.requests import request_deployment
+from deployments.services.reviews import review_of
+from deployments.services.rollbacks import request_rollback
+
+
+class Decision(Confirmation[Deployment]):
+    """A decision about a waiting request; its page shows everything that is to be decided about."""
+
+    verb = "approve"
+    bulk = True
+    template = "deployments/admin/decision.html"
+
+    def offered(self, obj: Deployment, actor: Actor) -> bool:
+        """While it waits."""
+        return obj.status == Status.AWAITING_APPROVAL and obj.kind == Kind.DEPLOYMENT
+
+    def context(self, request: HttpRequest, obj: Deployment) -> dict[str, Any]:
+        """The review."""
+        return {"deployment": obj, "review": review_of(actor=actor_of(request), deployment=obj)}
+
+
+class Approve(Decision):
+    """Consent to exactly what the seal covers."""
+
+    slug = "approve"
+    label = "Approve"
+    icon = "check_circle"
+    tone = "good"
+    form_class = CommentForm
+
+    def title(self, obj: Deployment) -> str:
+        """Number, release and environment."""
+        return f"Approve deployment {obj.pk}: {obj.release} to {obj.environment}?"
+
+    def consequences(self, obj: Deployment) -> Sequence[str]:
+        """What approving does."""
+        left = approvals_needed(obj) - approvals_given(obj)
+        servers = ", ".join(target["server"] for target in obj.snapshot["targets"])
+        if left > 1:
+            return [f"It needs {left} more approvals; with yours, {left - 1}. Nothing runs until then."]
+        return [
+            f"It is queued at once and a worker deploys {obj.release} to {servers}, one after the other.",
+            "Each server verifies the new release and goes back by itself if it does not work.",
+        ]
+
+    def perform(self, *, actor: Actor, obj: Deployment, data: dict[str, Any]) -> str:
+        """Approve."""
+        after = approve(actor=actor, deployment=obj, comment=data["comment"])
+        if after.status == Status.AWAITING_APPROVAL:
+            return (
+                f"You approved deployment {obj.pk}. It needs {approvals_needed(after) - approvals_given(after)} more."
+            )
+        return f"You approved deployment {obj.pk}; it is queued."
+
+
+class Reject(Decision):
+    """Refuse it, with the reason its requester reads."""
+
+    slug = "reject"
+    label = "Reject"
+    icon = "cancel"
+    tone = "bad"
+    form_class = ReasonForm
+
+    def title(self, obj: Deployment) -> str:
+        """Number, release and environment."""
+        return f"Reject deployment {obj.pk}: {obj.release} to {obj.environment}?"
+
+    def consequences(self, obj: Deployment) -> Sequence[str]:
+        """What rejecting does."""
+        return [f"The request ends. {obj.requested_by} reads your reason; nothing changes on any server."]
+
+    def perform(self, *, actor: Actor, obj: Deployment, data: dict[str, Any]) -> str:
+        """Reject."""
+        reject(actor=actor, deployment=obj, comment=data["reason"])
+        return f"You rejected deployment {obj.pk}."
+
+
+class Review(Confirmation[Deployment]):
+    """A second person looks at a use of break-glass."""
+
+    slug = "review"
+    label = "Review break-glass"
+    icon = "visibility"
+    tone = "good"
+    verb = "review"
+    form_class = CommentForm
+    template = "deployments/admin/decision.html"
+
+    def offered(self, obj: Deployment, actor: Actor) -> bool:
+        """Until somebody has."""
+        return obj.break_glass and obj.reviewed_at is None
+
+    def consequences(self, obj: Deployment) -> Sequence[str]:
+        """What a review does."""
+        return [
+            f"{obj.requested_by} deployed this without approval: {obj.reason}",
+            "With your review the mark goes from every page. It stays in the audit trail.",
+        ]
+
+    def context(self, request: HttpRequest, obj: Deployment) -> dict[str, Any]:
+        """What was changed."""
+        return {"deployment": obj, "review": review_of(actor=actor_of(request), deployment=obj)}
+
+    def perform(self, *, actor: Actor, obj: Deployment, data: dict[str, Any]) -> str:
+        """Record the review."""
+        review_break_glass(actor=actor, deployment=obj, comment=data["comment"])
+        return f"You reviewed the break-glass use of deployment {obj.pk}."
+
+
+class Cancel(Confirmation[Deployment]):
+    """End it."""
+
+    slug = "cancel"
+    label = "Cancel"
+    icon = "stop_circle"
+    tone = "bad"
+    verb = "cancel"
+    bulk = True
+
+    def offered(self, obj: Deployment, actor: Actor) -> bool:
+        """Until it has ended."""
+        return obj.status not in FINAL
+
+    def consequences(self, obj: Deployment) -> Sequence[str]:
+        """What cancelling does, by how far it is."""
+        if obj.status in (Status.AWAITING_APPROVAL, Status.QUEUED):
+            return ["It ends at once: nothing has been changed on any server."]
+        return [
+            "The agent on the server ends what it does, restores what it began, and proves that nothing is left of it.",
+            "The deployment is cancelled when that is proven. Servers that are done already go back too.",
+        ]
+
+    def perform(self, *, actor: Actor, obj: Deployment, data: dict[str, Any]) -> str:
+        """Cancel."""
+        after = cancel(actor=actor, deployment=obj)
+        return f"Deployment {obj.pk} is {'cancelled' if after.ended else 'being cancelled'}."
+
+
+class RollBack(Confirmation[Deployment]):
+    """Back to what ran before; or, on the page of an earlier success, back to that."""
+
+    slug = "roll-back"
+    label = "Roll back"
+    icon = "undo"
+    tone = "bad"
+    verb = "roll_back"
+    form_class = ReasonForm
+
+    def offered(self, obj: Deployment, actor: Actor) -> bool:
+        """While it runs or is what runs; and for every earlier success of another release."""
+        return (obj.status in ACTIVE and obj.kind == Kind.DEPLOYMENT) or obj.status == Status.SUCCEEDED
+
+    def title(self, obj: Deployment) -> str:
+        """Where to."""
+        return f"Roll {obj.environment} back to {self._release(obj) or 'nothing'}?"
+
+    def consequences(self, obj: Deployment) -> Sequence[str]:
+        """What a rollback does."""
+        release = self._release(obj)
+        if release is None:
+            return [f"{obj.environment} has no earlier release to go back to."]
+        seconds = selectors.expected_seconds(obj.environment, Kind.ROLLBACK)
+        running = selectors.active_deployment(obj.environment)
+        return [
+            *(
+                [f"Deployment {running.pk} is cancelled first; the rollback begins when that is proven."]
+                if running
+                else []
+            ),
+            f"{obj.environment} runs {release} again"
+            + (f", by experience in about {seconds:.0f} s." if seconds else "."),
+            "It needs no approval. Data is kept. The release that is left goes into quarantine.",
+        ]
+
+    def perform(self, *, actor: Actor, obj: Deployment, data: dict[str, Any]) -> str:
+        """Request the rollback."""
+        rollback = request_rollback(
+            actor=actor, environment=obj.environment, reason=data["reason"], to=self._release(obj)
+        )
+        return f"Rollback {rollback.pk} to {rollback.release} is {rollback.get_status_display().lower()}."
+
+    def next(self, admin: PortalAdmin[Deployment], obj: Deployment) -> str:
+        """The newest deployment of the environment: the rollback."""
+        newest = Deployment.objects.filter(environment=obj.environment, kind=Kind.ROLLBACK).first()
+        return change_url(newest or obj)
+
+    def _release(self, obj: Deployment) -> Any:
+        live = selectors.live_release(obj.environment)
+        if obj.status == Status.SUCCEEDED and live is not None and obj.release != live:
+            return obj.release
+        return live if obj.status in ACTIVE else selectors.rollback_target(obj.environment)
+
+
+class AgainForm(PageForm):
+    """Why again."""
+
+    reason = text("Reason", required=False, help_text="Shown to whoever approves.")
+    break_glass = switch(
+        "Break-glass: do not wait for approval",
+        help_text="Needs a reason, is announced loudly, and stays marked until a second person has reviewed it.",
+    )
+
+    def prepare(self) -> None:
+        """Break-glass only where there is something to break."""
+        if self.subject is not None and not self.subject.environment.protected:
+            del self.fields["break_glass"]
+
+
+class Again(Confirmation[Deployment]):
+    """The same release once more, as a new request with a new seal."""
+
+    verb = "request"
+    icon = "replay"
+    form_class = AgainForm
+
+    def title(self, obj: Deployment) -> str:
+        """What and where."""
+        return f"{self.label}: {obj.release} to {obj.environment}?"
+
+    def consequences(self, obj: Deployment) -> Sequence[str]:
+        """What a new request does."""
+        waits = obj.environment.protected
+        return [
+            f"A new request for {obj.release} is made with what is true now: configuration, secrets, servers.",
+            "It waits for approval by somebody else." if waits else "It is queued at once.",
+        ]
+
+    def perform(self, *, actor: Actor, obj: Deployment, data: dict[str, Any]) -> str:
+        """Request it."""
+        made = request_deployment(
+            actor=actor,
+            release=obj.release,
+            environment=obj.environment,
+            reason=data["reason"],
+            break_glass=data.get("break_glass", False),
+        )
+        return f"Deployment {made.pk} of {made.release} is {made.get_status_display().lower()}."
+
+    def next(self, admin: PortalAdmin[Deployment], obj: Deployment) -> str:
+        """The new request."""
+        newest = Deployment.objects.filter(environment=obj.environment, release=obj.release).first()
+        return change_url(newest or obj)
+
+
+class Redeploy(Again):
+    """Of a success."""
+
+    slug = "redeploy"
+    label = "Redeploy"
+
+    def offered(self, obj: Deployment, actor: Actor) -> bool:
+        """After a success."""
+        return obj.status == Status.SUCCEEDED
+
+
+class Retry(Again):
+    """Of anything that ended otherwise."""
+
+    slug = "retry"
+    label = "Retry"
+
+    def offered(self, obj: Deployment, actor: Actor) -> bool:
+        """After any other end of a deployment."""
+        return obj.status in FINAL and obj.status != Status.SUCCEEDED and obj.kind == Kind.DEPLOYMENT

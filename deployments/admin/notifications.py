@@ -1,0 +1,158 @@
+"""Channels and what became of each message."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
+
+from deployments.admin import labels
+from deployments.admin.actors import actor_of
+from deployments.admin.base import PortalAdmin
+from deployments.admin.confirmations import Confirmation
+from deployments.admin.forms import ModelForm
+from deployments.errors import PortalError
+from deployments.models import NotificationChannel, NotificationDelivery
+from deployments.notifications import EVENTS
+from deployments.services.access import Actor, may
+from deployments.services.channels import delete_channel, save_channel, test_channel
+
+
+class ChannelForm(ModelForm[NotificationChannel]):
+    """The URL may hold a password: it is typed and never shown again."""
+
+    url = forms.CharField(
+        label="Apprise URL",
+        required=False,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "off"}),
+        help_text="mailto://…, slack://…, json://…, jsons://…. It is stored encrypted and not shown again; "
+        "leave it empty to keep the one that is stored.",
+    )
+    events = forms.MultipleChoiceField(
+        required=False,
+        choices=list(EVENTS.items()),
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "cy-checks"}),
+        help_text="None ticked: all of them.",
+    )
+
+    class Meta:
+        model = NotificationChannel
+        fields = ("name", "url", "environment", "events", "enabled")
+        widgets = {"name": UnfoldAdminTextInputWidget()}  # noqa: RUF012  (Django's attribute)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial.pop("url", None)
+
+    def clean_url(self) -> str:
+        """The new one, or the one that is stored."""
+        given: str = self.cleaned_data["url"]
+        stored = NotificationChannel.objects.filter(pk=self.instance.pk).first()
+        if not given and stored is None:
+            raise forms.ValidationError("A new channel needs its URL.")
+        return given or (str(stored.url) if stored else "")
+
+
+class SendTest(Confirmation[NotificationChannel]):
+    """Prove that messages arrive."""
+
+    slug = "test"
+    label = "Send a test message"
+    icon = "send"
+    verb = "configure"
+
+    def consequences(self, obj: NotificationChannel) -> Sequence[str]:
+        """What happens."""
+        return [f"A message goes to {obj}. What became of it is in the list of deliveries."]
+
+    def perform(self, *, actor: Actor, obj: NotificationChannel, data: dict[str, Any]) -> str:
+        """Queue it."""
+        test_channel(actor=actor, channel=obj)
+        return f"A test message for {obj} is queued."
+
+
+@admin.register(NotificationChannel)
+class ChannelAdmin(PortalAdmin[NotificationChannel]):
+    """Edited through the service."""
+
+    confirmations = (SendTest(),)
+    form = ChannelForm
+    change_verb = add_verb = "configure"
+    list_display = ("name", "shown_kind", "environment", "shown_events", "enabled", "proven")
+    fields = ("name", "url", "environment", "events", "enabled")
+
+    def audit_subject(self, obj: NotificationChannel) -> str:
+        """`channel:3`."""
+        return f"channel:{obj.pk}"
+
+    def has_delete_permission(self, request: HttpRequest, obj: NotificationChannel | None = None) -> bool:
+        """Channels are nobody's history."""
+        return may(actor_of(request), "configure")
+
+    def save_model(
+        self, request: HttpRequest, obj: NotificationChannel, form: ModelForm[NotificationChannel], change: bool
+    ) -> None:
+        """Through the service."""
+        values = {name: form.cleaned_data[name] for name in form.Meta.fields}  # type: ignore[attr-defined]  # ours
+        saved = save_channel(actor=actor_of(request), channel=obj if change else None, values=values)
+        obj.pk = saved.pk
+
+    def delete_model(self, request: HttpRequest, obj: NotificationChannel) -> None:
+        """Through the service."""
+        delete_channel(actor=actor_of(request), channel=obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[NotificationChannel]) -> None:
+        """One by one, each with its event."""
+        for channel in queryset:
+            try:
+                delete_channel(actor=actor_of(request), channel=channel)
+            except PortalError as refused:
+                messages.error(request, str(refused))
+
+    @admin.display(description="Kind")
+    def shown_kind(self, obj: NotificationChannel) -> str:
+        """The scheme; the rest of the URL is a secret."""
+        return str(obj.url).partition("://")[0]
+
+    @admin.display(description="Tells of")
+    def shown_events(self, obj: NotificationChannel) -> str:
+        """How many kinds of events."""
+        return f"{len(obj.events)} of {len(EVENTS)}" if obj.events else "everything"
+
+    @admin.display(description="Last delivered")
+    def proven(self, obj: NotificationChannel) -> str:
+        """When something last arrived."""
+        last = obj.deliveries.filter(state=NotificationDelivery.State.DELIVERED).order_by("-delivered_at").first()
+        return labels.moment(last.delivered_at) if last else "never"
+
+
+@admin.register(NotificationDelivery)
+class DeliveryAdmin(PortalAdmin[NotificationDelivery]):
+    """Read-only."""
+
+    list_display = ("title", "channel", "event", "shown_state", "attempts", "made", "error")
+    list_filter = ("state", "channel", "event")
+    search_fields = ("title", "subject", "body", "error")
+    list_select_related = ("channel",)
+    fields = (
+        ("channel", "event"),
+        ("shown_state", "attempts"),
+        "title",
+        "body",
+        "error",
+        ("created_at", "delivered_at", "next_attempt_at"),
+    )
+    readonly_fields = ("shown_state",)
+
+    @admin.display(description="State", ordering="state")
+    def shown_state(self, obj: NotificationDelivery) -> str:
+        """In colour."""
+        return labels.status(obj.state, obj.get_state_display())
+
+    @admin.display(description="Made", ordering="created_at")
+    def made(self, obj: NotificationDelivery) -> str:
+        """How long ago."""
+        return labels.moment(obj.created_at)

@@ -1,0 +1,90 @@
+"""Servers: what the record says. They are enrolled, provisioned and rotated by management commands."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.utils.html import format_html
+
+from deployments.admin import labels
+from deployments.admin.base import PortalAdmin
+from deployments.models import Server
+
+
+@admin.register(Server)
+class ServerAdmin(PortalAdmin[Server]):
+    """Read-only."""
+
+    list_display = ("name", "environment", "shown_state", "host", "shown_roles", "current_release", "inspected")
+    list_filter = ("environment", "state")
+    search_fields = ("name", "host", "fingerprint")
+    list_select_related = ("environment", "current_release")
+    fieldsets = (
+        (None, {"fields": (("name", "environment"), ("shown_state", "shown_roles"), "order")}),
+        ("Where", {"fields": (("host", "port"), "user", "fingerprint")}),
+        ("What runs there", {"fields": (("current_release", "previous_release"), "config_digest")}),
+        (
+            "What was found",
+            {"fields": (("provisioned_at", "inspected_at"), "shown_facts", "shown_readiness", "shown_drift")},
+        ),
+        ("What it has", {"fields": ("shown_units", "shown_secrets")}),
+    )
+    readonly_fields = (
+        "shown_state",
+        "shown_roles",
+        "shown_facts",
+        "shown_readiness",
+        "shown_drift",
+        "shown_units",
+        "shown_secrets",
+    )
+
+    def audit_subject(self, obj: Server) -> str:
+        """`server:prod-1`."""
+        return f"server:{obj.name}"
+
+    @admin.display(description="State", ordering="state")
+    def shown_state(self, obj: Server) -> str:
+        """In colour."""
+        return labels.status(obj.state, obj.get_state_display())
+
+    @admin.display(description="Roles")
+    def shown_roles(self, obj: Server) -> str:
+        """Comma-separated."""
+        return ", ".join(obj.roles) or "–"
+
+    @admin.display(description="Inspected", ordering="inspected_at")
+    def inspected(self, obj: Server) -> str:
+        """How long ago."""
+        return labels.moment(obj.inspected_at)
+
+    @admin.display(description="Facts")
+    def shown_facts(self, obj: Server) -> str:
+        """What provisioning found."""
+        return _table(obj.facts)
+
+    @admin.display(description="Rollback readiness")
+    def shown_readiness(self, obj: Server) -> str:
+        """Whether the rollback target is whole."""
+        return _table(obj.readiness)
+
+    @admin.display(description="Drift")
+    def shown_drift(self, obj: Server) -> str:
+        """How the host differs from this record."""
+        return _table(obj.drift)
+
+    @admin.display(description="Unit files")
+    def shown_units(self, obj: Server) -> str:
+        """Digest by name."""
+        return _table({name: digest[:16] for name, digest in obj.unit_files.items()})
+
+    @admin.display(description="Secrets")
+    def shown_secrets(self, obj: Server) -> str:
+        """Version by name; values are never shown."""
+        return _table({name: f"version {version}" for name, version in obj.secret_versions.items()})
+
+
+def _table(facts: dict[str, Any]) -> str:
+    if not facts:
+        return "–"
+    rows = [format_html("<div><dt>{}</dt><dd>{}</dd></div>", key, value) for key, value in sorted(facts.items())]
+    return format_html('<dl class="cy-facts cy-plain-facts">{}</dl>', format_html("{}" * len(rows), *rows))

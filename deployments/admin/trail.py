@@ -1,0 +1,82 @@
+"""Audit events in words."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from deployments.models import AuditEvent
+
+_LOUD = {
+    "deployment.break_glass": "bad",
+    "environment.policy_loosened_alone": "bad",
+    "environment.policy_loosened": "wary",
+    "deployment.failed": "bad",
+    "deployment.interrupted": "bad",
+    "rollback.failed": "bad",
+    "rollback.interrupted": "bad",
+    "person.locked_out": "bad",
+    "server.host_key_confirmed": "wary",
+    "deployment.voided": "wary",
+    "deployment.rejected": "wary",
+    "deployment.approved": "good",
+    "deployment.succeeded": "good",
+}
+_TELLING = ("reason", "comment", "sentence", "outcome", "name", "release", "roles", "scopes", "address", "version")
+
+
+@dataclass(frozen=True)
+class ShownEvent:
+    """One event as a list shows it; `tone` is `rollback`, `bad`, `wary`, `good` or `plain`."""
+
+    pk: int
+    at: datetime
+    actor: str
+    environment: str
+    words: str
+    tone: str
+    gist: str
+
+
+def shown(event: AuditEvent) -> ShownEvent:
+    """An event for people."""
+    return ShownEvent(
+        event.pk, event.at, event.actor, event.environment, words(event.name), tone(event.name), gist(event.data)
+    )
+
+
+def words(name: str) -> str:
+    """`deployment.break_glass` → `Deployment: break glass`."""
+    kind, _, what = name.partition(".")
+    return f"{kind.capitalize()}: {what.replace('_', ' ')}"
+
+
+def tone(name: str) -> str:
+    """Rollbacks stand out, and what went wrong or was loosened."""
+    return _LOUD.get(name) or ("rollback" if name.startswith("rollback.") else "plain")
+
+
+def gist(data: dict[str, Any]) -> str:
+    """The most telling part of an event's data, on one line."""
+    changes = data.get("changes")
+    if isinstance(changes, dict):
+        return "; ".join(_change(field, *pair) for field, pair in changes.items() if pair[0] or pair[1])[:300]
+    if isinstance(changes, list):
+        return " ".join(str(sentence) for sentence in changes)[:300]
+    return next((_short(data[key], 300) for key in _TELLING if data.get(key)), "")
+
+
+def pretty(data: dict[str, Any]) -> str:
+    """All of it."""
+    return json.dumps(data, indent=2, ensure_ascii=False, sort_keys=True)
+
+
+def _change(field: str, old: Any, new: Any) -> str:
+    return f"{field}: {_short(new)}" if old is None else f"{field}: {_short(old)} → {_short(new)}"
+
+
+def _short(value: Any, most: int = 60) -> str:
+    if value in (None, "", [], {}):
+        return "–"
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= most else f"{text[: most - 1]}…"

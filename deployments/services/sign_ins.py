@@ -1,0 +1,67 @@
+"""Signing in and out, in the audit trail. Django tells of it by signals only."""
+
+from typing import Any
+
+from axes.signals import user_locked_out
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.http import HttpRequest
+
+from deployments.services import audit
+from deployments.services.access import Actor, system_actor
+
+UNKNOWN = "(no such account)"
+"""What the record says instead of a name nobody has: people type passwords into the wrong field."""
+
+
+def connect() -> None:
+    """Listen; called once by the app configuration."""
+    user_logged_in.connect(_signed_in, dispatch_uid="audit-signed-in")
+    user_logged_out.connect(_signed_out, dispatch_uid="audit-signed-out")
+    user_login_failed.connect(_failed, dispatch_uid="audit-sign-in-failed")
+    user_locked_out.connect(_locked_out, dispatch_uid="audit-locked-out")
+
+
+def client_address(request: HttpRequest | None) -> str:
+    """Where a request came from, for lock-out and record: behind the proxy on this machine, what the proxy says.
+
+    Only a proxy on this machine (or a unix socket) is believed: anybody else could write that header.
+    """
+    if request is None:
+        return ""
+    direct = str(request.META.get("REMOTE_ADDR") or "")
+    if direct not in ("", "127.0.0.1", "::1"):
+        return direct
+    forwarded = str(request.META.get("HTTP_X_FORWARDED_FOR") or "").rpartition(",")[2].strip()
+    return forwarded or direct
+
+
+def _signed_in(sender: Any, request: HttpRequest | None, user: AbstractBaseUser, **_: Any) -> None:
+    name = user.get_username()
+    _record(Actor("user", name, person=name), "person.signed_in", name, request)
+
+
+def _signed_out(sender: Any, request: HttpRequest | None, user: AbstractBaseUser | None, **_: Any) -> None:
+    if user is not None:
+        name = user.get_username()
+        _record(Actor("user", name, person=name), "person.signed_out", name, request)
+
+
+def _failed(sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
+    if not getattr(request, "axes_locked_out", False):  # the lock-out itself is recorded once, not every knock after it
+        _record(system_actor("sign-in"), "person.sign_in_failed", _known(credentials.get("username")), request)
+
+
+def _locked_out(sender: Any, request: HttpRequest | None, username: str | None = None, **_: Any) -> None:
+    if not getattr(request, "axes_locked_out", False):
+        _record(system_actor("sign-in"), "person.locked_out", _known(username), request)
+
+
+def _known(name: object) -> str:
+    text = str(name or "").replace("\x00", "")[:150]
+    return text if text and get_user_model().objects.filter(username=text).exists() else UNKNOWN
+
+
+def _record(actor: Actor, name: str, person: str, request: HttpRequest | None) -> None:
+    audit.record_alone(actor=actor, name=name, subject=f"person:{person}", address=client_address(request))

@@ -1,0 +1,25 @@
+"""What the control room's templates need beyond Django's filters."""
+
+from datetime import datetime, timedelta
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+
+register = template.Library()
+
+
+@register.filter
+def ago(at: datetime | None) -> SafeString | str:
+    """How long ago, with the exact time (UTC) in the tooltip and for machines."""
+    if at is None:
+        return "–"
+    now = timezone.now()
+    if abs(now - at) < timedelta(minutes=1):
+        words = "just now"
+    else:
+        words = f"{timesince(at, now, depth=1)} ago" if at <= now else f"in {timesince(now, at, depth=1)}"
+    exact = f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact, words)
