@@ -16,10 +16,9 @@ from deployments.api.limits import READS, WRITES
 from deployments.api.paging import Name, Paging, page_of
 from deployments.api.problems import TooLarge, answers
 from deployments.api.schemas import ReleaseOut, ReleasePage
-from deployments.api.uploads import described
 from deployments.models import Release
 from deployments.services.access import require
-from deployments.services.releases import store_artifact
+from deployments.services.uploads import add_artifact
 
 router = Router(tags=["Releases"], auth=BearerToken())
 
@@ -70,8 +69,7 @@ def upload_release(
     with tempfile.TemporaryDirectory(prefix="upload-", dir=settings.STATE_DIR) as scratch:
         path = FilePath(scratch) / "artifact.tar"
         _copy(artifact, path)
-        built = described(path, sha256=about.sha256, commit=about.commit)
-        row, new = store_artifact(actor=actor, artifact=built, ref=about.ref, builder=str(actor))
+        row, new = add_artifact(actor=actor, path=path, sha256=about.sha256, ref=about.ref, commit=about.commit)
     return Status(201 if new else 200, ReleaseOut.of(row))
 
 
