@@ -82,7 +82,7 @@ def page(admin: "PortalAdmin[M]", confirmation: Confirmation[M]) -> Callable[...
         if obj is None or not admin.has_view_permission(request, obj):
             raise Http404(f"There is no {admin.opts.verbose_name} {object_id}.")
         actor = actor_of(request)
-        form = confirmation.form_class(request.POST or None, subject=obj)
+        form = confirmation.form_class(request.POST or None, subject=obj, actor=actor)
         why = refusal(actor, confirmation.verb, confirmation.environment(obj))
         error: PortalError | None = NotAllowed(why[0], hint=why[1]) if why else None
         if request.method == "POST" and error is None and form.is_valid():
@@ -105,12 +105,12 @@ def bulk_action(
 
     def action(admin: "PortalAdmin[M]", request: HttpRequest, chosen: QuerySet[M]) -> HttpResponse | None:
         objects = list(chosen[:MANY])
+        actor = actor_of(request)
         form = confirmation.form_class(
-            request.POST if "confirmed" in request.POST else None, subject=objects[0] if objects else None
+            request.POST if "confirmed" in request.POST else None, subject=objects[0] if objects else None, actor=actor
         )
         if "confirmed" not in request.POST or not form.is_valid():
             return _bulk_page(admin, confirmation, request, objects, form)
-        actor = actor_of(request)
         for obj in objects:
             try:
                 messages.success(request, confirmation.perform(actor=actor, obj=obj, data=form.cleaned_data))

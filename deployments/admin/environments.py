@@ -19,6 +19,7 @@ from deployments.lifecycle import Kind
 from deployments.models import Deployment, Environment, Release
 from deployments.services.access import Actor
 from deployments.services.environments import EDITABLE, configure_environment, lock_environment, unlock_environment
+from deployments.services.people import is_alone
 from deployments.services.policies import MAX_APPROVALS, MAX_HOURS, change_policy
 from deployments.services.requests import request_deployment
 from deployments.services.rollbacks import request_rollback
@@ -205,11 +206,14 @@ class PolicyForm(PageForm):
     confirmation = word(
         "Name of the environment",
         required=False,
-        help_text="Only where you are the one person with a role: written out, it loosens the policy at once.",
+        help_text="You are the one person with a role, so nobody can agree. Written out, it loosens the policy: "
+        "from then on you alone decide what runs there. It is recorded and announced as such.",
     )
 
     def prepare(self) -> None:
-        """As it is now."""
+        """As it is now; a confirmation only from a team of one."""
+        if self.actor is None or not is_alone(self.actor):
+            del self.fields["confirmation"]
         if self.subject is not None:
             self.fields["approvals_required"].initial = self.subject.approvals_required
             self.fields["approval_hours"].initial = self.subject.approval_hours

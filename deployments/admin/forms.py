@@ -11,6 +11,8 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from deployments.services.access import Actor
+
 if TYPE_CHECKING:
     ModelForm = forms.ModelForm
 else:
@@ -26,15 +28,15 @@ MAX = 500
 
 
 class PageForm(forms.Form):
-    """A form about one object; subclasses look at `self.subject`."""
+    """A form about one object; subclasses look at `self.subject` and at who fills it in, `self.actor`."""
 
-    def __init__(self, *args: Any, subject: Any = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, subject: Any = None, actor: Actor | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.subject = subject
+        self.subject, self.actor = subject, actor
         self.prepare()
 
     def prepare(self) -> None:
-        """Fit the fields to `self.subject`."""
+        """Fit the fields to subject and actor."""
 
 
 def text(label: str, *, required: bool = True, help_text: str = "") -> forms.CharField:

@@ -83,8 +83,16 @@ class ServerAdmin(PortalAdmin[Server]):
         return _table({name: f"version {version}" for name, version in obj.secret_versions.items()})
 
 
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {inner}" for key, inner in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def _table(facts: dict[str, Any]) -> str:
     if not facts:
         return "–"
-    rows = [format_html("<div><dt>{}</dt><dd>{}</dd></div>", key, value) for key, value in sorted(facts.items())]
+    rows = [
+        format_html("<div><dt>{}</dt><dd>{}</dd></div>", key, _shown(value)) for key, value in sorted(facts.items())
+    ]
     return format_html('<dl class="cy-facts cy-plain-facts">{}</dl>', format_html("{}" * len(rows), *rows))

@@ -26,7 +26,7 @@ SCOPE_WORDS = {scope: scope.label for scope in Scope}
 
 
 class TokenForm(PageForm):
-    """What the token may do, and for whom. `subject` is the actor who makes it."""
+    """What the token may do, and for whom."""
 
     name = word("Name", help_text="What it is for, for example: GitHub Actions.", max_length=100)
     owner = choice("Belongs to", required=False)
@@ -41,7 +41,9 @@ class TokenForm(PageForm):
 
     def prepare(self) -> None:
         """Others' tokens are made by administrators only."""
-        actor: Actor = self.subject
+        actor = self.actor
+        if actor is None:
+            return
         if not may(actor, "manage_tokens"):
             del self.fields["owner"], self.fields["server"]
         else:
@@ -117,7 +119,7 @@ class TokenAdmin(PortalAdmin[ApiToken]):
         actor = actor_of(request)
         if not self.has_add_permission(request):
             return HttpResponseRedirect(reverse("admin:deployments_apitoken_changelist"))
-        form = TokenForm(request.POST or None, subject=actor)
+        form = TokenForm(request.POST or None, actor=actor)
         error: PortalError | None = None
         made: dict[str, Any] = {}
         if request.method == "POST" and form.is_valid():

@@ -1,0 +1,29 @@
+"""Reject a waiting deployment."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from deployments import selectors
+from deployments.management.base import PortalCommand
+from deployments.services.approvals import reject
+
+
+class Command(PortalCommand):
+    """`reject ID --reason TEXT`."""
+
+    help = "Reject a deployment that somebody else requested. Needs a person: a token, or a password when asked."
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        """Which, and why."""
+        parser.add_argument("deployment", type=int)
+        parser.add_argument("--reason", default="", help="what should change; the requester reads it")
+
+    def run(self, options: dict[str, Any]) -> int:
+        """Reject."""
+        deployment = selectors.deployment_numbered(options["deployment"])
+        actor = self.actor("approve", deployment.environment)
+        after = reject(actor=actor, deployment=deployment, comment=options["reason"])
+        if self.as_json:
+            self.emit({"deployment": after.pk, "status": after.status, "sentence": after.sentence})
+        self.say(f"Deployment {after.pk} is rejected.")
+        return 0
