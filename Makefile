@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 LOCK := requirements/dev.txt
 STAMP := $(VENV)/.$(shell sha256sum $(LOCK) | cut -c1-16)
 WORKERS ?= 2
+DATABASE_TESTS := tests/dashboard tests/deployments
 
 HOST_PACKAGES := systemd-container debootstrap iproute2 openssh-client gcc libc6-dev
 TEST_PACKAGES := $(HOST_PACKAGES) rsync postgresql chromium prometheus prometheus-alertmanager
@@ -26,12 +27,16 @@ run: venv ## the portal alone on http://127.0.0.1:8080 (PORT changes it)
 	@PORT=$(PORT) exec $(BIN)/python -m portal.run
 
 test: packages-test venv ## prove it, in 15 minutes at most
-	@echo "== lint and types"; $(MAKE) --no-print-directory check
-	@echo "== tests on SQLite ($(WORKERS) at a time), then what concerns the database on PostgreSQL"
+	@echo "== 1/3 lint and types"; $(MAKE) --no-print-directory check
+	@echo "== 2/3 everything, on SQLite, $(WORKERS) tests at a time"
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup --durations=15 -m "not full" $(ARGS)
+	@echo "== 3/3 what concerns the database, on PostgreSQL"
+	@$(BIN)/python -m tests.postgres $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup \
+	  -m "not full and not hosts and not browser and not monitoring" $(DATABASE_TESTS) || [ $$? = 77 ]
 
 test-full: packages-test venv ## every matrix at full size (hours)
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup --durations=30 $(ARGS)
+	@$(BIN)/python -m tests.postgres $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup $(DATABASE_TESTS) || [ $$? = 77 ]
 
 check: venv ## lint, types, layers, locks, workflows
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q .
