@@ -61,14 +61,24 @@ class Counter:
         return int(count)
 
 
+def within(key: str, allowed: int) -> bool:
+    """Count one request of `key`, and tell whether it is one of the `allowed` of this minute."""
+    return Counter(settings.STATE_DIR / "limits.bin").count(key) <= allowed
+
+
+def pause() -> int:
+    """Seconds until the next minute."""
+    return int(WINDOW_SECONDS - time.time() % WINDOW_SECONDS) + 1
+
+
 def spend(key: str, allowed: int) -> None:
     """Count one request of `key`; raises TooManyRequests beyond `allowed` a minute."""
-    if Counter(settings.STATE_DIR / "limits.bin").count(key) > allowed:
-        raise TooManyRequests(int(WINDOW_SECONDS - time.time() % WINDOW_SECONDS) + 1)
+    if not within(key, allowed):
+        raise TooManyRequests(pause())
 
 
 class TokenRate(BaseThrottle):
-    """So many requests a minute for each token; raises TooManyRequests itself, so that the answer is a problem."""
+    """So many requests a minute for each token, as ninja asks for it."""
 
     def __init__(self, name: str, allowed: int) -> None:
         self.name = name
@@ -77,8 +87,11 @@ class TokenRate(BaseThrottle):
     def allow_request(self, request: HttpRequest) -> bool:
         """Count the request."""
         token: ApiToken = request.auth  # type: ignore[attr-defined]  # ninja sets it before it throttles
-        spend(f"{self.name}:{token.pk}", self.allowed)
-        return True
+        return within(f"{self.name}:{token.pk}", self.allowed)
+
+    def wait(self) -> float:
+        """Seconds until the next minute."""
+        return pause()
 
 
 # A minute's requests. A bot beats at most once a second; a person's program reads more than it writes.

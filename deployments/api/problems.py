@@ -14,11 +14,13 @@ from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.multipartparser import MultiPartParserError
 from ninja import NinjaAPI, Schema
-from ninja.errors import HttpError, ValidationError
+from ninja.errors import HttpError, Throttled, ValidationError
 from pydantic import Field
 
 from deployments.api.limits import TooManyRequests
 from deployments.errors import Conflict, InvalidRequest, NotAllowed, NotFound, PortalError, TargetError
+from deployments.plans.errors import PlanError
+from deployments.ssh.errors import SSHError
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -58,9 +60,11 @@ _STATUS: tuple[tuple[type[PortalError], HTTPStatus], ...] = (
     (Unauthenticated, HTTPStatus.UNAUTHORIZED),
     (NotFound, HTTPStatus.NOT_FOUND),
     (InvalidRequest, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (PlanError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (NotAllowed, HTTPStatus.FORBIDDEN),
     (Conflict, HTTPStatus.CONFLICT),
     (TargetError, HTTPStatus.BAD_GATEWAY),
+    (SSHError, HTTPStatus.BAD_GATEWAY),
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (TooManyRequests, HTTPStatus.TOO_MANY_REQUESTS),
 )
@@ -131,4 +135,6 @@ def _printable(text: str) -> str:
 
 
 def _http_error(_request: HttpRequest, error: HttpError) -> HttpResponse:
+    if isinstance(error, Throttled):  # ninja adds Retry-After
+        return problem(429, str(error), reason=TooManyRequests.reason, hint="Retry-After says when to go on.")
     return problem(error.status_code, str(error), reason="bad_request" if error.status_code == 400 else "failed")
