@@ -38,6 +38,8 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.RUNNING: frozenset({Status.VERIFYING}) | (_OUTCOMES),
     Status.VERIFYING: _OUTCOMES,
     **{status: frozenset() for status in FINAL},
+    # only to complete the record, once a server that could not be asked has told how it ended
+    Status.INTERRUPTED: _OUTCOMES - {Status.INTERRUPTED},
 }
 
 

@@ -26,6 +26,7 @@ EVENTS: dict[str, str] = {
     "break_glass": "Break-glass was used, or reviewed",
     "policy": "An approval policy is to change, or has",
     "locked": "An environment was locked or unlocked",
+    "drift": "A server differs from its record, or no longer does",
 }
 """What a channel can be told of, with the words its form shows."""
 TEST = "test"

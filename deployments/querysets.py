@@ -21,9 +21,10 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
     ) -> bool:
         """Compare-and-set: set `target` where the status still allows it (and `claim` still holds it).
 
-        Returns False when the row was not in a status that leads to `target`, or another worker holds it.
+        A deployment that has ended is moved only by naming that status as its `source`. Returns False when the row was
+        not in a status that leads to `target`, or another worker holds it.
         """
-        sources = frozenset({source}) & sources_of(target) if source else sources_of(target)
+        sources = frozenset({source}) & sources_of(target) if source else sources_of(target) - FINAL
         rows = self.filter(pk=pk, status__in=sources)
         if claim is not None:
             rows = rows.filter(claim=claim)

@@ -1,9 +1,9 @@
 """The one module that knows django-q2: tasks carry an id, and are enqueued in the transaction of their decision."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.utils import timezone
-from django_q.models import OrmQ, Schedule
+from django_q.models import OrmQ, Schedule, Task
 from django_q.tasks import async_task
 
 DEPLOYS, RESCUE, DEFAULT = "deploys", "rescue", "default"
@@ -15,6 +15,8 @@ SCHEDULES: dict[str, tuple[str, str, int]] = {
     "reap": ("deployments.tasks.reap", RESCUE, 1),
     "expire": ("deployments.tasks.expire_requests", DEFAULT, 1),
     "deliver": ("deployments.tasks.deliver_notifications", DEFAULT, 1),
+    "drift": ("deployments.tasks.find_drift", DEFAULT, 60),
+    **{f"beat-{cluster}": ("deployments.tasks.beat", cluster, 1) for cluster in CLUSTERS},
 }
 
 
@@ -39,19 +41,43 @@ def enqueue_cancellation(deployment_id: int) -> None:
     async_task("deployments.tasks.cancel_remote", deployment_id, cluster=RESCUE)
 
 
+def enqueue_inspection(environment_id: int) -> None:
+    """Queue comparing an environment's servers with their records, so that their readiness is as of now."""
+    async_task("deployments.tasks.inspect_environment", environment_id, cluster=DEFAULT)
+
+
 def enqueue_delivery() -> None:
     """Queue sending the notifications that wait."""
     async_task("deployments.tasks.deliver_notifications", cluster=DEFAULT)
 
 
-def oldest_queued_seconds() -> float:
-    """Age in seconds of the oldest task that no worker has taken; 0.0 with an empty queue."""
+def oldest_queued_seconds(cluster: str | None = None) -> float:
+    """Age in seconds of the oldest task that no worker has taken, in one cluster or in all; 0.0 with an empty queue."""
     oldest: float = 0.0
     now = timezone.now()
-    for row in OrmQ.objects.filter(lock__lte=now).only("lock").order_by("lock")[:1]:
+    rows = OrmQ.objects.filter(lock__lte=now) if cluster is None else OrmQ.objects.filter(lock__lte=now, key=cluster)
+    for row in rows.only("lock").order_by("lock")[:1]:
         if row.lock is not None:
             oldest = max(0.0, (now - row.lock).total_seconds())
     return oldest
+
+
+def last_beat(cluster: str) -> datetime | None:
+    """When a worker of this cluster last did its heartbeat task; None when none ever has."""
+    found: datetime | None = (
+        Task.objects.filter(group=f"beat-{cluster}", success=True)
+        .order_by("-stopped")
+        .values_list("stopped", flat=True)
+        .first()
+    )
+    return found
+
+
+def forget_old_beats() -> None:
+    """Keep the history of the queue for what matters: of heartbeats only the last ones."""
+    for cluster in CLUSTERS:
+        if last := last_beat(cluster):
+            Task.objects.filter(group=f"beat-{cluster}", stopped__lt=last).delete()
 
 
 def ensure_schedules(**_signal: object) -> None:

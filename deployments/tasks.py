@@ -1,7 +1,7 @@
 """What django-q2 runs: entry points that take ids and call one service."""
 
-from deployments import notifications
-from deployments.services import approvals, cancellation, execution, recovery
+from deployments import notifications, queueing
+from deployments.services import approvals, cancellation, execution, inspection, recovery
 from deployments.services.access import system_actor
 
 
@@ -28,3 +28,18 @@ def expire_requests() -> int:
 def deliver_notifications() -> int:
     """Send the notifications that wait."""
     return notifications.deliver_waiting()
+
+
+def find_drift() -> int:
+    """Compare every server with its record."""
+    return inspection.inspect_all(actor=system_actor("schedule"))
+
+
+def inspect_environment(environment_id: int) -> int:
+    """Compare the servers of one environment with their records."""
+    return inspection.inspect_all(actor=system_actor("schedule"), only=environment_id)
+
+
+def beat() -> None:
+    """Prove that a worker of this cluster still takes tasks; the result row is what the watchdog looks at."""
+    queueing.forget_old_beats()

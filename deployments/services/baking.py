@@ -10,6 +10,8 @@ from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment
 from deployments.services import audit
 from deployments.services.access import Actor
+from deployments.services.notices import tell_environment
+from deployments.services.requests import MAX_REASON
 from deployments.services.rollbacks import request_rollback
 
 CRITICAL = "critical"
@@ -26,17 +28,17 @@ def report_alert(
     baking = baking_deployment(environment)
     if severity != CRITICAL or baking is None or baking.started_at is None or began_at < baking.started_at:
         return None
-    reason = f"{name} began to fire while deployment {baking.pk} was baking: {summary}"[:500]
-    if environment.bake_action == Environment.BakeAction.PAUSE:
+    if not _end_bake(baking):
+        return None  # the same alert came twice at once, and the other one acts
+    reason = f"{name} began to fire while deployment {baking.pk} was baking: {summary}"[:MAX_REASON]
+    if baking.snapshot["policy"]["bake_action"] == Environment.BakeAction.PAUSE:
         _pause(actor, environment, baking, reason)
         return None
     try:
-        rollback = request_rollback(actor=actor, environment=environment, reason=reason)
+        return request_rollback(actor=actor, environment=environment, reason=reason)
     except PortalError as error:
-        _pause(actor, environment, baking, f"{reason} It could not be rolled back: {error}"[:500])
+        _pause(actor, environment, baking, f"{reason} It could not be rolled back: {error}"[:MAX_REASON])
         return None
-    _end_bake(baking)
-    return rollback
 
 
 def baking_deployment(environment: Environment) -> Deployment | None:
@@ -51,13 +53,14 @@ def baking_deployment(environment: Environment) -> Deployment | None:
     return None if Deployment.objects.active().filter(environment=environment).exists() else last
 
 
-def _end_bake(deployment: Deployment) -> None:
-    Deployment.objects.filter(pk=deployment.pk).update(bake_until=timezone.now())
+def _end_bake(deployment: Deployment) -> bool:
+    """Stop watching; False when somebody else has, so that one alert is acted on once."""
+    now = timezone.now()
+    return bool(Deployment.objects.filter(pk=deployment.pk, bake_until__gt=now).update(bake_until=now))
 
 
 def _pause(actor: Actor, environment: Environment, baking: Deployment, reason: str) -> None:
     with transaction.atomic():
-        _end_bake(baking)
         if Environment.objects.filter(pk=environment.pk, locked_at=None).update(
             locked_at=timezone.now(), locked_by=str(actor), lock_reason=reason
         ):
@@ -67,4 +70,10 @@ def _pause(actor: Actor, environment: Environment, baking: Deployment, reason: s
                 subject=f"environment:{environment.name}",
                 environment=environment,
                 data={"reason": reason, "deployment": baking.pk},
+            )
+            tell_environment(
+                environment,
+                "locked",
+                what="locked while a deployment was baking",
+                lines=[reason, "Rollbacks are possible; unlock it when the cause is known."],
             )

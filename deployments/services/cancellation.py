@@ -1,20 +1,27 @@
 """Cancelling: at once before the start; afterwards the agent ends, restores and proves it."""
 
 import logging
+import time
 
 from django.db import transaction
+from django.utils import timezone
 
 from deployments import queueing
 from deployments.errors import Conflict, PortalError
 from deployments.lifecycle import EXECUTING, Status, TargetStatus
-from deployments.models import Deployment
+from deployments.models import Deployment, Target
 from deployments.services import audit
 from deployments.services.access import Actor, require
 from deployments.services.connections import agent, open_target
 from deployments.services.promotion import promote_waiting_rollback
+from deployments.services.recovery import settle
 from deployments.services.settling import target_snapshot
 
 logger = logging.getLogger(__name__)
+
+INSIST_SECONDS = 45.0
+"""How long a cancellation insists before it leaves the rest to the reaper; longer than a worker's lease."""
+_PAUSE_SECONDS = 0.2
 
 
 def cancel(*, actor: Actor, deployment: Deployment) -> Deployment:
@@ -61,16 +68,32 @@ def cancel(*, actor: Actor, deployment: Deployment) -> Deployment:
 
 
 def cancel_remote(deployment_id: int) -> str:
-    """End what the agent does for this deployment; returns what it found. The worker waiting for it concludes."""
-    deployment = Deployment.objects.select_related("environment").get(pk=deployment_id)
-    for target in deployment.targets.select_related("server").filter(status=TargetStatus.RUNNING):
-        try:
-            with open_target(deployment.environment, target_snapshot(deployment, target)) as session:
-                result = agent(session, deployment.snapshot["application"]).cancel(
-                    str(deployment.pk), deployment.fence or 0, lambda record: None
-                )
-        except PortalError as error:
-            logger.warning("deployment %s: cancelling on %s: %s", deployment_id, target.server.name, error)
-            return str(error)
-        return result.sentence
-    return "Nothing was running on any server."
+    """End what agents do for this deployment, until it has ended; returns what was found.
+
+    The worker concludes when its agent says how it ended. It may be about to begin when we come, so this insists; and
+    it may be dead, so this settles the deployment when the lease has run out.
+    """
+    said = "Nothing was running on any server."
+    ends = time.monotonic() + INSIST_SECONDS
+    while True:
+        deployment = Deployment.objects.select_related("environment", "release").get(pk=deployment_id)
+        if deployment.status not in EXECUTING:
+            return said
+        for target in deployment.targets.select_related("server").filter(status=TargetStatus.RUNNING):
+            said = _end_agent(deployment, target)
+        if deployment.lease_until and deployment.lease_until <= timezone.now():
+            settle(deployment)
+        if time.monotonic() > ends:
+            logger.warning("deployment %s: not cancelled yet: %s", deployment_id, said)
+            return said
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _end_agent(deployment: Deployment, target: Target) -> str:
+    try:
+        with open_target(deployment.environment, target_snapshot(deployment, target)) as session:
+            client = agent(session, deployment.snapshot["application"])
+            return client.cancel(str(deployment.pk), deployment.fence or 0).sentence
+    except PortalError as error:
+        logger.warning("deployment %s: cancelling on %s: %s", deployment.pk, target.server.name, error)
+        return str(error)

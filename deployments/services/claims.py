@@ -1,23 +1,27 @@
 """Winning a deployment: QUEUED → RUNNING by compare-and-set, with the environment's next fence."""
 
+import logging
 import os
 import socket
 import uuid
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from deployments import notifications, queueing
 from deployments.lifecycle import Status
 from deployments.models import Deployment, Environment
+from deployments.querysets import DeploymentQuerySet
 from deployments.services import audit
 from deployments.services.access import system_actor
 from deployments.services.approvals import broken_seal
 from deployments.services.recorder import LEASE
 from deployments.services.requests import withdraw_broken
+
+logger = logging.getLogger(__name__)
 
 
 def worker_name() -> str:
@@ -40,8 +44,7 @@ def claim(deployment_id: int) -> Deployment | None:
     now = timezone.now()
     token = uuid.uuid4()
     with transaction.atomic():
-        Environment.objects.filter(pk=deployment.environment_id).update(fence=F("fence") + 1)
-        fence = Environment.objects.values_list("fence", flat=True).get(pk=deployment.environment_id)
+        fence = _next_fence(deployment)
         won = Deployment.objects.move(
             deployment_id,
             Status.RUNNING,
@@ -70,16 +73,57 @@ def claim(deployment_id: int) -> Deployment | None:
 
 
 def take_over(deployment: Deployment, *, now: datetime | None = None) -> UUID | None:
-    """Take an executing deployment whose lease has run out; None when its worker is alive or somebody was faster."""
+    """Take an executing deployment whose lease has run out; None when its worker is alive or somebody was faster.
+
+    It gets a new fence: whatever the old worker still has under way can be outdated on the servers.
+    """
     now = now or timezone.now()
-    token = uuid.uuid4()
     rows = Deployment.objects.executing().filter(pk=deployment.pk, claim=deployment.claim, lease_until__lte=now)
-    if rows.update(claim=token, lease_until=now + LEASE, worker=worker_name()) != 1:
-        return None
+    return _take(deployment, rows, lease_until=now + LEASE)
+
+
+def take_up(deployment: Deployment) -> UUID | None:
+    """Take an interrupted deployment, to complete its record; None when somebody was faster."""
+    rows = Deployment.objects.filter(pk=deployment.pk, claim=deployment.claim, status=Status.INTERRUPTED)
+    return _take(deployment, rows)
+
+
+def raise_fence(deployment: Deployment, token: UUID) -> int | None:
+    """The environment's next fence for this deployment; None when `token` holds it no more."""
+    with transaction.atomic():
+        fence = _next_fence(deployment)
+        if not Deployment.objects.filter(pk=deployment.pk, claim=token).update(fence=fence):
+            transaction.set_rollback(True)
+            return None
+    deployment.fence = fence
+    return fence
+
+
+def held_by(deployment: Deployment, token: UUID) -> bool:
+    """Whether `token` still holds it: asked before every act that somebody else's token would forbid."""
+    return Deployment.objects.filter(pk=deployment.pk, claim=token).exists()
+
+
+def hand_over(deployment: Deployment, token: UUID) -> None:
+    """Let the lease run out now, so that the reaper goes on; without a database it runs out by itself."""
+    try:
+        Deployment.objects.executing().filter(pk=deployment.pk, claim=token).update(lease_until=timezone.now())
+    except DatabaseError as error:
+        logger.warning("deployment %s: its lease runs out by itself: %s", deployment.pk, error)
+
+
+def _take(deployment: Deployment, rows: DeploymentQuerySet, **changes: object) -> UUID | None:
+    token = uuid.uuid4()
+    with transaction.atomic():
+        fence = _next_fence(deployment)
+        if rows.update(claim=token, worker=worker_name(), fence=fence, **changes) != 1:
+            transaction.set_rollback(True)
+            return None
     deployment.refresh_from_db()
     return token
 
 
-def hand_over(deployment: Deployment, token: UUID) -> None:
-    """Let the lease run out now, so that the reaper goes on."""
-    Deployment.objects.executing().filter(pk=deployment.pk, claim=token).update(lease_until=timezone.now())
+def _next_fence(deployment: Deployment) -> int:
+    """Runs in the caller's transaction."""
+    Environment.objects.filter(pk=deployment.environment_id).update(fence=F("fence") + 1)
+    return Environment.objects.values_list("fence", flat=True).get(pk=deployment.environment_id)

@@ -1,5 +1,6 @@
 """Ending a deployment: status, audit event, server records and notifications in one transaction."""
 
+import logging
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -8,12 +9,17 @@ from django.db import transaction
 from django.utils import timezone
 
 from deployments import notifications, queueing
+from deployments.errors import PortalError
 from deployments.lifecycle import Kind, Status, TargetStatus
 from deployments.models import Deployment, Release, Server, Target
+from deployments.plans.deploy_toml import DeployToml
 from deployments.services import artifacts, audit
 from deployments.services.access import Actor
+from deployments.services.patience import patiently
 from deployments.services.promotion import promote_waiting_rollback
 from deployments.services.snapshots import identity_of
+
+logger = logging.getLogger(__name__)
 
 _EVENTS = {
     Status.SUCCEEDED: "succeeded",
@@ -25,18 +31,33 @@ _EVENTS = {
 
 
 def finish(
-    *, actor: Actor, deployment: Deployment, status: Status, outcome: str, sentence: str, claim: UUID | None
+    *,
+    actor: Actor,
+    deployment: Deployment,
+    status: Status,
+    outcome: str,
+    sentence: str,
+    claim: UUID | None,
+    late: bool = False,
 ) -> bool:
-    """Write how it ended. False when it had ended already or another worker holds it: then nothing is written."""
+    """Write how it ended. False when it had ended already or another worker holds it: then nothing is written.
+
+    `late` completes an interrupted deployment: its server has told at last what had become of it.
+    """
     with transaction.atomic():
         extra: dict[str, Any] = {"verified_at": timezone.now()} if status == Status.SUCCEEDED else {}
         if status == Status.SUCCEEDED and deployment.kind == Kind.DEPLOYMENT:
             extra["bake_until"] = timezone.now() + timedelta(seconds=int(deployment.snapshot["policy"]["bake_seconds"]))
-        if not Deployment.objects.move(deployment.pk, status, claim=claim, outcome=outcome, sentence=sentence, **extra):
+        if late:  # it ended when it was interrupted; only now do we know how
+            extra["finished_at"] = deployment.finished_at or timezone.now()
+        source = Status.INTERRUPTED if late else None
+        written = {"outcome": outcome[:60], "sentence": sentence, **extra}
+        if not Deployment.objects.move(deployment.pk, status, source=source, claim=claim, **written):
             return False
         deployment.refresh_from_db()
         if status == Status.SUCCEEDED:
             _note_what_runs(deployment)
+            queueing.enqueue_inspection(deployment.environment_id)
         audit.record(
             actor=actor,
             name=f"{deployment.kind}.{_EVENTS[status]}",
@@ -47,6 +68,7 @@ def finish(
                 "outcome": outcome,
                 "sentence": sentence,
                 "seconds": deployment.seconds,
+                "late": late,
                 "targets": {
                     target.server.name: target.status for target in deployment.targets.select_related("server")
                 },
@@ -59,23 +81,25 @@ def finish(
 
 
 def end_target(
-    target: Target, status: TargetStatus, *, outcome: str = "", sentence: str = "", facts: object = None
+    target: Target, status: TargetStatus, *, claim: UUID, outcome: str = "", sentence: str = "", facts: object = None
 ) -> None:
-    """Write what became of one server."""
-    Target.objects.filter(pk=target.pk).update(
-        status=status, outcome=outcome[:60], sentence=sentence, facts=facts or {}, finished_at=timezone.now()
+    """Write what became of one server, unless another worker holds the deployment by now. Waits for the database."""
+    rows = Target.objects.filter(pk=target.pk, deployment__claim=claim)
+    patiently(
+        lambda: rows.update(
+            status=status, outcome=outcome[:60], sentence=sentence, facts=facts or {}, finished_at=timezone.now()
+        )
     )
 
 
 def _note_what_runs(deployment: Deployment) -> None:
-    with artifacts.open_release(deployment.release) as reader:
-        deploy = reader.deploy
+    deploy = _described(deployment)
     files = {name: text.encode() for name, text in deployment.snapshot["configuration"]["files"].items()}
     for target in deployment.targets.select_related("server"):
         server = target.server
-        health = deploy.health(deployment.environment.name, "bot") if "bot" in deploy.roles else None
+        health = deploy.health(deployment.environment.name, "bot") if deploy and "bot" in deploy.roles else None
         facts = dict(server.facts)
-        if health is not None and "bot" in server.roles:
+        if deploy is not None and health is not None and "bot" in server.roles:
             port, _, path = health.url.removeprefix("http://").partition("/")
             facts["health"] = {"port": int(port.rpartition(":")[2]), "path": f"/{path}"}
             facts["identity"] = identity_of(deploy, "bot", files)
@@ -94,6 +118,16 @@ def _note_what_runs(deployment: Deployment) -> None:
         environment.save(update_fields=["application"])
     if deployment.kind == Kind.ROLLBACK and deployment.rollback_of is not None:
         _quarantine(deployment.rollback_of.release, deployment)
+
+
+def _described(deployment: Deployment) -> DeployToml | None:
+    """What the release says about itself; None when its artifact is gone: it runs all the same."""
+    try:
+        with artifacts.open_release(deployment.release) as reader:
+            return reader.deploy
+    except (PortalError, OSError) as error:
+        logger.warning("deployment %s: its artifact cannot be read: %s", deployment.pk, error)
+        return None
 
 
 def _quarantine(release: Release, rollback: Deployment) -> None:

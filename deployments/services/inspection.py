@@ -7,13 +7,16 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from deployments import selectors
 from deployments.errors import PortalError
-from deployments.models import Environment, Server
+from deployments.lifecycle import Kind
+from deployments.models import Deployment, Environment, Release, Server
 from deployments.remote import RolePlan
 from deployments.services import artifacts, audit
 from deployments.services.access import Actor, require
 from deployments.services.connections import agent, open_session
 from deployments.services.host_plans import role_plans
+from deployments.services.notices import tell_environment
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,20 @@ def find_drift(*, actor: Actor, environment: Environment) -> list[Finding]:
     """
     require(actor, "verify", environment)
     return [_compare(actor, server) for server in _deployed(environment)]
+
+
+def inspect_all(*, actor: Actor, only: int | None = None) -> int:
+    """`find_drift` for all environments (or one, by id) in which nothing runs now; returns how many servers differ.
+
+    What was found is on the servers' records, in the metric `portal_server_drift`, and told when it changes.
+    """
+    environments = Environment.objects.all() if only is None else Environment.objects.filter(pk=only)
+    return sum(
+        finding.well is False
+        for environment in environments
+        if not Deployment.objects.active().filter(environment=environment).exists()
+        for finding in find_drift(actor=actor, environment=environment)
+    )
 
 
 def _deployed(environment: Environment) -> list[Server]:
@@ -69,7 +86,8 @@ def _verify(server: Server) -> Finding:
 
 
 def _compare(actor: Actor, server: Server) -> Finding:
-    wanted = [release for release in (server.current_release, server.previous_release) if release is not None]
+    target = selectors.rollback_target(server.environment)
+    wanted = [release for release in (server.current_release, target) if release is not None]
     try:
         with open_session(server) as session:
             facts = agent(session, wanted[0].name).inspect(
@@ -78,21 +96,42 @@ def _compare(actor: Actor, server: Server) -> Finding:
     except PortalError as error:
         return Finding(server.name, None, str(error))
     differences = drift_of(server, facts)
-    readiness = readiness_of(server, facts)
-    with transaction.atomic():
-        before = Server.objects.select_for_update().get(pk=server.pk)
-        found = {"differences": differences}
-        if before.drift.get("differences", []) != differences:
-            audit.record(
-                actor=actor,
-                name="server.drifted" if differences else "server.as_recorded",
-                subject=f"server:{server.name}",
-                environment=server.environment,
-                data=found,
-            )
-        Server.objects.filter(pk=server.pk).update(drift=found, readiness=readiness, inspected_at=timezone.now())
+    readiness = readiness_of(server, facts, target)
+    if not _store(actor, server, differences, readiness):
+        return Finding(server.name, None, "A deployment changed it meanwhile; ask again.")
     sentence = " ".join(differences) or "As recorded."
     return Finding(server.name, not differences, sentence, {"readiness": readiness, **facts})
+
+
+def _store(actor: Actor, server: Server, differences: list[str], readiness: dict[str, Any]) -> bool:
+    """Write it down; False when a deployment has come in between, so that it describes a server of the past."""
+    with transaction.atomic():
+        before = Server.objects.select_for_update().get(pk=server.pk)
+        busy = Deployment.objects.active().filter(environment=server.environment).exists()
+        if busy or before.current_release_id != server.current_release_id:
+            return False
+        if before.drift.get("differences", []) != differences:
+            _tell_of_drift(actor, server, differences)
+        Server.objects.filter(pk=server.pk).update(
+            drift={"differences": differences}, readiness=readiness, inspected_at=timezone.now()
+        )
+    return True
+
+
+def _tell_of_drift(actor: Actor, server: Server, differences: list[str]) -> None:
+    audit.record(
+        actor=actor,
+        name="server.drifted" if differences else "server.as_recorded",
+        subject=f"server:{server.name}",
+        environment=server.environment,
+        data={"differences": differences},
+    )
+    tell_environment(
+        server.environment,
+        "drift",
+        what=f"{server.name} {'differs from its record' if differences else 'is as recorded again'}",
+        lines=[*differences, "Nothing was repaired. Deploy or roll back to bring it in order." if differences else ""],
+    )
 
 
 def drift_of(server: Server, facts: dict[str, Any]) -> list[str]:
@@ -117,9 +156,8 @@ def drift_of(server: Server, facts: dict[str, Any]) -> list[str]:
     return found
 
 
-def readiness_of(server: Server, facts: dict[str, Any]) -> dict[str, Any]:
-    """Whether a rollback would find what it needs: `ready`, and the sentence that says so or why not."""
-    target = server.previous_release
+def readiness_of(server: Server, facts: dict[str, Any], target: Release | None) -> dict[str, Any]:
+    """Whether a rollback to `target` would find what it needs: `ready`, the sentence that says so, seconds it takes."""
     if target is None:
         return {"ready": False, "target": None, "sentence": "There is no earlier release to go back to."}
     wrong: Sequence[Any] = facts["hash"].get(target.identifier, [["", "missing"]])
@@ -128,8 +166,11 @@ def readiness_of(server: Server, facts: dict[str, Any]) -> dict[str, Any]:
     elif wrong:
         sentence = f"{_counted(wrong)} of {target} are damaged; a rollback would ship them again."
     else:
-        sentence = f"{target} lies on the server whole."
-    return {"ready": not wrong, "target": target.identifier, "sentence": sentence}
+        sentence = f"{target} lies on the server whole, and pruning leaves it alone."
+    seconds = selectors.expected_seconds(server.environment, Kind.ROLLBACK)
+    if seconds is not None:
+        sentence += f" Back in about {max(1, round(seconds))} s."
+    return {"ready": not wrong, "target": target.identifier, "sentence": sentence, "seconds": seconds}
 
 
 def _counted(wrong: Sequence[Any]) -> str:

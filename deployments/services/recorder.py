@@ -13,12 +13,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from deployments.lifecycle import Status, StepState
 from deployments.models import Deployment, LogLine, Secret, Step, Target
 from deployments.remote.client import Record
+from deployments.services.patience import AWAY
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,11 @@ LEASE = timedelta(seconds=30)
 RENEW_SECONDS = 5.0
 PATIENCE_SECONDS = 60.0
 _STOP = object()
+
+
+def storable(text: str) -> str:
+    """`text` as every database takes it: PostgreSQL refuses NUL, and nothing encodes half of a surrogate pair."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 class Mask:
@@ -47,21 +53,27 @@ class Mask:
     def __call__(self, text: str) -> str:
         for value, name in self._values:
             text = text.replace(value, f"[secret {name}]")
-        return text
+        return storable(text)
 
     def facts(self, value: Any) -> Any:
         """The same for every text inside a JSON value."""
         if isinstance(value, str):
             return self(value)
         if isinstance(value, dict):
-            return {key: self.facts(item) for key, item in value.items()}
+            return {storable(str(key)): self.facts(item) for key, item in value.items()}
         if isinstance(value, list):
             return [self.facts(item) for item in value]
         return value
 
 
+Item = tuple[Target | None, Record]
+
+
 class Recorder:
-    """Stores records of one execution and keeps its lease alive; `lost` is set when another worker has taken over."""
+    """Stores records of one execution and keeps its lease alive; `lost` is set when another worker has taken over.
+
+    A record that comes twice (live, and again with the journal) is stored once: its number tells.
+    """
 
     def __init__(self, deployment: Deployment, claim: UUID) -> None:
         self._deployment = deployment
@@ -69,7 +81,9 @@ class Recorder:
         self._mask = Mask.of(deployment)
         self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._last_target = max((target.pk for target in deployment.targets.all()), default=0)
+        self._stored: dict[int, int] = {}
         self._verifying = False
+        self._stop_by: float | None = None
         self._thread = threading.Thread(target=self._work, name=f"recorder-{deployment.pk}", daemon=True)
         self.lost = threading.Event()
 
@@ -78,37 +92,29 @@ class Recorder:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._stop_by = time.monotonic() + PATIENCE_SECONDS
         self._inbox.put(_STOP)
         self._thread.join(PATIENCE_SECONDS + 10)
 
     def record(self, target: Target, record: Record) -> None:
-        """Take one record of an agent; returns at once."""
+        """Take one record of an agent; returns at once. A result closes the steps that did not end."""
         self._inbox.put((target, record))
 
     def say(self, text: str, *, target: Target | None = None) -> None:
         """A line of the portal's own."""
         self._inbox.put((target, {"kind": "log", "stream": "portal", "text": text, "at": timezone.now().isoformat()}))
 
-    def mask(self, text: str) -> str:
-        """`text` without any secret of the environment."""
-        return self._mask(text)
+    @property
+    def mask(self) -> Mask:
+        """What takes every secret of the environment out of a text."""
+        return self._mask
 
     def _work(self) -> None:
         renewed = time.monotonic()
         stopping = False
         try:
             while not stopping:
-                batch: list[tuple[Target | None, Record]] = []
-                try:
-                    item = self._inbox.get(timeout=RENEW_SECONDS)
-                    while True:
-                        if item is _STOP:
-                            stopping = True
-                            break
-                        batch.append(item)
-                        item = self._inbox.get_nowait()
-                except queue.Empty:
-                    pass
+                batch, stopping = self._take()
                 renew = time.monotonic() - renewed >= RENEW_SECONDS
                 if batch or renew:
                     self._patiently(batch, renew)
@@ -117,43 +123,72 @@ class Recorder:
         finally:
             connection.close()
 
-    def _patiently(self, batch: list[tuple[Target | None, Record]], renew: bool) -> None:
-        end = time.monotonic() + PATIENCE_SECONDS
+    def _take(self) -> tuple[list[Item], bool]:
+        """Whatever has arrived, waiting until it is time to renew the lease; and whether that was all."""
+        batch: list[Item] = []
+        try:
+            item = self._inbox.get(timeout=RENEW_SECONDS)
+            while item is not _STOP:
+                batch.append(item)
+                item = self._inbox.get_nowait()
+        except queue.Empty:
+            return batch, False
+        return batch, True
+
+    def _patiently(self, batch: list[Item], renew: bool) -> None:
+        """Store a batch; while the database is away, for as long as the execution lasts and a minute beyond."""
         pause = 0.1
         while True:
             try:
                 with transaction.atomic():
-                    self._store(batch)
+                    seen = self._store(batch)
                     if renew:
                         self._renew()
-                return
-            except DatabaseError:
-                if time.monotonic() > end:
-                    logger.exception("deployment %s: the database stayed away, lines were lost", self._deployment.pk)
+            except AWAY:
+                if self._stop_by is not None and time.monotonic() > self._stop_by:
+                    logger.exception("deployment %s: the database stayed away", self._deployment.pk)
                     return
                 time.sleep(pause)
                 pause = min(pause * 2, 2.0)
-                close_old_connections()
                 connection.close()
+            except Exception:
+                # the lease must be renewed whatever a server has sent; its own journal still has the lines
+                logger.exception("deployment %s: lines could not be stored", self._deployment.pk)
+                connection.close()
+                return
+            else:
+                self._stored.update(seen)
+                return
 
     def _renew(self) -> None:
         rows = Deployment.objects.executing().filter(pk=self._deployment.pk, claim=self._claim)
         if not rows.update(lease_until=timezone.now() + LEASE):
             self.lost.set()
 
-    def _store(self, batch: list[tuple[Target | None, Record]]) -> None:
+    def _store(self, batch: list[Item]) -> dict[int, int]:
+        """Runs in a transaction that may be repeated; returns the last number stored of every target."""
         lines: list[LogLine] = []
         seen: dict[int, int] = {}
         for target, record in batch:
             if target is not None and (seq := int(record.get("seq", 0))):
-                seen[target.pk] = max(seq, seen.get(target.pk, 0))
+                if seq <= seen.get(target.pk, self._last_stored(target)):
+                    continue
+                seen[target.pk] = seq
             if record["kind"] == "log":
                 lines.append(self._line(target, record))
-            elif record["kind"] == "step" and target is not None:
+            elif target is not None and record["kind"] == "step":
                 self._step(target, record)
+            elif target is not None and record["kind"] == "result":
+                self._close(target)
         LogLine.objects.bulk_create(lines)
         for pk, seq in seen.items():
             Target.objects.filter(pk=pk, journal_seq__lt=seq).update(journal_seq=seq)
+        return seen
+
+    def _last_stored(self, target: Target) -> int:
+        if target.pk not in self._stored:
+            self._stored[target.pk] = Target.objects.values_list("journal_seq", flat=True).get(pk=target.pk)
+        return self._stored[target.pk]
 
     def _line(self, target: Target | None, record: Record) -> LogLine:
         return LogLine(
@@ -172,9 +207,8 @@ class Recorder:
                 target=target, name=name, state=StepState.RUNNING, defaults={"started_at": moment(record)}
             )
             if name == "verify" and target.pk == self._last_target and not self._verifying:
-                self._verifying = Deployment.objects.move(
-                    self._deployment.pk, Status.VERIFYING, source=Status.RUNNING, claim=self._claim
-                )
+                self._verifying = True  # were it undone with the transaction, only a word of the page would be late
+                Deployment.objects.move(self._deployment.pk, Status.VERIFYING, source=Status.RUNNING, claim=self._claim)
             return
         row = Step.objects.filter(target=target, name=name, state=StepState.RUNNING).order_by("-id").first()
         if row is None:
@@ -184,6 +218,13 @@ class Recorder:
         row.seconds = record.get("seconds")
         row.facts = self._mask.facts(record.get("facts", {}))
         row.save()
+
+    @staticmethod
+    def _close(target: Target) -> None:
+        """A step whose agent was killed has no end of its own."""
+        Step.objects.filter(target=target, state=StepState.RUNNING).update(
+            state=StepState.FAILED, finished_at=timezone.now()
+        )
 
 
 def moment(record: Record) -> datetime:

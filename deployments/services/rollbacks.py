@@ -1,57 +1,117 @@
 """Going back: a new deployment of an earlier release, without approval, before everything else."""
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from deployments import queueing, selectors
-from deployments.errors import InvalidRequest
+from deployments.errors import Conflict, EnvironmentBusy, InvalidRequest
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Release
+from deployments.services import audit
 from deployments.services.access import Actor, require
 from deployments.services.cancellation import cancel
-from deployments.services.requests import record_request
+from deployments.services.promotion import promote_waiting_rollback
+from deployments.services.requests import check_reason, record_request
+from deployments.services.rowlocks import locked_environment
 from deployments.services.snapshots import take_snapshot
 
 
 def request_rollback(*, actor: Actor, environment: Environment, reason: str, to: Release | None = None) -> Deployment:
-    """Ask for an earlier release (the previous one unless `to` names another).
+    """Ask for an earlier release (the one before what runs or is under way, unless `to` names another).
 
     A running deployment is cancelled first, and the rollback begins when that is proven. Raises NotAllowed,
-    InvalidRequest (no reason, nothing to go back to).
+    InvalidRequest (no reason, nothing to go back to), EnvironmentBusy (that very rollback is under way).
     """
     require(actor, "roll_back", environment)
     if not reason.strip():
         raise InvalidRequest("A rollback needs a reason.", hint="Say what is wrong (--reason).")
-    release = to or selectors.rollback_target(environment)
+    check_reason(reason)
+    with transaction.atomic():
+        # one transaction: the deployment that is under way cannot end unnoticed between our look and our request
+        environment = locked_environment(environment.pk)
+        running = selectors.active_deployment(environment)
+        suspect = running or _interrupted(environment)
+        release = to or _release_before(environment, suspect)
+        _refuse_twice(environment, release, running)
+        _supersede_waiting(actor, environment)
+        deployment = record_request(
+            actor=actor,
+            environment=environment,
+            release=release,
+            snapshot=take_snapshot(environment=environment, release=release, kind=Kind.ROLLBACK),
+            status=Status.AWAITING_APPROVAL if running else Status.QUEUED,
+            reason=reason,
+            kind=Kind.ROLLBACK,
+            rollback_of=suspect or _last_success(environment),
+        )
+        if running:
+            _wait_for(actor, deployment, running)
+        else:
+            queueing.enqueue_execution(deployment.pk, rescue=True)
+    deployment.refresh_from_db()
+    return deployment
+
+
+def _wait_for(actor: Actor, rollback: Deployment, running: Deployment) -> None:
+    Deployment.objects.filter(pk=rollback.pk).update(
+        expires_at=None, sentence=f"Waits until deployment {running.pk} is cancelled."
+    )
+    try:
+        cancel(actor=actor, deployment=running)
+    except Conflict:  # it ended by itself just now, before anybody could see this rollback wait
+        promote_waiting_rollback(running)
+
+
+def _release_before(environment: Environment, suspect: Deployment | None) -> Release:
+    """What a person means by "back": the release that ran before `suspect`, else the one before the live one."""
+    live = selectors.live_release(environment)
+    if suspect is not None and suspect.kind == Kind.ROLLBACK:
+        return suspect.release
+    if suspect is not None and live is not None and live != suspect.release:
+        return live
+    release = selectors.rollback_target(environment)
     if release is None:
         raise InvalidRequest(
             f"{environment} has no earlier release to go back to.",
             hint="Deploy a good release instead, or name one with --to.",
             reason="no_rollback_target",
         )
-    running = selectors.active_deployment(environment)
-    bad = running or _last_success(environment)
-    snapshot = take_snapshot(environment=environment, release=release, kind=Kind.ROLLBACK)
-    with transaction.atomic():
-        deployment = record_request(
-            actor=actor,
-            environment=environment,
-            release=release,
-            snapshot=snapshot,
-            status=Status.AWAITING_APPROVAL if running else Status.QUEUED,
-            reason=reason,
-            kind=Kind.ROLLBACK,
-            rollback_of=bad,
+    return release
+
+
+def _refuse_twice(environment: Environment, release: Release, running: Deployment | None) -> None:
+    """A second click must not cancel the rollback that the first one began."""
+    waiting = _waiting(environment).filter(release=release).first()
+    same = waiting or (running if running and running.kind == Kind.ROLLBACK and running.release == release else None)
+    if same is not None:
+        raise EnvironmentBusy(
+            f"{environment} is going back to {release} already: rollback {same.pk} is under way.",
+            hint=f"Wait for it, or cancel it with `manage.py cancel {same.pk}`.",
         )
-        if running:
-            Deployment.objects.filter(pk=deployment.pk).update(
-                expires_at=None, sentence=f"Waits until deployment {running.pk} is cancelled."
+
+
+def _supersede_waiting(actor: Actor, environment: Environment) -> None:
+    for older in _waiting(environment):
+        if Deployment.objects.move(
+            older.pk,
+            Status.SUPERSEDED,
+            source=Status.AWAITING_APPROVAL,
+            outcome="superseded",
+            sentence=f"{actor} asked for another rollback before this one could begin.",
+        ):
+            audit.record(
+                actor=actor, name="rollback.superseded", subject=f"deployment:{older.pk}", environment=environment
             )
-        else:
-            queueing.enqueue_execution(deployment.pk, rescue=True)
-    if running:
-        cancel(actor=actor, deployment=running)
-    deployment.refresh_from_db()
-    return deployment
+
+
+def _waiting(environment: Environment) -> QuerySet[Deployment]:
+    return Deployment.objects.filter(environment=environment, kind=Kind.ROLLBACK, status=Status.AWAITING_APPROVAL)
+
+
+def _interrupted(environment: Environment) -> Deployment | None:
+    """The deployment that began last, if nobody knows for sure what it left."""
+    last = Deployment.objects.filter(environment=environment).exclude(started_at=None).order_by("-started_at").first()
+    return last if last is not None and last.status == Status.INTERRUPTED else None
 
 
 def _last_success(environment: Environment) -> Deployment | None:

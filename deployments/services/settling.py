@@ -3,17 +3,19 @@
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
+from uuid import UUID
 
+from deployments.errors import PortalError
 from deployments.lifecycle import TargetStatus
 from deployments.models import Deployment, Target
 from deployments.remote.client import AgentClient, Record
+from deployments.services.claims import raise_fence
 from deployments.services.connections import agent, open_target
 from deployments.services.endings import end_target
-from deployments.ssh.errors import SSHError
+from deployments.services.recorder import Recorder
 
 logger = logging.getLogger(__name__)
-
-OnRecord = Callable[[Target, Record], None]
 
 STATUSES = {
     "succeeded": TargetStatus.SUCCEEDED,
@@ -22,91 +24,148 @@ STATUSES = {
     "cancelled": TargetStatus.CANCELLED,
     "interrupted": TargetStatus.INTERRUPTED,
 }
+RETRY_SECONDS = 2.0
+"""Between two attempts to reach a server that does not answer."""
 _POLL_SECONDS = 0.5
-_RETRY_SECONDS = 2.0
 
 
-def settle_target(deployment: Deployment, target: Target, on_record: OnRecord, *, patience: float) -> bool:
+class Unsettled(Exception):
+    """What became of a server is not known yet; the text says why. `working`: it answers, and is not done."""
+
+    def __init__(self, why: str, *, working: bool = False) -> None:
+        super().__init__(why)
+        self.working = working
+
+
+def settle_target(deployment: Deployment, target: Target, recorder: Recorder, token: UUID, *, patience: float) -> None:
     """Learn from the host's journal how `target` ended, having its agent recover what it left unfinished.
 
-    Tries for `patience` seconds. False when the server did not answer, or still works on it: nothing is written then.
+    Tries for `patience` seconds. Raises Unsettled when the server did not answer, or still works on it: nothing is
+    written then.
     """
-    end = time.monotonic() + patience
     sealed = target_snapshot(deployment, target)
+
+    def ask() -> None:
+        with open_target(deployment.environment, sealed) as session:
+            _Inquiry(agent(session, deployment.snapshot["application"]), deployment, target, recorder, token).settle()
+
+    insist(ask, patience=patience)
+
+
+def insist(ask: Callable[[], None], *, patience: float) -> None:
+    """`ask()` until it neither meets a cut line nor raises Unsettled, for `patience` seconds. Raises Unsettled."""
+    end = time.monotonic() + patience
     while True:
         try:
-            with open_target(deployment.environment, sealed) as session:
-                if _settled(agent(session, deployment.snapshot["application"]), deployment, target, on_record):
-                    return True
-            pause = _POLL_SECONDS
-        except SSHError as error:
-            logger.info("deployment %s: %s", deployment.pk, error)
+            return ask()
+        except Unsettled as error:
+            why, pause = error, _POLL_SECONDS
+        except PortalError as error:
+            why, pause = Unsettled(str(error)), RETRY_SECONDS
             if error.permanent:
-                return False
-            pause = _RETRY_SECONDS
+                raise why from error
         if time.monotonic() + pause > end:
-            return False
+            raise why
         time.sleep(pause)
 
 
-def target_snapshot(deployment: Deployment, target: Target) -> dict[str, object]:
+def target_snapshot(deployment: Deployment, target: Target) -> dict[str, Any]:
     """The sealed description of one target."""
-    found: dict[str, object] = next(
+    found: dict[str, Any] = next(
         item for item in deployment.snapshot["targets"] if item["server"] == target.server.name
     )
     return found
 
 
-def _settled(client: AgentClient, deployment: Deployment, target: Target, on_record: OnRecord) -> bool:
-    number = str(deployment.pk)
-    lock = client.inspect()["lock"]
-    if lock["held"] and str((lock["owner"] or {}).get("deployment", "")) == number:
-        _fetch(client, number, target, on_record)
-        return False
-    records = _fetch(client, number, target, on_record)
-    if not records:
-        end_target(
-            target,
-            TargetStatus.FAILED,
-            outcome="not_started",
-            sentence=f"Nothing was begun on {target.server.name}: it runs what it ran before.",
-        )
-        return True
-    if not _result(records):
-        client.recover(lambda record: None)
-        records = _fetch(client, number, target, on_record)
-    result = _result(records)
-    if result is None:
-        end_target(
-            target,
-            TargetStatus.INTERRUPTED,
-            outcome="no_result",
-            sentence=f"{target.server.name} began deployment {number} and its journal does not tell how it ended.",
-        )
-        return True
-    apply_result(target, result)
-    return True
-
-
-def apply_result(target: Target, result: Record) -> None:
-    """Store an agent's result as what became of the target."""
+def apply_result(target: Target, result: Record, recorder: Recorder, token: UUID) -> None:
+    """Store an agent's result as what became of the target; the steps it did not finish are closed with it."""
+    recorder.record(target, {**result, "kind": "result", "seq": 0})
     end_target(
         target,
         STATUSES.get(str(result.get("status")), TargetStatus.INTERRUPTED),
+        claim=token,
         outcome=str(result.get("reason", "")),
-        sentence=str(result.get("sentence", "")),
-        facts=result.get("facts", {}),
+        sentence=recorder.mask(str(result.get("sentence", ""))),
+        facts=recorder.mask.facts(result.get("facts", {})),
     )
 
 
-def _fetch(client: AgentClient, number: str, target: Target, on_record: OnRecord) -> list[Record]:
-    """The whole journal of this deployment; lines not seen before go to `on_record`."""
-    records = client.journal(number)
-    target.refresh_from_db(fields=["journal_seq"])
-    for record in records:
-        if int(record.get("seq", 0)) > target.journal_seq:
-            on_record(target, record)
-    return records
+class _Inquiry:
+    """One look at one server, on an open session."""
+
+    def __init__(
+        self, client: AgentClient, deployment: Deployment, target: Target, recorder: Recorder, token: UUID
+    ) -> None:
+        self._client = client
+        self._deployment = deployment
+        self._number = str(deployment.pk)
+        self._target = target
+        self._recorder = recorder
+        self._token = token
+
+    def settle(self) -> None:
+        """Write how it ended. Raises Unsettled, PortalError."""
+        lock = self._client.inspect()["lock"]
+        if lock["held"] and str(lock.get("deployment", "")) == self._number:
+            self._fetch()
+            raise Unsettled(f"{self._target.server.name} still works on deployment {self._number}.", working=True)
+        records = self._fetch()
+        if not records:
+            self._never_began()
+            return
+        result = _result(records)
+        if result is None:
+            if self._client.recover().status == "running":
+                raise Unsettled(f"Another deployment runs on {self._target.server.name}.", working=True)
+            result = _result(self._fetch())
+        if result is None:
+            result = {
+                "status": "interrupted",
+                "reason": "no_result",
+                "sentence": f"{self._target.server.name} began deployment {self._number} and its journal does not "
+                "tell how it ended.",
+            }
+        apply_result(self._target, self._after_boot(result), self._recorder, self._token)
+
+    def _fetch(self) -> list[Record]:
+        records = self._client.journal(self._number)
+        for record in records:
+            if record.get("kind") != "result":
+                self._recorder.record(self._target, record)
+        return records
+
+    def _never_began(self) -> None:
+        """Nothing of ours is in the journal. What is still on its way to the server must not begin any more.
+
+        A request that was cut off may lie in the buffers of a connection that is not dead yet; the agent refuses it
+        once it has heard a higher fence.
+        """
+        fence = raise_fence(self._deployment, self._token)
+        if fence is None:
+            raise Unsettled("Another worker has taken over.")
+        answer = self._client.revert(self._number, fence)
+        if answer.status != "none" and answer.reason != "fence_outdated":
+            raise Unsettled(answer.sentence, working=True)
+        apply_result(
+            self._target,
+            {
+                "status": "failed",
+                "reason": "not_started",
+                "sentence": f"Nothing was begun on {self._target.server.name}: it runs what it ran before.",
+            },
+            self._recorder,
+            self._token,
+        )
+
+    def _after_boot(self, result: Record) -> Record:
+        """A revert at boot leaves the units to the boot: whether they came up has to be looked at now."""
+        if result.get("status") == "succeeded" or not result.get("facts", {}).get("boot"):
+            return result
+        since: Record = self._client.recover().facts.get("since_boot", {"healthy": True})
+        if since["healthy"]:
+            return result
+        sentence = f"{result['sentence']} What ran before did not come up again: {since['sentence']}"
+        return {**result, "status": "interrupted", "reason": "not_restored", "sentence": sentence}
 
 
 def _result(records: list[Record]) -> Record | None:
