@@ -807,6 +807,7 @@ def environment(deployment: str) -> Dict[str, str]:
         "PATH": PATH,
         "LANG": "C.UTF-8",
         "HOME": os.environ.get("HOME", "/"),
+        "PYTHONDONTWRITEBYTECODE": "1",  # a check of the release must leave nothing in it
         "DEPLOYMENT_RUN": deployment,
     }
 
