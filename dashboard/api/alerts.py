@@ -1,6 +1,7 @@
 """The alerts the portal was told about."""
 
 from datetime import datetime
+from typing import Literal, cast
 
 from django.db.models import Q
 from django.http import HttpRequest
@@ -13,6 +14,9 @@ from deployments.api.limits import READS
 from deployments.api.paging import Name, Paging, page_of
 from deployments.api.problems import answers
 
+# not the model's class: a document has one component of each name, and deployments have a Status too
+AlertStatus = Literal["firing", "resolved"]
+
 router = Router(tags=["Alerts"], auth=BearerToken())
 
 
@@ -20,7 +24,7 @@ class Filters(Schema):
     """Which alerts."""
 
     environment: Name | None = Field(None, examples=["production"])
-    status: Alert.Status | None = None
+    status: AlertStatus | None = Field(None, examples=["firing"])
 
 
 class AlertOut(Schema):
@@ -30,7 +34,7 @@ class AlertOut(Schema):
     fingerprint: str
     name: str = Field(examples=["BotDown"])
     severity: str = Field(examples=["critical"])
-    status: Alert.Status
+    status: AlertStatus
     environment: str | None
     server: str | None
     summary: str
@@ -49,7 +53,7 @@ class AlertOut(Schema):
             fingerprint=row.fingerprint,
             name=row.name,
             severity=row.severity,
-            status=Alert.Status(row.status),
+            status=cast(AlertStatus, row.status),
             environment=row.environment.name if row.environment else None,
             server=row.server.name if row.server else None,
             summary=row.summary,

@@ -243,7 +243,9 @@ class RollbackIn(Schema):
 
     environment: Name = Field(examples=["production"])
     reason: Text = Field(min_length=1, examples=["Errors since 1.4.1"])
-    to: Name | None = Field(None, description="Release to go back to; the previous one when left out.")
+    to: Name | None = Field(
+        None, description="Release to go back to; the previous one when left out.", examples=["1.3.1"]
+    )
 
 
 class DecisionIn(Schema):
