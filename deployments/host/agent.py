@@ -1941,14 +1941,11 @@ class Run:
         own = os.path.join(env, "bin", argv[0])
         if env and "/" not in argv[0] and os.path.exists(own):
             argv[0] = own
-        try:
-            code = self.tools.logged(
-                argv, self.directory, lambda line: self.recorder.log("dependencies", line, "output")
-            )
-        except FileNotFoundError:
-            raise StepFailed(
-                "check_failed", "The check of the %s is not there: %s." % (role["role"], argv[0])
-            ) from None
+        # the secrets where systemd would put them, so that the check sees what the service will see
+        argv = ["/usr/bin/env", "CREDENTIALS_DIRECTORY=" + self.tree.secrets, *argv]
+        code = self.tools.logged(argv, self.directory, lambda line: self.recorder.log("dependencies", line, "output"))
+        if code == 127:
+            raise StepFailed("check_failed", "The check of the %s is not there: %s." % (role["role"], argv[2]))
         if code != 0:
             raise StepFailed(
                 "check_failed", "The check of the %s said no (exit code %d); the log says why." % (role["role"], code)

@@ -1,6 +1,7 @@
 """One commit of a git repository as a tree of files, read from the object store: no checkout, no hooks, no filters."""
 
 import os
+import re
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import IO, cast
 from deployments.plans.errors import UnknownRef, UnknownSource
 from deployments.plans.source import NEVER, NEVER_SUFFIX, Entry, Kind
 
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _DEADLINE = 120  # seconds for one git command; listing a repository of 100,000 files takes about one
 
 # Variables that would make git look at another repository than the one named, as they do inside a hook.
@@ -64,6 +66,15 @@ class Repository:
         argv = ("status", "--porcelain=v1", "-z", "--untracked-files=all", "--ignore-submodules=none", "--no-renames")
         lines = _names(self._checked(*argv, "--", "."))
         return tuple(sorted(line[3:].removeprefix(self.prefix) for line in lines))
+
+    def subjects(self, since: str, until: str, *, limit: int = 200) -> tuple[str, ...]:
+        """Subjects of the commits after `since` up to `until`, newest first; empty when `since` is no commit here."""
+        if not (_COMMIT.fullmatch(since) and _COMMIT.fullmatch(until)):
+            return ()
+        answer = _git(
+            self.directory, "log", f"--max-count={limit}", "--format=%s", "--end-of-options", f"{since}..{until}", "--"
+        )
+        return tuple(answer.stdout.decode(errors="replace").splitlines()) if answer.returncode == 0 else ()
 
     def working_files(self) -> tuple[str, ...]:
         """Paths below the directory that are tracked, or could be because no ignore rule covers them."""

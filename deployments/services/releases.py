@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from deployments.errors import Conflict
 from deployments.models import Release
 from deployments.plans.artifact import Artifact, build_artifact
+from deployments.plans.git import repository_at
 from deployments.plans.wheels import PipWheels
 from deployments.services import audit
 from deployments.services.access import Actor, require
@@ -25,10 +26,18 @@ def build_release(*, actor: Actor, source: Path, ref: str | None) -> tuple[Relea
     wheels = PipWheels(settings.STATE_DIR / "wheels")
     with tempfile.TemporaryDirectory(prefix="release-", dir=settings.STATE_DIR) as scratch:
         artifact = build_artifact(source, ref, wheels, Path(scratch))
-        return store_artifact(actor=actor, artifact=artifact, ref=ref or "", builder=f"{getpass.getuser()} ({actor})")
+        return store_artifact(
+            actor=actor,
+            artifact=artifact,
+            ref=ref or "",
+            builder=f"{getpass.getuser()} ({actor})",
+            change_log=_change_log(source, artifact),
+        )
 
 
-def store_artifact(*, actor: Actor, artifact: Artifact, ref: str, builder: str) -> tuple[Release, bool]:
+def store_artifact(
+    *, actor: Actor, artifact: Artifact, ref: str, builder: str, change_log: str = ""
+) -> tuple[Release, bool]:
     """Keep a built artifact as a release. The same content gives the same release."""
     require(actor, "add_release")
     existing = Release.objects.filter(name=artifact.name, version=artifact.version).first()
@@ -54,6 +63,7 @@ def store_artifact(*, actor: Actor, artifact: Artifact, ref: str, builder: str) 
                 files=len(artifact.manifest.files),
                 commit=artifact.commit or "",
                 ref=ref,
+                change_log=change_log,
                 builder=builder,
             )
             audit.record(
@@ -72,3 +82,12 @@ def store_artifact(*, actor: Actor, artifact: Artifact, ref: str, builder: str) 
             reason="version_taken",
         ) from error
     return release, True
+
+
+def _change_log(source: Path, artifact: Artifact) -> str:
+    """Subjects of the commits since the release of this application that was built before; empty without git."""
+    repository = repository_at(source)
+    before = Release.objects.filter(name=artifact.name).exclude(commit="").first()
+    if repository is None or before is None or artifact.commit is None:
+        return ""
+    return "\n".join(repository.subjects(before.commit, artifact.commit))
