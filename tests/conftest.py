@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = [f"tests.fixtures.{name}" for name in ("database", "hosts", "records", "fleet")]
+pytest_plugins = [f"tests.fixtures.{name}" for name in ("database", "hosts", "records", "fleet", "reliability")]
 
 
 @pytest.fixture

@@ -14,11 +14,14 @@ from deployments.services import artifacts
 MARGIN_SECONDS = 30.0
 """What an agent may take beyond the sum of its steps' deadlines before it reverts."""
 
+PRUNE_SECONDS = 20.0
+"""For deleting old releases, after the new one has been proven; it has no other say in a project's deadlines."""
+
 
 def host_plan(deployment: Deployment, target: dict[str, Any], reader: ArtifactReader, pins: Sequence[str]) -> RunPlan:
     """The plan for one target of the snapshot. `pins` are releases that pruning must keep there."""
     snapshot = deployment.snapshot
-    deadlines: dict[str, float] = dict(snapshot["plan"]["deadlines"])
+    deadlines: dict[str, float] = {**snapshot["plan"]["deadlines"], "prune": PRUNE_SECONDS}
     return RunPlan(
         name=snapshot["application"],
         deployment=str(deployment.pk),
@@ -36,9 +39,7 @@ def host_plan(deployment: Deployment, target: dict[str, Any], reader: ArtifactRe
         pins=tuple(pins),
         keep=int(snapshot["plan"]["keep"]),
         actor=deployment.requested_by,
-        approved_by=[
-            approval.actor for approval in deployment.approvals.filter(decision=Approval.Decision.APPROVED)
-        ],
+        approved_by=[approval.actor for approval in deployment.approvals.filter(decision=Approval.Decision.APPROVED)],
         reason=deployment.reason,
     )
 

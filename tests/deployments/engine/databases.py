@@ -1,0 +1,120 @@
+"""Databases that a portal of its own works on: a SQLite file, or a PostgreSQL server that can be stopped."""
+
+import shutil
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+AWAY_SECONDS = 5.0
+"""How long the database is gone."""
+
+
+class Database(Protocol):
+    """What the world needs of a database."""
+
+    url: str
+
+    def start(self) -> None:
+        """Make it answer."""
+
+    def stop(self) -> None:
+        """End it, with whatever it keeps."""
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Nobody can use it, for five seconds, during which the block runs."""
+        yield
+
+
+class SqliteFile:
+    """A file. It cannot go away, but somebody may hold it: nobody else can read or write meanwhile."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "portal.sqlite3"
+        self.url = f"sqlite:///{self.path}"
+
+    def start(self) -> None:
+        """Nothing to do: migrating makes the file."""
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Held exclusively."""
+        ends = time.monotonic() + AWAY_SECONDS
+        holder = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+        try:
+            holder.execute("BEGIN EXCLUSIVE")
+            yield
+            time.sleep(max(0.0, ends - time.monotonic()))
+            holder.execute("ROLLBACK")
+        finally:
+            holder.close()
+
+
+class PostgresServer:
+    """A server of its own, reached through a socket in its directory; run by the system's user `postgres`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory / "postgres"
+        self._program = postgres_program()
+        self.url = f"postgres://postgres@%2F{str(self._directory).lstrip('/').replace('/', '%2F')}:5432/portal"
+
+    def start(self) -> None:
+        """Make the cluster at the first time, and have it answer."""
+        fresh = not self._directory.exists()
+        if fresh:
+            for parent in reversed(self._directory.parents):
+                if parent.stat().st_uid == 0 and parent.stat().st_mode & 0o005 != 0o005:
+                    parent.chmod(parent.stat().st_mode | 0o055)  # pytest keeps its directories to itself
+            self._directory.mkdir()
+            shutil.chown(self._directory, "postgres", "postgres")
+            self._as_postgres("initdb", "-D", "data", "-A", "trust", "--no-sync")
+        options = f"-c listen_addresses='' -c unix_socket_directories='{self._directory}' -c fsync=off"
+        self._as_postgres("pg_ctl", "-D", "data", "-l", "log", "-w", "-o", options, "start")
+        if fresh:
+            self._as_postgres("createdb", "-h", str(self._directory), "portal")
+
+    def stop(self) -> None:
+        """At once, as when its machine loses power."""
+        self._as_postgres("pg_ctl", "-D", "data", "-w", "-m", "immediate", "stop")
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Stopped, and started again."""
+        ends = time.monotonic() + AWAY_SECONDS
+        self.stop()
+        try:
+            yield
+            time.sleep(max(0.0, ends - time.monotonic()))
+        finally:
+            self.start()
+
+    def _as_postgres(self, program: str, *arguments: str) -> None:
+        command = ["runuser", "-u", "postgres", "--", str(self._program.with_name(program)), *arguments]
+        subprocess.run(command, cwd=self._directory, check=True, stdout=subprocess.DEVNULL, timeout=60)
+
+
+def postgres_program() -> Path:
+    """Where the newest PostgreSQL's programs are; raises FileNotFoundError where there are none."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    if not found:
+        raise FileNotFoundError("PostgreSQL is not installed")
+    return found[-1]
+
+
+def has_postgres() -> bool:
+    """Whether a server of our own can be started here."""
+    try:
+        postgres_program()
+    except FileNotFoundError:
+        return False
+    return shutil.which("runuser") is not None
+
+
+DATABASES: dict[str, Callable[[Path], Database]] = {"sqlite": SqliteFile, "postgres": PostgresServer}
