@@ -1,10 +1,11 @@
 """A day of the bot in minutes: memory, tasks and latency while health is scraped fifty times a second.
 
-    python -m benchmarks.bot_day [--scale 0.1] [--rate 4000]
+    python -m benchmarks.bot_day [--scale 0.1] [--rate 2000]
 
 At scale 1: 1,000,000 events, 500 people at a time out of 3,000, 200 broken connections. The bot runs in this process,
 the server and the scraper in processes of their own. Latency is measured from the moment somebody says a line, inside
-the server, to the moment the bot has dealt with it. Returns 1 when a promise of the design is not kept.
+the server, to the moment the bot has dealt with it; seconds in which other programs kept the bot or the server waiting
+for a processor are left out and named. Returns 1 when a promise of the design is not kept.
 """
 
 from __future__ import annotations
@@ -12,22 +13,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import logging
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
+from botcore.backoff import Backoff, Pace
 from botcore.bot import Bot
 from botcore.config import Channel, Settings, User
 from botcore.credentials import Credentials
+from botcore.errors import SessionError
 from botcore.health.server import HealthServer
+from botcore.logs import Logs
 from botcore.room import Room
 from botcore.session import Session
 from botcore.telemetry import Telemetry
@@ -41,28 +44,76 @@ LATENCY_LIMIT_MS = 5.0
 PAGE = os.sysconf("SC_PAGE_SIZE")
 BUCKET_SECONDS = 0.00002
 BUCKETS = 50_000
+# Of a second, for two threads. Alone on two processors they wait for each other and for the scraper about half as long.
+DISTURBED_SECONDS = 0.05
+# The share of all lines that must have been said in undisturbed seconds.
+ENOUGH = 0.1
+# How a chat command may fail here: the connection was broken under it.
+BROKEN = frozenset({"unreachable", "not_sent"})
 
 
-@dataclass
 class Latency:
     """Counts in buckets of 20 µs, so that measuring takes no memory that grows."""
 
-    counts: list[int] = field(default_factory=lambda: [0] * (BUCKETS + 1))
-    count: int = 0
+    def __init__(self) -> None:
+        self.counts = [0] * (BUCKETS + 1)
+        self.count = 0
 
-    def add(self, seconds: float) -> None:
-        """Count one."""
-        self.counts[min(BUCKETS, max(0, int(seconds / BUCKET_SECONDS)))] += 1
-        self.count += 1
+    def add(self, seconds: float, times: int = 1) -> None:
+        """Count one, or several alike."""
+        self.counts[min(BUCKETS, max(0, int(seconds / BUCKET_SECONDS)))] += times
+        self.count += times
 
     def quantile(self, share: float) -> float:
-        """Seconds within which this share was done."""
+        """Milliseconds within which this share was done."""
         running = 0
         for index, count in enumerate(self.counts):
             running += count
             if running >= share * self.count:
-                return (index + 1) * BUCKET_SECONDS
+                return (index + 1) * BUCKET_SECONDS * 1000
         return float("inf")
+
+
+class Quiet:
+    """Sorts the latencies of each second: into `undisturbed` when the processors were there for us, into `all` anyway.
+
+    Source: the kernel's count of the time a thread was ready to run and had to wait (/proc/<pid>/schedstat).
+    """
+
+    def __init__(self, *processes: int) -> None:
+        self.undisturbed, self.all = Latency(), Latency()
+        self.seconds = self.left_out = 0
+        self._files = [Path(f"/proc/{process}/task/{process}/schedstat") for process in processes]
+        self._now: dict[int, int] = {}
+
+    def add(self, seconds: float) -> None:
+        """Count one."""
+        bucket = min(BUCKETS, max(0, int(seconds / BUCKET_SECONDS)))
+        self._now[bucket] = self._now.get(bucket, 0) + 1
+
+    async def run(self) -> None:
+        """Close a window every second until cancelled."""
+        waited = self._waited()
+        while True:
+            await asyncio.sleep(1)
+            before, waited = waited, self._waited()
+            self._close(waited - before)
+
+    def _close(self, waited: float) -> None:
+        window, self._now = self._now, {}
+        self.seconds += 1
+        self.left_out += waited > DISTURBED_SECONDS
+        for bucket, times in window.items():
+            self.all.add(bucket * BUCKET_SECONDS, times)
+            if waited <= DISTURBED_SECONDS:
+                self.undisturbed.add(bucket * BUCKET_SECONDS, times)
+
+    def _waited(self) -> float:
+        """Seconds that both processes' main threads have waited for a processor so far."""
+        try:
+            return sum(int(file.read_text().split()[1]) for file in self._files) / 1e9
+        except (OSError, IndexError):
+            return 0.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +133,7 @@ class Day:
     seconds: float
     events: int
     sessions: int
-    latency: Latency
+    latency: Quiet
     rss_warm: float
     rss_end: float
     tasks_left: list[str]
@@ -95,7 +146,10 @@ class Day:
         """What the design says, and what was seen."""
         counted = self.telemetry
         growth = self.rss_end - self.rss_warm
-        p50, p99, worst = (self.latency.quantile(share) * 1000 for share in (0.5, 0.99, 1.0))
+        p50, p99, worst = (self.latency.undisturbed.quantile(share) for share in (0.5, 0.99, 1.0))
+        with_them = self.latency.all.quantile(0.99)
+        disturbed = f"{self.latency.left_out} of {self.latency.seconds} s; p99 with them {with_them:.2f} ms"
+        measurable = self.latency.undisturbed.count >= ENOUGH * self.latency.all.count > 0
         rate = self.scrapes["scrapes"] / self.seconds
         return [
             Promise(
@@ -119,10 +173,11 @@ class Day:
             Promise("tasks left", str(len(self.tasks_left)), "0", not self.tasks_left),
             Promise(
                 "latency p99",
-                f"{p99:.2f} ms (p50 {p50:.2f}, max {worst:.0f})",
+                f"{p99:.2f} ms (p50 {p50:.2f}, max {worst:.0f})" if measurable else "the machine is too busy",
                 f"< {LATENCY_LIMIT_MS:g} ms",
-                p99 < LATENCY_LIMIT_MS,
+                measurable and p99 < LATENCY_LIMIT_MS,
             ),
+            Promise("disturbed by others", disturbed, "left out", True),
             Promise(
                 "health scrapes",
                 f"{rate:.1f} a second, {self.scrapes['failed']:.0f} failed",
@@ -131,9 +186,9 @@ class Day:
             ),
             Promise(
                 "chat commands",
-                f"{counted.requests}, {counted.error_count} failed",
-                "none failed",
-                not counted.error_count,
+                f"{counted.requests}, {counted.error_count} when the connection broke",
+                "no other failed",
+                set(counted.errors) <= BROKEN,
             ),
             Promise(
                 "state at the end",
@@ -147,10 +202,9 @@ class Day:
 class Watch:
     """Measures the bot from inside: latency of every line, memory after the warm-up."""
 
-    def __init__(self, bot: Bot, events: int) -> None:
-        self.latency = Latency()
+    def __init__(self, bot: Bot, events: int, latency: Quiet) -> None:
         self.rss_warm = 0.0
-        self._bot = bot
+        self._latency = latency
         self._warm_after = events * WARM_UP
         self._seen = 0
         bot.events.subscribe(self._heard)
@@ -158,7 +212,7 @@ class Watch:
     def _heard(self, _session: Session, event: str, data: Any, before: Room) -> None:
         self._seen += 1
         if event == "chatMsg" and before.listed and data["msg"].startswith("said "):
-            self.latency.add((time.monotonic_ns() - int(data["msg"].split(" ", 2)[1])) / 1e9)
+            self._latency.add((time.monotonic_ns() - int(data["msg"].split(" ", 2)[1])) / 1e9)
         if not self.rss_warm and self._seen >= self._warm_after:
             self.rss_warm = resident()
 
@@ -175,8 +229,12 @@ async def live(scale: float, rate: float, folder: Path) -> Day:
     sent = str(int(events * 1.02) + 30 * reconnects)
     crowd = await _child("benchmarks.bot_crowd", sent, str(reconnects), str(rate))
     before = asyncio.all_tasks()
-    bot = Bot(_settings((await _line(crowd))["url"], folder), _credentials(), telemetry=Telemetry())
-    watch = Watch(bot, events)
+    settings = _settings((await _line(crowd))["url"], folder)
+    logs = Logs(settings, {})
+    bot = Bot(settings, _credentials(), telemetry=Telemetry(), pacing=_hurried)
+    latency = Quiet(os.getpid(), crowd.pid)
+    watch = Watch(bot, events, latency)
+    sorting = asyncio.create_task(latency.run())
     health = HealthServer("127.0.0.1", 0, bot.snapshot)
     task = asyncio.create_task(bot.run())
     scraper = await _child("benchmarks.bot_scraper", str(health.port), str(SCRAPES_PER_SECOND))
@@ -192,6 +250,9 @@ async def live(scale: float, rate: float, folder: Path) -> Day:
     bot.stop()
     await task
     await asyncio.to_thread(health.close)
+    logs.close()
+    sorting.cancel()
+    await asyncio.wait([sorting])
     left = [repr(left) for left in asyncio.all_tasks() - before - {asyncio.current_task()}]
     _tell(crowd)
     await asyncio.gather(crowd.wait(), scraper.wait())
@@ -199,7 +260,7 @@ async def live(scale: float, rate: float, folder: Path) -> Day:
         seconds,
         total,
         bot.telemetry.sessions,
-        watch.latency,
+        latency,
         watch.rss_warm,
         rss_end,
         left,
@@ -238,8 +299,13 @@ def _settings(url: str, folder: Path) -> Settings:
         channel=Channel(name="test-rosey"),
         user=User(name="RoseyBot-Test"),
         data_dir=folder,
-        restart_delay=0.02,
+        log_level="ERROR",
     )
+
+
+def _hurried(_settings: Settings) -> Backoff:
+    """A day's two hundred reconnects are seconds apart here; they must not add up to a long outage."""
+    return Backoff({SessionError: Pace(first=0.05, cap=1.0, stable=0.5)})
 
 
 def _credentials() -> Credentials:
@@ -282,10 +348,8 @@ def main(argv: list[str] | None = None) -> int:
     """Measure, print, judge."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bot_day", description=__doc__.splitlines()[0])
     parser.add_argument("--scale", type=float, default=1.0, help="share of a day (default 1)")
-    parser.add_argument("--rate", type=float, default=4000.0, help="events a second (default 4000)")
+    parser.add_argument("--rate", type=float, default=2000.0, help="events a second (default 2000)")
     options = parser.parse_args(argv)
-    logging.basicConfig(level=logging.ERROR)
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="bot-day-") as folder:
         day = asyncio.run(live(options.scale, options.rate, Path(folder)))
     print(table(day))

@@ -8,6 +8,7 @@ BotError
 │  └─ MalformedEvent      a known name with data of the wrong shape
 ├─ SessionError           why the bot is not, or no longer, in the room
 │  ├─ Unreachable         no socket server, no connection, or the connection broke
+│  │  └─ NotSent          the connection was gone before anything was sent
 │  ├─ NoAnswer            the server was silent until the deadline
 │  ├─ RateLimited         too many connections from this address
 │  ├─ LoginRefused        wrong password, unknown or unusable name
@@ -87,6 +88,12 @@ class Unreachable(SessionError):
     """There is no connection to the server."""
 
     reason = "unreachable"
+
+
+class NotSent(Unreachable):
+    """The connection was gone before anything was sent: it can be sent later without being said twice."""
+
+    reason = "not_sent"
 
 
 class NoAnswer(SessionError):

@@ -79,6 +79,13 @@ class _Transcript(logging.handlers.RotatingFileHandler):
             errors="backslashreplace",
         )
         self.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        self._complained = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say it once: the console is another file."""
+        if not self._complained:
+            self._complained = True
+            logging.getLogger(__name__).error("%s cannot be written; its lines are lost", self.baseFilename)
 
 
 class _Queue(logging.handlers.QueueHandler):
@@ -125,7 +132,7 @@ class Logs:
 
     def close(self) -> None:
         """Write what is waiting and stop."""
-        for listener in self._listeners:
+        for listener in reversed(self._listeners):  # the console last: the others may have something to say
             listener.stop()
             for handler in listener.handlers:
                 handler.close()

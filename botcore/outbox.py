@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from botcore import limits, markup
-from botcore.errors import NoAnswer, SessionError
+from botcore.errors import NoAnswer, NotSent, SessionError
 from botcore.room import Room
 from botcore.session import Accept, Session
 
@@ -64,6 +64,7 @@ class Journal(Protocol):
 
     def queued(self, message: Message) -> None: ...
     async def sending(self, message: Message) -> None: ...
+    def kept(self, message: Message) -> None: ...
     def settled(self, message: Message, delivery: Delivery) -> None: ...
 
 
@@ -118,15 +119,21 @@ class Outbox:
                 await self._sleep(30.0 if self._queue else None)
                 self._drop_expired()
                 continue
-            self._busy = self._queue.popleft()
-            try:
-                delivery = await self._deliver(session, self._busy)
-            except asyncio.CancelledError:
-                self._settle(self._busy, Delivery.UNCONFIRMED)
-                raise
-            finally:
-                message, self._busy = self._busy, None
-            self._settle(message, delivery)
+            await self._next(session)
+
+    async def _next(self, session: Session) -> None:
+        """Send the first message; back to the front of the queue with it if the connection went before it did."""
+        message = self._busy = self._queue.popleft()
+        try:
+            self._settle(message, await self._deliver(session, message))
+        except NotSent:
+            self._queue.appendleft(message)
+            self._journal.kept(message)
+        except asyncio.CancelledError:
+            self._settle(message, Delivery.UNCONFIRMED)
+            raise
+        finally:
+            self._busy = None
 
     async def perform(
         self, session: Session, event: str, data: object, accept: Accept, *, timeout: float | None = None
@@ -171,6 +178,8 @@ class Outbox:
         await self._journal.sending(message)
         try:
             refusal = await self.perform(session, event, data, self._accept(message, session.identity.name))
+        except NotSent:
+            raise
         except SessionError as error:
             message.detail = str(error)
             self._late.append(message)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from pydantic import SecretStr
 
-from botcore.errors import BotError, ChannelRefused, NoAnswer, SessionError, Unreachable
+from botcore.errors import BotError, ChannelRefused, NoAnswer, NotSent, SessionError, Unreachable
 from botcore.refusals import from_kick, from_login
 from botcore.room import Room, reduce
 
@@ -86,9 +86,9 @@ class Session:
         await self._settle(None)
 
     async def emit(self, event: str, data: object = None) -> None:
-        """Send one event. Raises Unreachable."""
+        """Send one event. Raises NotSent."""
         if self._socket is None or self.ended.done():
-            raise Unreachable(f"{event} could not be sent: there is no connection.")
+            raise NotSent(f"{event} could not be sent: there is no connection.")
         await self._socket.emit(event, data)
 
     async def ask(self, event: str, data: object, accept: Accept, *, timeout: float | None = None) -> Any:

@@ -15,7 +15,7 @@ import aiohttp
 import socketio
 from socketio.exceptions import SocketIOError
 
-from botcore.errors import Unreachable
+from botcore.errors import NotSent, Unreachable
 from botcore.refusals import from_connect
 
 # The server pings every 25 s and gives up after 120 (recorded handshake). Our own ping notices a dead link, in
@@ -56,11 +56,11 @@ class Wire:
             raise from_connect(self._refusal or str(error)) from error
 
     async def emit(self, event: str, data: object = None) -> None:
-        """Send one event. Raises Unreachable when the connection is gone."""
+        """Send one event. Raises NotSent when the connection is gone."""
         try:
             await self._client.emit(event, data)
         except SocketIOError as error:
-            raise Unreachable(f"{event} could not be sent: the connection is gone.") from error
+            raise NotSent(f"{event} could not be sent: the connection is gone.") from error
 
     async def close(self) -> None:
         """Leave and free everything, within CLOSE_SECONDS even if the link is dead."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 
@@ -47,6 +48,9 @@ class _BotCollector(Collector):
         yield _gauge("bot_users", "CyTube's usercount, anonymous people included.", now.document()["user_count"])
         yield _gauge("bot_loop_lag_seconds", "How late the event loop is now.", counted.loop_lag)
         yield _gauge("bot_outbound_queue_length", "Messages waiting to be said.", now.queue_length)
+        disk = shutil.disk_usage(".")  # the release lies beside the data
+        yield _gauge("bot_disk_free_bytes", "Room left on the bot's disk.", disk.free)
+        yield _gauge("bot_disk_size_bytes", "Size of the bot's disk.", disk.total)
         yield _counter("bot_reconnects", "Sessions after the first.", max(0, counted.sessions - 1))
         yield _counter("bot_requests", "Chat commands handled.", counted.requests)
         yield _counter("bot_memory_dropped_writes", "Writes that bot.db did not take.", now.dropped_writes)

@@ -41,6 +41,12 @@ class OutboundJournal:
         except MemoryUnusable as error:
             log.debug("sending without a note of it: %s", error)
 
+    def kept(self, message: Message) -> None:
+        """A message could not go after all, and waits again."""
+        if message.number is not None:
+            number = message.number
+            self._store.write(lambda connection: ledger.mark(connection, number, ledger.QUEUED))
+
     def settled(self, message: Message, delivery: Delivery) -> None:
         """What became of a message."""
         if message.number is not None:

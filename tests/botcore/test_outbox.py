@@ -78,6 +78,24 @@ async def test_what_is_queued_while_disconnected_is_said_after_the_return(server
         assert await asyncio.wait_for(waiting, 10) is Delivery.DELIVERED
 
 
+async def test_what_the_broken_connection_did_not_take_is_said_on_the_next_one(
+    server: CytubeServer, tmp_path: Path
+) -> None:
+    async with running(settings_for(server, tmp_path), fast=True) as one:
+        await one.in_room()
+        for _ in range(3):
+            results = [one.bot.outbox.put(Message(f"line {number}")) for number in range(20)]
+            await until(lambda: server.chat_log)
+            server.drop_connections()
+            outcomes = await asyncio.wait_for(asyncio.gather(*results), 20)
+            assert outcomes.count(Delivery.UNCONFIRMED) <= 1, "only what was on its way can be in doubt"
+            assert set(outcomes) <= {Delivery.DELIVERED, Delivery.UNCONFIRMED}
+            said = [line.text for line in server.chat_log]
+            assert len(said) == len(set(said)) >= 19
+            server.record.chat.clear()
+            await one.in_room()
+
+
 async def test_a_restart_says_what_waited_and_repeats_nothing_that_was_on_its_way(
     server: CytubeServer, tmp_path: Path
 ) -> None:
