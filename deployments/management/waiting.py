@@ -14,13 +14,15 @@ from deployments.management.describing import describe
 from deployments.management.following import Follower, StillGoing
 from deployments.management.texts import one_line
 from deployments.models import Deployment
-from deployments.services import execution, recovery
+from deployments.services import cancellation, execution, recovery
+from deployments.services.claims import hand_over
 
 STILL_GOING = 124
 """Like timeout(1): the waiting ended, not the deployment."""
 INTERRUPTED_BY_KEYBOARD = 130
 """128 + SIGINT, as shells have it: the waiting ended, not the deployment."""
 REAP_SECONDS = 5.0
+CANCEL_POLL_SECONDS = 0.5
 
 
 class RequestCommand(PortalCommand):
@@ -68,6 +70,7 @@ class RequestCommand(PortalCommand):
                 deployment = follower.follow(timeout=None, stop=worker.stopped)
             worker.join()
         except KeyboardInterrupt:
+            worker.let_go()
             return INTERRUPTED_BY_KEYBOARD
         except StillGoing:
             worker.join()
@@ -100,7 +103,7 @@ class RequestCommand(PortalCommand):
 
 
 class InlineWorker(threading.Thread):
-    """What a worker does with one deployment, and its reaper after it; ends with it when the process ends."""
+    """What workers do, for one deployment in this process: execute, cancel when asked to, settle; ends with it."""
 
     def __init__(self, deployment_id: int) -> None:
         super().__init__(name="inline", daemon=True)
@@ -110,6 +113,7 @@ class InlineWorker(threading.Thread):
 
     def run(self) -> None:
         """Claim, execute; and when a server could not be asked how it ended, keep asking as the reaper does."""
+        threading.Thread(target=self._heed_cancellation, name="inline-cancel", daemon=True).start()
         try:
             execution.execute(self._deployment_id)
             while Deployment.objects.executing().filter(pk=self._deployment_id).exists():
@@ -119,4 +123,19 @@ class InlineWorker(threading.Thread):
             self.error = error
         finally:
             self.stopped.set()
+            connection.close()
+
+    def let_go(self) -> None:
+        """This process ends now: whoever reaps need not wait until the lease has run out."""
+        deployment = Deployment.objects.get(pk=self._deployment_id)
+        if deployment.claim is not None:
+            hand_over(deployment, deployment.claim)
+
+    def _heed_cancellation(self) -> None:
+        wanted = Deployment.objects.executing().filter(pk=self._deployment_id).exclude(cancel_requested_by="")
+        try:
+            while not self.stopped.wait(CANCEL_POLL_SECONDS):
+                if wanted.exists():
+                    cancellation.cancel_remote(self._deployment_id)
+        finally:
             connection.close()
