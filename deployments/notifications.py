@@ -26,6 +26,7 @@ EVENTS: dict[str, str] = {
     "break_glass": "Break-glass was used, or reviewed",
     "policy": "An approval policy is to change, or has",
     "locked": "An environment was locked or unlocked",
+    "monitoring": "Prometheus or Alertmanager went quiet, or is heard again",
     "drift": "A server differs from its record, or no longer does",
 }
 """What a channel can be told of, with the words its form shows."""
@@ -56,6 +57,11 @@ def announce_environment(environment: Environment, event: str, *, what: str, lin
     return _write(environment, event, f"environment:{environment}", f"{environment}: {what}", [*lines, path])
 
 
+def announce_portal(event: str, *, what: str, lines: list[str]) -> int:
+    """The same for the portal itself; channels of every environment may want it."""
+    return _write(None, event, "portal", f"Portal: {what}", [*lines, f"{settings.PORTAL_URL}/"])
+
+
 def announce_test(channel: NotificationChannel, *, by: str) -> NotificationDelivery:
     """Write a test message for one channel, whatever it subscribes to."""
     return NotificationDelivery.objects.create(
@@ -84,10 +90,12 @@ def deliver_waiting() -> int:
     return delivered
 
 
-def _write(environment: Environment, event: str, subject: str, title: str, lines: list[str]) -> int:
+def _write(environment: Environment | None, event: str, subject: str, title: str, lines: list[str]) -> int:
     last = AuditEvent.objects.first()
     body = "\n".join([*(line for line in lines if line), f"Audit head {last.sequence}:{last.hash}" if last else ""])
-    channels = NotificationChannel.objects.filter(enabled=True).filter(Q(environment=None) | Q(environment=environment))
+    channels = NotificationChannel.objects.filter(enabled=True)
+    if environment is not None:
+        channels = channels.filter(Q(environment=None) | Q(environment=environment))
     deliveries = [
         NotificationDelivery(channel=channel, event=event, subject=subject, title=title[:250], body=body.strip())
         for channel in channels

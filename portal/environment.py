@@ -52,6 +52,16 @@ def secret(env: environ.Env, name: str, state_dir: Path, generate: Callable[[], 
     return _generated(state_dir / "secrets" / name.lower(), generate)
 
 
+def optional_secret(env: environ.Env, name: str) -> str:
+    """`name`, or the content of the file `name_FILE`; "" when neither is given. Raises ImproperlyConfigured."""
+    if named := env(f"{name}_FILE", default=""):
+        try:
+            return Path(named).read_text().strip()
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}_FILE cannot be read: {error}.") from error
+    return str(env(name, default=""))
+
+
 def _generated(path: Path, generate: Callable[[], str]) -> str:
     path.parent.mkdir(mode=0o700, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")

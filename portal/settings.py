@@ -28,6 +28,8 @@ PORTAL_URL = env("PORTAL_URL", default="http://127.0.0.1:8080").rstrip("/")
 ALLOWED_HOSTS = env.list("PORTAL_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 PROMETHEUS_URL = env("PROMETHEUS_URL", default="http://127.0.0.1:9090").rstrip("/")
 ALERTMANAGER_URL = env("ALERTMANAGER_URL", default="http://127.0.0.1:9093").rstrip("/")
+# Asked every minute while monitoring is heard; a secret, since who knows it can pretend that all is well.
+PING_URL = environment.optional_secret(env, "PORTAL_PING_URL")
 if not PORTAL_URL.startswith(("http://", "https://")):
     raise ImproperlyConfigured(f"PORTAL_URL is {PORTAL_URL!r}; it must begin with http:// or https://.")
 

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dashboard.models import Alert, AlertReceipt
+from dashboard.services.pulse import SWITCH
 from deployments.models import Deployment, Environment, Server
 from deployments.services.access import system_actor
 from deployments.services.baking import report_alert
@@ -45,7 +46,10 @@ def receive(*, delivery: Delivery, now: datetime | None = None) -> list[Alert]:
 
 
 def tell_deployments(alerts: Sequence[Alert]) -> list[Deployment]:
-    """Let deployments that bake hear of what fires; returns the rollbacks it caused. Call it after `receive`."""
+    """Let deployments that bake hear of what fires; returns the rollbacks it caused. Call it after `receive`.
+
+    The label `concerns` says that an alert is about something else than a bot: an earlier deployment, a disk.
+    """
     actor = system_actor("alertmanager")
     caused = [
         report_alert(
@@ -57,7 +61,7 @@ def tell_deployments(alerts: Sequence[Alert]) -> list[Deployment]:
             summary=alert.summary,
         )
         for alert in alerts
-        if alert.status == Alert.Status.FIRING and alert.environment is not None
+        if alert.status == Alert.Status.FIRING and alert.environment is not None and "concerns" not in alert.labels
     ]
     return [rollback for rollback in caused if rollback is not None]
 
@@ -92,13 +96,11 @@ def _store(
     Alert.objects.filter(
         fingerprint=report.fingerprint, status=Alert.Status.FIRING, starts_at__lt=report.starts_at
     ).update(status=Alert.Status.RESOLVED, ends_at=report.starts_at)
-    AlertReceipt.objects.create(
-        alert=alert,
-        status=report.status,
-        receiver=delivery.receiver[:150],
-        group_key=delivery.group_key[:500],
-        received_at=now,
-    )
+    receipt = {"receiver": delivery.receiver[:150], "group_key": delivery.group_key[:500], "received_at": now}
+    if alert.name == SWITCH:  # every minute, for ever: one receipt is enough
+        AlertReceipt.objects.update_or_create(alert=alert, status=report.status, defaults=receipt)
+    else:
+        AlertReceipt.objects.create(alert=alert, status=report.status, **receipt)
     return alert
 
 

@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 
 from dashboard.metrics import PortalCollector
 from dashboard.selectors.targets import targets
+from dashboard.upkeep import UpkeepCollector
 from dashboard.views.access import token_required
 from deployments import queueing
 from deployments.models import Scope
@@ -52,6 +53,7 @@ def metrics(_request: HttpRequest) -> HttpResponseBase:
     """This portal's metrics: of all its web processes, and what the database knows."""
     registry = CollectorRegistry()
     registry.register(PortalCollector())
+    registry.register(UpkeepCollector())
     page = generate_latest(registry)
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         processes = CollectorRegistry()

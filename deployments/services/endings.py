@@ -13,7 +13,7 @@ from deployments.errors import PortalError
 from deployments.lifecycle import Kind, Status, TargetStatus
 from deployments.models import Deployment, Release, Server, Target
 from deployments.plans.deploy_toml import DeployToml
-from deployments.services import artifacts, audit
+from deployments.services import artifacts, audit, silences
 from deployments.services.access import Actor
 from deployments.services.patience import patiently
 from deployments.services.promotion import promote_waiting_rollback
@@ -77,6 +77,7 @@ def finish(
         if notifications.announce(deployment, _EVENTS[status]):
             queueing.enqueue_delivery()
         promote_waiting_rollback(deployment)
+        transaction.on_commit(lambda: silences.end(deployment))
     return True
 
 

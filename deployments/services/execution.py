@@ -13,7 +13,7 @@ from deployments.errors import PortalError
 from deployments.lifecycle import Status, TargetStatus
 from deployments.models import Deployment, Target
 from deployments.plans.artifact import ArtifactReader
-from deployments.services import artifacts
+from deployments.services import artifacts, silences
 from deployments.services.access import system_actor
 from deployments.services.claims import claim, hand_over
 from deployments.services.conclusions import conclude
@@ -44,6 +44,7 @@ def execute(deployment_id: int) -> Status | None:
     token = deployment.claim
     assert token is not None  # noqa: S101  (claim sets it; this is for the type checker)
     concluded = False
+    silences.begin(deployment)
     try:
         with Recorder(deployment, token) as recorder:
             concluded = _Execution(deployment, token, recorder).carry_out()

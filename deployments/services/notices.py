@@ -16,3 +16,9 @@ def tell_environment(environment: Environment, event: str, *, what: str, lines: 
     """Announce something about an environment; runs in the caller's transaction."""
     if notifications.announce_environment(environment, event, what=what, lines=lines):
         queueing.enqueue_delivery()
+
+
+def tell_everyone(event: str, *, what: str, lines: list[str]) -> None:
+    """Announce something about the portal itself, to channels of all environments; runs in the caller's transaction."""
+    if notifications.announce_portal(event, what=what, lines=lines):
+        queueing.enqueue_delivery()

@@ -62,8 +62,27 @@ class Monitoring:
     def __enter__(self) -> Monitoring:
         try:
             self.render()
-            self._start_both()
-            self.wait_until_ready()
+            # Alertmanager first: an alert that nobody takes is sent again after a minute only
+            self._start(
+                "alertmanager",
+                "prometheus-alertmanager",
+                f"--config.file={self.directory / 'alertmanager.yml'}",
+                f"--storage.path={self.directory / 'alerts'}",
+                f"--web.listen-address={self.settings['alertmanager']['listen']}",
+                "--cluster.listen-address=",
+            )
+            self._wait_until_ready("alertmanager", self.alertmanager_url)
+            self._start(
+                "prometheus",
+                "prometheus",
+                f"--config.file={self.directory / 'prometheus.yml'}",
+                f"--storage.tsdb.path={self.directory / 'tsdb'}",
+                f"--web.listen-address={self.settings['prometheus']['listen']}",
+                "--storage.tsdb.retention.time=1d",
+                # what was sent before Alertmanager was discovered (5 s) comes again soon, not after a minute
+                f"--rules.alert.resend-delay={self.settings['prometheus']['interval']}",
+            )
+            self._wait_until_ready("prometheus", self.prometheus_url)
         except BaseException:
             self.stop()
             raise
@@ -100,15 +119,13 @@ class Monitoring:
         if done.returncode:
             raise MonitoringFailed(done.stderr.strip())
 
-    def wait_until_ready(self) -> None:
-        """Return when both answer. Raises MonitoringFailed with the end of the log."""
-        for name, url in (("prometheus", self.prometheus_url), ("alertmanager", self.alertmanager_url)):
-            end = time.monotonic() + START_SECONDS
-            while not _answers(f"{url}/-/ready"):
-                if time.monotonic() > end or any(child.poll() is not None for child in self._children):
-                    log = (self.directory / f"{name}.log").read_text(errors="replace")[-2000:]
-                    raise MonitoringFailed(f"{name} did not start:\n{log}")
-                time.sleep(0.05)
+    def _wait_until_ready(self, name: str, url: str) -> None:
+        end = time.monotonic() + START_SECONDS
+        while not _answers(f"{url}/-/ready"):
+            if time.monotonic() > end or any(child.poll() is not None for child in self._children):
+                log = (self.directory / f"{name}.log").read_text(errors="replace")[-2000:]
+                raise MonitoringFailed(f"{name} did not start:\n{log}")
+            time.sleep(0.05)
 
     def stop(self) -> None:
         """End both and wait for them."""
@@ -131,24 +148,6 @@ class Monitoring:
         with urllib.request.urlopen(url, timeout=10) as response:
             result: list[dict[str, Any]] = json.load(response)["data"]["result"]
             return result
-
-    def _start_both(self) -> None:
-        self._start(
-            "prometheus",
-            "prometheus",
-            f"--config.file={self.directory / 'prometheus.yml'}",
-            f"--storage.tsdb.path={self.directory / 'tsdb'}",
-            f"--web.listen-address={self.settings['prometheus']['listen']}",
-            "--storage.tsdb.retention.time=1d",
-        )
-        self._start(
-            "alertmanager",
-            "prometheus-alertmanager",
-            f"--config.file={self.directory / 'alertmanager.yml'}",
-            f"--storage.path={self.directory / 'alerts'}",
-            f"--web.listen-address={self.settings['alertmanager']['listen']}",
-            "--cluster.listen-address=",
-        )
 
     def _start(self, name: str, *command: str) -> None:
         log = (self.directory / f"{name}.log").open("wb")

@@ -1,0 +1,238 @@
+"""Real Prometheus and Alertmanager, with the shipped rules and configuration, at shortened intervals."""
+
+import contextlib
+import json
+import shutil
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dashboard.models import Alert, AlertReceipt
+from dashboard.services import pulse
+from deployments import alertmanager
+from deployments.models import Deployment, Environment, Scope, Server
+from deployments.services import silences
+from deployments.services.access import system_actor
+from deployments.services.tokens import issue_token
+from sandbox.mail import MailSink, WebhookSink
+from sandbox.monitoring import Monitoring
+from tests.fixtures.records import HOST_KEY, MakeRelease
+from tests.monitoring import rules as shipped
+
+pytestmark = [pytest.mark.monitoring, pytest.mark.xdist_group("monitoring")]
+
+PATIENCE = 90.0  # s; on a quiet machine each of these takes about five
+WAITS = {
+    "group_wait": "2s",
+    "group_interval": "1s",
+    "resolve": "5m",
+    "repeat_critical": "1h",
+    "repeat_warning": "1h",
+    "repeat_info": "1h",
+    "dead_mans_switch": "1s",
+}
+
+
+class StandInBot:
+    """The metrics port of a bot that can be stopped and started."""
+
+    def __init__(self) -> None:
+        self.connected = 1
+        self._server: ThreadingHTTPServer | None = None
+        self.port = 0
+        self.start()
+
+    def start(self) -> None:
+        bot = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = f"bot_connected {bot.connected}\nbot_users 3\nprocess_start_time_seconds 1\n".encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self._server.daemon_threads = True
+        self.port = self._server.server_port
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+
+@dataclass
+class Watched:
+    """Two bots of production under watch, and everywhere their alerts go."""
+
+    bots: list[StandInBot]
+    stack: Monitoring
+    mail: MailSink
+    slack: WebhookSink
+
+    def alerts_of_alertmanager(self) -> list[dict[str, Any]]:
+        with urllib.request.urlopen(f"{self.stack.alertmanager_url}/api/v2/alerts", timeout=10) as response:
+            found: list[dict[str, Any]] = json.load(response)
+        return found
+
+    def state_of(self, name: str) -> str:
+        states = {each["labels"]["alertname"]: each["status"]["state"] for each in self.alerts_of_alertmanager()}
+        return str(states.get(name, "unknown"))
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"waited {PATIENCE} s for {what}"
+        time.sleep(0.1)
+
+
+def quick_rules(directory: Path) -> Path:
+    """The shipped rules with every `for` of minutes as half a second."""
+    shutil.copytree(shipped.ROOT / "rules", directory)
+    for path in directory.glob("*.yml"):
+        document = yaml.safe_load(path.read_text())
+        for group in document["groups"]:
+            for rule in group["rules"]:
+                if rule.get("for", "").endswith("m"):
+                    rule["for"] = "500ms"
+        path.write_text(yaml.safe_dump(document))
+    return directory
+
+
+@pytest.fixture
+def watched(static_files: None, live_server: Any, state_dir: Path, settings: Any, tmp_path: Path) -> Iterator[Watched]:
+    bots = [StandInBot(), StandInBot()]
+    home = Environment.objects.get(name="production")
+    for number, bot in enumerate(bots, start=1):
+        Server.objects.create(
+            name=f"prod-{number}",
+            environment=home,
+            host="127.0.0.1",
+            port=number,
+            roles=["bot"],
+            host_key=HOST_KEY,
+            fingerprint="SHA256:x",
+            state=Server.State.PROVISIONED,
+            facts={"health": {"port": bot.port, "path": "/api/health"}},
+        )
+    _, token = issue_token(actor=system_actor("tests"), name="watch", scopes=[Scope.METRICS, Scope.ALERTS])
+    with contextlib.ExitStack() as stack:
+        for bot in bots:
+            stack.callback(bot.stop)
+        mail, slack = stack.enter_context(MailSink()), stack.enter_context(WebhookSink())
+        wanted = {
+            "portal": {"url": live_server.url},
+            "prometheus": {"interval": "1s"},
+            "mail": {
+                "to": "ops@example.org",
+                "from": "watch@example.org",
+                "smarthost": f"127.0.0.1:{mail.port}",
+                "require_tls": False,
+            },
+            "slack": {"channel": "#ops"},
+            "waits": WAITS,
+        }
+        secrets = {"monitoring-token": str.__str__(token), "slack-url": slack.url}
+        watching = Monitoring(tmp_path / "watch", wanted, secrets, quick_rules(tmp_path / "rules"))
+        stack.enter_context(watching)
+        settings.ALERTMANAGER_URL = watching.alertmanager_url
+        until(lambda: len(watching.query('up{job="bots"} == 1')) == 2, "both bots to be scraped")
+        until(lambda: watching.query('up{job="portal"} == 1'), "the portal to be scraped")
+        yield Watched(bots, watching, mail, slack)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_bot_that_stops_and_starts_is_told_to_the_portal_by_mail_and_to_slack(watched: Watched) -> None:
+    watched.bots[0].stop()
+    watched.mail.wait_for(lambda mail: "FIRING" in mail.subject and "BotDown" in mail.subject, PATIENCE)
+    watched.slack.wait_for(lambda post: "FIRING BotDown production" in post.text, PATIENCE)
+    until(lambda: Alert.objects.filter(name="BotDown", status="firing").exists(), "the portal to be told")
+    alert = Alert.objects.get(name="BotDown")
+    assert alert.server is not None
+    assert (alert.server.name, str(alert.environment), alert.severity) == ("prod-1", "production", "critical")
+    assert alert.summary == "The bot on prod-1 (production) does not answer."
+
+    watched.bots[0].start()
+    mail = watched.mail.wait_for(lambda mail: "RESOLVED" in mail.subject and "BotDown" in mail.subject, PATIENCE)
+    assert "The bot on prod-1 (production) does not answer." in mail.text
+    watched.slack.wait_for(lambda post: "RESOLVED BotDown production" in post.text, PATIENCE)
+    until(lambda: Alert.objects.filter(name="BotDown", status="resolved").exists(), "the portal to hear of the end")
+    assert set(AlertReceipt.objects.filter(alert=alert).values_list("status", flat=True)) == {"firing", "resolved"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_bots_of_one_environment_are_one_message(watched: Watched) -> None:
+    for bot in watched.bots:
+        bot.connected = 0
+    mail = watched.mail.wait_for(lambda mail: "[FIRING 2] BotDisconnected production" in mail.subject, PATIENCE)
+    assert "prod-1" in mail.text
+    assert "prod-2" in mail.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cause_hides_its_consequence_on_the_same_bot_only(watched: Watched) -> None:
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    now = timezone.now()
+    for name, severity, server in (
+        ("BotDown", "critical", "prod-9"),
+        ("BotDisconnected", "warning", "prod-9"),
+        ("ChannelEmpty", "info", "prod-8"),
+    ):
+        labels = {"alertname": name, "severity": severity, "environment": "production", "server": server}
+        alertmanager.post_alert(labels=labels, annotations={}, starts_at=now, ends_at=now + timedelta(minutes=10))
+    until(lambda: watched.state_of("BotDisconnected") == "suppressed", "the inhibition")
+    watched.mail.wait_for(lambda mail: "BotDown" in mail.subject, PATIENCE)
+    watched.mail.wait_for(lambda mail: "ChannelEmpty" in mail.subject, PATIENCE)
+    assert not [mail.subject for mail in watched.mail.messages if "BotDisconnected" in mail.subject]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_deployment_silences_its_own_bots_and_lifts_the_silence_at_its_end(
+    watched: Watched, make_release: MakeRelease
+) -> None:
+    production = Environment.objects.get(name="production")
+    deployment = Deployment.objects.create(environment=production, release=make_release("1.0.0"), status="running")
+    deployment.targets.create(server=Server.objects.get(name="prod-1"), order=1)
+    silences.begin(deployment).result(30)
+    watched.bots[0].stop()
+    until(lambda: watched.state_of("BotDown") == "suppressed", "the silence to hold")
+    # the other bot of the environment is not part of the deployment
+    watched.bots[1].stop()
+    mail = watched.mail.wait_for(lambda mail: "BotDown" in mail.subject, PATIENCE)
+    assert "prod-2" in mail.text
+    assert "prod-1" not in mail.text
+
+    silences.end(deployment).result(30)
+    assert [each.state for each in alertmanager.silences()] == ["expired"]
+    watched.mail.wait_for(lambda mail: "BotDown" in mail.subject and "prod-1" in mail.text, PATIENCE)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_dead_mans_switch_reaches_the_portal_and_nobody_else(watched: Watched) -> None:
+    from django.utils import timezone
+
+    until(lambda: pulse.pulse(timezone.now()) is pulse.Pulse.HEARD, "the switch")
+    first = pulse.last_heard()
+    until(lambda: pulse.last_heard() != first, "the switch again")
+    assert AlertReceipt.objects.filter(alert__name=pulse.SWITCH).count() == 1
+    assert not [mail.subject for mail in watched.mail.messages if "DeadMansSwitch" in mail.subject]

@@ -1,0 +1,114 @@
+"""The dead man's switch, as the portal sees it."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dashboard.models import Alert, AlertReceipt
+from dashboard.services import alerts, pulse
+from dashboard.services.alerts import Delivery, Report
+from deployments.models import AuditEvent, NotificationChannel, NotificationDelivery
+from sandbox.mail import WebhookSink
+
+pytestmark = pytest.mark.django_db
+NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+
+
+def deliver(at: datetime, status: str = "firing") -> None:
+    report = Report(
+        fingerprint="abc",
+        status=status,
+        starts_at=NOON - timedelta(days=1),
+        ends_at=at if status == "resolved" else None,
+        labels={"alertname": pulse.SWITCH, "severity": "none"},
+    )
+    alerts.receive(delivery=Delivery("dead-mans-switch", "{}", [report]), now=at)
+
+
+@pytest.fixture
+def channel() -> NotificationChannel:
+    return NotificationChannel.objects.create(name="ops", url="json://127.0.0.1:9/")
+
+
+def told() -> list[str]:
+    return list(NotificationDelivery.objects.order_by("id").values_list("title", flat=True))
+
+
+def test_a_portal_without_monitoring_complains_about_nothing(channel: NotificationChannel) -> None:
+    assert pulse.watch(NOON) is pulse.Pulse.NEVER
+    assert told() == []
+
+
+def test_silence_is_told_once_and_so_is_its_end(channel: NotificationChannel) -> None:
+    deliver(NOON)
+    assert pulse.watch(NOON + timedelta(minutes=5)) is pulse.Pulse.HEARD
+    for minute in (6, 7, 8):
+        assert pulse.watch(NOON + timedelta(minutes=minute)) is pulse.Pulse.SILENT
+    (alert,) = Alert.objects.filter(name=pulse.SILENT)
+    assert (alert.status, alert.severity, alert.starts_at) == ("firing", "critical", NOON)
+    assert told() == ["Portal: monitoring is silent"]
+
+    deliver(NOON + timedelta(minutes=9))
+    assert pulse.watch(NOON + timedelta(minutes=9)) is pulse.Pulse.HEARD
+    alert.refresh_from_db()
+    assert (alert.status, alert.ends_at) == ("resolved", NOON + timedelta(minutes=9))
+    assert told() == ["Portal: monitoring is silent", "Portal: monitoring is heard again"]
+    names = list(AuditEvent.objects.order_by("sequence").values_list("name", flat=True))
+    assert names[-2:] == ["monitoring.silent", "monitoring.heard"]
+
+
+def test_a_second_silence_is_a_new_alert(channel: NotificationChannel) -> None:
+    for hour in (0, 1):
+        deliver(NOON + timedelta(hours=hour))
+        pulse.watch(NOON + timedelta(hours=hour))
+        pulse.watch(NOON + timedelta(hours=hour, minutes=10))
+    assert Alert.objects.filter(name=pulse.SILENT).count() == 2
+
+
+def test_a_switch_that_alertmanager_says_has_ended_is_silence_at_once() -> None:
+    deliver(NOON)
+    deliver(NOON + timedelta(minutes=1), status="resolved")
+    assert pulse.pulse(NOON + timedelta(minutes=1)) is pulse.Pulse.SILENT
+
+
+def test_a_switch_delivered_every_minute_leaves_one_receipt() -> None:
+    for minute in range(5):
+        deliver(NOON + timedelta(minutes=minute))
+    assert AlertReceipt.objects.get().received_at == NOON + timedelta(minutes=4)
+
+
+def test_the_outbound_url_is_asked_while_somebody_watches_and_only_then(settings: Any) -> None:
+    with WebhookSink() as sink:
+        settings.PING_URL = sink.url.removesuffix("/services/sandbox") + "/ping"
+        deliver(NOON)
+        pulse.watch(NOON)
+        pulse.watch(NOON + timedelta(minutes=10))
+        assert len(sink.messages) == 1
+
+
+def test_an_outbound_url_that_does_not_answer_is_not_written_into_the_log(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.PING_URL = "http://127.0.0.1:9/a-secret-path"
+    deliver(NOON)
+    with caplog.at_level("DEBUG", "dashboard"):
+        assert pulse.watch(NOON) is pulse.Pulse.HEARD
+    assert "did not take a ping" in caplog.text
+    assert "a-secret-path" not in caplog.text
+
+
+def test_a_failed_deployment_does_not_roll_the_next_one_back() -> None:
+    """Its alert is critical and begins late: only alerts about bots count for what is being watched."""
+    heard: list[str] = []
+
+    def report(**facts: Any) -> None:
+        heard.append(facts["name"])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alerts, "report_alert", report)
+        for name, more in (("DeploymentFailed", {"concerns": "deployment"}), ("BotDown", {})):
+            labels = {"alertname": name, "severity": "critical", "environment": "production", **more}
+            one = Report(fingerprint=name, status="firing", starts_at=NOON, labels=labels)
+            alerts.tell_deployments(alerts.receive(delivery=Delivery("people", "{}", [one]), now=NOON))
+    assert heard == ["BotDown"]
