@@ -45,6 +45,9 @@ from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Tupl
 PROTOCOL = 1
 STEPS = ("preflight", "stage", "dependencies", "backup", "activate", "restart", "verify", "prune")
 
+DECISIVE = ("activate", "restart", "revert")  # these change what runs: their beginning is on disk before they begin
+NOW, SOON, LATER = 2, 1, 0  # when a record has to be on disk
+
 Record = Dict[str, Any]
 Row = Tuple[str, int, str, int]
 
@@ -177,28 +180,26 @@ def swap_link(path: str, target: str) -> None:
     fsync_path(os.path.dirname(path))
 
 
-def remove_tree(path: str) -> None:
-    """Delete a directory; its name disappears first, so that a power cut leaves nothing that looks whole."""
+def discard(path: str) -> None:
+    """Take a directory away by a rename: nothing half-deleted ever looks whole, and nobody waits for the deleting."""
     parent, name = os.path.split(path)
-    trash = os.path.join(parent, ".trash-%s-%d" % (name.lstrip("."), os.getpid()))
     try:
-        os.rename(path, trash)
+        os.rename(path, os.path.join(parent, ".trash-%s-%d" % (name.lstrip("."), time.time_ns())))
     except FileNotFoundError:
-        return
-    except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.EXDEV):
-            raise
-        trash = path
-    delete(trash)
+        pass
 
 
 def delete(path: str) -> None:
-    for entry in list(os.scandir(path)):
-        if entry.is_dir(follow_symlinks=False):
-            delete(entry.path)
-        else:
-            os.unlink(entry.path)
-    os.rmdir(path)
+    """Delete a directory that nothing refers to; somebody else may be at it, too."""
+    try:
+        for entry in list(os.scandir(path)):
+            if entry.is_dir(follow_symlinks=False):
+                delete(entry.path)
+            else:
+                unlink(entry.path)
+        os.rmdir(path)
+    except FileNotFoundError:
+        pass
 
 
 def names_in(path: str) -> List[str]:
@@ -427,11 +428,13 @@ class Lock:
 
 
 class Journal:
-    """The agent's own record: JSON lines, the important ones on disk before anything goes on."""
+    """The agent's own record: JSON lines, all of them synced, the decisive ones before anything goes on."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self._fd = -1
+        self._syncer = 0
+        self._wake = -1
 
     def rotate(self) -> None:
         try:
@@ -441,7 +444,7 @@ class Journal:
         except FileNotFoundError:
             pass
 
-    def append(self, record: Record, sync: bool) -> None:
+    def append(self, record: Record, sync: int) -> None:
         line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
         try:
             self._append(line, sync)
@@ -450,12 +453,36 @@ class Journal:
                 raise
             self._append(b"\n" + line, sync)
 
-    def _append(self, line: bytes, sync: bool) -> None:
+    def _append(self, line: bytes, sync: int) -> None:
         if self._fd < 0:
             self._fd = self._open()
         write_all(self._fd, line)
-        if sync:
+        if sync == NOW:
             os.fdatasync(self._fd)
+        elif sync == SOON:
+            self._sync_soon()
+
+    def _sync_soon(self) -> None:
+        """On disk within milliseconds, without waiting: a step's end need not be there before the next one begins."""
+        if self._syncer != os.getpid():  # a thread does not come along through fork
+            import _thread
+
+            read_end, self._wake = os.pipe()
+            os.set_blocking(self._wake, False)
+            self._syncer = os.getpid()
+            _thread.start_new_thread(self._keep_syncing, (read_end, os.dup(self._fd)))
+        try:
+            os.write(self._wake, b"!")
+        except BlockingIOError:
+            pass
+
+    @staticmethod
+    def _keep_syncing(wake: int, fd: int) -> None:
+        while os.read(wake, 4096):
+            try:
+                os.fdatasync(fd)
+            except OSError:  # who needs it on disk before going on asks for that, and hears of it
+                continue
 
     def _open(self) -> int:
         new = not os.path.exists(self._tree.journal)
@@ -472,13 +499,16 @@ class Journal:
             os.close(self._fd)
             self._fd = -1
 
-    def records(self, old: bool = False) -> Iterator[Record]:
-        for path in (self._tree.journal_old, self._tree.journal) if old else (self._tree.journal,):
+    def records(self, *wanted: bytes) -> Iterator[Record]:
+        """All records whose line contains one of these; a line that a power cut tore is left out."""
+        for path in (self._tree.journal_old, self._tree.journal):
             try:
                 content = read_bytes(path)
             except FileNotFoundError:
                 continue
             for line in content.split(b"\n"):
+                if wanted and not any(text in line for text in wanted):
+                    continue
                 try:
                     record = json.loads(line) if line else None
                 except ValueError:
@@ -487,17 +517,19 @@ class Journal:
                     yield record
 
     def of(self, deployment: str, after: int = 0) -> List[Record]:
-        found = [r for r in self.records(old=True) if r.get("deployment") == deployment and r.get("seq", 0) > after]
+        """The records of a deployment, in order."""
+        text = b'"deployment":' + json.dumps(deployment).encode()
+        found = [r for r in self.records(text) if r.get("deployment") == deployment and r.get("seq", 0) > after]
         return sorted(found, key=lambda record: int(record["seq"]))
 
     def last_run(self) -> Optional["RunState"]:
         """What the journal says about the run that was begun last."""
-        state: Optional[RunState] = None
-        for record in self.records(old=True):
-            if record.get("kind") == "run":
-                state = RunState(record)
-            elif state is not None and record.get("deployment") == state.deployment:
-                state.add(record)
+        begun = [record for record in self.records(b'"kind":"run"') if record.get("kind") == "run"]
+        if not begun:
+            return None
+        state = RunState(begun[-1])
+        for record in self.of(state.deployment, state.seq):
+            state.add(record)
         return state
 
 
@@ -617,7 +649,7 @@ class Recorder:
         self.seq = int(state_of["seq"])
         self._lines: Dict[str, int] = {}
 
-    def record(self, kind: str, fields: Record, sync: bool = True) -> Record:
+    def record(self, kind: str, fields: Record, sync: int = NOW) -> Record:
         self.seq += 1
         record = {"kind": kind, "seq": self.seq, "at": now_iso(), "deployment": self.deployment, "fence": self.fence}
         record.update(self.masker.value(fields))
@@ -640,17 +672,18 @@ class Recorder:
         if count == LOG_LINES:
             text = "(more than %d lines; the rest of this step's output is not kept)" % LOG_LINES
         try:
-            self.record("log", {"step": step, "stream": stream, "text": text[:LINE_LIMIT]}, sync=False)
+            self.record("log", {"step": step, "stream": stream, "text": text[:LINE_LIMIT]}, LATER)
         except OSError:  # a full disk must not end the work for the sake of a line of output
             pass
 
     def begin(self, step: str) -> float:
-        self.record("step", {"step": step, "state": "begin", "seconds": 0.0, "facts": {}})
+        fields = {"step": step, "state": "begin", "seconds": 0.0, "facts": {}}
+        self.record("step", fields, NOW if step in DECISIVE else SOON)
         return time.monotonic()
 
     def end(self, step: str, state: str, since: float, facts: Record) -> None:
         seconds = round(time.monotonic() - since, 4)
-        self.record("step", {"step": step, "state": state, "seconds": seconds, "facts": facts})
+        self.record("step", {"step": step, "state": state, "seconds": seconds, "facts": facts}, SOON)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -712,6 +745,11 @@ class Frames:
         if not isinstance(request, dict) or request.get("protocol") != PROTOCOL:
             raise Refused("bad_request", "The request is not of protocol %d; update the portal." % PROTOCOL)
         return request
+
+    def skip(self, size: int) -> None:
+        """Take what was sent and is not needed."""
+        while size:
+            size -= len(self._some(min(size, BLOCK)))
 
     def value(self) -> bytes:
         return self.read(self.frame(b"V"))
@@ -946,11 +984,12 @@ class Systemd:
         if code != 0:
             raise StepFailed("systemctl_failed", "'%s' failed: %s" % (" ".join(argv), output or "exit code %d" % code))
 
+    def reset(self, unit: str) -> None:
+        """systemd refuses the sixth start within ten seconds; deployment, rollback and retry together reach that."""
+        self._root(sudo_commands(unit)[0])
+
     def restart(self, unit: str) -> None:
-        reset, restart, _ = sudo_commands(unit)
-        # systemd refuses the sixth start within ten seconds; deployment, rollback and retry together reach that
-        self._root(reset)
-        self._root(restart)
+        self._root(sudo_commands(unit)[1])
 
     def stop(self, unit: str) -> None:
         self._root(sudo_commands(unit)[2])
@@ -1161,8 +1200,10 @@ class Verifier:
         if any(not expectation.role["health"] and expectation.role["units"] for expectation in expectations):
             first = self._systemd.show(units)
             time.sleep(WATCH_WITHOUT_HEALTH)
+        errors = self._start_errors(units, since) if since else None
         self._final(expectations, units, first, old)
-        self._quiet(units, old, since)
+        if errors is not None:
+            self._no_errors(errors, old, since)
         return facts
 
     def _samples(
@@ -1257,17 +1298,18 @@ class Verifier:
                     "port_taken", "What answers on port %d does not belong to %s." % (port, " or ".join(role["units"]))
                 )
 
-    def _quiet(self, units: List[str], old: Dict[str, Dict[str, str]], since: float) -> None:
-        """No error-level line in the units' journal, other than the last words of the processes before."""
-        if not since:
-            return
-        earlier = {shown.get("InvocationID") for shown in old.values()}
+    def _start_errors(self, units: List[str], since: float) -> Any:
         fields = "MESSAGE,_SYSTEMD_INVOCATION_ID,INVOCATION_ID,__REALTIME_TIMESTAMP"
         argv = ["/usr/bin/journalctl", "-q", "--no-pager", "-p", "err", "-o", "json", "--output-fields=" + fields]
         argv += ["--since", "@%d" % since]
         for unit in units:
             argv += ["-u", unit]
-        code, output = self._systemd.tools.call(argv)
+        return self._systemd.tools.start(argv)
+
+    def _no_errors(self, process: Any, old: Dict[str, Dict[str, str]], since: float) -> None:
+        """No error-level line in the units' journal, other than the last words of the processes before."""
+        earlier = {shown.get("InvocationID") for shown in old.values()}
+        code, output = self._systemd.tools.finish(process)
         if code != 0:
             raise StepFailed("journal_unreadable", "journalctl failed on this server: %s" % output)
         for line in output.splitlines():
@@ -1427,8 +1469,6 @@ class Staging:
         self._tree = tree
         self._rows = {row[0]: row for row in rows}
         self._directory = directory
-        self._made: List[str] = []
-        self._written: List[str] = []
         self.linked = 0
         self.received = 0
         self.received_bytes = 0
@@ -1445,7 +1485,6 @@ class Staging:
                 directory = os.path.dirname(directory)
         for directory in sorted(wanted - {""}):
             os.mkdir(self.path(directory), 0o755)
-        self._made = sorted(wanted - {""})
 
     def link_from(self, release: str, wanted: List[Row]) -> List[Row]:
         """Hard-link what a release on this server has with the same content and mode; what is still wanted."""
@@ -1500,7 +1539,6 @@ class Staging:
             os.fchmod(fd, row[1])
         finally:
             os.close(fd)
-        self._written.append(target)
 
     def wrong(self, rows: List[Row]) -> List[Row]:
         """Which of these files are not as the manifest says; they are taken away."""
@@ -1510,14 +1548,6 @@ class Staging:
                 unlink(self.path(row[0]))
                 bad.append(row)
         return bad
-
-    def sync(self) -> None:
-        """New files and directories on the disk; what is linked was there before."""
-        for path in self._written:
-            fsync_path(path)
-        for directory in reversed(self._made):
-            fsync_path(self.path(directory))
-        fsync_path(self._directory)
 
 
 def exchange(one: str, other: str) -> None:
@@ -1774,24 +1804,35 @@ class Run:
 
     def stage(self) -> Record:
         facts = {"files": len(self.rows), "linked": 0, "received": 0, "received_bytes": 0, "reused": False}
+        self._stage_config()
         if os.path.isdir(self.directory) and not release_problems(self.directory, self.rows):
             facts["reused"] = True
-            self.frames.read(self.frames.frame(b"T"))
+            self.frames.skip(self.frames.frame(b"T"))
+            if self.tree.manifest(self.release) != self.rows:
+                write_atomic(self.tree.manifest_path(self.release), canonical(self.rows))
+            if self.release != self.tree.current_release():
+                self._renew_ours()
+            self._sync()
+            if self.release != self.tree.current_release():
+                self._point_config()
         else:
             staging = self._fill_staging()
             facts.update(linked=staging.linked, received=staging.received, received_bytes=staging.received_bytes)
-        if facts["reused"] and self.release != self.tree.current_release():
-            self._renew_ours()
-        write_atomic(self.tree.manifest_path(self.release), canonical(self.rows))
-        self._stage_config()
-        if self.release != self.tree.current_release():
-            self._point_config()
         return facts
+
+    def _sync(self) -> None:
+        """All that was staged is on disk: one flush of the file system instead of one per file and directory.
+
+        Measured on a busy machine with 6 new files in 25 directories: 15 ms against 115.
+        """
+        code, output = self.tools.call(["/usr/bin/sync", "-f", self.tree.releases], patience=self.plan["deadline"])
+        if code != 0:
+            raise StepFailed("disk_full" if "space" in output else "disk_failed", "Nothing was activated: %s." % output)
 
     def _fill_staging(self) -> Staging:
         directory = os.path.join(self.tree.releases, ".staging-" + self.plan["deployment"])
         if os.path.lexists(directory):
-            remove_tree(directory)
+            discard(directory)
         staging = Staging(self.tree, self.rows, directory)
         staging.make_directories()
         sources = [name for name in (self.tree.current_release(), self.release) if name]
@@ -1812,11 +1853,12 @@ class Run:
                 "%d files are not as the manifest says, %s first; build the release again." % (len(wrong), wrong[0][0]),
             )
         self._add_ours(staging)
-        staging.sync()
+        write_atomic(self.tree.manifest_path(self.release), canonical(self.rows), sync=False)
+        self._sync()
         if os.path.isdir(self.directory):
             exchange(directory, self.directory)
             fsync_path(self.tree.releases)
-            remove_tree(directory)
+            discard(directory)
         else:
             os.rename(directory, self.directory)
             fsync_path(self.tree.releases)
@@ -1834,19 +1876,21 @@ class Run:
         return staging.copy_within(wanted) if wanted else []
 
     def _add_ours(self, staging: Staging) -> None:
+        """The three names in a release that are not in its manifest."""
         content = "RELEASE_ID=%s\nRELEASE_VERSION=%s\n" % (self.release, self.plan["version"])
-        write_atomic(staging.path(".release"), content.encode(), 0o444)
+        write_atomic(staging.path(".release"), content.encode(), 0o444, sync=False)
         os.mkdir(staging.path(".envs"), 0o755)
         for role in self.plan["roles"]:
             if role["env_digest"]:
                 os.symlink("../../../envs/" + role["env_digest"], staging.path(".envs/" + role["role"]))
-        fsync_path(staging.path(".envs"))
-        current = readlink(os.path.join(self.directory, ".config"))
-        if current:  # the live release is being repaired: its configuration stays until it is activated
-            os.symlink(current, staging.path(".config"))
+        config: Optional[str] = self.config_target
+        if self.release == self.tree.current_release():
+            config = self.tree.config_link(self.release)  # the live one is being repaired, not yet activated
+        if config:
+            os.symlink(config, staging.path(".config"))
 
     def _renew_ours(self) -> None:
-        """The environments of a release that was here before: this plan's, while it is not live."""
+        """The environments of a release that was here before and is not live: this plan's."""
         for role in self.plan["roles"]:
             link, target = os.path.join(self.directory, ".envs", role["role"]), "../../../envs/%s" % role["env_digest"]
             if role["env_digest"] and readlink(link) != target:
@@ -1860,19 +1904,18 @@ class Run:
             paths = {name: os.path.join(self.config_directory, name) for name in there}
             if sorted(files) == there and all(read_bytes(paths[name]) == files[name] for name in there):
                 return
-            remove_tree(self.config_directory)
+            discard(self.config_directory)
         staging = os.path.join(self.tree.config, ".staging-" + self.plan["deployment"])
         if os.path.lexists(staging):
-            remove_tree(staging)
+            discard(staging)
         os.mkdir(staging)
         group = os.stat(self.tree.config).st_gid  # the bot's: it may read what is below, and not write
         for name, content in files.items():
-            write_atomic(os.path.join(staging, name), content, 0o440)
+            write_atomic(os.path.join(staging, name), content, 0o440, sync=False)
             os.chown(os.path.join(staging, name), -1, group)
         os.chown(staging, -1, group)
         os.chmod(staging, 0o750)  # noqa: S103 - the group is the bot's: it reads, and cannot write
         os.rename(staging, self.config_directory)
-        fsync_path(self.tree.config)
 
     @property
     def config_target(self) -> str:
@@ -1904,7 +1947,7 @@ class Run:
     def _build_env(self, role: Record) -> None:
         path = os.path.join(self.tree.envs, role["env_digest"])
         if os.path.lexists(path):
-            remove_tree(path)
+            discard(path)
         lock = os.path.join(self.directory, role["lock"])
         wheels = os.path.join(self.directory, "wheels", os.path.splitext(os.path.basename(role["lock"]))[0])
         # without a pip of its own, which would take longer to install than most locks: ensurepip's copy serves all
@@ -1989,7 +2032,10 @@ class Run:
 
     def restart(self) -> Record:
         self.tree.check_fence(self.plan["fence"])
-        self.old_units = self.systemd.show(self.units)
+        showing = self.systemd.start_show(self.units) if self.units else None
+        for unit in self.units:
+            self.systemd.reset(unit)
+        self.old_units = self.systemd.finish_show(showing, self.units) if showing else {}
         last = len(self.units) - 1
         for number, unit in enumerate(self.units):
             self.systemd.restart(unit)
@@ -2038,12 +2084,12 @@ class Run:
         others.sort(key=lambda name: -modified(os.path.join(self.tree.release(name), ".release")))
         gone = others[self.plan["keep"] :]
         for name in gone:
-            remove_tree(self.tree.release(name))
+            discard(self.tree.release(name))
             unlink(self.tree.manifest_path(name))
         self._prune_shared()
-        backups = sorted(names_in(self.tree.backups))
+        backups = [name for name in names_in(self.tree.backups) if not name.startswith(".")]
         for name in backups[: -(self.plan["keep"] + 2)]:
-            remove_tree(os.path.join(self.tree.backups, name))
+            discard(os.path.join(self.tree.backups, name))
         agents = [name for name in names_in(self.tree.deploy) if re.fullmatch(r"agent-[0-9a-f]{64}\.py", name)]
         agents.sort(key=lambda name: -modified(os.path.join(self.tree.deploy, name)))
         for name in agents[KEEP_AGENTS:]:
@@ -2060,9 +2106,8 @@ class Run:
             configs.add(os.path.basename(self.tree.config_link(name) or ""))
         for parent, wanted in ((self.tree.envs, envs), (self.tree.config, configs)):
             for name in names_in(parent):
-                if name not in wanted:
-                    remove_tree(os.path.join(parent, name))
-        clear_leftovers(self.tree)
+                if name not in wanted and not name.startswith("."):
+                    discard(os.path.join(parent, name))
 
 
 def bundled_pip() -> str:
@@ -2157,10 +2202,11 @@ def count_rows(path: str) -> Dict[str, int]:
 # Settling: finish or undo a run from what journal and disk say
 
 
-def clear_leftovers(tree: Tree) -> None:
+def clear_leftovers(tree: Tree, prefixes: Tuple[str, ...] = (".staging-", ".trash-")) -> None:
+    """Delete what a run had begun to make (the lock must be held for that) or had taken away."""
     for parent in (tree.releases, tree.config, tree.envs, tree.backups):
         for name in names_in(parent):
-            if name.startswith((".staging-", ".trash-")):
+            if name.startswith(prefixes):
                 delete(os.path.join(parent, name))
 
 
@@ -2266,6 +2312,7 @@ class Settler:
             active = []
         for unit in units:
             if unit in active:
+                self.systemd.reset(unit)
                 self.systemd.restart(unit)
             else:
                 self.systemd.stop(unit)
@@ -2309,19 +2356,19 @@ class Settler:
             for role in plan["roles"]:
                 env = os.path.join(self.tree.envs, role["env_digest"] or "-")
                 if os.path.isdir(env) and not os.path.exists(os.path.join(env, ".complete")):
-                    remove_tree(env)
+                    discard(env)
             if before is None:
                 return
             current = self.tree.current_release()
             if not before["had_release"] and current != plan["release"]:
                 if os.path.isdir(self.tree.release(plan["release"])):
-                    remove_tree(self.tree.release(plan["release"]))
+                    discard(self.tree.release(plan["release"]))
                 unlink(self.tree.manifest_path(plan["release"]))
             used = {os.path.basename(self.tree.config_link(name) or "") for name in self.tree.release_names()}
             if not before["had_config"] and plan["config_digest"] not in used:
                 path = os.path.join(self.tree.config, plan["config_digest"])
                 if os.path.isdir(path):
-                    remove_tree(path)
+                    discard(path)
         except OSError as error:
             facts["left_behind"] = "%s: %s" % (error.filename, error.strerror)
 
@@ -2646,6 +2693,7 @@ def verb_run(tree: Tree, frames: Frames, stream: Stream) -> Record:
     for record in journal.of(plan["deployment"]):
         if record["kind"] == "run" and record["fence"] == plan["fence"]:
             raise Refused("already_ran", "Deployment %s was carried out here already." % plan["deployment"])
+    clear_leftovers(tree)
     journal.close()
     journal.rotate()
     unlink(tree.cancel)
@@ -2951,6 +2999,10 @@ def main(argv: List[str]) -> None:
         result = outcome("failed", failure.reason, str(failure))
     stream.record({**result, "facts": Masker(tree).value(result.get("facts", {}))})
     stream.drain()
+    try:
+        clear_leftovers(tree, (".trash-",))
+    except OSError:  # the next run tries again
+        pass
     keep_compiled()
 
 

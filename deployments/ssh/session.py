@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 import paramiko
+from paramiko.common import cMSG_CHANNEL_REQUEST
 
 from deployments.ssh.conversation import Command, Conversation
 from deployments.ssh.errors import LinkLost, RemoteFailed
@@ -75,7 +76,7 @@ class Session:
         try:
             with closing_after(self._transport, self._connect_timeout):
                 channel = self._transport.open_session(timeout=self._connect_timeout)
-                channel.exec_command(command.line.encode())
+                _execute(self._transport, channel, command)
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise LinkLost(f"{self.address} did not start {what} ({error or 'connection closed'}).") from error
         return Conversation(self._transport, channel, what)
@@ -108,3 +109,17 @@ class Session:
                 output=said,
             )
         return done
+
+
+def _execute(transport: paramiko.Transport, channel: paramiko.Channel, command: Command) -> None:
+    """Ask for a command (RFC 4254 section 6.5) without waiting for the answer: a round trip less than exec_command.
+
+    paramiko closes the channel when the answer is no, which the conversation notices.
+    """
+    message = paramiko.Message()
+    message.add_byte(cMSG_CHANNEL_REQUEST)
+    message.add_int(channel.remote_chanid)
+    message.add_string("exec")
+    message.add_boolean(True)
+    message.add_string(command.line.encode())
+    transport._send_user_message(message)  # type: ignore[attr-defined]  # what exec_command itself calls; unlisted

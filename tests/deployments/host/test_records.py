@@ -52,7 +52,7 @@ def test_a_journal_that_has_grown_is_rotated_and_still_read(tree: Tree) -> None:
     writer = recorder(tree, journal)
     writer.record("run", {"plan": PLAN})
     for _ in range(300):
-        writer.record("log", {"step": "stage", "stream": "output", "text": "x" * 2000}, sync=False)
+        writer.record("log", {"step": "stage", "stream": "output", "text": "x" * 2000}, agent.LATER)
     journal.close()
     journal.rotate()
     assert not Path(tree.journal).exists()

@@ -30,10 +30,13 @@ if config.get("complains"):
     sys.stderr.write("<3>" + config["complains"] + "\\n")
 database = sqlite3.connect("/opt/rosey-bot/shared/data/bot.db")
 os.chmod("/opt/rosey-bot/shared/data/bot.db", 0o660)
-database.execute("PRAGMA journal_mode=WAL")
-database.execute("CREATE TABLE IF NOT EXISTS starts (at REAL)")
-database.execute("INSERT INTO starts VALUES (?)", (time.time(),))
-database.commit()
+try:
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("CREATE TABLE IF NOT EXISTS starts (at REAL)")
+    database.execute("INSERT INTO starts VALUES (?)", (time.time(),))
+    database.commit()
+except sqlite3.OperationalError as error:  # a full disk is no reason to be silent
+    sys.stderr.write("not written: %s\\n" % error)
 
 
 class Health(BaseHTTPRequestHandler):

@@ -96,7 +96,7 @@ class Server:
 
     @property
     def releases(self) -> list[str]:
-        return self.shell(f"ls -A {ROOT}/releases").split()
+        return self.shell(f"ls {ROOT}/releases").split()
 
     @property
     def unit(self) -> str:
