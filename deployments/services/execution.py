@@ -44,8 +44,8 @@ def execute(deployment_id: int) -> Status | None:
     token = deployment.claim
     assert token is not None  # noqa: S101  (claim sets it; this is for the type checker)
     concluded = False
-    silences.begin(deployment)
     try:
+        silences.begin(deployment)
         with Recorder(deployment, token) as recorder:
             concluded = _Execution(deployment, token, recorder).carry_out()
     except Exception:

@@ -28,7 +28,8 @@ AUTHOR = "ops-portal"
 def begin(deployment: Deployment) -> "Future[None]":
     """Silence the expected alerts of the deployment's targets until it ends, or for `LONGEST`."""
     servers = [target.server.name for target in deployment.targets.select_related("server")]
-    return _later(lambda: _silence(deployment.pk, deployment.environment.name, servers))
+    environment = deployment.environment.name  # read here: a query of that thread would leave a connection open
+    return _later(lambda: _silence(deployment.pk, environment, servers))
 
 
 def end(deployment: Deployment) -> "Future[None]":
