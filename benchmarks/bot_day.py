@@ -186,8 +186,8 @@ class Day:
             ),
             Promise(
                 "chat commands",
-                f"{counted.requests}, {counted.error_count} when the connection broke",
-                "no other failed",
+                f"{counted.requests}, failed {dict(counted.errors) or 'none'}",
+                "only when the connection broke",
                 set(counted.errors) <= BROKEN,
             ),
             Promise(

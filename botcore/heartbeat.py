@@ -34,6 +34,7 @@ class Heartbeat:
         self._snapshot = snapshot
         self._telemetry = telemetry
         self._changed = asyncio.Event()
+        self._aimed = asyncio.Event()
         self._failures = 0
         self._said = ""
 
@@ -45,7 +46,7 @@ class Heartbeat:
         else:
             self._url, self._token = f"{portal_url.rstrip('/')}/api/v1/heartbeats", token
         self._failures, self._said = 0, ""
-        self._changed.set()
+        self._aimed.set()
 
     def changed(self) -> None:
         """Something a person waits for changed: send at once, but not more than once a second."""
@@ -56,8 +57,9 @@ class Heartbeat:
         async with self._http(TIMEOUT) as http:
             while True:
                 self._changed.clear()
+                self._aimed.clear()
                 if self._token is None:
-                    await self._changed.wait()
+                    await self._aimed.wait()
                     continue
                 sent = time.monotonic()
                 await self._send(http, self._token, goodbye=False)
@@ -71,16 +73,14 @@ class Heartbeat:
             await self._send(http, self._token, goodbye=True)
 
     async def _pause(self, sent: float) -> None:
-        """Wait for the next turn, or for a change; back off, with jitter, while the portal is away."""
-        wait = EVERY_SECONDS
+        """Wait for the next turn or a change; while the portal is away, ever longer and for a new address only."""
+        awaited, wait = self._changed, EVERY_SECONDS
         if self._failures:
+            awaited = self._aimed
             wait = min(LONGEST_WAIT, EVERY_SECONDS * 2.0 ** min(self._failures - 1, 10))
             wait *= random.uniform(0.75, 1.0)  # noqa: S311  jitter, not a secret
         with contextlib.suppress(TimeoutError):
-            if self._failures > 1:
-                await asyncio.sleep(wait)
-            else:
-                await asyncio.wait_for(self._changed.wait(), wait)
+            await asyncio.wait_for(awaited.wait(), wait)
         await asyncio.sleep(max(0.0, sent + AT_MOST_EVERY - time.monotonic()))
 
     async def _send(self, http: aiohttp.ClientSession, token: SecretStr, *, goodbye: bool) -> None:

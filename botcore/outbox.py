@@ -115,7 +115,7 @@ class Outbox:
         """Send until cancelled."""
         while True:
             session = self._session()
-            if session is None or not self._queue:
+            if session is None or session.ended.done() or not self._queue:
                 await self._sleep(30.0 if self._queue else None)
                 self._drop_expired()
                 continue

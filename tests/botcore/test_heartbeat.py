@@ -137,6 +137,19 @@ async def test_while_the_portal_is_away_attempts_get_rarer(
     assert pauses[3] > 2 * pauses[1]
 
 
+async def test_while_the_portal_is_away_changes_do_not_hurry(
+    server: CytubeServer, tmp_path: Path, portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "AT_MOST_EVERY", 0.0)
+    portal.status = 500
+    async with running(settings_for(server, tmp_path, portal_url=url(portal)), reporting()) as one:
+        await until(lambda: portal.bodies)
+        for _ in range(20):
+            one.bot.heartbeat.changed()
+            await asyncio.sleep(0.01)
+        assert len(portal.bodies) == 1
+
+
 @pytest.mark.parametrize("fault", ["nobody listens", "never answers"])
 async def test_without_a_portal_the_bot_works_and_stops_quickly(
     server: CytubeServer, tmp_path: Path, portal: Portal, fault: str

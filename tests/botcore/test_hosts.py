@@ -245,6 +245,16 @@ async def test_at_5_percent_loss_it_is_in_the_room_and_says_everything_once(
     await mod.leave()
 
 
+async def test_without_a_network_it_still_stops_within_five_seconds(host: BotHost, cytube: CytubeServer) -> None:
+    await on(host.restart)
+    await on(host.wait, connected=True, deadline=15)
+    host.host.loss(100)
+    began = time.monotonic()
+    await on(host.stop)
+    assert time.monotonic() - began < 5
+    assert await on(host.property, "Result") == "success"
+
+
 async def cut(host: BotHost, cytube: CytubeServer, seconds: float, *, deadline: float) -> tuple[float | None, float]:
     """Cable out and in: after how many seconds the bot said so, and how long after the cable it was well again."""
     await on(host.restart)

@@ -96,6 +96,24 @@ async def test_what_the_broken_connection_did_not_take_is_said_on_the_next_one(
             await one.in_room()
 
 
+async def test_a_connection_that_ends_just_before_the_line_goes_costs_nothing(
+    server: CytubeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(settings_for(server, tmp_path), fast=True) as one:
+        await one.in_room()
+        noted = one.bot.journal.sending
+
+        async def sending(message: Message) -> None:
+            await noted(message)
+            if one.bot.telemetry.sessions == 1:
+                server.drop_connections()
+                await until(lambda: one.bot.connection.session is None or one.bot.connection.session.ended.done())
+
+        monkeypatch.setattr(one.bot.journal, "sending", sending)
+        assert await asyncio.wait_for(one.bot.outbox.put(Message("once")), 10) is Delivery.DELIVERED
+        assert [line.text for line in server.chat_log] == ["once"]
+
+
 async def test_a_restart_says_what_waited_and_repeats_nothing_that_was_on_its_way(
     server: CytubeServer, tmp_path: Path
 ) -> None:

@@ -293,6 +293,20 @@ async def test_it_is_in_the_room_soon_after_its_start(server: CytubeServer, tmp_
         assert resident < 120 * 1024
 
 
+async def test_garbage_is_collected_again_after_the_start(server: CytubeServer, tmp_path: Path) -> None:
+    config = write(tmp_path, server.url)
+    code = (
+        "import gc, botcore.__main__ as m, botcore.bot as b\n"
+        "async def run(self): print('collecting:', gc.isenabled())\n"
+        f"b.Bot.run = run\nm.main(['--config', {str(config)!r}])"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert b"collecting: True" in output
+
+
 async def test_in_the_journal_errors_carry_their_priority(server: CytubeServer, tmp_path: Path) -> None:
     config = write(tmp_path, server.url, user={"name": NAME, "password": "wrong"}, log_format="json")
     async with started(config, JOURNAL_STREAM="8:1") as bot:

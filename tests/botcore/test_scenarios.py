@@ -20,6 +20,7 @@ from botcore.errors import (
     RateLimited,
     Unreachable,
 )
+from botcore.logs import CHAT
 from botcore.outbox import Delivery, Message
 from sandbox.cytube import (
     SANDBOX_PASSWORD,
@@ -41,7 +42,10 @@ async def test_connect_join_login_02(server: CytubeServer, bot: Running) -> None
     assert bot.bot.connection.status.response_ms is not None
 
 
-async def test_history_is_not_live_chat_04(server: CytubeServer, tmp_path: Path) -> None:
+async def test_history_is_not_live_chat_04(
+    server: CytubeServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", CHAT)
     early = await moderator(server)
     await early.chat("said before the bot came")
     await early.wait_for("chatMsg")
@@ -54,6 +58,9 @@ async def test_history_is_not_live_chat_04(server: CytubeServer, tmp_path: Path)
         await early.chat("said live")
         await until(lambda: any(line["msg"] == "said live" for line in heard))
     assert [line["msg"] for line in heard if line["username"] == "Moderator"] == ["said live"]
+    written = [record.getMessage() for record in caplog.records if record.name == CHAT]
+    assert "Moderator: said live" in written
+    assert "Moderator: said before the bot came" not in written
     await early.leave()
 
 
