@@ -13,7 +13,8 @@ WORKERS ?= 2
 DATABASE_TESTS := tests/dashboard tests/deployments
 
 HOST_PACKAGES := systemd-container debootstrap iproute2 openssh-client gcc libc6-dev
-TEST_PACKAGES := $(HOST_PACKAGES) rsync postgresql chromium prometheus prometheus-alertmanager
+DEMO_PACKAGES := $(HOST_PACKAGES) prometheus prometheus-alertmanager
+TEST_PACKAGES := $(DEMO_PACKAGES) rsync postgresql chromium
 
 .PHONY: help demo run test test-full check bench lock clean venv packages-demo packages-test
 
@@ -81,7 +82,7 @@ define install
 endef
 
 packages-demo:
-	$(call install,$(HOST_PACKAGES))
+	$(call install,$(DEMO_PACKAGES))
 
 packages-test:
 	$(call install,$(TEST_PACKAGES))

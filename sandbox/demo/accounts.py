@@ -26,6 +26,10 @@ for name, scopes in (
         actor=system_actor("demo"), name=f"demo-{name}", scopes=scopes, owner=User.objects.get(username=name), days=1
     )
     tokens[name] = str(text)
+_, text = issue_token(
+    actor=system_actor("demo"), name="demo-monitoring", scopes=[Scope.METRICS, Scope.ALERTS], days=1
+)
+tokens["monitoring"] = str(text)
 for name, configuration in asked["configuration"].items():
     Environment.objects.filter(name=name).update(configuration=configuration)
 with open(os.environ["DEMO_TOKENS"], "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:

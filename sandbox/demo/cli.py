@@ -17,10 +17,11 @@ from sandbox.cytube.config import SANDBOX_PASSWORD, Channel, ServerConfig
 from sandbox.cytube.server import CytubeServer
 from sandbox.demo.page import closing_page
 from sandbox.demo.portal import ROOT, CommandFailed, DemoPortal
+from sandbox.demo.watch import Watch
 from sandbox.hosts import Host, HostsError, HostSet, unavailable_reason
 
 SERVERS = (("test-1", "test"), ("prod-1", "production"))
-STEPS = 8
+STEPS = 9
 
 
 class Progress:
@@ -53,8 +54,8 @@ def main(argv: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: _interrupt(stopping))
     try:
-        with _everything(options.port) as (portal, progress):
-            print(closing_page(portal, progress.seconds), flush=True)
+        with _everything(options.port) as (portal, watch, progress):
+            print(closing_page(portal, watch, progress.seconds), flush=True)
             if not options.once:
                 stopping.wait()
     except _Interrupted:
@@ -79,7 +80,7 @@ def _interrupt(stopping: threading.Event) -> None:
 
 
 @contextlib.contextmanager
-def _everything(port: int) -> Iterator[tuple[DemoPortal, Progress]]:
+def _everything(port: int) -> Iterator[tuple[DemoPortal, Watch, Progress]]:
     progress = Progress()
     progress("Booting two Debian servers (the first time their image is built, about a minute)")
     with contextlib.ExitStack() as stack:
@@ -88,17 +89,21 @@ def _everything(port: int) -> Iterator[tuple[DemoPortal, Progress]]:
         progress("Starting a CyTube-protocol server")
         cytube = stack.enter_context(_cytube(hosts.gateway))
         progress("Starting the portal and its workers")
-        portal = DemoPortal(ROOT / ".state" / "demo", port, hosts.gateway)
+        state = ROOT / ".state" / "demo"
+        watch = Watch(state, f"http://127.0.0.1:{port}")
+        addresses = {"PROMETHEUS_URL": watch.prometheus_url, "ALERTMANAGER_URL": watch.alertmanager_url}
+        portal = DemoPortal(state, port, hosts.gateway, **addresses)
         portal.reset()
         portal.start()
         stack.callback(portal.stop)
         overrides = {"bot.json": {"domain": cytube, "portal_url": portal.reporting_url}}
         progress("Building a release of the bot (the first time its packages are fetched)")
         # what the web process and the workers need to start is no reason to wait
-        with ThreadPoolExecutor(len(SERVERS)) as pool:
+        with ThreadPoolExecutor(len(SERVERS) + 1) as pool:
             accounts = pool.submit(portal.make_accounts, {environment: overrides for _, environment in SERVERS})
             print(_indented(portal.manage("build_release", "--ref", "HEAD")))
             accounts.result()
+            watching = pool.submit(stack.enter_context, watch.running(portal.token_file("monitoring").read_text()))
             progress("Enrolling and provisioning the servers, both at once")
             ready = [
                 pool.submit(_make_ready, portal, hosts, host, name, environment)
@@ -106,6 +111,8 @@ def _everything(port: int) -> Iterator[tuple[DemoPortal, Progress]]:
             ]
             for said in ready:
                 print(_indented(said.result()))
+            progress(_watchers(watch))
+            watching.result()
         portal.wait_until_up()
         progress("Deploying to test, through a worker")
         print(_indented(portal.manage("deploy", "test", "--reason", "first deployment", person="operator")))
@@ -115,7 +122,13 @@ def _everything(port: int) -> Iterator[tuple[DemoPortal, Progress]]:
         )
         progress("Asking the bot how it is")
         print(_indented(json.dumps(_connected(f"{portal.url}/api/health/test-1"))))
-        yield portal, progress
+        yield portal, watch, progress
+
+
+def _watchers(watch: Watch) -> str:
+    if watch.missing:
+        return f"No alerts: {watch.missing} is not installed (Debian: prometheus, prometheus-alertmanager)"
+    return "Prometheus, Alertmanager and a mail server watch"
 
 
 def _make_ready(portal: DemoPortal, hosts: HostSet, host: Host, name: str, environment: str) -> str:

@@ -1,9 +1,10 @@
 """What the demo prints when everything runs."""
 
 from sandbox.demo.portal import DemoPortal
+from sandbox.demo.watch import Watch
 
 
-def closing_page(portal: DemoPortal, seconds: float) -> str:
+def closing_page(portal: DemoPortal, watch: Watch, seconds: float) -> str:
     """Accounts, addresses, and what to click next."""
     waiting = portal.manage("history", "production", "--format", "json", "--limit", "1")
     number = waiting.split('"deployment": ', 1)[1].split(",", 1)[0]
@@ -14,7 +15,7 @@ Ready after {seconds:.0f} s. The bot runs on test-1; production waits for a seco
   Status page       {portal.url}/
   Control room      {portal.url}/admin/
   The bot's health  curl {portal.url}/api/health/test-1
-
+{_addresses(watch)}
   Accounts (new ones at every start)
 {accounts}
 
@@ -24,10 +25,28 @@ Ready after {seconds:.0f} s. The bot runs on test-1; production waits for a seco
        {portal.url}/admin/deployments/deployment/{number}/change/
     3. Watch it run: {portal.url}/deployments/{number}/
     4. Roll it back, with a reason, from the same page.
-    5. Or do it all from another terminal:
+    5. {_provoke(portal, watch)}
+    6. Or do it all from another terminal:
          export PORTAL_STATE_DIR={portal.state}
          PORTAL_TOKEN_FILE=$PORTAL_STATE_DIR/approver.token .venv/bin/python manage.py approve {number}
          .venv/bin/python manage.py history
 
   Log of the portal: {portal.state}/portal.log
   Ctrl-C stops the portal, the bot and both servers, and removes them."""
+
+
+def _addresses(watch: Watch) -> str:
+    if watch.missing:
+        return ""
+    return f"""  Prometheus        {watch.prometheus_url}/targets
+  Alertmanager      {watch.alertmanager_url}/
+"""
+
+
+def _provoke(portal: DemoPortal, watch: Watch) -> str:
+    if watch.missing:
+        return f"Install Debian's prometheus and prometheus-alertmanager ({watch.missing} is missing) to see alerts."
+    return f"""Provoke an alert, and see it end, from another terminal. BotDown takes a good minute; its mail is
+       announced here and kept in {portal.state}/mail, and the status page shows it:
+         .venv/bin/python -m sandbox hosts --set demo root 1 systemctl stop cytube-bot
+         .venv/bin/python -m sandbox hosts --set demo root 1 systemctl start cytube-bot"""

@@ -26,7 +26,8 @@ class CommandFailed(Exception):
 class DemoPortal:
     """A portal with fresh state, reachable from this machine and from the demo's servers."""
 
-    def __init__(self, state: Path, port: int, gateway: str) -> None:
+    def __init__(self, state: Path, port: int, gateway: str, **settings: str) -> None:
+        """`settings` are further environment variables of the portal."""
         self.state = state
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
@@ -39,6 +40,7 @@ class DemoPortal:
             "PORTAL_STATE_DIR": str(state),
             "PORTAL_URL": self.url,
             "PORTAL_ALLOWED_HOSTS": f"127.0.0.1,localhost,{gateway}",
+            **settings,
         }
 
     def reset(self) -> None:
@@ -105,7 +107,7 @@ class DemoPortal:
         tokens.unlink()
 
     def token_file(self, name: str) -> Path:
-        """The file with the token of `operator` or `approver`."""
+        """The file with the token of `operator`, `approver`, `admin` or `monitoring`."""
         return self.state / f"{name}.token"
 
     def manage(
