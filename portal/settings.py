@@ -30,6 +30,8 @@ PROMETHEUS_URL = env("PROMETHEUS_URL", default="http://127.0.0.1:9090").rstrip("
 ALERTMANAGER_URL = env("ALERTMANAGER_URL", default="http://127.0.0.1:9093").rstrip("/")
 # Asked every minute while monitoring is heard; a secret, since who knows it can pretend that all is well.
 PING_URL = environment.optional_secret(env, "PORTAL_PING_URL")
+BACKUP_DIR = Path(env("PORTAL_BACKUP_DIR", default=str(STATE_DIR / "backups")))
+BACKUP_KEEP = env.int("PORTAL_BACKUP_KEEP", default=14)
 if not PORTAL_URL.startswith(("http://", "https://")):
     raise ImproperlyConfigured(f"PORTAL_URL is {PORTAL_URL!r}; it must begin with http:// or https://.")
 
