@@ -15,6 +15,7 @@ from deployments.plans.git import repository_at
 from deployments.plans.wheels import PipWheels
 from deployments.services import audit
 from deployments.services.access import Actor, require
+from deployments.services.artifacts import only_known
 
 
 def build_release(*, actor: Actor, source: Path, ref: str | None) -> tuple[Release, bool]:
@@ -42,6 +43,8 @@ def store_artifact(
     require(actor, "add_release")
     existing = Release.objects.filter(name=artifact.name, version=artifact.version).first()
     if existing is not None:
+        if existing.identifier == artifact.release_id and only_known(existing):
+            return _written(actor, existing, artifact, ref=ref, builder=builder, change_log=change_log), True
         if existing.manifest_digest == artifact.digest:
             return existing, False
         raise Conflict(
@@ -50,38 +53,37 @@ def store_artifact(
             hint="A version means one content: raise VERSION and build again.",
             reason="version_taken",
         )
+    new = Release(identifier=artifact.release_id, name=artifact.name, version=artifact.version)
     try:
-        with transaction.atomic(), artifact.path.open("rb") as content:
-            release = Release.objects.create(
-                identifier=artifact.release_id,
-                name=artifact.name,
-                version=artifact.version,
-                manifest_digest=artifact.digest,
-                artifact_digest=artifact.sha256,
-                artifact=File(content, name=f"{artifact.name}-{artifact.release_id}.tar"),
-                size=artifact.size,
-                files=len(artifact.manifest.files),
-                commit=artifact.commit or "",
-                ref=ref,
-                change_log=change_log,
-                builder=builder,
-            )
-            audit.record(
-                actor=actor,
-                name="release.added",
-                subject=f"release:{release.identifier}",
-                data={
-                    "artifact_digest": artifact.sha256,
-                    "manifest_digest": artifact.digest,
-                    "commit": release.commit,
-                },
-            )
+        return _written(actor, new, artifact, ref=ref, builder=builder, change_log=change_log), True
     except IntegrityError as error:
         raise Conflict(
             f"Version {artifact.version} of {artifact.name} was stored by somebody else just now.",
             reason="version_taken",
         ) from error
-    return release, True
+
+
+def _written(actor: Actor, release: Release, artifact: Artifact, *, ref: str, builder: str, change_log: str) -> Release:
+    """`release` with its artifact; it is new, or was known from a server alone."""
+    with transaction.atomic(), artifact.path.open("rb") as content:
+        release.manifest_digest = artifact.digest
+        release.artifact_digest = artifact.sha256
+        release.artifact = File(content, name=f"{artifact.name}-{artifact.release_id}.tar")
+        release.size, release.files = artifact.size, len(artifact.manifest.files)
+        release.commit, release.ref = artifact.commit or "", ref
+        release.builder, release.change_log = builder, change_log
+        release.save()
+        audit.record(
+            actor=actor,
+            name="release.added",
+            subject=f"release:{release.identifier}",
+            data={
+                "artifact_digest": artifact.sha256,
+                "manifest_digest": artifact.digest,
+                "commit": release.commit,
+            },
+        )
+    return release
 
 
 def _change_log(source: Path, artifact: Artifact) -> str:
