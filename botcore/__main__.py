@@ -102,6 +102,7 @@ def _run(path: Path, settings: Settings, found: Credentials, telemetry: Telemetr
 
 async def _serve(path: Path, settings: Settings, found: Credentials, telemetry: Telemetry, logs: Logs) -> int:
     from botcore.bot import Bot
+    from botcore.errors import PortUnusable
     from botcore.health.server import HealthServer
     from botcore.service import Service
 
@@ -111,7 +112,11 @@ async def _serve(path: Path, settings: Settings, found: Credentials, telemetry: 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, bot.stop)
     loop.add_signal_handler(signal.SIGHUP, _reload, path, bot, logs)
-    HealthServer(settings.health.host, settings.health.port, bot.snapshot)
+    try:
+        HealthServer(settings.health.host, settings.health.port, bot.snapshot)
+    except PortUnusable as error:
+        log.error(error.sentence())  # noqa: TRY400  the sentence is enough
+        return 1
     service.ready()
     gc.freeze()
     gc.enable()

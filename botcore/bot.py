@@ -77,6 +77,7 @@ class Bot:
     def snapshot(self) -> Snapshot:
         """What health reports; may be called from any thread."""
         session = self.connection.session
+        answered = session.response_seconds if session else None
         return Snapshot(
             status=self.connection.status,
             room=session.room if session else _EMPTY,
@@ -84,6 +85,7 @@ class Bot:
             version=self.version,
             release=self.release,
             telemetry=self.telemetry,
+            response_ms=None if answered is None else round(answered * 1000, 1),
             queue_length=len(self.outbox),
             dropped_writes=self.store.dropped,
         )

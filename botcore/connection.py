@@ -124,14 +124,7 @@ class Connection:
         self.session = session
         self._telemetry.sessions += 1
         log.info("in the room %s as %s", self._identity.channel, self._identity.name)
-        answered = session.response_seconds
-        self._set(
-            Status(
-                connected=True,
-                since=time.monotonic(),
-                response_ms=None if answered is None else round(answered * 1000, 1),
-            )
-        )
+        self._set(Status(connected=True, since=time.monotonic()))
 
     def _report(self, error: SessionError, wait: float) -> None:
         level = logging.ERROR if isinstance(error, _PERSONAL) else logging.WARNING

@@ -54,6 +54,12 @@ class ConfigError(BotError):
         self.problems = tuple(problems)
 
 
+class PortUnusable(BotError):
+    """Health cannot listen where it should. Somebody else may let go of the port, so starting again can help."""
+
+    reason = "port"
+
+
 class MemoryUnusable(BotError):
     """bot.db cannot be opened or was written by an incompatible release."""
 

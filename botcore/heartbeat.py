@@ -89,7 +89,7 @@ class Heartbeat:
             "health": now.document(),
             "release": now.release,
             "sent_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "response_ms": now.status.response_ms,
+            "response_ms": now.response_ms,
             "goodbye": goodbye,
         }
         headers = {"Authorization": f"Bearer {token.get_secret_value()}"}

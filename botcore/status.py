@@ -13,4 +13,3 @@ class Status:
     since: float
     reason: str = ""
     retry_in: float | None = None
-    response_ms: float | None = None

@@ -60,6 +60,7 @@ class Wire:
         try:
             await self._client.emit(event, data)
         except SocketIOError as error:
+            self._on_close(f"{event} could not be sent")
             raise NotSent(f"{event} could not be sent: the connection is gone.") from error
 
     async def close(self) -> None:
@@ -78,3 +79,5 @@ class Wire:
     def _refused(self, data: object = None) -> None:
         message = data.get("message") if isinstance(data, dict) else data
         self._refusal = str(message or "connection refused")
+        # In the middle of a session, too, this ends it, and no `disconnect` follows.
+        self._on_close(self._refusal)

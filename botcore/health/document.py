@@ -26,7 +26,10 @@ class HealthDocument(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the health thread reads. Every part is immutable or only ever grows."""
+    """What the health thread reads. Every part is immutable or only ever grows.
+
+    `response_ms` is how long CyTube took for the last thing that we asked of it in this session.
+    """
 
     status: Status
     room: Room
@@ -34,6 +37,7 @@ class Snapshot:
     version: str
     release: str
     telemetry: Telemetry
+    response_ms: float | None
     queue_length: int
     dropped_writes: int
 

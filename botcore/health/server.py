@@ -10,7 +10,7 @@ from flask import Flask, Response
 from waitress import wasyncore
 from waitress.server import create_server
 
-from botcore.errors import ConfigError
+from botcore.errors import PortUnusable
 from botcore.health.document import STUCK_SECONDS, Snapshot
 
 THREADS = 2
@@ -54,7 +54,7 @@ def _json(body: object, status: int, headers: dict[str, str]) -> Response:
 
 
 class HealthServer:
-    """Listens from construction on; `port` is the real one when 0 was asked for."""
+    """Listens from construction on, or raises PortUnusable; `port` is the real one when 0 was asked for."""
 
     def __init__(self, host: str, port: int, snapshot: Callable[[], Snapshot]) -> None:
         self._map: dict[int, object] = {}
@@ -63,7 +63,10 @@ class HealthServer:
                 application(snapshot), map=self._map, host=host, port=port, threads=THREADS, ident=None
             )
         except (OSError, ValueError) as error:
-            raise ConfigError([f"health: cannot listen on {host}:{port} ({error})"]) from error
+            raise PortUnusable(
+                f"Health cannot listen on {host}:{port}: {error}.",
+                hint="Stop what listens there, or set `health.host` and `health.port`.",
+            ) from error
         self.port = int(self._server.effective_port)
         self._thread = threading.Thread(target=self._server.run, name="health", daemon=True)
         self._thread.start()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from botcore.bot import Bot
-from botcore.errors import EventError
+from botcore.errors import EventError, MalformedEvent
 from botcore.events import Events
 from botcore.health.document import HealthDocument
 from botcore.room import REDUCERS, Room, reduce
@@ -85,6 +86,22 @@ def test_the_state_takes_it_or_refuses_it_and_raises_nothing_else(events: list[t
         room = after
         assert all(key == user.name.lower() for key, user in room.users.items())
         assert_sound(room)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 10**400, True, "1", None, [], {}])
+@pytest.mark.parametrize(
+    ("event", "shape"),
+    [
+        ("rank", lambda value: value),
+        ("setUserRank", lambda value: {"name": "Alice", "rank": value}),
+        ("setPlaylistMeta", lambda value: {"rawTime": value}),
+        ("mediaUpdate", lambda value: {"currentTime": value}),
+        ("setPermissions", lambda value: {"kick": value}),
+    ],
+)
+def test_what_is_no_number_is_refused(event: str, shape: Callable[[Any], Any], value: Any) -> None:
+    with pytest.raises(MalformedEvent):
+        reduce(Room(), event, shape(value))
 
 
 def document_is_true(document: HealthDocument) -> None:

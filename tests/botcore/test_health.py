@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from botcore.errors import ConfigError
+from botcore.errors import PortUnusable
 from botcore.health import document
 from botcore.health.metrics import render
 from botcore.health.server import HealthServer, header
@@ -138,8 +138,8 @@ def test_a_header_is_one_line_of_ascii() -> None:
     assert len(header("x" * 1000)) == 300
 
 
-async def test_a_port_that_is_taken_is_a_problem_of_the_settings(bot: Running, health: HealthServer) -> None:
-    with pytest.raises(ConfigError, match="cannot listen"):
+async def test_a_port_that_is_taken_is_said(bot: Running, health: HealthServer) -> None:
+    with pytest.raises(PortUnusable, match="cannot listen"):
         HealthServer("127.0.0.1", health.port, bot.bot.snapshot)
 
 

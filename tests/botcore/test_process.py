@@ -293,6 +293,17 @@ async def test_it_is_in_the_room_soon_after_its_start(server: CytubeServer, tmp_
         assert resident < 120 * 1024
 
 
+async def test_a_taken_port_ends_with_1_because_starting_again_can_help(server: CytubeServer, tmp_path: Path) -> None:
+    config = write(tmp_path, server.url)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", json.loads(config.read_text())["health"]["port"]))
+        other.listen()
+        status, output = await run("--config", str(config))
+    assert status == 1
+    assert "Health cannot listen" in output
+    assert "Traceback" not in output
+
+
 async def test_garbage_is_collected_again_after_the_start(server: CytubeServer, tmp_path: Path) -> None:
     config = write(tmp_path, server.url)
     code = (

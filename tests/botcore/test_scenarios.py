@@ -39,7 +39,22 @@ async def test_connect_join_login_02(server: CytubeServer, bot: Running) -> None
     room = bot.bot.snapshot().room
     assert room.rank == 3
     assert room.user(NAME) is not None
-    assert bot.bot.connection.status.response_ms is not None
+    assert bot.bot.snapshot().response_ms is not None
+
+
+@pytest.mark.parametrize(
+    "frame",
+    ['2["unterminated', "2[]", "2", "2[5]", '2{"a":1}', "9", "", "2[null]", '2["a",{"b":' + "[" * 5000, "4", "0", "1"],
+)
+async def test_a_frame_that_is_no_event_leaves_the_bot_working(server: CytubeServer, bot: Running, frame: str) -> None:
+    for sid in list(server._sio.eio.sockets):
+        await server._sio.eio.send(sid, frame)
+    mod = await moderator(server)
+    await until(lambda: bot.connected and bot.bot.snapshot().room.user("Moderator"), deadline=20)
+    await mod.pm(NAME, "help")
+    await mod.wait_for("pm", lambda line: line["username"] == NAME)
+    assert "job" not in bot.bot.telemetry.errors
+    await mod.leave()
 
 
 async def test_history_is_not_live_chat_04(
