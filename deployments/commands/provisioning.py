@@ -20,6 +20,34 @@ CLOCK_TOLERANCE = 60.0  # seconds
 # What systemd-analyze says about a unit whose first release has not arrived.
 _BEFORE_A_RELEASE = ("is not executable: No such file or directory", "Failed to open /opt/")
 
+_SANDBOX = """\
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+DevicePolicy=closed
+ProtectHostname=yes
+ProtectClock=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectProc=invisible
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RemoveIPC=yes
+KeyringMode=private
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@resources
+IPAddressDeny=any
+UMask=0022
+"""
+
 _NAME = re.compile(r"[a-z][a-z0-9-]{1,30}")
 _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.@-]{0,120}\.(?:service|socket|timer|path|target)")
 _KEY = re.compile(r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) [A-Za-z0-9+/]+={0,2}(?: [ -~]*)?")
@@ -235,8 +263,12 @@ Type=oneshot
 User={DEPLOY_USER}
 ExecStart=/usr/bin/python3 -I -S {root}/.deploy/agent.py recover --boot
 TimeoutStartSec=60
-NoNewPrivileges=yes
-
+ReadWritePaths={root}
+PrivateNetwork=yes
+PrivateUsers=yes
+CapabilityBoundingSet=
+RestrictAddressFamilies=AF_UNIX
+{_SANDBOX}
 [Install]
 WantedBy=multi-user.target
 """.encode()
@@ -318,7 +350,9 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart=/usr/sbin/nft -f {rules}
 ExecStop=/usr/sbin/nft delete table inet {table}
-
+CapabilityBoundingSet=CAP_NET_ADMIN
+RestrictAddressFamilies=AF_NETLINK AF_UNIX
+{_SANDBOX}
 [Install]
 WantedBy=multi-user.target
 """.encode()

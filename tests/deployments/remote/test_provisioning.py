@@ -209,3 +209,20 @@ def test_a_changed_unit_file_is_put_and_read_by_systemd(server: Server) -> None:
         "Description=Another description\nNeedDaemonReload=no"
     )
     server.provision()
+
+
+def test_units_of_our_own_are_sound_and_shut_in(server: Server) -> None:
+    units = ["rosey-bot-recover.service", "rosey-bot-firewall.service"]
+    checked = server.host.root(["systemd-analyze", "verify", "--man=no", *units], check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+    for unit in units:
+        rated = server.host.root(["systemd-analyze", "security", "--no-pager", "--threshold=25", unit], check=False)
+        assert rated.returncode == 0, rated.stdout.decode().splitlines()[-1]
+
+
+def test_the_firewall_stands_before_anybody_can_connect_after_a_boot(server: Server) -> None:
+    server.host.power_off()
+    server.host.power_on()
+    server.host.wait_ready()
+    assert "policy drop" in server.shell("nft list table inet rosey_bot")
+    assert server.shell("systemctl is-active rosey-bot-firewall.service") == "active"
