@@ -155,7 +155,7 @@ def _interrupted() -> list[Deployment]:
 
 def _followed(deployment: Deployment) -> bool:
     later = Deployment.objects.filter(environment=deployment.environment).exclude(pk=deployment.pk)
-    return later.filter(Q(started_at__gt=deployment.started_at) | Q(status__in=EXECUTING)).exists()
+    return later.filter(Q(fence__gt=deployment.fence) | Q(status__in=EXECUTING)).exists()
 
 
 def _queue_again() -> None:

@@ -110,7 +110,7 @@ def _waiting(environment: Environment) -> QuerySet[Deployment]:
 
 def _interrupted(environment: Environment) -> Deployment | None:
     """The deployment that began last, if nobody knows for sure what it left."""
-    last = Deployment.objects.filter(environment=environment).exclude(started_at=None).order_by("-started_at").first()
+    last = Deployment.objects.filter(environment=environment).exclude(fence=None).order_by("-fence").first()
     return last if last is not None and last.status == Status.INTERRUPTED else None
 
 

@@ -1,6 +1,7 @@
 """Databases that a portal of its own works on: a SQLite file, or a PostgreSQL server that can be stopped."""
 
 import shutil
+import socket
 import sqlite3
 import subprocess
 import time
@@ -58,12 +59,13 @@ class SqliteFile:
 
 
 class PostgresServer:
-    """A server of its own, reached through a socket in its directory; run by the system's user `postgres`."""
+    """A server of its own on a free port, run by the system's user `postgres`."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory / "postgres"
         self._program = postgres_program()
-        self.url = f"postgres://postgres@%2F{str(self._directory).lstrip('/').replace('/', '%2F')}:5432/portal"
+        self._port = free_port()
+        self.url = f"postgres://postgres@127.0.0.1:{self._port}/portal"
 
     def start(self) -> None:
         """Make the cluster at the first time, and have it answer."""
@@ -75,10 +77,10 @@ class PostgresServer:
             self._directory.mkdir()
             shutil.chown(self._directory, "postgres", "postgres")
             self._as_postgres("initdb", "-D", "data", "-A", "trust", "--no-sync")
-        options = f"-c listen_addresses='' -c unix_socket_directories='{self._directory}' -c fsync=off"
+        options = f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
         self._as_postgres("pg_ctl", "-D", "data", "-l", "log", "-w", "-o", options, "start")
         if fresh:
-            self._as_postgres("createdb", "-h", str(self._directory), "portal")
+            self._as_postgres("createdb", "-h", "127.0.0.1", "-p", str(self._port), "portal")
 
     def stop(self) -> None:
         """At once, as when its machine loses power."""
@@ -98,6 +100,13 @@ class PostgresServer:
     def _as_postgres(self, program: str, *arguments: str) -> None:
         command = ["runuser", "-u", "postgres", "--", str(self._program.with_name(program)), *arguments]
         subprocess.run(command, cwd=self._directory, check=True, stdout=subprocess.DEVNULL, timeout=60)
+
+
+def free_port() -> int:
+    """A port on which nobody listens now."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
 
 
 def postgres_program() -> Path:

@@ -60,8 +60,9 @@ def worlds(
         if kind == "postgres" and not has_postgres():
             pytest.skip("PostgreSQL is not installed")
         if kind not in made:
-            made[kind] = World(provision_all(hosts_factory(1)), tmp_path_factory.mktemp(kind), kind)
-            made[kind].start()
+            fresh = World(provision_all(hosts_factory(1)), tmp_path_factory.mktemp(kind), kind)
+            fresh.start()
+            made[kind] = fresh
         return made[kind]
 
     with django_db_blocker.unblock():
