@@ -7,6 +7,7 @@ from typing import Any
 from deployments import selectors
 from deployments.lifecycle import Status
 from deployments.management.base import PortalCommand
+from deployments.management.waiting import STILL_GOING
 from deployments.services.cancellation import cancel
 
 POLL_SECONDS = 0.2
@@ -24,7 +25,7 @@ class Command(PortalCommand):
         parser.add_argument("--timeout", type=float, default=120.0, metavar="S", help="stop waiting after S seconds")
 
     def run(self, options: dict[str, Any]) -> int:
-        """Cancel; 0 when it is cancelled, else the exit code of how it ended, or 1 when it has not ended in time."""
+        """Cancel; 0 when it is cancelled, else the exit code of how it ended, or 124 when it has not ended in time."""
         deployment = selectors.deployment_numbered(options["deployment"])
         actor = self.actor("cancel", deployment.environment)
         deployment = cancel(actor=actor, deployment=deployment)
@@ -37,6 +38,6 @@ class Command(PortalCommand):
             self.emit({"deployment": deployment.pk, "status": deployment.status, "sentence": deployment.sentence})
         if not deployment.ended:
             self.say(f"Deployment {deployment.pk} is being cancelled; see it with history.")
-            return 0 if options["no_wait"] else 1
+            return 0 if options["no_wait"] else STILL_GOING
         self.say(f"{deployment.get_status_display()}: {deployment.sentence}")
         return 0 if deployment.status == Status.CANCELLED else deployment.exit_code

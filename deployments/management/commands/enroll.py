@@ -19,9 +19,9 @@ class Command(PortalCommand):
     def arguments(self, parser: ArgumentParser) -> None:
         """Where the server is and what it is for."""
         parser.add_argument("name")
-        parser.add_argument("--environment", required=True)
+        parser.add_argument("--environment", required=True, metavar="E", help="test or production")
         parser.add_argument("--host", required=True, help="name or address")
-        parser.add_argument("--port", type=int, default=22)
+        parser.add_argument("--port", type=int, default=22, help="of sshd (default: 22)")
         parser.add_argument("--user", default="rosey", help="the account that deploys (default: rosey)")
         parser.add_argument("--role", action="append", choices=ROLES, help="repeatable (default: bot)")
         parser.add_argument("--fingerprint", default="", help="SHA256:… as read on the server's console")

@@ -18,8 +18,13 @@ class Command(PortalCommand):
     def arguments(self, parser: ArgumentParser) -> None:
         """Environment, format and length."""
         parser.add_argument("environment", nargs="?")
-        parser.add_argument("--format", choices=("table", "json", "changelog"), default="table")
-        parser.add_argument("--limit", type=int, default=50)
+        parser.add_argument(
+            "--format",
+            choices=("table", "json", "changelog"),
+            default="table",
+            help="changelog: the releases that got there, with their commits, for CHANGELOG.md",
+        )
+        parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most N (default: 50)")
 
     def run(self, options: dict[str, Any]) -> int:
         """Print in the chosen format."""

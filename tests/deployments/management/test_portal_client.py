@@ -1,0 +1,131 @@
+"""The client that a runner uses: what it refuses, and how it ends."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployments.management.json_client import HttpFailure, JsonClient
+from deployments.management.portal_client import main, multipart
+
+TOKEN = "cyop_a_secret_token"
+
+
+class Answers:
+    """A service that gives prepared answers, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.prepared: list[tuple[int, Any, dict[str, str]]] = []
+        self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.url = ""
+
+    def then(self, status: int, document: Any = None, **headers: str) -> None:
+        self.prepared.append((status, document, headers))
+
+
+@pytest.fixture
+def service() -> Iterator[Answers]:
+    answers = Answers()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            answers.asked.append((self.command, self.path, dict(self.headers), body))
+            status, document, headers = answers.prepared.pop(0) if answers.prepared else (404, {}, {})
+            content = json.dumps(document).encode()
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_GET
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    answers.url = f"http://127.0.0.1:{server.server_address[1]}"
+    yield answers
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def ask(service: Answers, *argv: str, **environ: str) -> int:
+    return main(list(argv), {"PORTAL_URL": service.url, "PORTAL_TOKEN": TOKEN, **environ})
+
+
+def test_the_token_goes_to_no_other_address(service: Answers, capsys: pytest.CaptureFixture[str]) -> None:
+    service.then(302, None, Location="http://127.0.0.1:9/elsewhere")
+    assert ask(service, "test", "--release", "1.0.0") == 1
+    assert len(service.asked) == 1
+    assert TOKEN not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("address", ["http://portal.example.org", "ftp://portal", "portal.example.org", "file:///etc"])
+def test_the_token_is_sent_over_tls_only(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["test", "--release", "1"], {"PORTAL_URL": address, "PORTAL_TOKEN": TOKEN}) == 2
+    assert TOKEN not in "".join(capsys.readouterr())
+
+
+def test_the_client_does_not_show_its_token() -> None:
+    assert TOKEN not in repr(JsonClient("https://portal.example.org", TOKEN))
+
+
+@pytest.mark.parametrize(
+    ("status", "problem", "code"),
+    [
+        (409, {"reason": "environment_busy", "detail": "test is busy."}, 8),
+        (404, {"reason": "unknown_release", "detail": "There is no release."}, 2),
+        (422, {"reason": "invalid", "detail": "Not valid."}, 2),
+        (403, {"reason": "not_allowed", "detail": "No."}, 1),
+        (401, {"reason": "unauthenticated", "detail": "No."}, 1),
+    ],
+)
+def test_what_the_portal_refuses_ends_with_its_code_and_sentence(
+    service: Answers, status: int, problem: dict[str, str], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.then(status, problem)
+    assert ask(service, "test", "--release", "1.0.0") == code
+    assert problem["detail"] in capsys.readouterr().err
+
+
+def test_a_request_that_got_no_answer_is_sent_again_under_the_same_key(service: Answers) -> None:
+    service.then(503, {"detail": "restarting"})
+    service.then(409, {"reason": "environment_busy", "detail": "busy"})
+    assert ask(service, "test", "--release", "1.0.0") == 8
+    first, second = (headers["Idempotency-Key"] for _, _, headers, _ in service.asked)
+    assert first == second
+
+
+def test_without_address_and_token_nothing_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["test", "--release", "1.0.0"], {}) == 2
+    assert "PORTAL_URL and PORTAL_TOKEN must be set" in capsys.readouterr().err
+
+
+def test_an_artifact_needs_its_digest(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["test", "--artifact", str(tmp_path / "x.tar")], {})
+    assert ended.value.code == 2
+
+
+def test_a_name_or_text_cannot_end_its_part_of_a_form() -> None:
+    body, content_type = multipart({"ref": 'x"\r\n--y\r\n'}, 'a"\r\nb.tar', b"content")
+    boundary = content_type.partition("boundary=")[2].encode()
+    assert body.count(b"--" + boundary) == 3
+    assert b'filename="ab.tar"' in body
+
+
+def test_an_answer_that_is_no_json_is_a_failure(service: Answers) -> None:
+    service.then(200, "x" * 10)
+    assert JsonClient(service.url, TOKEN).get("/") == "x" * 10
+    with pytest.raises(HttpFailure):
+        JsonClient("http://127.0.0.1:9", TOKEN).get("/")
