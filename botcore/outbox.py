@@ -192,9 +192,9 @@ class Outbox:
 
         def accept(event: str, data: Any, _room: Room) -> str | None:
             if event in {"errorMsg", "noflood"}:
-                return str(data.get("msg") or event)
+                return markup.one_line(str(data.get("msg") or event))
             if event == "spamFiltered":
-                return f"the channel filters us: {data.get('reason')}"
+                return markup.one_line(f"the channel filters us: {data.get('reason')}")
             if not _is_echo(message, event, data, own_name):
                 return None
             # A channel's filters may rewrite our line, so another text is still our echo, unless it is known as the

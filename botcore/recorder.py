@@ -52,7 +52,7 @@ class Recorder:
         elif event == "changeMedia" and room.playback is not None and room.playback.media.id != self._playing:
             self._playing = room.playback.media.id
             media = room.playback.media
-            media_log.info("%s %s:%s (%s)", markup.one_line(media.title), media.type, media.id, media.duration)
+            media_log.info("%s", markup.one_line(f"{media.title} {media.type}:{media.id} ({media.duration})"))
 
     def left(self) -> None:
         """The bot is out of the room: nobody can be seen any more."""

@@ -5,6 +5,7 @@ The texts are CyTube's own, as recorded (scenarios 07, 08, 11, 19 to 25 and 34).
 
 from __future__ import annotations
 
+from botcore import markup
 from botcore.errors import (
     Banned,
     ChannelRefused,
@@ -17,11 +18,13 @@ from botcore.errors import (
     Unreachable,
 )
 
+QUOTED_LENGTH = 200
 _NAME_TAKEN = ("already in use", "restricted to one per IP")
 
 
 def from_kick(reason: str) -> SessionError:
     """The error behind a `kick {reason}`."""
+    reason = _quoted(reason)
     if reason == "Duplicate login":
         return DuplicateLogin(
             "The same account signed in elsewhere, so CyTube closed this session.",
@@ -41,6 +44,7 @@ def from_kick(reason: str) -> SessionError:
 
 def from_login(error: str) -> SessionError:
     """The error behind `login {success: false, error}`."""
+    error = _quoted(error)
     if any(text in error for text in _NAME_TAKEN):
         return NameTaken(
             f"CyTube does not give us the guest name yet: {error}",
@@ -54,9 +58,15 @@ def from_login(error: str) -> SessionError:
 
 def from_connect(error: str) -> SessionError:
     """The error behind a failed connection."""
+    error = _quoted(error)
     if "Rate limit exceeded" in error:
         return RateLimited(
             "CyTube refused the connection: rate limit exceeded.",
             hint="It allows five at once and then one per ten seconds from one address.",
         )
     return Unreachable(f"No connection to the CyTube server: {error}")
+
+
+def _quoted(text: str) -> str:
+    """A stranger's text as part of a sentence of ours, in logs and in systemd's status line: one line, not too long."""
+    return markup.one_line(text)[:QUOTED_LENGTH]

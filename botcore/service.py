@@ -7,6 +7,8 @@ import os
 import socket
 from collections.abc import Mapping
 
+from botcore import markup
+
 
 class Service:
     """Messages to systemd. Says nothing when systemd does not listen, as in a terminal.
@@ -35,6 +37,7 @@ class Service:
 
     def status(self, line: str) -> None:
         """The line that `systemctl status` shows."""
+        line = markup.one_line(line)  # a second line would be another message to systemd
         if line != self._last:
             self._last = line
             self._notify(f"STATUS={line}")

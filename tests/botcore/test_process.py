@@ -186,6 +186,19 @@ async def test_ready_means_that_health_listens_and_not_that_cytube_is_there(
     systemd.close()
 
 
+async def test_what_strangers_write_is_no_message_to_systemd_and_no_line_of_the_log(
+    server: CytubeServer, tmp_path: Path
+) -> None:
+    systemd = Systemd(tmp_path)
+    async with started(write(tmp_path, server.url), NOTIFY_SOCKET=str(systemd.path)) as bot:
+        await bot.connected()
+        server.kick(NAME, "begone\nWATCHDOG=trigger\n<3>forged \ud800")
+        await until(lambda: systemd.has("begone"))
+        assert all(not line.startswith("WATCHDOG") for _, text in systemd.said() for line in text.splitlines())
+        assert not any(line.startswith("<3>forged") for line in bot.output)
+    systemd.close()
+
+
 async def test_a_flood_of_signals_and_a_dead_portal_do_not_delay_the_stop(server: CytubeServer, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("x")
