@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import IntConverter, StringConverter
 
-from dashboard.views import alerts, bot, deployments, health, log, operations, status
+from dashboard.views import alerts, bot, deployments, health, log, operations, readiness, status
 
 
 class ServerName(StringConverter):
@@ -23,6 +23,7 @@ register_converter(Number, "number")
 
 urlpatterns = [
     path("", status.status_page, name="status"),
+    path("favicon.ico", status.favicon),
     path("bots/<server:name>/", bot.bot_page, name="bot"),
     path("deployments/", deployments.history_page, name="deployments"),
     path("deployments/<number:number>/", deployments.deployment_page, name="deployment"),
@@ -32,6 +33,7 @@ urlpatterns = [
     path("api/health/<server:name>", health.bot_health, name="bot-health"),
     path("api/alerts/alertmanager", alerts.alertmanager, name="alertmanager"),
     path("api/prometheus/targets", operations.prometheus_targets, name="prometheus-targets"),
+    path("readiness/", readiness.readiness_page, name="readiness"),
     path("healthz", operations.healthz, name="healthz"),
     path("metrics", operations.metrics, name="metrics"),
 ]

@@ -4,10 +4,11 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_safe
@@ -38,6 +39,12 @@ def status_page(request: HttpRequest) -> HttpResponseBase:
     if request.GET.get("part") == "live":
         return uncached(HttpResponse(part.html))
     return uncached(render(request, "dashboard/status.html", context))
+
+
+@require_safe
+def favicon(_request: HttpRequest) -> HttpResponse:
+    """Browsers ask for this name on pages that do not name an icon themselves."""
+    return HttpResponseRedirect(static("dashboard/icon.svg"))
 
 
 def choice_of(request: HttpRequest) -> Choice:

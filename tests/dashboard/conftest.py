@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from deployments.models import ApiToken, Environment, Scope, Server
 from deployments.services.access import system_actor
 from deployments.services.tokens import issue_token
+from tests.dashboard.browsing import chromium, visit
+
+__all__ = ["chromium", "visit"]  # fixtures
 
 DOCUMENT: dict[str, Any] = {
     "status": "connected",
@@ -99,10 +103,15 @@ def stand_in() -> Iterator[StandIn]:
     bot.stop()
 
 
-@pytest.fixture(autouse=True)
-def own_state(state_dir: Path, settings: Any) -> Path:
-    """Answers, limits and keys in files of this test's own; a directory of static files, which WhiteNoise asks for."""
+@pytest.fixture(scope="session", autouse=True)
+def static_directory() -> None:
+    """WhiteNoise asks for the directory, though staticfiles' finders serve the files in tests."""
     Path(settings.STATIC_ROOT).mkdir(exist_ok=True)
+
+
+@pytest.fixture(autouse=True)
+def own_state(state_dir: Path) -> Path:
+    """Answers, limits and keys in files of this test's own."""
     return state_dir
 
 

@@ -41,6 +41,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 CANARY = "canary-7f3a"
+BODIES = {"environment": ["test", "production"], "release": ["1.0.0"], "to": ["1.0.0"]}
 
 
 @pytest.fixture
@@ -125,6 +126,10 @@ def exercise(schema: Any, known: dict[str, list[Any]], tokens: dict[str, str], e
             operation.as_strategy(generation_mode=GenerationMode.NEGATIVE),
         )
 
+        # two of three requests get past the door
+        fitting = tokens["heartbeat" if operation.path.endswith("heartbeats") else "all"]
+        mixed = [fitting] * 2 * len(tokens) + list(tokens.values())
+
         @settings(
             max_examples=each,
             deadline=None,
@@ -132,14 +137,15 @@ def exercise(schema: Any, known: dict[str, list[Any]], tokens: dict[str, str], e
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
-        # two of three requests get past the door
-        @given(
-            case=cases, token=st.sampled_from([tokens["all"]] * 2 * len(tokens) + list(tokens.values())), data=st.data()
-        )
+        @given(case=cases, token=st.sampled_from(mixed), data=st.data())
         def send(case: Any, token: str, data: st.DataObject) -> None:
             for parameter, values in known.items():
                 if parameter in (case.path_parameters or {}) and data.draw(st.booleans()):
                     case.path_parameters[parameter] = data.draw(st.sampled_from(values))
+            if isinstance(case.body, dict):
+                for field in set(case.body) & set(BODIES):
+                    if data.draw(st.booleans()):
+                        case.body[field] = data.draw(st.sampled_from(BODIES[field]))
             headers = {"Authorization": f"Bearer {token}"} if token else {}
             with warnings.catch_warnings():
                 # werkzeug's client warns about what the generator makes of some forms
@@ -163,7 +169,7 @@ def test_a_thousand_requests_find_nothing_wrong(
     count = len(list(operations(schema)))
     seen = exercise(schema, known, tokens, -(-1000 // count))
     assert seen.total() >= 0.9 * 1000, seen  # small operations have fewer different requests
-    assert {"200", "201", "204", "400", "401", "403", "404", "409", "422"} & set(seen) >= {"200", "401", "403", "422"}
+    assert set(seen) >= {"200", "204", "401", "403", "404", "422"}, seen
 
 
 @pytest.mark.full

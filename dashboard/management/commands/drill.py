@@ -1,0 +1,71 @@
+"""Rehearse what must work on the day it is needed."""
+
+from argparse import ArgumentParser
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from dashboard.services.drills import drill_alerts
+from deployments import selectors
+from deployments.errors import InvalidRequest
+from deployments.management import passphrase
+from deployments.management.following import Follower
+from deployments.management.waiting import RequestCommand
+from deployments.models import Deployment
+from deployments.services import execution
+from deployments.services.drills import Rehearsal, drill_restore, drill_rollback
+
+
+class Command(RequestCommand):
+    """`drill rollback|alerts|restore [E]`."""
+
+    help = "Rehearse a rollback, an alert or a restore: real, timed, and recorded."
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        """What to rehearse, and where."""
+        parser.add_argument("what", choices=("rollback", "alerts", "restore"))
+        parser.add_argument("environment", nargs="?")
+        parser.add_argument("--inline", action="store_true", help="carry the rollbacks out in this process")
+        parser.add_argument(
+            "--from", dest="directory", type=Path, default=settings.BACKUP_DIR, help="where backups are"
+        )
+        passphrase.add_argument(parser)
+
+    def run(self, options: dict[str, Any]) -> int:
+        """Hold the drill; 0 when it passed, else 1."""
+        rehearsal = self._hold(options)
+        if self.as_json:
+            self.emit(asdict(rehearsal))
+        for name, seconds in rehearsal.measured.items():
+            self.say(f"  {name}: {seconds:.1f} s")
+        for problem in rehearsal.problems:
+            self.say(f"  {problem}")
+        self.say(f"{rehearsal.name}: {'passed' if rehearsal.passed else 'FAILED'}.")
+        return 0 if rehearsal.passed else 1
+
+    def _hold(self, options: dict[str, Any]) -> Rehearsal:
+        if options["what"] == "restore":
+            return drill_restore(
+                actor=self.actor("drill"), directory=options["directory"], passphrase=passphrase.read(options)
+            )
+        if not options["environment"]:
+            raise InvalidRequest(f"drill {options['what']} needs an environment.", hint="drill rollback test")
+        environment = selectors.environment_named(options["environment"])
+        actor = self.actor("drill", environment)
+        if options["what"] == "alerts":
+            return drill_alerts(actor=actor, environment=environment)
+        return drill_rollback(
+            actor=actor,
+            environment=environment,
+            carry_out=self._inline if options["inline"] else self._by_a_worker,
+        )
+
+    def _by_a_worker(self, deployment: Deployment) -> Deployment:
+        return Follower(deployment, None).follow(timeout=execution.DEADLINE_SECONDS, until_waiting=False)
+
+    def _inline(self, deployment: Deployment) -> Deployment:
+        execution.execute(deployment.pk)
+        deployment.refresh_from_db()
+        return deployment

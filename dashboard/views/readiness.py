@@ -1,0 +1,27 @@
+"""`/readiness/`: the ten facts, for people who are signed in."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from dashboard.selectors.readiness import scorecard
+from dashboard.selectors.status import page_settings
+from dashboard.views.members import members_only
+
+
+@require_safe
+@members_only
+def readiness_page(request: HttpRequest) -> HttpResponse:
+    """The scorecard, computed now."""
+    facts = scorecard(timezone.now())
+    context = {
+        "nav": "readiness",
+        "page": page_settings(),
+        "facts": facts,
+        "holding": sum(fact.holds for fact in facts),
+        "now": timezone.now(),
+    }
+    response = render(request, "dashboard/readiness.html", context)
+    response["Cache-Control"] = "no-store"
+    return response
