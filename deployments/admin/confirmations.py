@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from deployments.admin.actors import actor_of
 from deployments.admin.forms import PageForm
-from deployments.errors import Conflict, InvalidRequest, NotAllowed, NotFound, PortalError
+from deployments.errors import Conflict, InvalidRequest, NotAllowed, NotFound, PortalError, TargetError
 from deployments.models import Environment
 from deployments.services.access import Actor, refusal
 
@@ -28,6 +28,7 @@ _STATUS: tuple[tuple[type[PortalError], int], ...] = (
     (NotFound, 404),
     (InvalidRequest, 422),
     (Conflict, 409),
+    (TargetError, 502),
 )
 
 
@@ -82,7 +83,7 @@ def page(admin: "PortalAdmin[M]", confirmation: Confirmation[M]) -> Callable[...
         if obj is None or not admin.has_view_permission(request, obj):
             raise Http404(f"There is no {admin.opts.verbose_name} {object_id}.")
         actor = actor_of(request)
-        form = confirmation.form_class(request.POST or None, subject=obj, actor=actor)
+        form = confirmation.form_class(request.POST if request.method == "POST" else None, subject=obj, actor=actor)
         why = refusal(actor, confirmation.verb, confirmation.environment(obj))
         error: PortalError | None = NotAllowed(why[0], hint=why[1]) if why else None
         if request.method == "POST" and error is None and form.is_valid():

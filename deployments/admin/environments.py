@@ -15,10 +15,12 @@ from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation, change_url
 from deployments.admin.forms import ModelForm, PageForm, ReasonForm, choice, number, switch, text, word
+from deployments.errors import TargetError
 from deployments.lifecycle import Kind
 from deployments.models import Deployment, Environment, Release
 from deployments.services.access import Actor
 from deployments.services.environments import EDITABLE, configure_environment, lock_environment, unlock_environment
+from deployments.services.inspection import verify_environment
 from deployments.services.people import is_alone
 from deployments.services.policies import MAX_APPROVALS, MAX_HOURS, change_policy
 from deployments.services.requests import request_deployment
@@ -197,6 +199,30 @@ class Unlock(Confirmation[Environment]):
         return f"{obj} is unlocked."
 
 
+class Verify(Confirmation[Environment]):
+    """Ask the servers whether what runs there is well."""
+
+    slug = "verify"
+    label = "Verify"
+    icon = "health_and_safety"
+    verb = "verify"
+    bulk = True
+
+    def consequences(self, obj: Environment) -> Sequence[str]:
+        """What is asked."""
+        return [f"Every server of {obj} is asked the questions of a deployment's verification. Nothing is changed."]
+
+    def perform(self, *, actor: Actor, obj: Environment, data: dict[str, Any]) -> str:
+        """Verify; what is not well is told as a refusal."""
+        findings = verify_environment(actor=actor, environment=obj)
+        told = " ".join(f"{found.server}: {found.sentence}" for found in findings)
+        if not findings:
+            return f"Nothing has been deployed to {obj} yet."
+        if not all(found.well for found in findings):
+            raise TargetError(told, hint="Look at the server's page and at its journal.", reason="not_well")
+        return told
+
+
 class PolicyForm(PageForm):
     """The policy one wants."""
 
@@ -281,7 +307,7 @@ class EnvironmentForm(ModelForm[Environment]):
 class EnvironmentAdmin(PortalAdmin[Environment]):
     """The page edits configuration and bake; everything else is an action."""
 
-    confirmations = (RequestDeployment(), RollBackEnvironment(), Lock(), Unlock(), ChangePolicy())
+    confirmations = (RequestDeployment(), RollBackEnvironment(), Verify(), Lock(), Unlock(), ChangePolicy())
     form = EnvironmentForm
     change_verb = "configure"
     list_display = ("name", "shown_live", "shown_state", "approvals_required", "shown_servers")

@@ -32,7 +32,7 @@ class OwnPasswordForm(PasswordForm):
 
 def view(site: AdminSite, request: HttpRequest, extra_context: dict[str, Any]) -> HttpResponse:
     """The page."""
-    form = OwnPasswordForm(request.POST or None)
+    form = OwnPasswordForm(request.POST if request.method == "POST" else None)
     error: PortalError | None = None
     if request.method == "POST" and form.is_valid() and isinstance(request.user, User):
         given = form.cleaned_data

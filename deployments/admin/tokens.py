@@ -119,7 +119,7 @@ class TokenAdmin(PortalAdmin[ApiToken]):
         actor = actor_of(request)
         if not self.has_add_permission(request):
             return HttpResponseRedirect(reverse("admin:deployments_apitoken_changelist"))
-        form = TokenForm(request.POST or None, actor=actor)
+        form = TokenForm(request.POST if request.method == "POST" else None, actor=actor)
         error: PortalError | None = None
         made: dict[str, Any] = {}
         if request.method == "POST" and form.is_valid():

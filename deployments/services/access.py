@@ -46,6 +46,7 @@ VERBS: dict[str, frozenset[Role]] = {
 SCOPES: dict[str, Scope] = {
     "view": Scope.READ,
     "read_audit": Scope.READ,
+    "export_audit": Scope.READ,
     "request": Scope.DEPLOY,
     "cancel": Scope.DEPLOY,
     "roll_back": Scope.DEPLOY,
@@ -63,7 +64,7 @@ SCOPES: dict[str, Scope] = {
 TOKEN_MARK = "/token:"  # noqa: S105  (what stands between a person and their token)
 MAX_ACTOR = 150
 """Characters of an actor that the record keeps."""
-NEEDS_A_PERSON = frozenset({"approve", "review", "decide_policy", "manage_people", "own_token"})
+NEEDS_A_PERSON = frozenset({"approve", "break_glass", "review", "decide_policy", "manage_people", "own_token"})
 # A person at the shell already holds the database; these leave no trace on a protected server.
 SHELL_EVERYWHERE = frozenset({"view", "add_release", "read_audit", "export_audit", "back_up", "verify"})
 
