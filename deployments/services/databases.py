@@ -123,9 +123,9 @@ def _counts(cursor: Any) -> dict[str, int]:
 
 
 def _run(*command: str) -> None:
-    config = connection.settings_dict
-    named = {"PGHOST": config["HOST"], "PGPORT": config["PORT"], "PGUSER": config["USER"]}
-    named["PGPASSWORD"] = config["PASSWORD"]  # in the environment: an argument would be readable by everybody
+    wanted = connection.get_connection_params()
+    named = {"PGHOST": wanted.get("host"), "PGPORT": wanted.get("port"), "PGUSER": wanted.get("user")}
+    named["PGPASSWORD"] = wanted.get("password")  # in the environment: an argument would be readable by everybody
     environment = {**os.environ, **{name: str(value) for name, value in named.items() if value}}
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)

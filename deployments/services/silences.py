@@ -70,7 +70,7 @@ def _quietly(work: Callable[[], None]) -> None:
     try:
         work()
     except AlertmanagerUnreachable as error:
-        logger.info("no silence: %s", error.message)  # an installation without Alertmanager is a normal one
+        logger.debug("no silence: %s", error.message)  # an installation without Alertmanager is a normal one
     except AlertmanagerError as error:
         logger.warning("no silence: %s", error.message)
 

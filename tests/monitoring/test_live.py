@@ -17,8 +17,9 @@ import yaml
 
 from dashboard.models import Alert, AlertReceipt
 from dashboard.services import pulse
+from dashboard.services.drills import drill_alerts
 from deployments import alertmanager
-from deployments.models import Deployment, Environment, Scope, Server
+from deployments.models import AuditEvent, Deployment, Environment, Scope, Server
 from deployments.services import silences
 from deployments.services.access import system_actor
 from deployments.services.tokens import issue_token
@@ -29,6 +30,7 @@ from tests.monitoring import rules as shipped
 
 pytestmark = [pytest.mark.monitoring, pytest.mark.xdist_group("monitoring")]
 
+STATUSES = ("firing", "resolved")
 PATIENCE = 90.0  # s; on a quiet machine each of these takes about five
 WAITS = {
     "group_wait": "2s",
@@ -236,3 +238,29 @@ def test_the_dead_mans_switch_reaches_the_portal_and_nobody_else(watched: Watche
     until(lambda: pulse.last_heard() != first, "the switch again")
     assert AlertReceipt.objects.filter(alert__name=pulse.SWITCH).count() == 1
     assert not [mail.subject for mail in watched.mail.messages if "DeadMansSwitch" in mail.subject]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_alert_drill_measures_every_channel_fired_and_resolved(watched: Watched) -> None:
+    held = drill_alerts(
+        actor=system_actor("tests"), environment=Environment.objects.get(name="production"), patience=PATIENCE
+    )
+    assert held.passed, held.problems
+    arrivals = {f"{name} {status}" for name in ("email", "slack", "portal") for status in STATUSES}
+    assert set(held.measured) == arrivals
+    watched.mail.wait_for(lambda mail: "[FIRING 1] Drill production" in mail.subject, PATIENCE)
+    watched.mail.wait_for(lambda mail: "[RESOLVED] Drill production" in mail.subject, PATIENCE)
+    event = AuditEvent.objects.filter(name="drill.alerts").get()
+    assert event.data["passed"] is True
+    assert not Deployment.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_alert_drill_names_the_channel_that_does_not_deliver(watched: Watched) -> None:
+    watched.mail.stop()
+    held = drill_alerts(
+        actor=system_actor("tests"), environment=Environment.objects.get(name="production"), patience=6.0
+    )
+    assert not held.passed
+    assert [problem for problem in held.problems if problem.startswith("email had not taken the firing alert")]
+    assert "portal firing" in held.measured

@@ -87,11 +87,11 @@ def machine(tmp_path: Path) -> Iterator[FreshMachine]:
         yield FreshMachine(state)
         return
     name = f"restored_{os.getpid()}"
-    config = connection.settings_dict
+    config = connection.get_connection_params()
     with connection._nodb_cursor() as cursor:  # type: ignore[attr-defined]
         cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         cursor.execute(f'CREATE DATABASE "{name}"')
-    url = f"postgres://{config['USER']}:{config['PASSWORD']}@{config['HOST']}:{config['PORT']}/{name}"
+    url = f"postgres://{config['user']}@/{name}?host={config['host']}"
     yield FreshMachine(state, url)
     with connection._nodb_cursor() as cursor:  # type: ignore[attr-defined]
         cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

@@ -1,0 +1,110 @@
+"""Rehearsals: what is restored, rolled back and forward, and told."""
+
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+from django.utils import timezone
+
+from dashboard.selectors import drills as shown
+from dashboard.selectors.readiness import scorecard
+from deployments.errors import InvalidRequest, NotFound
+from deployments.lifecycle import Status
+from deployments.models import AuditEvent, Environment, Release
+from deployments.services.access import system_actor
+from deployments.services.backups import make_backup
+from deployments.services.drills import drill_restore, drill_rollback
+from tests.fixtures.fleet import Fleet
+from tests.fixtures.records import MakePerson
+
+PASSPHRASE = "correct horse battery staple"
+ACTOR = system_actor("tests")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_last_backup_is_restored_into_a_scratch_portal(state_dir: Path, tmp_path: Path) -> None:
+    make_backup(actor=ACTOR, directory=tmp_path / "b", passphrase=PASSPHRASE, keep=1)
+    held = drill_restore(actor=ACTOR, directory=tmp_path / "b", passphrase=PASSPHRASE)
+    assert held.problems == ["The backup has no audit trail."]  # nothing had happened before the first backup
+    make_backup(actor=ACTOR, directory=tmp_path / "b", passphrase=PASSPHRASE, keep=1)
+    held = drill_restore(actor=ACTOR, directory=tmp_path / "b", passphrase=PASSPHRASE)
+    assert held.passed, held.problems
+    assert held.measured["restore"] > 0
+    latest = {drill.key: drill for drill in shown.latest()}
+    assert latest["drill.restore"].passed
+    assert not list(state_dir.glob("drill-*"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_damaged_backup_fails_the_drill_and_that_is_recorded(state_dir: Path, tmp_path: Path) -> None:
+    made = make_backup(actor=ACTOR, directory=tmp_path / "b", passphrase=PASSPHRASE, keep=1)
+    content = bytearray(made.path.read_bytes())
+    content[-30] ^= 0x10
+    made.path.write_bytes(content)
+    held = drill_restore(actor=ACTOR, directory=tmp_path / "b", passphrase=PASSPHRASE)
+    assert not held.passed
+    assert "altered" in held.problems[0]
+    event = AuditEvent.objects.first()
+    assert event is not None
+    assert event.data["passed"] is False
+
+
+@pytest.mark.django_db
+def test_a_drill_without_a_backup_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"manage\.py backup"):
+        drill_restore(actor=ACTOR, directory=tmp_path, passphrase=PASSPHRASE)
+
+
+@pytest.mark.django_db
+def test_a_drill_with_nothing_to_go_back_to_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="no earlier release"):
+        drill_rollback(actor=ACTOR, environment=Environment.objects.get(name="test"), carry_out=lambda one: one)
+
+
+@pytest.mark.hosts
+@pytest.mark.xdist_group("hosts")
+def test_a_rollback_drill_goes_back_and_forward_and_leaves_no_release_in_quarantine(fleet: Fleet) -> None:
+    fleet.enrol()
+    old, new = fleet.release("1.0.0"), fleet.release("1.1.0")
+    assert fleet.deploy(old).status == Status.SUCCEEDED
+    assert fleet.deploy(new).status == Status.SUCCEEDED
+    said = StringIO()
+    call_command("drill", "rollback", "test", "--inline", "--json", stdout=said)
+    told: dict[str, Any] = json.loads(said.getvalue())
+    assert told["passed"], told
+    assert 0 < told["measured"]["back"] < 300
+    assert 0 < told["measured"]["forward"] < 300
+    assert fleet.current() == new.identifier
+    assert not Release.objects.exclude(quarantined_at=None).exists()
+    facts = {fact.number: fact for fact in scorecard(timezone.now())}
+    assert facts[7].holds, facts[7].sentence
+
+
+@pytest.mark.django_db
+def test_an_empty_portal_is_not_ready_and_says_of_each_fact_why(state_dir: Path, settings: Any) -> None:
+    settings.PROMETHEUS_URL = "http://127.0.0.1:9"
+    facts = scorecard(timezone.now())
+    assert [fact.number for fact in facts] == list(range(1, 11))
+    assert not any(fact.holds for fact in facts)
+    assert all(fact.sentence.endswith(".") or "manage.py" in fact.sentence for fact in facts)
+
+
+@pytest.mark.django_db
+def test_the_scorecard_is_for_people_who_are_signed_in(
+    state_dir: Path, settings: Any, make_person: MakePerson, client: Client
+) -> None:
+    settings.PROMETHEUS_URL = "http://127.0.0.1:9"
+    (state_dir / "static").mkdir()
+    settings.STATIC_ROOT = state_dir / "static"
+    assert client.get("/readiness/").status_code == 302
+    make_person("vera", "viewer")
+    from django.contrib.auth.models import User
+
+    client.force_login(User.objects.get(username="vera"), backend="django.contrib.auth.backends.ModelBackend")
+    answer = client.get("/readiness/")
+    assert answer.status_code == 200
+    assert b"0 of 10 facts hold" in answer.content
