@@ -3,8 +3,10 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from django.db.models import QuerySet
+
 from deployments import selectors
-from deployments.lifecycle import Status
+from deployments.lifecycle import Kind, Status
 from deployments.management.base import PortalCommand
 from deployments.management.describing import describe
 from deployments.models import Deployment
@@ -50,13 +52,15 @@ class Command(PortalCommand):
                 f"{mark}{row.release.identifier:30} {row.get_status_display():18} {seconds:>8}  {row.requested_by}"
             )
 
-    def _changelog(self, rows: Any) -> None:
-        seen: set[str] = set()
-        for row in rows.filter(status=Status.SUCCEEDED):
-            if row.release.version in seen:
-                continue
-            seen.add(row.release.version)
-            self.stdout.write(f"## {row.release.version} ({row.finished_at:%Y-%m-%d})\n")
-            for line in filter(None, row.release.change_log.splitlines()):
-                self.stdout.write(f"- {line}")
-            self.stdout.write("")
+    def _changelog(self, rows: QuerySet[Deployment]) -> None:
+        """Each version under the day it first got there, newest first, as CHANGELOG.md has it."""
+        first: dict[str, Deployment] = {}
+        for row in rows.filter(status=Status.SUCCEEDED, kind=Kind.DEPLOYMENT).order_by("finished_at", "id"):
+            first.setdefault(row.release.version, row)
+        parts = []
+        for version, row in reversed(first.items()):
+            parts.append(f"## {version} ({row.finished_at:%Y-%m-%d})")
+            if subjects := row.release.change_log.splitlines():
+                parts.append("\n".join(f"- {subject}" for subject in subjects))
+        if parts:
+            self.stdout.write("\n\n".join(parts))
