@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
@@ -119,6 +120,9 @@ async def test_it_starts_joins_and_stops_with_its_service(host: BotHost, cytube:
     assert await on(host.property, "MemoryMax") == str(500 * 1024 * 1024)
     headers = await on(host.sh, "curl -sI -X GET http://127.0.0.1:8001/api/health")
     assert "X-Release: r1" in headers
+    metrics = await on(host.sh, "curl -s http://127.0.0.1:8001/metrics; date +now_%s")
+    begun = float(re.search(r"^process_start_time_seconds (\S+)$", metrics, re.MULTILINE)[1])
+    assert 0 <= int(metrics.rpartition("now_")[2]) + 1 - begun < 60, "the sandbox of the unit hides nothing it needs"
     await on(host.stop)
     assert cytube.users == []
     assert "status=" not in await on(host.journal, "-p err")
