@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import sys
 import time
@@ -72,6 +71,7 @@ class Bot:
         )
         self.heartbeat = Heartbeat(snapshot=self.snapshot, telemetry=telemetry)
         self.heartbeat.aim(settings.portal_url, credentials.portal_token)
+        self._resumed = False
         self._stopping = asyncio.Event()
 
     def snapshot(self) -> Snapshot:
@@ -81,7 +81,7 @@ class Bot:
         return Snapshot(
             status=self.connection.status,
             room=session.room if session else _EMPTY,
-            channel=self.settings.channel.name,
+            channel=session.identity.channel if session else self.settings.channel.name,
             version=self.version,
             release=self.release,
             telemetry=self.telemetry,
@@ -165,8 +165,10 @@ class Bot:
             await asyncio.sleep(JOB_PAUSE_SECONDS)
 
     async def _speak(self) -> None:
-        for message in await self.journal.unsaid():
-            self.outbox.put(message)
+        if not self._resumed:
+            self._resumed = True
+            for message in await self.journal.unsaid():
+                self.outbox.put(message)
         await self.outbox.run()
 
     def _changed(self, status: Status) -> None:
@@ -179,7 +181,7 @@ class Bot:
             self.service.status(f"not connected: {status.reason}")
 
     def _late_echo(self, session: Session, event: str, data: Any, _before: Room) -> None:
-        self.outbox.heard(event, data, own_name=session.identity.name)
+        self.outbox.heard(event, data, own_name=session.name)
 
     async def _tick(self) -> None:
         """Prove that the event loop turns, to health and to systemd's watchdog."""
@@ -198,16 +200,3 @@ class Bot:
         self.telemetry.rejected["frame"] += 1
         if self.telemetry.rejected["frame"] == 1:
             log.warning("ignored from now on: %s (%s)", context.get("message"), error)
-
-
-async def started(bot: Bot) -> None:
-    """Wait until the bot is in the room; for tests and drills, without a deadline of its own."""
-    while not bot.connection.status.connected:
-        await asyncio.sleep(0.005)
-
-
-async def stopped(bot: Bot, task: asyncio.Task[None]) -> None:
-    """Stop the bot and wait for its end."""
-    bot.stop()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task

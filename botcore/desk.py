@@ -35,7 +35,7 @@ class Desk:
         if event != "pm" or not session.in_room:
             return
         name, text = data.get("username"), data.get("msg")
-        if not isinstance(name, str) or not isinstance(text, str) or name == session.identity.name:
+        if not isinstance(name, str) or not isinstance(text, str) or name == session.name:
             return
         sender = session.room.user(name)
         if sender is None or sender.rank < MODERATOR_RANK:

@@ -177,7 +177,7 @@ class Outbox:
         event, data = _frame(message)
         await self._journal.sending(message)
         try:
-            refusal = await self.perform(session, event, data, self._accept(message, session.identity.name))
+            refusal = await self.perform(session, event, data, self._accept(message, session.name))
         except NotSent:
             raise
         except SessionError as error:

@@ -51,10 +51,14 @@ class Identity:
 
 
 class Session:
-    """One connection. `room` follows every event; `in_room` is true from the settled login to the end."""
+    """One connection. `room` follows every event; `in_room` is true from the settled login to the end.
+
+    `name` is our name as CyTube writes it, once it has told us.
+    """
 
     def __init__(self, identity: Identity, listener: Listener, *, timeout: float) -> None:
         self.identity = identity
+        self.name = identity.name
         self.room = Room()
         self.in_room = False
         self.ended: asyncio.Future[SessionError] = asyncio.get_running_loop().create_future()
@@ -195,11 +199,12 @@ class Session:
             if event != "login":
                 return None
             if data.get("success") is True:
-                return True
+                name = data.get("name")
+                return name if isinstance(name, str) and name else identity.name
             error = data.get("error")
             raise from_login(error if isinstance(error, str) else "no reason given")
 
-        await self.ask("login", request, accept)
+        self.name = await self.ask("login", request, accept)
 
     async def _settle(self, refusal: ChannelRefused | None) -> None:
         """Wait until the server lists us, and a moment more for the kick that a ban brings."""
@@ -220,7 +225,7 @@ class Session:
             raise self.ended.result()
 
     def _listed(self, room: Room) -> bool:
-        return room.listed and room.user(self.identity.name) is not None
+        return room.listed and room.user(self.name) is not None
 
 
 def _password_refused(*, wrong: bool) -> ChannelRefused:

@@ -37,7 +37,7 @@ async def info(call: Call) -> Sequence[str]:
     """Who and where."""
     room = call.room
     return [
-        f"{call.session.identity.name}, version {call.bot.version}, release {call.bot.release}",
+        f"{call.session.name}, version {call.bot.version}, release {call.bot.release}",
         f"channel {call.session.identity.channel}: {wording.crowd(room)}",
         f"playlist: {len(room.playlist)} items, {wording.duration(room.playlist_seconds)}",
         f"my rank: {wording.rank(room.rank)} ({room.rank:g})",

@@ -74,7 +74,7 @@ async def add(call: Call) -> Sequence[str]:
         "pos": "next" if "next" in options else "end",
         "temp": "keep" not in options,
     }
-    own = call.session.identity.name
+    own = call.session.name
 
     def accept(event: str, data: Any, room: Room) -> Item | None:
         if event == "queueFail":
@@ -145,7 +145,7 @@ async def next_(call: Call) -> Sequence[str]:
 async def pause(call: Call) -> Sequence[str]:
     """Toggle."""
     call.need("leaderctl")
-    playing, own = _playing(call.room), call.session.identity.name
+    playing, own = _playing(call.room), call.session.name
     if call.room.leader not in {"", own}:
         raise ActionRefused(f"{call.room.leader} is leader.")
     if call.room.leader == own and playing.paused:

@@ -58,7 +58,7 @@ async def user(call: Call) -> Sequence[str]:
 )
 async def afk(call: Call) -> Sequence[str]:
     """Toggle."""
-    own = call.session.identity.name
+    own = call.session.name
 
     def accept(event: str, data: Any, _room: Room) -> bool | None:
         return bool(data.get("afk")) if event == "setAFK" and data.get("name") == own else None
@@ -79,7 +79,7 @@ async def kick(call: Call) -> Sequence[str]:
     target = call.room.user(name)
     if target is None:
         raise UsageError(f"{name} is not here.")
-    if target.name == call.session.identity.name:
+    if target.name == call.session.name:
         raise UsageError("I do not kick myself.")
     _outranked(call, target)
     call.need("kick")

@@ -45,7 +45,7 @@ async def pm(call: Call) -> Sequence[str]:
     target = call.room.user(name)
     if target is None:
         raise UsageError(f"{name} is not here.")
-    if target.name == call.session.identity.name:
+    if target.name == call.session.name:
         raise UsageError("CyTube lets nobody write to themselves.")
     return await _speak(call, target.name, text.strip())
 

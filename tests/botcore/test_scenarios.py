@@ -42,6 +42,13 @@ async def test_connect_join_login_02(server: CytubeServer, bot: Running) -> None
     assert bot.bot.snapshot().response_ms is not None
 
 
+async def test_a_name_in_another_case_is_still_ours_02(server: CytubeServer, tmp_path: Path) -> None:
+    async with running(settings_for(server, tmp_path, user=User(name=NAME.lower()))) as one:
+        await one.in_room()
+        assert server.users == [NAME]
+        assert await one.bot.outbox.put(Message("hello")) is Delivery.DELIVERED
+
+
 @pytest.mark.parametrize(
     "frame",
     ['2["unterminated', "2[]", "2", "2[5]", '2{"a":1}', "9", "", "2[null]", '2["a",{"b":' + "[" * 5000, "4", "0", "1"],
