@@ -97,8 +97,8 @@ class StepFailed(Refused):
     """A step said no; what was begun is undone."""
 
 
-class SupervisorGone(Exception):
-    """The parent died: the worker restores what it began and ends."""
+class SupervisorGone(BaseException):
+    """The parent died: the worker restores what it began and ends. No step may take it for a failure of its own."""
 
 
 class Hangup(Exception):
@@ -2590,8 +2590,6 @@ class Worker:
     def _outcome(self, recorder: Recorder, since: float) -> Record:
         try:
             Run(self.tree, self.plan, recorder, self.frames, since).carry_out()
-        except SupervisorGone:
-            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the supervisor must hear a reason and undo the rest
             failure = as_failure(error, "run")
             return {"kind": "outcome", "reason": failure.reason, "sentence": str(failure), "facts": failure.facts}
@@ -2712,7 +2710,8 @@ def verb_revert(tree: Tree, frames: Frames, stream: Stream) -> Record:
         journal = Journal(tree)
         lock.own(request["deployment"], request["fence"], REVERT_PATIENCE)
         state = journal.last_run()
-        if state is None or state.deployment != request["deployment"]:
+        run = (request["deployment"], request["run_fence"])  # another portal may have given the same number
+        if state is None or (state.deployment, state.fence) != run:
             return outcome("none", "nothing_to_revert", "The last run on this server was another deployment's.")
         if state.result is not None and state.result["status"] != "succeeded":
             return state.result

@@ -64,3 +64,16 @@ def test_a_full_disk_does_not_keep_the_agent_from_reverting(
     small.assert_tidy()
     again = small.run(new, 3, base=old)
     assert again.status == "succeeded", again
+
+
+def test_not_even_a_journal_that_cannot_be_written_stops_a_revert(small: Server, old: Release, new: Release) -> None:
+    small.rehearse("verify-end", f"rm -f {ROOT}/.deploy/ballast\n{FILL}exit 1")
+    result = small.run(new, 2, base=old)
+    assert (result.status, result.reason) == ("reverted", "rehearsed"), result
+    small.assert_runs(old)
+    small.shell(f"rm -f {ROOT}/releases/filler*")
+    small.end_rehearsals()
+    with small.client() as client:
+        assert client.recover().status == "reverted"
+    small.assert_runs(old)
+    small.assert_tidy()

@@ -109,6 +109,50 @@ def test_a_bad_release_is_reverted_and_says_why(
     assert running.rows() >= rows
 
 
+def test_a_restart_alone_that_fails_is_made_good_by_another(running: Server, old: Release) -> None:
+    """The same release with the same configuration: no link has to go back, and the service has to be well."""
+    running.rehearse("verify", "exit 1")
+    result = running.run(old, 2, base=old)
+    assert (result.status, result.reason) == ("reverted", "rehearsed"), result
+    assert result.facts["proof"]["samples"] == 3
+    running.end_rehearsals()
+    running.assert_runs(old)
+    running.assert_tidy()
+
+
+SQUATTER = """
+import json
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Answer(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("X-Release", "{release}")
+        self.end_headers()
+        self.wfile.write(json.dumps({{"version": "{version}", "connected": True}}).encode())
+while True:
+    try:
+        HTTPServer(("127.0.0.1", 8001), Answer).serve_forever()
+    except OSError:
+        pass
+"""
+
+
+def test_somebody_elses_answer_on_the_port_proves_nothing(running: Server, old: Release, new: Release) -> None:
+    """It says just what the new release would say. And it keeps the old one from its port: a person is needed."""
+    code = SQUATTER.format(release=new.identifier, version=new.version)
+    running.host.root(["systemd-run", "-q", "--unit=squatter", "python3", "-c", code])
+    try:
+        result = running.run(new, 2, base=old, config={"port": 8009}, deadlines={**DEADLINES, "revert": 5.0})
+        assert (result.status, result.reason) == ("interrupted", "port_taken"), result
+        assert "systemctl and journalctl" in result.sentence
+        assert running.current == old.identifier
+    finally:
+        running.shell("systemctl stop squatter")
+    running.assert_runs(old)  # systemd keeps trying, so it is back as soon as the port is
+    running.assert_tidy()
+    assert running.run(new, 3, base=old).status == "succeeded"
+
+
 def test_a_first_deployment_that_fails_leaves_a_stopped_clean_server(server: Server, old: Release) -> None:
     result = server.run(old, 1, config={"crash": True})
     assert (result.status, result.reason) == ("reverted", "crash_loop"), result
