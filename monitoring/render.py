@@ -3,21 +3,24 @@
 
 It runs where they run: Python standard library alone, Python >= 3.11.
 
-    render.py --settings monitoring.json --secrets DIR --into DIR [--check]
+    render.py --settings monitoring.json [--secrets DIR] [--into DIR] [--check]
 
-`--settings` is monitoring/settings.json with an environment's own values; `--secrets` has the files that the
+`--settings` is monitoring/settings.json with an environment's own values. `--secrets` has the files that the
 configuration names and never contains: `monitoring-token` (asks the portal and delivers to it), `mail-password` when
-mail has a user name, and `slack-url` when Slack has a channel. `--into` gets prometheus.yml and alertmanager.yml (both
-JSON, which is YAML). `--check` has promtool and amtool look at them.
+mail has a user name, and `slack-url` when Slack has a channel; without it they are where systemd puts credentials.
+`--into` gets prometheus.yml and alertmanager.yml (both JSON, which is YAML); without it nothing is kept. `--check` has
+promtool and amtool look at them.
 
 Exit codes: 0 written; 1 promtool or amtool refused it, and said why; 2 the settings cannot be used.
 """
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -254,8 +257,8 @@ def main(argv: list[str] | None = None) -> int:
     """Write the files; see the module."""
     parser = argparse.ArgumentParser(description="Write the configuration of Prometheus and Alertmanager.")
     parser.add_argument("--settings", type=Path, required=True)
-    parser.add_argument("--secrets", type=Path, required=True)
-    parser.add_argument("--into", type=Path, required=True)
+    parser.add_argument("--secrets", type=Path, default=Path(os.environ.get("CREDENTIALS_DIRECTORY", ".")))
+    parser.add_argument("--into", type=Path)
     parser.add_argument("--check", action="store_true", help="have promtool and amtool look at them")
     options = parser.parse_args(argv)
     try:
@@ -264,11 +267,12 @@ def main(argv: list[str] | None = None) -> int:
     except (OSError, ValueError, KeyError, TypeError, BadSettings) as error:
         sys.stderr.write(f"{options.settings} cannot be used: {error}\n")
         return 2
-    write(settings, options.secrets.absolute(), options.into)
-    if options.check and (wrong := ask_the_tools(options.into)):
-        sys.stderr.write(f"{wrong}\n")
-        return 1
-    return 0
+    with tempfile.TemporaryDirectory() as scratch:
+        into = options.into or Path(scratch)
+        write(settings, options.secrets.absolute(), into)
+        wrong = ask_the_tools(into) if options.check else ""
+    sys.stderr.write(f"{wrong}\n" if wrong else "")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -26,8 +26,9 @@ PORTAL = "portal"
 def drill_alerts(*, actor: Actor, environment: Environment, patience: float = PATIENCE) -> Rehearsal:
     """Send an alert of an environment and its end; measure when each integration took it and when the portal heard.
 
-    An integration is mail or Slack as configured in Alertmanager; that it took the message is what
-    Alertmanager knows (its requests less those that failed). The portal is the webhook, and knows by itself. The label `concerns` keeps it from rolling anything back.
+    An integration is mail or Slack as configured in Alertmanager; that it took the message is what Alertmanager knows
+    (its requests less those that failed). The webhook is the portal's, which knows by itself. The label `concerns`
+    keeps the drill from rolling anything back.
     Raises NotAllowed, AlertmanagerError.
     """
     require(actor, "drill", environment)

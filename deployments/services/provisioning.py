@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from deployments.commands import agent as agent_program
 from deployments.commands.provisioning import DEPLOY_USER, ServerSetup, operations, unit_digests
+from deployments.commands.role_packs import pack_for
 from deployments.errors import InvalidRequest
 from deployments.models import ApiToken, Environment, Release, Scope, Server
 from deployments.remote.provisioning import Report, provision
@@ -22,7 +23,13 @@ from deployments.ssh.session import Session
 from deployments.ssh.transport import Address
 
 PORTAL_TOKEN = "portal-token"  # noqa: S105  (the name of a secret)
+MONITORING_TOKEN = "monitoring-token"  # noqa: S105
 FACTS = "facts"
+_TOKENS = {
+    "bot": (PORTAL_TOKEN, "heartbeats", [Scope.HEARTBEAT]),
+    "monitoring": (MONITORING_TOKEN, "monitoring", [Scope.METRICS, Scope.ALERTS]),
+}
+"""What a role reports to the portal with: the secret's name, what it is for, what it may do."""
 
 
 def provision_server(
@@ -77,6 +84,7 @@ def setup_for(server: Server, release: Release) -> ServerSetup:
         units = {path.rpartition("/")[2]: reader.read(path) for role in roles.values() for path in role.units}
         described = roles if environment.name in deploy.environments else {}
         checks = [health for name in described if (health := deploy.health(environment.name, name))]
+    pack = pack_for(roles, release.name)
     return ServerSetup(
         name=release.name,
         units=units,
@@ -88,6 +96,8 @@ def setup_for(server: Server, release: Release) -> ServerSetup:
         ssh_port=server.port,
         private_ports=sorted({urlsplit(health.url).port or 80 for health in checks}),
         allowed=sorted({_our_address(server), *_watchers(environment, server)}),
+        packages=pack.packages,
+        extra=pack.operations,
     )
 
 
@@ -138,7 +148,7 @@ def _record(actor: Actor, server: Server, release: Release, setup: ServerSetup, 
 
 
 def _bring_secrets(actor: Actor, server: Server) -> None:
-    """Deliver what the server does not have in its newest version, and a heartbeat token of its own."""
+    """Deliver what the server does not have in its newest version, and the tokens its roles report with."""
     server.environment.refresh_from_db()
     wanted = [
         secret
@@ -146,13 +156,15 @@ def _bring_secrets(actor: Actor, server: Server) -> None:
         if server.secret_versions.get(secret.name) != secret.version
     ]
     deliver_to(actor=actor, server=server, secrets=[(item.name, item.version, str(item.value)) for item in wanted])
-    valid = ApiToken.objects.filter(server=server, revoked_at=None, pk=server.secret_versions.get(PORTAL_TOKEN, 0))
-    if "bot" in server.roles and not valid.exists():
+    for role, (name, title, scopes) in _TOKENS.items():
+        valid = ApiToken.objects.filter(server=server, revoked_at=None, pk=server.secret_versions.get(name, 0))
+        if role not in server.roles or valid.exists():
+            continue
         token, text = tokens.issue_token(
             actor=system_actor("provisioning"),
-            name=f"heartbeats of {server.name}",
-            scopes=[Scope.HEARTBEAT],
+            name=f"{title} of {server.name}",
+            scopes=scopes,
             server=server,
             days=None,
         )
-        deliver_to(actor=actor, server=server, secrets=[(PORTAL_TOKEN, token.pk, str(text))])
+        deliver_to(actor=actor, server=server, secrets=[(name, token.pk, str(text))])

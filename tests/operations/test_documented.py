@@ -1,0 +1,45 @@
+"""Every setting, status and alert is documented."""
+
+import re
+from pathlib import Path
+
+from deployments.lifecycle import Status
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+_SETTING = re.compile(r"""["'](PORTAL_[A-Z_]+|(?:DATABASE|PROMETHEUS|ALERTMANAGER)_URL)(?:_FILE)?["']""")
+
+
+def operations() -> str:
+    return (ROOT / "docs" / "operations.md").read_text()
+
+
+def settings_read() -> set[str]:
+    sources = [path for room in ("portal", "deployments", "dashboard") for path in (ROOT / room).rglob("*.py")]
+    return {name.removesuffix("_FILE") for path in sources for name in _SETTING.findall(path.read_text())}
+
+
+def test_every_setting_is_documented() -> None:
+    assert len(settings_read()) >= 10
+    assert sorted(name for name in settings_read() if f"`{name}`" not in operations()) == []
+
+
+def test_every_documented_setting_exists() -> None:
+    documented = set(re.findall(r"`((?:PORTAL_|DATABASE_|PROMETHEUS_|ALERTMANAGER_)[A-Z_]+)`", operations()))
+    assert {name.removesuffix("_FILE") for name in documented} <= settings_read()
+
+
+def test_every_status_is_explained() -> None:
+    assert sorted(status.label for status in Status if f"| {status.label} |" not in operations()) == []
+
+
+def test_every_link_between_our_pages_leads_somewhere() -> None:
+    for page in (ROOT / "docs").glob("*.md"):
+        for target, anchor in re.findall(r"\]\(([a-z-]+\.md)?#?([a-z0-9-]*)\)", page.read_text()):
+            other = page.with_name(target) if target else page
+            assert other.exists(), f"{page.name} links {target}"
+            headings = {
+                re.sub(r"[^a-z0-9 -]", "", line.lstrip("# ").lower()).replace(" ", "-")
+                for line in other.read_text().splitlines()
+                if line.startswith("#")
+            }
+            assert not anchor or anchor in headings, f"{page.name} links {target}#{anchor}"
