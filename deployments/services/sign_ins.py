@@ -1,16 +1,21 @@
 """Signing in and out, in the audit trail. Django tells of it by signals only."""
 
+from datetime import timedelta
 from typing import Any
 
 from axes.signals import user_locked_out
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.http import HttpRequest
+from django.utils import timezone
 
+from deployments.models import AuditEvent
 from deployments.services import audit
 from deployments.services.access import Actor, system_actor
 
+LOCKED_OUT = "person.locked_out"
 UNKNOWN = "(no such account)"
 """What the record says instead of a name nobody has: people type passwords into the wrong field."""
 
@@ -49,13 +54,16 @@ def _signed_out(sender: Any, request: HttpRequest | None, user: AbstractBaseUser
 
 
 def _failed(sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
-    if not getattr(request, "axes_locked_out", False):  # the lock-out itself is recorded once, not every knock after it
+    if not getattr(request, "axes_locked_out", False):  # that is told by the lock-out
         _record(system_actor("sign-in"), "person.sign_in_failed", _known(credentials.get("username")), request)
 
 
 def _locked_out(sender: Any, request: HttpRequest | None, username: str | None = None, **_: Any) -> None:
-    if not getattr(request, "axes_locked_out", False):
-        _record(system_actor("sign-in"), "person.locked_out", _known(username), request)
+    name, address = _known(username), client_address(request)
+    since = timezone.now() - timedelta(hours=settings.AXES_COOLOFF_TIME)
+    told = AuditEvent.objects.filter(name=LOCKED_OUT, subject=f"person:{name}", at__gte=since, data__address=address)
+    if not told.exists():  # once, not at every knock after it
+        _record(system_actor("sign-in"), LOCKED_OUT, name, request)
 
 
 def _known(name: object) -> str:
