@@ -105,9 +105,21 @@ class AgentClient:
 
         return self._talk("run", payload, answer, plan.deadline + REVERT_MARGIN)
 
-    def revert(self, deployment: str, fence: int, on_record: Callable[[Record], None] = ignore) -> Result:
-        """Undo a run of this deployment that had succeeded here, because another server failed."""
-        return self._ask("revert", {"deployment": deployment, "fence": fence}, on_record, LONG)
+    def revert(
+        self,
+        deployment: str,
+        fence: int,
+        on_record: Callable[[Record], None] = ignore,
+        *,
+        run_fence: int | None = None,
+    ) -> Result:
+        """Undo a run of this deployment that had succeeded here, because another server failed.
+
+        `run_fence` is the fence of that run, where `fence` is a later one: then nothing that is still on its way to the
+        server with the earlier one will begin, and where nothing had begun that is all it does.
+        """
+        request = {"deployment": deployment, "fence": fence, "run_fence": fence if run_fence is None else run_fence}
+        return self._ask("revert", request, on_record, LONG)
 
     def cancel(self, deployment: str, fence: int, on_record: Callable[[Record], None] = ignore) -> Result:
         """End a running run, have it restore what it began, and prove that nothing of it is left.

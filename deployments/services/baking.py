@@ -31,7 +31,7 @@ def report_alert(
     if not _end_bake(baking):
         return None  # the same alert came twice at once, and the other one acts
     reason = f"{name} began to fire while deployment {baking.pk} was baking: {summary}"[:MAX_REASON]
-    if baking.snapshot["policy"]["bake_action"] == Environment.BakeAction.PAUSE:
+    if baking.snapshot["policy"].get("bake_action", environment.bake_action) == Environment.BakeAction.PAUSE:
         _pause(actor, environment, baking, reason)
         return None
     try:

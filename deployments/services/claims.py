@@ -68,8 +68,7 @@ def claim(deployment_id: int) -> Deployment | None:
         )
         if notifications.announce(deployment, "started"):
             queueing.enqueue_delivery()
-    deployment.refresh_from_db()
-    return deployment
+    return Deployment.objects.select_related("environment", "release").get(pk=deployment_id)
 
 
 def take_over(deployment: Deployment, *, now: datetime | None = None) -> UUID | None:

@@ -14,7 +14,7 @@ from deployments.services.connections import agent, open_target
 from deployments.services.endings import end_target, finish
 from deployments.services.patience import patiently
 from deployments.services.recorder import Recorder
-from deployments.services.settling import Unsettled, apply_result, insist, target_snapshot
+from deployments.services.settling import Unsettled, apply_result, insist, run_fence, target_snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +135,10 @@ def _reverted(
     def revert() -> None:
         with open_target(deployment.environment, target_snapshot(deployment, target)) as session:
             result = agent(session, deployment.snapshot["application"]).revert(
-                str(deployment.pk), deployment.fence or 0, lambda record: recorder.record(target, record)
+                str(deployment.pk),
+                deployment.fence or 0,
+                lambda record: recorder.record(target, record),
+                run_fence=run_fence(target),
             )
         if result.reason == "host_locked":  # a revert whose line was cut goes on by itself
             raise Unsettled(result.sentence, working=True)
@@ -155,6 +158,7 @@ def _reverted(
             TargetStatus.INTERRUPTED,
             claim=token,
             outcome="host_unreachable",
+            facts=target.facts,
             sentence=f"{name} was activated and could not be reverted: {recorder.mask(str(why))}",
         )
     return True

@@ -22,7 +22,7 @@ from deployments.services.endings import end_target
 from deployments.services.host_plans import host_plan
 from deployments.services.patience import patiently
 from deployments.services.recorder import Recorder
-from deployments.services.settling import Unsettled, apply_result, settle_target, target_snapshot
+from deployments.services.settling import RUN_FENCE, Unsettled, apply_result, settle_target, target_snapshot
 from deployments.ssh.errors import LinkLost, RemoteDeadline
 
 logger = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class _Execution:
         if wanted_by:
             return False
         Target.objects.filter(pk=target.pk, deployment__claim=self._token).update(
-            status=TargetStatus.RUNNING, started_at=timezone.now()
+            status=TargetStatus.RUNNING, started_at=timezone.now(), facts={RUN_FENCE: self._deployment.fence}
         )
         return True
 

@@ -90,6 +90,7 @@ def _give_up(target: Target, recorder: Recorder, why: Unsettled) -> None:
         TargetStatus.INTERRUPTED,
         claim=token,
         outcome=UNREACHABLE,
+        facts=target.facts,
         sentence=f"{target.server.name} could not be asked how it ended: {recorder.mask(str(why))} Its agent reverts "
         "by itself at its deadline, and this record is completed when the server answers.",
     )

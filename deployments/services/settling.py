@@ -24,6 +24,9 @@ STATUSES = {
     "cancelled": TargetStatus.CANCELLED,
     "interrupted": TargetStatus.INTERRUPTED,
 }
+RUN_FENCE = "run_fence"
+"""Where a target's facts keep the fence that its run was sent with; a later worker has a later one. Together with the
+number it tells our run from one of another portal, or of this one before it was restored from a backup."""
 RETRY_SECONDS = 2.0
 """Between two attempts to reach a server that does not answer."""
 _POLL_SECONDS = 0.5
@@ -77,6 +80,12 @@ def target_snapshot(deployment: Deployment, target: Target) -> dict[str, Any]:
     return found
 
 
+def run_fence(target: Target) -> int | None:
+    """The fence that the target's run was sent with; None when none was."""
+    found: int | None = target.facts.get(RUN_FENCE)
+    return found
+
+
 def apply_result(target: Target, result: Record, recorder: Recorder, token: UUID) -> None:
     """Store an agent's result as what became of the target; the steps it did not finish are closed with it."""
     recorder.record(target, {**result, "kind": "result", "seq": 0})
@@ -86,7 +95,7 @@ def apply_result(target: Target, result: Record, recorder: Recorder, token: UUID
         claim=token,
         outcome=str(result.get("reason", "")),
         sentence=recorder.mask(str(result.get("sentence", ""))),
-        facts=recorder.mask.facts(result.get("facts", {})),
+        facts={**recorder.mask.facts(result.get("facts", {})), RUN_FENCE: run_fence(target)},
     )
 
 
@@ -100,13 +109,14 @@ class _Inquiry:
         self._deployment = deployment
         self._number = str(deployment.pk)
         self._target = target
+        self._run_fence = run_fence(target)
         self._recorder = recorder
         self._token = token
 
     def settle(self) -> None:
         """Write how it ended. Raises Unsettled, PortalError."""
         lock = self._client.inspect()["lock"]
-        if lock["held"] and str(lock.get("deployment", "")) == self._number:
+        if lock["held"] and (str(lock.get("deployment", "")), lock.get("fence")) == (self._number, self._run_fence):
             self._fetch()
             raise Unsettled(f"{self._target.server.name} still works on deployment {self._number}.", working=True)
         records = self._fetch()
@@ -128,7 +138,7 @@ class _Inquiry:
         apply_result(self._target, self._after_boot(result), self._recorder, self._token)
 
     def _fetch(self) -> list[Record]:
-        records = self._client.journal(self._number)
+        records = [item for item in self._client.journal(self._number) if item.get("fence") == self._run_fence]
         for record in records:
             if record.get("kind") != "result":
                 self._recorder.record(self._target, record)
@@ -143,7 +153,7 @@ class _Inquiry:
         fence = raise_fence(self._deployment, self._token)
         if fence is None:
             raise Unsettled("Another worker has taken over.")
-        answer = self._client.revert(self._number, fence)
+        answer = self._client.revert(self._number, fence, run_fence=self._run_fence)
         if answer.status != "none" and answer.reason != "fence_outdated":
             raise Unsettled(answer.sentence, working=True)
         apply_result(

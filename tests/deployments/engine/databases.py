@@ -4,6 +4,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -62,20 +63,17 @@ class PostgresServer:
     """A server of its own on a free port, run by the system's user `postgres`."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory / "postgres"
+        # not below pytest's directory, which is for its own user alone
+        self._directory = Path(tempfile.mkdtemp(prefix="portal-postgres-"))
+        shutil.chown(self._directory, "postgres", "postgres")
         self._program = postgres_program()
         self._port = free_port()
         self.url = f"postgres://postgres@127.0.0.1:{self._port}/portal"
 
     def start(self) -> None:
         """Make the cluster at the first time, and have it answer."""
-        fresh = not self._directory.exists()
+        fresh = not (self._directory / "data").exists()
         if fresh:
-            for parent in reversed(self._directory.parents):
-                if parent.stat().st_uid == 0 and parent.stat().st_mode & 0o005 != 0o005:
-                    parent.chmod(parent.stat().st_mode | 0o055)  # pytest keeps its directories to itself
-            self._directory.mkdir()
-            shutil.chown(self._directory, "postgres", "postgres")
             self._as_postgres("initdb", "-D", "data", "-A", "trust", "--no-sync")
         options = f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
         self._as_postgres("pg_ctl", "-D", "data", "-l", "log", "-w", "-o", options, "start")
@@ -83,14 +81,19 @@ class PostgresServer:
             self._as_postgres("createdb", "-h", "127.0.0.1", "-p", str(self._port), "portal")
 
     def stop(self) -> None:
-        """At once, as when its machine loses power."""
+        """For good."""
+        self._cut()
+        shutil.rmtree(self._directory)
+
+    def _cut(self) -> None:
+        """As when its machine loses power."""
         self._as_postgres("pg_ctl", "-D", "data", "-w", "-m", "immediate", "stop")
 
     @contextmanager
     def away(self) -> Iterator[None]:
         """Stopped, and started again."""
         ends = time.monotonic() + AWAY_SECONDS
-        self.stop()
+        self._cut()
         try:
             yield
             time.sleep(max(0.0, ends - time.monotonic()))

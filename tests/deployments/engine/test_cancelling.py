@@ -91,9 +91,9 @@ def test_a_cancellation_that_comes_before_the_agent_begins_is_not_lost(fleet: Fl
 
 def test_with_a_dead_worker_the_rescue_settles_it_when_the_lease_has_run_out(fleet: Fleet, old: str) -> None:
     deployment = claims.claim(fleet.request(fleet.release("1.0.1")).pk)
-    assert deployment is not None and deployment.claim is not None
+    assert deployment is not None
     cancel(actor=shell_actor("carla"), deployment=deployment)
-    claims.hand_over(deployment, deployment.claim)
+    claims.hand_over(deployment, deployment.claim)  # type: ignore[arg-type]  # claimed above
     cancel_remote(deployment.pk)
     deployment.refresh_from_db()
     assert deployment.status == Status.CANCELLED, deployment.sentence
@@ -103,10 +103,10 @@ def test_with_a_dead_worker_the_rescue_settles_it_when_the_lease_has_run_out(fle
 
 def test_a_server_that_is_off_does_not_hold_a_cancellation_for_half_an_hour(fleet: Fleet, old: str) -> None:
     deployment = claims.claim(fleet.request(fleet.release("1.0.1")).pk)
-    assert deployment is not None and deployment.claim is not None
+    assert deployment is not None
     deployment.targets.filter(order=0).update(status="running")
     cancel(actor=shell_actor("carla"), deployment=deployment)
-    claims.hand_over(deployment, deployment.claim)
+    claims.hand_over(deployment, deployment.claim)  # type: ignore[arg-type]  # claimed above
     fleet.machines[0].link(False)
     try:
         cancel_remote(deployment.pk)
