@@ -1,5 +1,8 @@
 """Deploying straight from the runner, to real servers."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from tests.fixtures.fleet import Provisioned
@@ -7,6 +10,7 @@ from tests.workflows.argv import command_lines
 from tests.workflows.conftest import Built
 from tests.workflows.github import GitHub
 from tests.workflows.jobs import Event, Runner
+from tests.workflows.portals import Portal
 from tests.workflows.repositories import Repository
 from tests.workflows.servers import journal, logins, runs, version_on
 
@@ -46,29 +50,37 @@ def test_a_push_is_built_once_deployed_to_test_and_after_a_review_to_production(
     assert "8 files new" in summary
 
 
-def test_a_second_release_sends_what_changed_and_a_red_one_is_reverted_with_code_5(
-    runner: Runner, repository: Repository, bare_servers: Provisioned
+def test_only_changes_travel_a_red_release_is_reverted_with_code_5_and_a_portal_learns_of_both(
+    runner: Runner, built: Built, repository: Repository, bare_servers: Provisioned, tmp_path: Path
 ) -> None:
     runner.variables = {"DEPLOY_FROM_RUNNER": "test"}
+    runner.artifacts["release"] = built.artifact
     test = bare_servers.machines[0]
-    runner.run("test-deploy.yml", Event())
-    repository.commit("1.1.0")
-    second = runner.run("test-deploy.yml", Event(inputs={"reason": "faster"}))
-    assert second["test-from-runner"].status == "success", second["test-from-runner"].output
-    assert second["production-from-runner"].status == "skipped"
-    first_run, second_run = runs(test)
-    assert second_run["fence"] == first_run["fence"] + 1
-    assert int(second_run["deployment"]) > int(first_run["deployment"])
-    staged = [record for record in journal(test) if record.get("step") == "stage" and record["state"] == "ok"]
-    assert staged[-1]["facts"]["received"] == 1  # VERSION alone
-    assert "1 changed" in second["test-from-runner"].summary
+    first = runner.run("test-deploy.yml", Event(inputs={"reason": "first"}), done={"build": built.job})
+    assert first["test-from-runner"].status == "success", first["test-from-runner"].output
+    assert first["production-from-runner"].status == "skipped"
 
-    repository.commit("1.2.0", WRONG_VERSION)
+    repository.commit("1.1.0", WRONG_VERSION)
     red = runner.run("test-deploy.yml", Event())["test-from-runner"]
     assert (red.status, red.code) == ("failure", 5), red.output
-    assert version_on(test) == "1.1.0"
+    assert version_on(test) == "1.0.0"
     assert test.root(["systemctl", "is-active", "dice-bot"]).stdout.strip() == b"active"
     assert "Failed and rolled back" in red.summary
+    assert "0 files new, 3 changed, 0 gone" in red.summary
+    before, after = runs(test)
+    assert (after["fence"], before["plan"]["reason"][:5]) == (before["fence"] + 1, "first")
+    assert int(after["deployment"]) > int(before["deployment"])
+    staged = [record for record in journal(test) if record.get("step") == "stage" and record["state"] == "ok"]
+    assert [record["facts"]["received"] for record in staged] == [8, 3]
+
+    portal = Portal(tmp_path / "portal")
+    portal.state.mkdir()
+    portal.prepare(bare_servers)
+    adopted = portal.manage("adopt", "dice-test")
+    assert adopted.returncode == 0, adopted.stderr
+    assert "dice-test runs 1.0.0-" in adopted.stdout
+    history = json.loads(portal.manage("history", "test", "--json").stdout)
+    assert [(row["exit_code"], row["requested_by"]) for row in history] == [(5, "github:alice"), (0, "github:alice")]
 
 
 def test_a_wrong_host_key_stops_it_before_anything_is_sent(
