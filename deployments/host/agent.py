@@ -1007,6 +1007,14 @@ class Systemd:
             pause = min(pause * 2, 0.2)
 
 
+def keeps_running(unit: str, shown: Dict[str, str]) -> bool:
+    """A listening socket is nothing of a release: it stays, so that nobody is turned away while its service restarts.
+
+    systemd would refuse to restart it under a running service anyway.
+    """
+    return unit.endswith(".socket") and shown.get("ActiveState") == "active"
+
+
 def wait_exit(pid: int, ends: float) -> bool:
     """Until a process that is not ours to wait for has ended."""
     if pid <= 1:
@@ -1201,7 +1209,7 @@ class Verifier:
             first = self._systemd.show(units)
             time.sleep(WATCH_WITHOUT_HEALTH)
         errors = self._start_errors(units, since) if since else None
-        self._final(expectations, units, first, old)
+        self._final(expectations, self._started(units, ends), first, old)
         if errors is not None:
             self._no_errors(errors, old, since)
         return facts
@@ -1262,15 +1270,24 @@ class Verifier:
                     "%s crashed after its start; systemd has restarted it %s times." % (unit, shown["NRestarts"]),
                 )
 
+    def _started(self, units: List[str], ends: float) -> Dict[str, Dict[str, str]]:
+        """The units once none of them is starting any more: one may answer before it tells systemd that it is ready."""
+        while True:
+            shown = self._systemd.show(units)
+            starting = [s for s in shown.values() if s.get("ActiveState") == "activating"]
+            if not starting or time.monotonic() >= ends or any(s.get("SubState") == "auto-restart" for s in starting):
+                return shown
+            self._tick()
+            time.sleep(0.05)
+
     def _final(
         self,
         expectations: List[Expectation],
-        units: List[str],
+        shown: Dict[str, Dict[str, str]],
         first: Dict[str, Dict[str, str]],
         old: Dict[str, Dict[str, str]],
     ) -> None:
-        shown = self._systemd.show(units)
-        for unit in units:
+        for unit in shown:
             now, then, before = shown[unit], first[unit], old.get(unit, {})
             done = (
                 now.get("Type") == "oneshot" and now.get("Result") == "success" and now.get("ActiveState") == "inactive"
@@ -2036,14 +2053,16 @@ class Run:
         for unit in self.units:
             self.systemd.reset(unit)
         self.old_units = self.systemd.finish_show(showing, self.units) if showing else {}
-        last = len(self.units) - 1
-        for number, unit in enumerate(self.units):
+        restarted = [unit for unit in self.units if not keeps_running(unit, self.old_units[unit])]
+        self.old_units = {unit: self.old_units[unit] for unit in restarted}
+        last = len(restarted) - 1
+        for number, unit in enumerate(restarted):
             self.systemd.restart(unit)
             if not wait_exit(int(self.old_units[unit].get("MainPID") or 0), self._step_ends):
                 raise StepFailed("unit_stuck", "The old process of %s does not end." % unit)
             if number < last:
                 self.systemd.wait_job(unit, self._step_ends)
-        return {"units": self.units}
+        return {"units": restarted}
 
     def verify(self) -> Record:
         expectations = [
@@ -2095,6 +2114,7 @@ class Run:
         for name in agents[KEEP_AGENTS:]:
             if name not in (os.path.basename(__file__), readlink(os.path.join(self.tree.deploy, "agent.py"))):
                 unlink(os.path.join(self.tree.deploy, name))
+                unlink(compiled_form(os.path.join(self.tree.deploy, name)))
         return {"releases": gone}
 
     def _prune_shared(self) -> None:
@@ -2311,7 +2331,9 @@ class Settler:
         if before["current"] is None:
             active = []
         for unit in units:
-            if unit in active:
+            if unit in active and keeps_running(unit, old[unit]):
+                old[unit] = {}
+            elif unit in active:
                 self.systemd.reset(unit)
                 self.systemd.restart(unit)
             else:
@@ -3005,12 +3027,16 @@ def main(argv: List[str]) -> None:
     keep_compiled()
 
 
-def keep_compiled() -> None:
-    """Leave the compiled form beside the source, so that the next start is quicker; best effort."""
+def compiled_form(source: str) -> str:
     import importlib.util
 
+    return importlib.util.cache_from_source(source)
+
+
+def keep_compiled() -> None:
+    """Leave the compiled form beside the source, so that the next start is quicker; best effort."""
     try:
-        compiled = importlib.util.cache_from_source(os.path.abspath(__file__))
+        compiled = compiled_form(os.path.abspath(__file__))
         if os.path.exists(compiled):
             return
         import py_compile

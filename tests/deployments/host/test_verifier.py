@@ -58,5 +58,15 @@ def test_what_is_not_proven_is_told_apart(states: list[dict[str, str]], reason: 
     assert failed.value.reason == reason
 
 
+def test_a_unit_that_is_still_starting_is_waited_for() -> None:
+    starting = {**WELL, "ActiveState": "activating", "SubState": "start"}
+    prove(starting, starting, starting, WELL)
+
+
+def test_a_unit_between_two_starts_is_not_waited_for() -> None:
+    with pytest.raises(StepFailed, match="auto-restart"):
+        prove({**WELL, "ActiveState": "activating", "SubState": "auto-restart"})
+
+
 def test_restarts_of_long_ago_are_not_held_against_what_runs_now() -> None:
     prove({**WELL, "NRestarts": "3"}, old=None)

@@ -1,13 +1,15 @@
 """A run on a real host, when nothing breaks and when the release is bad."""
 
 import json
+from collections.abc import Iterable, Iterator
 
 import pytest
 
+from deployments.plans.errors import ArtifactCorrupt
 from deployments.remote import AgentClient
 from deployments.remote.client import Record
 from deployments.ssh.session import Session
-from tests.deployments.remote.releases import DEADLINES, NAME, Release, plan, release, role
+from tests.deployments.remote.releases import DEADLINES, NAME, UNIT, Release, plan, release, role
 from tests.deployments.remote.servers import ROOT, Server
 
 pytestmark = pytest.mark.hosts
@@ -322,3 +324,45 @@ def test_an_unknown_tree_is_called_not_provisioned(running: Server) -> None:
 
     with Session(running.address, running.key) as session, pytest.raises(NotProvisioned, match="Run provision"):
         AgentClient(session, NAME + "-of-others").inspect()
+
+
+SOCKET = b"[Socket]\nListenStream=127.0.0.1:9999\n[Install]\nWantedBy=sockets.target\n"
+BEHIND = b"[Service]\nExecStart=/bin/sleep infinity\n"
+
+
+def test_a_listening_socket_stays_while_its_service_restarts(running: Server, old: Release, new: Release) -> None:
+    setup = running.setup()
+    running.provision(units={**setup.units, "extra.socket": SOCKET, "extra.service": BEHIND})
+    try:
+        with_socket = [role(units=[UNIT, "extra.socket", "extra.service"])]
+        assert running.run(old, 2, base=old, roles=with_socket).status == "succeeded"
+        since = running.shell("systemctl show -p ActiveEnterTimestampMonotonic --value extra.socket")
+        result = running.run(new, 3, base=old, roles=with_socket)
+        assert result.status == "succeeded", result
+        reverted = running.run(old, 4, base=new, roles=with_socket, config={"crash": True})
+        assert reverted.status == "reverted", reverted
+        assert running.shell("systemctl show -p ActiveEnterTimestampMonotonic --value extra.socket") == since
+    finally:
+        running.shell("systemctl disable --now extra.socket extra.service; rm -f /etc/systemd/system/extra.*")
+        running.provision()
+
+
+def test_an_artifact_that_is_damaged_says_so_and_nothing_is_changed(
+    running: Server, old: Release, new: Release
+) -> None:
+    class Damaged(Release):
+        def tar_of(self, paths: Iterable[str], /) -> Iterator[bytes]:
+            pieces = super().tar_of(paths)
+            yield next(pieces)
+            raise ArtifactCorrupt("The artifact is damaged.")
+
+    damaged = Damaged(new.version, new.contents)
+    with pytest.raises(ArtifactCorrupt):
+        running.run(damaged, 2, base=old)
+    running.wait(f"flock -n {ROOT}/.deploy/lock true")
+    with running.client() as client:
+        result = client.recover()
+    assert (result.status, result.reason) == ("failed", "link_lost"), result
+    running.assert_runs(old)
+    running.assert_tidy()
+    assert running.run(new, 3, base=old).status == "succeeded"
