@@ -78,10 +78,21 @@ def test_every_job_asks_for_what_it_needs_and_ends_in_time(name: str, job: dict[
 @pytest.mark.parametrize(("name", "document"), documents(), ids=[name for name, _ in documents()])
 def test_nothing_is_allowed_by_default_and_runs_do_not_overlap(name: str, document: dict[str, Any]) -> None:
     assert document["permissions"] == {}
-    assert document["concurrency"]["group"]
     assert document["defaults"]["run"]["shell"] == "bash"
-    deploys = name != "ci.yml"
-    assert document["concurrency"]["cancel-in-progress"] is not deploys
+    groups = [job.get("concurrency") or document["concurrency"] for job in document["jobs"].values()]
+    assert all(group["group"] for group in groups)
+    assert all(group["cancel-in-progress"] is (name == "ci.yml") for group in groups)
+
+
+def test_jobs_that_deploy_to_one_environment_share_a_group_in_every_workflow() -> None:
+    found = {name: job["concurrency"]["group"] for name, job in jobs() if "environment" in job}
+    assert found == {
+        "prod-deploy.yml:through-portal": "deploy-production",
+        "prod-deploy.yml:from-runner": "deploy-production",
+        "test-deploy.yml:through-portal": "deploy-test",
+        "test-deploy.yml:test-from-runner": "deploy-test",
+        "test-deploy.yml:production-from-runner": "deploy-production",
+    }
 
 
 @pytest.mark.parametrize(("name", "job"), jobs(), ids=[name for name, _ in jobs()])
