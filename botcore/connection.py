@@ -95,7 +95,8 @@ class Connection:
             self._report(error, wait)
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
 
     async def _stay(self) -> tuple[SessionError, float]:
         """One session from start to end: why it ended, and how many seconds it was in the room."""

@@ -80,7 +80,8 @@ class Heartbeat:
             wait = min(LONGEST_WAIT, EVERY_SECONDS * 2.0 ** min(self._failures - 1, 10))
             wait *= random.uniform(0.75, 1.0)  # noqa: S311  jitter, not a secret
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(awaited.wait(), wait)
+            async with asyncio.timeout(wait):
+                await awaited.wait()
         await asyncio.sleep(max(0.0, sent + AT_MOST_EVERY - time.monotonic()))
 
     async def _send(self, http: aiohttp.ClientSession, token: SecretStr, *, goodbye: bool) -> None:

@@ -225,7 +225,8 @@ class Outbox:
     async def _sleep(self, timeout: float | None) -> None:
         self._wake.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._wake.wait()
 
 
 def _frame(message: Message) -> tuple[str, dict[str, object]]:

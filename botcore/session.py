@@ -106,7 +106,8 @@ class Session:
         with self.expecting(accept) as answer:
             await self.emit(event, data)
             try:
-                result = await asyncio.wait_for(answer, limit)
+                async with asyncio.timeout(limit):
+                    result = await answer
             except TimeoutError as error:
                 raise NoAnswer(f"CyTube did not answer {event} within {limit:g} s.") from error
         self.response_seconds = time.monotonic() - started
@@ -215,7 +216,8 @@ class Session:
         with self.expecting(accept) as answer:
             try:
                 if not self._listed(self.room):
-                    await asyncio.wait_for(answer, self.timeout)
+                    async with asyncio.timeout(self.timeout):
+                        await answer
             except TimeoutError as error:
                 raise refusal or NoAnswer(
                     f"CyTube accepted the login, but did not list us within {self.timeout:g} s."

@@ -64,14 +64,15 @@ class Wire:
             raise NotSent(f"{event} could not be sent: the connection is gone.") from error
 
     async def close(self) -> None:
-        """Leave and free everything, within CLOSE_SECONDS even if the link is dead."""
+        """Leave and free everything, within twice CLOSE_SECONDS even if the link is dead."""
         with contextlib.suppress(TimeoutError, SocketIOError, aiohttp.ClientError, OSError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._client.disconnect()
         tasks = [task for task in (self._client.eio.read_loop_task, self._client.eio.write_loop_task) if task]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
 
     def _event(self, event: str, *args: Any) -> None:
         self._on_event(event, args[0] if args else None)

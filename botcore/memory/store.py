@@ -52,7 +52,8 @@ class Store:
         future: Future[T] = Future()
         self._put((work, future))
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), timeout)
+            async with asyncio.timeout(timeout):
+                return await asyncio.wrap_future(future)
         except (TimeoutError, sqlite3.Error, ValueError) as error:
             raise MemoryUnusable("The bot's memory does not answer.", hint="Check the disk of the server.") from error
 

@@ -26,6 +26,12 @@ def test_the_help_of_the_command_line_loads_no_library() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_no_wait_loses_its_cancellation() -> None:
+    """In Python 3.11 asyncio.wait_for swallows a cancellation that comes together with the answer."""
+    for path in (ROOT / "botcore").rglob("*.py"):
+        assert "wait_for(" not in path.read_text(encoding="utf-8"), f"{path.name}: use asyncio.timeout"
+
+
 def test_modules_and_functions_fit_in_the_head() -> None:
     for path in (ROOT / "botcore").rglob("*.py"):
         source = path.read_text(encoding="utf-8")
