@@ -33,7 +33,7 @@ from botcore.telemetry import TICK_SECONDS, Telemetry
 
 log = logging.getLogger(__name__)
 
-GOODBYE_SECONDS = 1.5
+GOODBYE_SECONDS = 2.5
 LOGGED_LENGTH = 200
 JOB_PAUSE_SECONDS = 1.0
 # A thread that computes gives way to the event loop after so long; Python's default of 5 ms would be felt.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -114,7 +114,7 @@ class Session:
         return result
 
     @contextlib.contextmanager
-    def expecting(self, accept: Accept) -> Any:
+    def expecting(self, accept: Accept) -> Iterator[asyncio.Future[Any]]:
         """A future for the first event that `accept` takes."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         entry = (accept, answer)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from botcore import recorder
 from botcore.errors import MemoryUnusable
 from botcore.memory import ledger, people
 from botcore.memory.schema import MIGRATIONS, Migration, migrate
@@ -163,6 +164,25 @@ async def test_without_a_usable_file_the_bot_goes_on(
         assert (await one.bot.outbox.put(Message("still here"))).value == "delivered"
     assert (path.read_bytes() if path.exists() else b"") == before, "the file is left alone"
     assert any("cannot be used" in record.message for record in caplog.records)
+
+
+async def test_counts_are_taken_and_old_things_forgotten_by_the_running_bot(
+    server: CytubeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "FLUSH_SECONDS", 0.02)
+    store = Store(tmp_path / "bot.db")
+    old = time.time() - 40 * ledger.DAY
+    await store.run(lambda c: people.count(c, at=old, named=9, total=9), timeout=5)
+    store.close()
+    async with running(settings_for(server, tmp_path)) as one:
+        await one.in_room()
+        async with asyncio.timeout(10):
+            while await one.bot.store.run(
+                lambda c: c.execute("SELECT named FROM user_counts").fetchall(), timeout=5
+            ) != [(1,)]:
+                await asyncio.sleep(0.02)
+        totals = await one.bot.store.run(people.totals, timeout=5)
+        assert (totals.people, totals.peak) == (1, 1)
 
 
 async def test_who_was_here_and_what_they_said_is_added_up(server: CytubeServer, tmp_path: Path) -> None:
