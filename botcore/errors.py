@@ -2,7 +2,8 @@
 
 BotError
 ├─ ConfigError            the settings cannot be used; carries every problem at once
-├─ MemoryError_           bot.db cannot be used (see `botcore.memory`)
+├─ PortUnusable           health cannot listen where it should
+├─ MemoryUnusable         bot.db cannot be used (see `botcore.memory`)
 ├─ EventError             an event the room state cannot take
 │  ├─ UnknownEvent        a name we have never seen
 │  └─ MalformedEvent      a known name with data of the wrong shape

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from botcore import errors
+
 ROOT = Path(__file__).parents[2]
 FOREIGN = {"django", "portal", "deployments", "dashboard", "sandbox", "tests", "paramiko", "httpx", "requests"}
 
@@ -24,6 +26,15 @@ def test_the_help_of_the_command_line_loads_no_library() -> None:
     code = "import sys, botcore.__main__; print(sorted({'flask','aiohttp','socketio','pydantic'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
+    def drawn(kind: type, depth: int) -> list[tuple[int, str]]:
+        return [(depth, kind.__name__), *(line for child in kind.__subclasses__() for line in drawn(child, depth + 1))]
+
+    tree = (errors.__doc__ or "").partition("BotError\n")[2].partition("\n\n")[0].splitlines()
+    shown = [(line.index("─ ") // 3 + 1, line.split("─ ")[1].split()[0]) for line in tree]
+    assert sorted([(0, "BotError"), *shown]) == sorted(drawn(errors.BotError, 0))
 
 
 def test_no_wait_loses_its_cancellation() -> None:
