@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import IntConverter, StringConverter
 
-from dashboard.views import alerts, bot, deployments, health, log, operations, readiness, status
+from dashboard.views import alerts, bot, deployments, health, log, operations, readiness, staff, status
 
 
 class ServerName(StringConverter):
@@ -34,6 +34,7 @@ urlpatterns = [
     path("api/alerts/alertmanager", alerts.alertmanager, name="alertmanager"),
     path("api/prometheus/targets", operations.prometheus_targets, name="prometheus-targets"),
     path("readiness/", readiness.readiness_page, name="readiness"),
+    path("auth/staff", staff.staff_only, name="auth-staff"),
     path("healthz", operations.healthz, name="healthz"),
     path("metrics", operations.metrics, name="metrics"),
 ]

@@ -15,6 +15,8 @@ from dashboard.models import BotState
 from dashboard.services import samples
 from deployments.models import Server
 
+_WRITTEN = [field.name for field in BotState._meta.concrete_fields if not field.primary_key]
+
 
 @dataclass(frozen=True)
 class Heartbeat:
@@ -53,7 +55,8 @@ def accept(*, server: Server, heartbeat: Heartbeat, now: datetime | None = None)
         changed_at=now if changed or before is None else before.changed_at,
         goodbye=heartbeat.goodbye,
     )
-    state.save(force_insert=before is None, force_update=before is not None)
+    # two first heartbeats at once both find nothing before them, and must not trip over each other
+    BotState.objects.bulk_create([state], update_conflicts=True, unique_fields=["server"], update_fields=_WRITTEN)
     return state
 
 
