@@ -21,6 +21,7 @@ class GitHub:
     attempt: int = 1
     reviewers: list[str] = field(default_factory=lambda: ["alice", "bob"])
     prevent_self_review: bool = True
+    rule_without_reviewers: bool = False
     reviews: list[dict[str, Any]] = field(default_factory=list)
     deployments: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -78,7 +79,7 @@ class GitHub:
 
     def _environment(self, name: str) -> dict[str, Any]:
         rules: list[dict[str, Any]] = [{"id": 3736, "type": "branch_policy"}]
-        if self.reviewers:
+        if self.reviewers or self.rule_without_reviewers:
             rules.append(
                 {
                     "id": 3755,

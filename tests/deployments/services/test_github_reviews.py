@@ -45,6 +45,11 @@ def without_reviewers(github: GitHub) -> None:
     github.review("bob")
 
 
+def a_rule_without_reviewers(github: GitHub) -> None:
+    github.rule_without_reviewers = True
+    without_reviewers(github)
+
+
 def started_again(github: GitHub) -> None:
     github.attempt = 2
     github.review("bob")
@@ -61,6 +66,7 @@ def started_again(github: GitHub) -> None:
         (started_by_somebody_else, NotAllowed, "four_eyes"),
         (lambda github: github.review("bob", state="rejected", comment="not today"), NotApproved, "rejected"),
         (without_reviewers, NotAllowed, "no_required_reviewers"),
+        (a_rule_without_reviewers, NotAllowed, "no_required_reviewers"),
         (started_again, NotAllowed, "run_started_again"),
     ],
     ids=[
@@ -72,6 +78,7 @@ def started_again(github: GitHub) -> None:
         "whoever pushed approved what somebody else started again",
         "rejected",
         "the environment has no reviewers",
+        "the environment's rule names nobody",
         "a second attempt",
     ],
 )
