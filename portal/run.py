@@ -1,7 +1,8 @@
 """The whole portal on one machine: `python -m portal.run`, which is what `make run` starts.
 
-Migrates, collects static files, then keeps the web process and the three clusters running until Ctrl-C. On servers
-systemd does this (systemd/cytube-web.service, cytube-worker.service).
+Migrates, collects static files, then keeps the web process and the three clusters running until Ctrl-C. A cluster that
+has died is started again, and so is one that has stalled (`deployments.services.liveness`). On servers systemd does
+this (systemd/cytube-web.service, cytube-worker.service).
 """
 
 import argparse
@@ -14,12 +15,15 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 CLUSTERS = ("deploys", "rescue", "default")
 STOP_SECONDS = 30.0
 STABLE_SECONDS = 10.0
+LOOK_SECONDS = 15.0
+"""Between two looks at whether the clusters still do their work."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -33,6 +37,7 @@ class Child:
     process: "subprocess.Popen[bytes] | None" = None
     started: float = 0.0
     pause: float = field(default=0.5)
+    cluster: str = ""
 
     def start(self) -> None:
         """Start it in a session of its own: a signal to our terminal must not reach a cluster's workers."""
@@ -55,7 +60,16 @@ class Child:
         if lived >= self.pause:
             print(f"{self.name} ended with {self.process.returncode}; starting it again", flush=True)
             self.pause = min(self.pause * 2, 30.0)
+            self.kill()  # what its main process left behind would work on beside the new one
             self.start()
+
+    def kill(self) -> None:
+        """End every process of it at once."""
+        if self.process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     def stop(self, deadline: float) -> None:
         """Ask it to end by `deadline` (monotonic seconds), then make it."""
@@ -72,16 +86,21 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def children(binds: list[str], metrics: Path) -> list[Child]:
-    """The web process and one cluster each for deployments, rescue and housekeeping."""
+def clusters() -> list[Child]:
+    """One cluster each for deployments, rescue and housekeeping."""
+    command = [sys.executable, "manage.py", "qcluster"]
     shared = {"DJANGO_SETTINGS_MODULE": "portal.settings"}
+    return [Child(f"cluster {name}", command, {**shared, "Q_CLUSTER_NAME": name}, cluster=name) for name in CLUSTERS]
+
+
+def web(binds: list[str], metrics: Path) -> Child:
+    """The web process."""
     listen = [part for bind in binds for part in ("--bind", bind)]
-    web = [sys.executable, "-m", "gunicorn", "--config", "python:portal.gunicorn", *listen, "portal.wsgi:application"]
-    clusters = [
-        Child(f"cluster {name}", [sys.executable, "manage.py", "qcluster"], {**shared, "Q_CLUSTER_NAME": name})
-        for name in CLUSTERS
-    ]
-    return [Child("web", web, {**shared, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}), *clusters]
+    program = [sys.executable, "-m", "gunicorn", "--config", "python:portal.gunicorn"]
+    shared = {"DJANGO_SETTINGS_MODULE": "portal.settings"}
+    return Child(
+        "web", [*program, *listen, "portal.wsgi:application"], {**shared, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+    )
 
 
 def prepare() -> Path:
@@ -94,6 +113,45 @@ def prepare() -> Path:
     return metrics
 
 
+class Watchdog:
+    """Starts clusters again that are alive and do nothing any more."""
+
+    def __init__(self, family: list[Child]) -> None:
+        import django
+
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+        django.setup()
+        self._clusters = [child for child in family if child.cluster]
+        self._next = time.monotonic() + LOOK_SECONDS
+
+    def look(self) -> None:
+        """Every `LOOK_SECONDS`: restart what has stalled. Without a database nothing can be said."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + LOOK_SECONDS
+        from django.db import DatabaseError, connection
+
+        try:
+            for child in self._clusters:
+                self._look_at(child)
+        except DatabaseError as error:
+            print(f"The clusters cannot be watched: {error}", flush=True)
+        finally:
+            connection.close()
+
+    @staticmethod
+    def _look_at(child: Child) -> None:
+        from django.utils import timezone
+
+        from deployments.services.liveness import stalled
+
+        up = time.monotonic() - child.started
+        if why := stalled(child.cluster, since=timezone.now() - timedelta(seconds=up)):
+            print(f"{child.name} has stalled ({why}); starting it again", flush=True)
+            child.kill()
+            child.start()
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run until SIGINT or SIGTERM; 0 when everything ended in time."""
     parser = argparse.ArgumentParser(prog="python -m portal.run", description="The portal on one machine.")
@@ -104,21 +162,28 @@ def main(argv: list[str] | None = None) -> int:
     stopping: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda signum, _frame: stopping.append(signum))
-    family = children(binds, prepare())
+    family = [web(binds, prepare()), *clusters()]
     for child in family:
         child.start()
+    watchdog = Watchdog(family)
     print(f"The portal runs on http://{binds[0]} (Ctrl-C ends it)", flush=True)
     while not stopping:
         for child in family:
             child.tend()
+        watchdog.look()
         time.sleep(0.2)
+    stop(family)
+    return 0
+
+
+def stop(family: list[Child]) -> None:
+    """Ask every main process to end, and see that they do: clusters finish what they run."""
     for child in family:
         if child.process is not None and child.process.poll() is None:
-            child.process.send_signal(signal.SIGTERM)  # to the main process only: clusters finish what they run
+            child.process.send_signal(signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
     for child in family:
         child.stop(deadline)
-    return 0
 
 
 if __name__ == "__main__":

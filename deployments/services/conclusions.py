@@ -54,6 +54,7 @@ def conclude(
                 return False
         patiently(lambda: _skip_waiting(deployment, token))
         verdict = judge(deployment, _targets(deployment))
+    recorder.flush()
     status, outcome, sentence = verdict
     patiently(
         lambda: finish(

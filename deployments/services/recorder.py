@@ -83,6 +83,7 @@ class Recorder:
         self._last_target = max((target.pk for target in deployment.targets.all()), default=0)
         self._stored: dict[int, int] = {}
         self._verifying = False
+        self._flushing: list[threading.Event] = []
         self._stop_by: float | None = None
         self._thread = threading.Thread(target=self._work, name=f"recorder-{deployment.pk}", daemon=True)
         self.lost = threading.Event()
@@ -104,6 +105,12 @@ class Recorder:
         """A line of the portal's own."""
         self._inbox.put((target, {"kind": "log", "stream": "portal", "text": text, "at": timezone.now().isoformat()}))
 
+    def flush(self) -> None:
+        """Wait until everything that was recorded so far is stored, so that the end is never shown before the story."""
+        done = threading.Event()
+        self._inbox.put(done)
+        done.wait(PATIENCE_SECONDS)
+
     @property
     def mask(self) -> Mask:
         """What takes every secret of the environment out of a text."""
@@ -118,6 +125,8 @@ class Recorder:
                 renew = time.monotonic() - renewed >= RENEW_SECONDS
                 if batch or renew:
                     self._patiently(batch, renew)
+                while self._flushing:
+                    self._flushing.pop().set()
                 if renew:
                     renewed = time.monotonic()
         finally:
@@ -129,7 +138,10 @@ class Recorder:
         try:
             item = self._inbox.get(timeout=RENEW_SECONDS)
             while item is not _STOP:
-                batch.append(item)
+                if isinstance(item, threading.Event):
+                    self._flushing.append(item)
+                else:
+                    batch.append(item)
                 item = self._inbox.get_nowait()
         except queue.Empty:
             return batch, False

@@ -4,6 +4,7 @@ The matrix is the product of the agent's own steps and `faults.FAULTS`: a new st
 `make test-full`; `make test` runs a part, chosen by a seed that is printed (FAULT_SEED=… chooses the same again).
 """
 
+import contextlib
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -40,7 +41,6 @@ def parameters() -> list[Any]:
             *case,
             id=" | ".join(case),
             marks=[
-                pytest.mark.xdist_group(f"fault-matrix-{case[0]}"),  # one world for all of them
                 *([] if case in chosen else [pytest.mark.full]),
                 *([pytest.mark.postgres] if case[0] == "postgres" else []),
             ],
@@ -55,20 +55,18 @@ def worlds(
 ) -> Iterator[Callable[[str], World]]:
     """A world per kind of database, made when it is first needed."""
     made: dict[str, World] = {}
+    with django_db_blocker.unblock(), contextlib.ExitStack() as stack:
 
-    def world(kind: str) -> World:
-        if kind == "postgres" and not has_postgres():
-            pytest.skip("PostgreSQL is not installed")
-        if kind not in made:
-            fresh = World(provision_all(hosts_factory(1)), tmp_path_factory.mktemp(kind), kind)
-            fresh.start()
-            made[kind] = fresh
-        return made[kind]
+        def world(kind: str) -> World:
+            if kind == "postgres" and not has_postgres():
+                pytest.skip("PostgreSQL is not installed")
+            if kind not in made:
+                fresh = World(provision_all(hosts_factory(1)), tmp_path_factory.mktemp(kind), kind)
+                stack.enter_context(fresh.up())
+                made[kind] = fresh
+            return made[kind]
 
-    with django_db_blocker.unblock():
         yield world
-        for each in made.values():
-            each.stop()
 
 
 @pytest.mark.parametrize(("kind", "step", "name"), parameters())

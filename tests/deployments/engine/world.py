@@ -3,6 +3,7 @@
 Many faults strike the same world one after the other: what one of them leaves behind, the next one meets.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -58,23 +59,26 @@ class World:
 
     # the portal's processes
 
-    def start(self) -> None:
-        """Database, clusters, and the first release on the server."""
-        self.database.start()
-        self._manage("migrate", "--verbosity", "0")
-        self.machine.root(["systemctl", "stop", UNIT], check=False)
-        self.machine.disk("4G", path=TREE)  # a service keeps the files it has open, so before it runs
-        with self.entered():
-            self.fleet.enrol()
-            for name in ("deploys", "rescue"):
-                self.start_cluster(name)
-            assert self.deploy(self.release("1.0.0")).status == Status.SUCCEEDED
+    @contextmanager
+    def up(self) -> Iterator[None]:
+        """Database, clusters, and the first release on the server; afterwards nothing of it is left."""
+        with contextlib.ExitStack() as stack:
+            self.database.start()
+            stack.callback(self.database.stop)
+            self._manage("migrate", "--verbosity", "0")
+            self.machine.root(["systemctl", "stop", UNIT], check=False)
+            self.machine.disk("4G", path=TREE)  # a service keeps the files it has open, so before it runs
+            stack.callback(self._kill_clusters)
+            with self.entered():
+                self.fleet.enrol()
+                for name in ("deploys", "rescue"):
+                    self.start_cluster(name)
+                assert self.deploy(self.release("1.0.0")).status == Status.SUCCEEDED
+            yield
 
-    def stop(self) -> None:
-        """Take the portal down."""
+    def _kill_clusters(self) -> None:
         for name in list(self._clusters):
             self.kill_cluster(name)
-        self.database.stop()
 
     def start_cluster(self, name: str) -> None:
         """As systemd does."""
