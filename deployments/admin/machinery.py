@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
+from django.apps import apps
 from django.contrib import admin
 from django.db.models import Model
-from django_q.models import Failure, OrmQ, Schedule, Success
 
 from deployments.admin import labels
 from deployments.admin.base import PortalAdmin
@@ -14,6 +14,10 @@ from deployments.admin.confirmations import Confirmation
 from deployments.services.access import Actor
 from deployments.services.people import clear_lock_out
 
+# only deployments.queueing imports django-q2
+OrmQ, Success, Failure, Schedule = (
+    apps.get_model("django_q", name) for name in ("OrmQ", "Success", "Failure", "Schedule")
+)
 for _model in (Failure, OrmQ, Schedule, Success, AccessAttempt, AccessFailureLog, AccessLog):
     if admin.site.is_registered(_model):
         admin.site.unregister(_model)

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from django.contrib.auth import authenticate as check_password
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
 from deployments.errors import InvalidRequest, NotAllowed, PortalError
 from deployments.services import tokens
 from deployments.services.access import Actor, may, shell_actor, token_actor, user_actor
+from deployments.services.sign_ins import sign_in_at_terminal
 
 TOKEN_VARIABLE = "PORTAL_TOKEN"  # noqa: S105  (the name of a variable)
 
@@ -99,10 +99,8 @@ class PortalCommand(BaseCommand):
         self.stderr.write("User name: ", ending="")  # standard output may be a pipe
         self.stderr.flush()
         name = input()
-        user = check_password(None, username=name, password=getpass.getpass("Password: "))
-        if user is None:
-            raise NotAllowed("User name and password do not match, or the account is locked.")
-        return user_actor(user)
+        password = getpass.getpass("Password: ")
+        return user_actor(sign_in_at_terminal(username=name, password=password, login=shell.name))
 
 
 def _token_text() -> str:
