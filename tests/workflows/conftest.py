@@ -21,10 +21,9 @@ class Built:
 
 
 @pytest.fixture(scope="session")
-def job_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def job_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One Python for all jobs of this process, so that packages are installed once."""
-    with python_for_jobs(tmp_path_factory.mktemp("python") / "3.11") as python:
-        yield python
+    return python_for_jobs(tmp_path_factory.mktemp("python") / "3.11")
 
 
 @pytest.fixture(scope="session")

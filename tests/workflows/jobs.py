@@ -4,13 +4,11 @@ Actions are stood in for by what they do for us: a checkout, Python on the PATH,
 gets the secrets of the environment it names and no others.
 """
 
-import contextlib
 import os
 import shutil
 import subprocess
-import sys
 import venv
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -219,9 +217,7 @@ class Runner:
         return StepResult("checkout", done.returncode, done.stderr) if done.returncode else None
 
 
-@contextlib.contextmanager
-def python_for_jobs(directory: Path) -> Iterator[Path]:
+def python_for_jobs(directory: Path) -> Path:
     """The Python that `setup-python` gives: nothing but pip in it, until a job installs something."""
     venv.create(directory, with_pip=True)
-    yield directory / "bin" / "python"
-    assert sys.executable != str(directory / "bin" / "python")
+    return directory / "bin" / "python"

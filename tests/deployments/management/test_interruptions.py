@@ -1,9 +1,12 @@
 """Ctrl-C and timeouts: what the process says, what it leaves behind."""
 
+import contextlib
 import os
+import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,18 +39,28 @@ def portal(provisioned: Provisioned, tmp_path: Path) -> Portal:
 class Command:
     """A management command as a process of its own, as a shell runs it in the foreground."""
 
-    def __init__(self, portal: Portal, output: Path, *argv: str) -> None:
+    def __init__(self, portal: Portal, output: Path, *argv: str, terminal: bool = False) -> None:
         self._output = output
-        with output.open("wb") as file:
-            self._process = subprocess.Popen(
-                [sys.executable, "manage.py", *argv],
-                cwd=ROOT,
-                env=portal.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        ours, theirs = pty.openpty() if terminal else (-1, os.open(output, os.O_WRONLY | os.O_CREAT, 0o600))
+        self._process = subprocess.Popen(
+            [sys.executable, "manage.py", *argv],
+            cwd=ROOT,
+            env=portal.environment | {"TERM": "xterm", "COLUMNS": "200"},
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        if terminal:
+            output.touch()
+            threading.Thread(target=self._copy, args=(ours,), daemon=True).start()
+
+    def _copy(self, terminal: int) -> None:
+        with self._output.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+            while block := os.read(terminal, 4096):  # ends with an error when the other side is closed
+                file.write(block)
+        os.close(terminal)
 
     def wait_for(self, text: str) -> None:
         """Wait until it has printed `text`."""
@@ -87,9 +100,10 @@ def commands(portal: Portal, tmp_path: Path) -> Iterator[list[Command]]:
 def test_ctrl_c_says_that_the_deployment_goes_on_and_how_to_cancel_it(
     portal: Portal, commands: list[Command], tmp_path: Path
 ) -> None:
-    command = Command(portal, tmp_path / "said", "deploy", "test")
+    command = Command(portal, tmp_path / "said", "deploy", "test", terminal=True)
     commands.append(command)
-    command.wait_for("queued")
+    command.wait_for("Queued")  # the live line, which only a terminal shows
+    assert "\x1b[" in command.said
     command.interrupt()
     assert command.code() == INTERRUPTED_BY_KEYBOARD
     assert "Deployment 1 goes on without this terminal" in command.said
@@ -107,6 +121,7 @@ def test_inline_the_first_ctrl_c_is_answered_and_the_second_leaves_it_to_the_ser
     command = Command(portal, tmp_path / "first", "deploy", "test", "--inline")
     commands.append(command)
     command.wait_for("held")
+    assert "\x1b[" not in command.said
     command.interrupt()
     command.wait_for("goes on, in this process")
     command.interrupt()
