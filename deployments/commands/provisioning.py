@@ -8,45 +8,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from deployments.host.agent import sudo_commands
+from deployments.commands.server_files import (
+    DEPLOY_USER,
+    JOURNAL_LIMITS,
+    firewall_rules,
+    firewall_unit,
+    recover_unit,
+    sudoers,
+)
+
+__all__ = ["DEPLOY_USER", "Operation", "ServerSetup", "file", "operations", "unit", "unit_digests"]
 
 Operation = dict[str, Any]
 
-DEPLOY_USER = "rosey"
 FREE_BYTES = 300 << 20
-"""Room that a first release with its environment and a second one need (measured with this project's own bot)."""
+"""Four times what the bot's release takes with its environment (65 MB, measured), and some air."""
 CLOCK_TOLERANCE = 60.0  # seconds
 
 # What systemd-analyze says about a unit whose first release has not arrived.
 _BEFORE_A_RELEASE = ("is not executable: No such file or directory", "Failed to open /opt/")
-
-_SANDBOX = """\
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-PrivateDevices=yes
-DevicePolicy=closed
-ProtectHostname=yes
-ProtectClock=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
-ProtectProc=invisible
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
-RemoveIPC=yes
-KeyringMode=private
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-SystemCallFilter=~@resources
-IPAddressDeny=any
-UMask=0022
-"""
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{1,30}")
 _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.@-]{0,120}\.(?:service|socket|timer|path|target)")
@@ -225,7 +205,7 @@ def _agent(setup: ServerSetup) -> list[Operation]:
 
 def _units(setup: ServerSetup) -> list[Operation]:
     recover = f"{setup.name}-recover.service"
-    files = {recover: _recover_unit(setup), **setup.units}
+    files = {recover: recover_unit(setup.name, list(setup.units)), **setup.units}
     put = [
         file(
             f"/etc/systemd/system/{name}",
@@ -245,43 +225,10 @@ def _verify(name: str) -> list[str]:
     return [] if "@" in name or not name.endswith(".service") else ["systemd-analyze", "verify", "--man=no", "{}"]
 
 
-def _recover_unit(setup: ServerSetup) -> bytes:
-    """What puts the tree in order after a power cut, before anything of ours starts."""
-    root, before = f"/opt/{setup.name}", " ".join(setup.units)
-    return f"""\
-[Unit]
-Description=Settle a deployment of {setup.name} that a power cut ended
-DefaultDependencies=no
-RequiresMountsFor={root}
-After=local-fs.target systemd-tmpfiles-setup.service
-Before=sockets.target shutdown.target {before}
-Conflicts=shutdown.target
-ConditionPathExists={root}/.deploy/journal.jsonl
-
-[Service]
-Type=oneshot
-User={DEPLOY_USER}
-ExecStart=/usr/bin/python3 -I -S {root}/.deploy/agent.py recover --boot
-TimeoutStartSec=60
-ReadWritePaths={root}
-PrivateNetwork=yes
-PrivateUsers=yes
-CapabilityBoundingSet=
-RestrictAddressFamilies=AF_UNIX
-{_SANDBOX}
-[Install]
-WantedBy=multi-user.target
-""".encode()
-
-
 def _sudoers(setup: ServerSetup) -> Operation:
-    """Exactly the commands the agent uses, argument by argument, and no wildcard."""
-    lines = [f"# What deployments of {setup.name} need root for. Written by provision."]
-    for name in setup.units:
-        lines += [f"{DEPLOY_USER} ALL=(root) NOPASSWD: {' '.join(command)}" for command in sudo_commands(name)]
     return file(
         f"/etc/sudoers.d/{setup.name}",
-        "\n".join([*lines, ""]).encode(),
+        sudoers(setup.name, setup.units),
         title=f"sudo for {DEPLOY_USER}",
         mode=0o440,
         validate=("visudo", "-cqf", "{}"),
@@ -290,9 +237,8 @@ def _sudoers(setup: ServerSetup) -> Operation:
 
 def _journal(setup: ServerSetup) -> list[Operation]:
     path = f"/etc/systemd/journald.conf.d/{setup.name}.conf"
-    content = b"[Journal]\nStorage=persistent\nSystemMaxUse=500M\nRateLimitIntervalSec=30s\nRateLimitBurst=10000\n"
     return [
-        file(path, content, title="journal limits"),
+        file(path, JOURNAL_LIMITS, title="journal limits"),
         unit("systemd-journald.service", enabled=None, started=True, restart_on=[path]),
     ]
 
@@ -301,58 +247,14 @@ def _firewall(setup: ServerSetup) -> list[Operation]:
     """A table of our own, loaded at boot by a unit of our own: rules of others stay as they are."""
     rules, service = f"/etc/nftables.d/{setup.name}.nft", f"{setup.name}-firewall.service"
     service_path = f"/etc/systemd/system/{service}"
+    content = firewall_rules(
+        setup.name,
+        public_ports=(setup.ssh_port, *setup.public_ports),
+        private_ports=setup.private_ports,
+        allowed=setup.allowed,
+    )
     return [
-        file(rules, firewall_rules(setup).encode(), title="firewall rules", validate=("nft", "-c", "-f", "{}")),
-        file(service_path, _firewall_unit(setup, rules), title=f"unit file {service}", validate=_verify(service)),
+        file(rules, content.encode(), title="firewall rules", validate=("nft", "-c", "-f", "{}")),
+        file(service_path, firewall_unit(setup.name, rules), title=f"unit file {service}", validate=_verify(service)),
         unit(service, started=True, restart_on=[rules, service_path]),
     ]
-
-
-def firewall_rules(setup: ServerSetup) -> str:
-    """nftables: SSH and public ports for the world, private ports for the allowed addresses, nothing else."""
-    table = setup.name.replace("-", "_")
-    allowed = [ipaddress.ip_network(address) for address in setup.allowed]
-    ports = ", ".join(str(port) for port in sorted(set(setup.private_ports)))
-    lines = [
-        f"table inet {table}",
-        f"delete table inet {table}",
-        f"table inet {table} {{",
-        "    chain input {",
-        "        type filter hook input priority 0; policy drop;",
-        '        iif "lo" accept',
-        "        ct state established,related accept",
-        "        ct state invalid drop",
-        "        meta l4proto { icmp, ipv6-icmp } accept",
-        f"        tcp dport {{ {', '.join(str(p) for p in sorted({setup.ssh_port, *setup.public_ports}))} }} accept",
-    ]
-    for version, family in ((4, "ip"), (6, "ip6")):
-        networks = ", ".join(
-            str(network) for network in sorted(map(str, allowed)) if (":" in network) == (version == 6)
-        )
-        if networks and ports:
-            lines.append(f"        {family} saddr {{ {networks} }} tcp dport {{ {ports} }} accept")
-    return "\n".join([*lines, "    }", "}", ""])
-
-
-def _firewall_unit(setup: ServerSetup, rules: str) -> bytes:
-    table = setup.name.replace("-", "_")
-    return f"""\
-[Unit]
-Description=Firewall of {setup.name}
-DefaultDependencies=no
-After=local-fs.target nftables.service
-Before=network-pre.target shutdown.target
-Wants=network-pre.target
-Conflicts=shutdown.target
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/sbin/nft -f {rules}
-ExecStop=/usr/sbin/nft delete table inet {table}
-CapabilityBoundingSet=CAP_NET_ADMIN
-RestrictAddressFamilies=AF_NETLINK AF_UNIX
-{_SANDBOX}
-[Install]
-WantedBy=multi-user.target
-""".encode()

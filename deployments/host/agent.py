@@ -67,6 +67,8 @@ JOURNAL_LIMIT = 512 * 1024  # bytes after which the journal is rotated at the st
 BALLAST = 256 * 1024  # bytes set aside so that a full disk still has room for the journal of the revert
 MARGIN = 16 << 20  # bytes that must be left beyond what is needed
 MARGIN_INODES = 1000
+# An environment, measured with the bot's lock: 23 MB empty, and 33 MB more for 7 MB of wheels, unpacked and compiled.
+ENV_BYTES, ENV_FACTOR = 25 << 20, 5
 LINE_LIMIT = 4000  # characters of one log line
 LOG_LINES = 5000  # lines of output kept per step
 BLOCK = 1 << 20
@@ -105,7 +107,6 @@ class Hangup(Exception):
     """The portal stopped sending in the middle."""
 
 
-# ---------------------------------------------------------------------------------------------------------------------
 # Files
 
 
@@ -231,7 +232,6 @@ def now_iso() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + ".%03dZ" % (seconds % 1 * 1000)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
 # The tree of one name
 
 
@@ -360,7 +360,6 @@ class Masker:
         return value
 
 
-# ---------------------------------------------------------------------------------------------------------------------
 # Lock, journal, stream
 
 
@@ -686,7 +685,6 @@ class Recorder:
         self.record("step", {"step": step, "state": state, "seconds": seconds, "facts": facts}, SOON)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
 # Frames: what comes in. One byte kind, eight bytes length (big endian), content.
 
 
@@ -820,7 +818,6 @@ class TarReader:
             self._take(512 - size % 512)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
 # Processes
 
 
@@ -941,7 +938,6 @@ class Tools:
         return int(process.wait())
 
 
-# ---------------------------------------------------------------------------------------------------------------------
 # systemd
 
 
@@ -1098,7 +1094,6 @@ def owns_port(port: int, shown: List[Dict[str, str]], units: List[str]) -> Optio
     return False
 
 
-# ---------------------------------------------------------------------------------------------------------------------
 # Health
 
 
@@ -1348,7 +1343,6 @@ class Verifier:
                 self._log("%s: %s" % (unit, line))
 
 
-# ---------------------------------------------------------------------------------------------------------------------
 # The request: every name is checked before it becomes part of a path or an argument
 
 
@@ -1420,7 +1414,6 @@ def config_digest(files: Dict[str, bytes]) -> str:
     ).hexdigest()
 
 
-# ---------------------------------------------------------------------------------------------------------------------
 # Release directories
 
 
@@ -1577,8 +1570,217 @@ def exchange(one: str, other: str) -> None:
         raise OSError(code, os.strerror(code), one)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
 # The steps
+
+
+class Preflight:
+    """Everything that can be known beforehand. Changes nothing; `before` is what a revert has to bring back."""
+
+    def __init__(self, tree: Tree, plan: Record, tools: Tools, systemd: Systemd) -> None:
+        self.tree = tree
+        self.plan = plan
+        self.tools = tools
+        self.systemd = systemd
+        self.directory = tree.release(plan["release"])
+        self.units = [unit for role in plan["roles"] for unit in role["units"]]
+        self.shown: Dict[str, Dict[str, str]] = {}
+        self.before: Record = {}
+
+    def look(self) -> Record:
+        """All checks; the facts of the step. Raises StepFailed for the first that says no."""
+        sudo = self.tools.start([*SUDO, "-l"])
+        showing = self.systemd.start_show(self.units) if self.units else None
+        self._check_python()
+        self._check_clock()
+        self._check_tree()
+        self._check_base()
+        self._check_disk()
+        self._check_secrets()
+        self._check_unit_files()
+        health = {role["role"]: probe(role["health"]) for role in self.plan["roles"] if role["health"]}
+        self.shown = self.systemd.finish_show(showing, self.units) if showing else {}
+        self._check_units()
+        self._check_ports()
+        self._check_sudo(sudo)
+        self.before = self._as_it_is(health)
+        return {
+            "current": self.before["current"],
+            "as_assumed": self._base_as_assumed(),
+            "python": "%d.%d.%d" % sys.version_info[:3],
+            "connected_before": {role: seen.get("connected") for role, seen in health.items()},
+            "versions_before": {role: seen.get("version") for role, seen in health.items()},
+        }
+
+    def _as_it_is(self, health: Record) -> Record:
+        """What a revert has to bring back."""
+        current = self.tree.current_release()
+        return {
+            "current": current,
+            "config": self.tree.config_link(current),
+            "had_release": os.path.isdir(self.directory),
+            "had_config": os.path.isdir(os.path.join(self.tree.config, self.plan["config"]["digest"])),
+            "units": {
+                unit: {"active": shown.get("ActiveState"), "pid": int(shown.get("MainPID") or 0)}
+                for unit, shown in self.shown.items()
+            },
+            "health": health,
+        }
+
+    def _check_python(self) -> None:
+        wanted = tuple(int(part) for part in self.plan["python"].split("."))
+        if sys.version_info[: len(wanted)] < wanted:
+            raise StepFailed(
+                "python_too_old",
+                "This server has Python %d.%d, and the release needs %s. Upgrade the server, or build for its Python."
+                % (sys.version_info[0], sys.version_info[1], self.plan["python"]),
+            )
+
+    def _check_clock(self) -> None:
+        difference = time.time() - float(self.plan["clock"])
+        if abs(difference) > CLOCK_TOLERANCE:
+            raise StepFailed(
+                "clock_wrong",
+                "This server's clock is %d s %s of the portal's. Have both synchronised (timedatectl)."
+                % (abs(difference), "ahead" if difference > 0 else "behind"),
+            )
+
+    def _check_tree(self) -> None:
+        for path in (self.tree.releases, self.tree.envs, self.tree.config, self.tree.data, self.tree.backups):
+            try:
+                status = os.stat(path)
+            except FileNotFoundError:
+                raise StepFailed("not_provisioned", "%s does not exist on this server; run provision." % path) from None
+            if not os.access(path, os.W_OK | os.X_OK):
+                raise StepFailed("not_provisioned", "%s belongs to somebody else here; run provision." % path)
+            if status.st_mode & stat.S_IWOTH:
+                raise StepFailed("not_provisioned", "Everybody may write to %s; run provision." % path)
+        if os.path.lexists(self.tree.current) and not os.path.islink(self.tree.current):
+            raise StepFailed("not_provisioned", "%s is no link; move it away and run provision." % self.tree.current)
+
+    def _check_base(self) -> None:
+        expected, current = self.plan["expects"], self.tree.current_release()
+        if expected is not None and current != expected:
+            raise StepFailed(
+                "base_changed",
+                "This server runs %s, and the plan was made for a server that runs %s. Request the deployment again."
+                % (current or "nothing", expected),
+            )
+        if self.plan["release"] == current:
+            for role in self.plan["roles"]:
+                link = readlink(os.path.join(self.directory, ".envs", role["role"]))
+                if role["env_digest"] and link is not None and os.path.basename(link) != role["env_digest"]:
+                    raise StepFailed(
+                        "environment_differs",
+                        "The release that runs cannot get another environment in place; build a new release.",
+                    )
+
+    def _base_as_assumed(self) -> bool:
+        base, current = self.plan["base"], self.tree.current_release()
+        if base is None or current is None:
+            return base is None and current is None
+        try:
+            stored = hashlib.sha256(read_bytes(self.tree.manifest_path(current))).hexdigest()
+        except OSError:
+            stored = ""
+        return bool(base["release"] == current and base["manifest_digest"] == stored)
+
+    def _check_disk(self) -> None:
+        needed = int(self.plan["need_bytes"]) + MARGIN + BALLAST
+        for role in self.plan["roles"]:
+            for name in role["databases"]:
+                try:
+                    needed += os.stat(os.path.join(self.tree.data, name)).st_size
+                except FileNotFoundError:
+                    continue
+            if role["env_digest"] and not env_complete(self.tree, role["env_digest"]):
+                stem = os.path.splitext(os.path.basename(role["lock"]))[0]
+                wheels = sum(row[3] for row in self.plan["manifest"] if row[0].startswith("wheels/%s/" % stem))
+                needed += ENV_BYTES + ENV_FACTOR * wheels
+        disk = os.statvfs(self.tree.root)
+        free = disk.f_bavail * disk.f_frsize
+        if free < needed:
+            raise StepFailed(
+                "disk_full",
+                "%d MB are free on this server and %d MB are needed. Free some space, or keep fewer releases."
+                % (free >> 20, (needed >> 20) + 1),
+                free=free,
+                needed=needed,
+            )
+        if disk.f_files and disk.f_favail < len(self.plan["manifest"]) + MARGIN_INODES:
+            raise StepFailed("disk_full", "The file system of this server has no room for more files (inodes).")
+
+    def _check_secrets(self) -> None:
+        versions = read_json(self.tree.secret_versions, {})
+        for role in self.plan["roles"]:
+            for name, version in role["secrets"].items():
+                there = os.path.exists(os.path.join(self.tree.secrets, name))
+                if not there or versions.get(name) != version:
+                    raise StepFailed(
+                        "secret_missing",
+                        "The secret %s of the %s is %s on this server; deliver it with set_secret."
+                        % (name, role["role"], "of another version" if there else "not"),
+                    )
+
+    def _check_unit_files(self) -> None:
+        for role in self.plan["roles"]:
+            for unit, digest in role["unit_files"].items():
+                try:
+                    found: Optional[str] = sha256_file("/etc/systemd/system/" + unit)
+                except OSError:
+                    found = None
+                if found != digest:
+                    raise StepFailed(
+                        "units_differ",
+                        "The unit file %s on this server %s the release's; run provision."
+                        % (unit, "differs from" if found else "is missing, unlike"),
+                    )
+
+    def _check_units(self) -> None:
+        for unit, shown in self.shown.items():
+            if shown.get("LoadState") != "loaded":
+                raise StepFailed(
+                    "units_differ", "systemd does not know %s (%s); run provision." % (unit, shown.get("LoadState"))
+                )
+            if shown.get("NeedDaemonReload") == "yes":
+                raise StepFailed(
+                    "units_differ", "The file of %s was changed, but systemd has not read it; run provision." % unit
+                )
+
+    def _check_ports(self) -> None:
+        for role in self.plan["roles"]:
+            if not role["health"]:
+                continue
+            port = int(HEALTH_URL.fullmatch(role["health"]["url"]).group(2))  # type: ignore[union-attr]  # checked
+            shown = [self.shown[unit] for unit in role["units"]]
+            if owns_port(port, shown, role["units"]) is False:
+                raise StepFailed(
+                    "port_taken",
+                    "Port %d of the %s is in use by a process that is none of its units; stop that one first."
+                    % (port, role["role"]),
+                )
+
+    def _check_sudo(self, process: Any) -> None:
+        code, listing = self.tools.finish(process)
+        granted = set(re.split(r",\s+|\n\s*|\)\s+|:\s+", listing)) if code == 0 else set()
+        for unit in self.units:
+            for command in sudo_commands(unit):
+                line = " ".join(command)
+                if line not in granted and self.tools.call([*SUDO, "-l", *command])[0] != 0:
+                    raise StepFailed("no_sudo", "This user may not run '%s' through sudo here; run provision." % line)
+        if os.geteuid() != 0 and self.units:
+            import grp
+
+            groups = {grp.getgrgid(gid).gr_name for gid in os.getgroups()}
+            if not groups & {"systemd-journal", "adm"}:
+                raise StepFailed(
+                    "journal_unreadable", "This user may not read the journal (group systemd-journal); run provision."
+                )
+
+
+def env_complete(tree: Tree, digest: str) -> bool:
+    """Whole, and of this interpreter: an upgrade of Python leaves its environments without their packages."""
+    marker_file = read_json(os.path.join(tree.envs, digest, ".complete"), {})
+    return bool(marker_file.get("python") == "%d.%d" % sys.version_info[:2])
 
 
 class Run:
@@ -1630,194 +1832,12 @@ class Run:
                 self.recorder.record("verified", {"facts": facts})
         return proof
 
-    # -- preflight: everything that can be known beforehand; changes nothing
-
     def preflight(self) -> Record:
-        sudo = self.tools.start([*SUDO, "-l"])
-        showing = self.systemd.start_show(self.units) if self.units else None
-        self._check_python()
-        self._check_clock()
-        self._check_tree()
-        self._check_base()
-        self._check_disk()
-        self._check_secrets()
-        self._check_unit_files()
-        health = {role["role"]: probe(role["health"]) for role in self.plan["roles"] if role["health"]}
-        self.old_units = self.systemd.finish_show(showing, self.units) if showing else {}
-        self._check_units()
-        self._check_ports()
-        self._check_sudo(sudo)
-        self.before = {
-            "current": self.tree.current_release(),
-            "config": self.tree.config_link(self.tree.current_release()),
-            "had_release": os.path.isdir(self.directory),
-            "had_config": os.path.isdir(self.config_directory),
-            "units": {
-                unit: {"active": shown.get("ActiveState"), "pid": int(shown.get("MainPID") or 0)}
-                for unit, shown in self.old_units.items()
-            },
-            "health": health,
-        }
+        looked = Preflight(self.tree, self.plan, self.tools, self.systemd)
+        facts = looked.look()
+        self.before = looked.before
         self.tree.fill_ballast()
-        return {
-            "current": self.before["current"],
-            "as_assumed": self._base_as_assumed(),
-            "python": "%d.%d.%d" % sys.version_info[:3],
-            "connected_before": {role: seen.get("connected") for role, seen in health.items()},
-            "versions_before": {role: seen.get("version") for role, seen in health.items()},
-        }
-
-    def _check_python(self) -> None:
-        wanted = tuple(int(part) for part in self.plan["python"].split("."))
-        if sys.version_info[: len(wanted)] < wanted:
-            raise StepFailed(
-                "python_too_old",
-                "This server has Python %d.%d, and the release needs %s. Upgrade the server, or build for its Python."
-                % (sys.version_info[0], sys.version_info[1], self.plan["python"]),
-            )
-
-    def _check_clock(self) -> None:
-        difference = time.time() - float(self.plan["clock"])
-        if abs(difference) > CLOCK_TOLERANCE:
-            raise StepFailed(
-                "clock_wrong",
-                "This server's clock is %d s %s of the portal's. Have both synchronised (timedatectl)."
-                % (abs(difference), "ahead" if difference > 0 else "behind"),
-            )
-
-    def _check_tree(self) -> None:
-        for path in (self.tree.releases, self.tree.envs, self.tree.config, self.tree.data, self.tree.backups):
-            try:
-                status = os.stat(path)
-            except FileNotFoundError:
-                raise StepFailed("not_provisioned", "%s does not exist on this server; run provision." % path) from None
-            if not os.access(path, os.W_OK | os.X_OK):
-                raise StepFailed("not_provisioned", "%s belongs to somebody else here; run provision." % path)
-            if status.st_mode & stat.S_IWOTH:
-                raise StepFailed("not_provisioned", "Everybody may write to %s; run provision." % path)
-        if os.path.lexists(self.tree.current) and not os.path.islink(self.tree.current):
-            raise StepFailed("not_provisioned", "%s is no link; move it away and run provision." % self.tree.current)
-
-    def _check_base(self) -> None:
-        expected, current = self.plan["expects"], self.tree.current_release()
-        if expected is not None and current != expected:
-            raise StepFailed(
-                "base_changed",
-                "This server runs %s, and the plan was made for a server that runs %s. Request the deployment again."
-                % (current or "nothing", expected),
-            )
-        if self.release == current:
-            for role in self.plan["roles"]:
-                link = readlink(os.path.join(self.directory, ".envs", role["role"]))
-                if role["env_digest"] and link is not None and os.path.basename(link) != role["env_digest"]:
-                    raise StepFailed(
-                        "environment_differs",
-                        "The release that runs cannot get another environment in place; build a new release.",
-                    )
-
-    def _base_as_assumed(self) -> bool:
-        base, current = self.plan["base"], self.tree.current_release()
-        if base is None or current is None:
-            return base is None and current is None
-        try:
-            stored = hashlib.sha256(read_bytes(self.tree.manifest_path(current))).hexdigest()
-        except OSError:
-            stored = ""
-        return bool(base["release"] == current and base["manifest_digest"] == stored)
-
-    def _check_disk(self) -> None:
-        needed = int(self.plan["need_bytes"]) + MARGIN + BALLAST
-        for role in self.plan["roles"]:
-            for name in role["databases"]:
-                try:
-                    needed += os.stat(os.path.join(self.tree.data, name)).st_size
-                except FileNotFoundError:
-                    continue
-            if role["env_digest"] and not self._env_complete(role["env_digest"]):
-                stem = os.path.splitext(os.path.basename(role["lock"]))[0]
-                # unpacked and compiled, wheels take about four times their size (measured with this project's own)
-                needed += 4 * sum(row[3] for row in self.rows if row[0].startswith("wheels/%s/" % stem))
-        disk = os.statvfs(self.tree.root)
-        free = disk.f_bavail * disk.f_frsize
-        if free < needed:
-            raise StepFailed(
-                "disk_full",
-                "%d MB are free on this server and %d MB are needed. Free some space, or keep fewer releases."
-                % (free >> 20, (needed >> 20) + 1),
-                free=free,
-                needed=needed,
-            )
-        if disk.f_files and disk.f_favail < len(self.rows) + MARGIN_INODES:
-            raise StepFailed("disk_full", "The file system of this server has no room for more files (inodes).")
-
-    def _check_secrets(self) -> None:
-        versions = read_json(self.tree.secret_versions, {})
-        for role in self.plan["roles"]:
-            for name, version in role["secrets"].items():
-                there = os.path.exists(os.path.join(self.tree.secrets, name))
-                if not there or versions.get(name) != version:
-                    raise StepFailed(
-                        "secret_missing",
-                        "The secret %s of the %s is %s on this server; deliver it with set_secret."
-                        % (name, role["role"], "of another version" if there else "not"),
-                    )
-
-    def _check_unit_files(self) -> None:
-        for role in self.plan["roles"]:
-            for unit, digest in role["unit_files"].items():
-                try:
-                    found: Optional[str] = sha256_file("/etc/systemd/system/" + unit)
-                except OSError:
-                    found = None
-                if found != digest:
-                    raise StepFailed(
-                        "units_differ",
-                        "The unit file %s on this server %s the release's; run provision."
-                        % (unit, "differs from" if found else "is missing, unlike"),
-                    )
-
-    def _check_units(self) -> None:
-        for unit, shown in self.old_units.items():
-            if shown.get("LoadState") != "loaded":
-                raise StepFailed(
-                    "units_differ", "systemd does not know %s (%s); run provision." % (unit, shown.get("LoadState"))
-                )
-            if shown.get("NeedDaemonReload") == "yes":
-                raise StepFailed(
-                    "units_differ", "The file of %s was changed, but systemd has not read it; run provision." % unit
-                )
-
-    def _check_ports(self) -> None:
-        for role in self.plan["roles"]:
-            if not role["health"]:
-                continue
-            port = int(HEALTH_URL.fullmatch(role["health"]["url"]).group(2))  # type: ignore[union-attr]  # checked
-            shown = [self.old_units[unit] for unit in role["units"]]
-            if owns_port(port, shown, role["units"]) is False:
-                raise StepFailed(
-                    "port_taken",
-                    "Port %d of the %s is in use by a process that is none of its units; stop that one first."
-                    % (port, role["role"]),
-                )
-
-    def _check_sudo(self, process: Any) -> None:
-        code, listing = self.tools.finish(process)
-        granted = set(re.split(r",\s+|\n\s*|\)\s+|:\s+", listing)) if code == 0 else set()
-        for unit in self.units:
-            for command in sudo_commands(unit):
-                line = " ".join(command)
-                if line not in granted and self.tools.call([*SUDO, "-l", *command])[0] != 0:
-                    raise StepFailed("no_sudo", "This user may not run '%s' through sudo here; run provision." % line)
-        if os.geteuid() != 0 and self.units:
-            import grp
-
-            groups = {grp.getgrgid(gid).gr_name for gid in os.getgroups()}
-            if not groups & {"systemd-journal", "adm"}:
-                raise StepFailed(
-                    "journal_unreadable", "This user may not read the journal (group systemd-journal); run provision."
-                )
-
-    # -- stage
+        return facts
 
     def stage(self) -> Record:
         facts = {"files": len(self.rows), "linked": 0, "received": 0, "received_bytes": 0, "reused": False}
@@ -1943,23 +1963,16 @@ class Run:
         if readlink(link) != self.config_target:
             swap_link(link, self.config_target)
 
-    # -- dependencies
-
     def dependencies(self) -> Record:
         facts: Record = {"built": []}
         for role in self.plan["roles"]:
-            if role["env_digest"] and not self._env_complete(role["env_digest"]):
+            if role["env_digest"] and not env_complete(self.tree, role["env_digest"]):
                 self._build_env(role)
                 facts["built"].append(role["role"])
         for role in self.plan["roles"]:
             if role["check"]:
                 self._run_check(role)
         return facts
-
-    def _env_complete(self, digest: str) -> bool:
-        """Whole, and of this interpreter: an upgrade of Python leaves its environments without their packages."""
-        marker_file = read_json(os.path.join(self.tree.envs, digest, ".complete"), {})
-        return bool(marker_file.get("python") == "%d.%d" % sys.version_info[:2])
 
     def _build_env(self, role: Record) -> None:
         path = os.path.join(self.tree.envs, role["env_digest"])
@@ -2011,8 +2024,6 @@ class Run:
                 "check_failed", "The check of the %s said no (exit code %d); the log says why." % (role["role"], code)
             )
 
-    # -- backup
-
     def backup(self) -> Record:
         facts: Record = {"databases": {}}
         names = [name for role in self.plan["roles"] for name in role["databases"]]
@@ -2033,8 +2044,6 @@ class Run:
         if os.path.isdir(directory):
             fsync_path(self.tree.backups)
         return facts
-
-    # -- activate, restart, verify
 
     def activate(self) -> Record:
         self.tree.check_fence(self.plan["fence"])
@@ -2094,8 +2103,6 @@ class Run:
                         "verify", "%s: %s has %s rows, and had %d" % (name, table, after.get(table, "no"), number)
                     )
         return counts, lost
-
-    # -- prune
 
     def prune(self) -> Record:
         kept = {self.release, self.before["current"], *self.plan["pins"]}
@@ -2218,7 +2225,6 @@ def count_rows(path: str) -> Dict[str, int]:
         database.close()
 
 
-# ---------------------------------------------------------------------------------------------------------------------
 # Settling: finish or undo a run from what journal and disk say
 
 
@@ -2432,7 +2438,6 @@ DIED = {
 }
 
 
-# ---------------------------------------------------------------------------------------------------------------------
 # Supervisor and worker
 
 
@@ -2640,7 +2645,6 @@ class Worker:
         settle_last(self.tree, self.journal, lambda record: None, lambda: None, DIED)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
 # Verbs
 
 
@@ -2935,16 +2939,17 @@ def verb_inspect(tree: Tree, frames: Frames, stream: Stream) -> Record:
         "secrets": read_json(tree.secret_versions, {}),
         "agent": os.path.basename(os.path.realpath(__file__)),
     }
-    hashes = {}
-    for name in request["hash"]:
-        need(RELEASE_NAME.fullmatch(name), "a release has no proper name")
-        rows = tree.manifest(name)
-        if rows is None or not os.path.isdir(tree.release(name)):
-            hashes[name] = [["", "missing"]]
-        else:
-            hashes[name] = [list(problem) for problem in release_problems(tree.release(name), rows, stream.tick)]
-    facts["hash"] = hashes
+    facts["hash"] = {name: inspect_release(tree, name, stream) for name in request["hash"]}
     return outcome("succeeded", "inspected", "That is what is true here.", **facts)
+
+
+def inspect_release(tree: Tree, name: str, stream: Stream) -> List[List[str]]:
+    """How a release differs from its manifest: path and what is wrong."""
+    need(RELEASE_NAME.fullmatch(name), "a release has no proper name")
+    rows = tree.manifest(name)
+    if rows is None or not os.path.isdir(tree.release(name)):
+        return [["", "missing"]]
+    return [list(problem) for problem in release_problems(tree.release(name), rows, stream.tick)]
 
 
 def config_whole(tree: Tree, release: str | None) -> bool | None:

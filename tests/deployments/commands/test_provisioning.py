@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from deployments.commands.provisioning import Operation, ServerSetup, firewall_rules, operations, unit_digests
+from deployments.commands.provisioning import Operation, ServerSetup, operations, unit_digests
 from deployments.host.provision import OPERATIONS
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl portal"
@@ -34,6 +34,10 @@ def text(operation: Operation) -> str:
     return base64.b64decode(operation["content"]).decode()
 
 
+def rules(setup: ServerSetup) -> str:
+    return text(files(setup)["/etc/nftables.d/rosey-bot.nft"])
+
+
 def test_sudo_is_a_list_of_exact_commands() -> None:
     operation = files(setup())["/etc/sudoers.d/rosey-bot"]
     assert text(operation) == (
@@ -51,7 +55,7 @@ def test_sudo_is_a_list_of_exact_commands() -> None:
 
 
 def test_the_firewall_lets_in_ssh_and_named_addresses_only() -> None:
-    assert firewall_rules(setup()) == (
+    assert rules(setup()) == (
         "table inet rosey_bot\n"
         "delete table inet rosey_bot\n"
         "table inet rosey_bot {\n"
@@ -69,10 +73,15 @@ def test_the_firewall_lets_in_ssh_and_named_addresses_only() -> None:
     )
 
 
+def test_addresses_that_lie_in_one_another_are_said_once() -> None:
+    said = rules(setup(allowed=["10.0.0.0/24", "10.0.0.7", "10.0.1.0/24", "10.0.0.7/32"]))
+    assert "ip saddr { 10.0.0.0/23 } tcp dport" in said
+
+
 def test_a_web_server_is_open_to_the_world_and_nobody_else_is_named() -> None:
-    rules = firewall_rules(setup(public_ports=[443, 80], ssh_port=2222, allowed=[]))
-    assert "tcp dport { 80, 443, 2222 } accept" in rules
-    assert "saddr" not in rules
+    said = rules(setup(public_ports=[443, 80], ssh_port=2222, allowed=[]))
+    assert "tcp dport { 80, 443, 2222 } accept" in said
+    assert "saddr" not in said
 
 
 def test_the_tree_belongs_to_the_deploying_user_and_data_to_the_application() -> None:
