@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from deployments.commands import agent as agent_program
 from deployments.commands.provisioning import DEPLOY_USER, ServerSetup, operations, unit_digests
-from deployments.commands.role_packs import pack_for
+from deployments.commands.role_packs import BESIDE_A_RELEASE, pack_for
 from deployments.errors import InvalidRequest
 from deployments.models import ApiToken, Environment, Release, Scope, Server
 from deployments.remote.provisioning import Report, provision
@@ -84,7 +84,9 @@ def setup_for(server: Server, release: Release) -> ServerSetup:
         units = {path.rpartition("/")[2]: reader.read(path) for role in roles.values() for path in role.units}
         described = roles if environment.name in deploy.environments else {}
         checks = [health for name in described if (health := deploy.health(environment.name, name))]
-    pack = pack_for(roles, release.name)
+        there = {entry.path for entry in reader.manifest.files}
+        beside = {name: reader.read(path) for name in BESIDE_A_RELEASE if (path := f"systemd/{name}") in there}
+    pack = pack_for(roles, release.name, server.host, beside)
     return ServerSetup(
         name=release.name,
         units=units,
@@ -97,6 +99,7 @@ def setup_for(server: Server, release: Release) -> ServerSetup:
         private_ports=sorted({urlsplit(health.url).port or 80 for health in checks}),
         allowed=sorted({_our_address(server), *_watchers(environment, server)}),
         packages=pack.packages,
+        public_ports=pack.public_ports,
         extra=pack.operations,
     )
 

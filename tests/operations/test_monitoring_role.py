@@ -117,7 +117,7 @@ def build(directory: Path) -> Release:
     for name in UNITS:
         shutil.copy(ROOT / "systemd" / name, tree / "systemd" / name)
     text = (ROOT / "deploy.toml").read_text()
-    role = text[text.index("[roles.monitoring]") : text.index("[environments.test.roles.bot]")]
+    role = text[text.index("[roles.monitoring]") : text.index("[deadlines]")]
     head = 'name = "rosey-bot"\npython = "3.11"\ninclude = ["monitoring"]\n'
     tail = '[environments.test.config]\n"monitoring.json" = "monitoring/settings.json"\n'
     (tree / "deploy.toml").write_text(head + role + tail)

@@ -1,0 +1,91 @@
+"""The three clusters as one service: `python -m portal.workers`, which systemd/cytube-worker.service starts.
+
+A cluster that ends is started again. systemd's watchdog is fed while every cluster proves, by its heartbeat task once a
+minute, that it still takes tasks: one whose idle workers were killed looks alive and never works again (measured,
+docs/decisions/queue.md). Then systemd restarts all three, and the reaper settles what was running.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from datetime import timedelta
+
+from portal.run import BASE_DIR, CLUSTERS, Child
+
+FRESH = timedelta(seconds=150)
+"""Heartbeat tasks run every minute; two may be late."""
+GRACE_SECONDS = 150.0
+LOOK_SECONDS = 10.0
+FINISH_SECONDS = 630.0
+"""What a deployment that has just begun may still take; the unit's TimeoutStopSec is longer."""
+
+
+def notify(message: str) -> None:
+    """Tell systemd, when it started us (sd_notify(3))."""
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if not path:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.sendto(message.encode(), "\0" + path[1:] if path.startswith("@") else path)
+
+
+def all_beat() -> bool:
+    """Whether a worker of every cluster has done its heartbeat task recently.
+
+    A database that is away is not their fault.
+    """
+    from django.db import DatabaseError, connection
+    from django.utils import timezone
+
+    from deployments import queueing
+
+    try:
+        beats = [queueing.last_beat(cluster) for cluster in CLUSTERS]
+    except DatabaseError:
+        return True
+    finally:
+        connection.close()
+    return all(beat is not None and timezone.now() - beat <= FRESH for beat in beats)
+
+
+def main() -> int:
+    """Run until SIGTERM; then every cluster finishes what it runs, as long as systemd waits."""
+    import django
+
+    django.setup()
+    stopping: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda signum, _frame: stopping.append(signum))
+    family = [
+        Child(f"cluster {name}", [sys.executable, "manage.py", "qcluster"], {"Q_CLUSTER_NAME": name})
+        for name in CLUSTERS
+    ]
+    for child in family:
+        child.start()
+    notify("READY=1")
+    # what the workers before us left; the schedule would come to it in a minute
+    subprocess.run([sys.executable, "manage.py", "reap"], cwd=BASE_DIR, check=False, stdout=subprocess.DEVNULL)
+    began = looked = time.monotonic()
+    while not stopping:
+        for child in family:
+            child.tend()
+        if time.monotonic() - looked >= LOOK_SECONDS:
+            looked = time.monotonic()
+            if looked - began < GRACE_SECONDS or all_beat():
+                notify("WATCHDOG=1")
+        time.sleep(0.2)
+    notify("STOPPING=1")
+    for child in family:
+        if child.process is not None and child.process.poll() is None:
+            child.process.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + FINISH_SECONDS
+    for child in family:
+        child.stop(deadline)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
