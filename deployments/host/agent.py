@@ -1987,8 +1987,19 @@ class Run:
             "environment_failed",
         )
         install = [os.path.join(path, "bin", "python"), "-I", bundled_pip(), "install", "--no-index", "--no-cache-dir"]
-        install += ["--disable-pip-version-check", "--no-input", "--find-links", wheels, "--require-hashes", "-r", lock]
+        install += [
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-input",
+            "--find-links",
+            wheels,
+            "--require-hashes",
+            "-r",
+            lock,
+        ]
         self._must(install, "The packages of %s could not be installed" % role["lock"], "dependencies_failed")
+        count = len(os.listdir(wheels)) if os.path.isdir(wheels) else 0
+        self.recorder.log("dependencies", "Installed %d packages of %s." % (count, role["lock"]), "output")
         self._must(["/usr/bin/sync", "-f", path], "The environment could not be written", "environment_failed")
         content = canonical({"python": "%d.%d" % sys.version_info[:2], "lock": sha256_file(lock)})
         write_atomic(os.path.join(path, ".complete"), content)
