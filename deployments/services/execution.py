@@ -103,8 +103,9 @@ class _Execution:
             raise Unsettled("another worker has taken over")
         if wanted_by:
             return False
+        target.facts = {RUN_FENCE: self._deployment.fence}
         Target.objects.filter(pk=target.pk, deployment__claim=self._token).update(
-            status=TargetStatus.RUNNING, started_at=timezone.now(), facts={RUN_FENCE: self._deployment.fence}
+            status=TargetStatus.RUNNING, started_at=timezone.now(), facts=target.facts
         )
         return True
 

@@ -116,7 +116,7 @@ class _Inquiry:
     def settle(self) -> None:
         """Write how it ended. Raises Unsettled, PortalError."""
         lock = self._client.inspect()["lock"]
-        if lock["held"] and (str(lock.get("deployment", "")), lock.get("fence")) == (self._number, self._run_fence):
+        if lock["held"] and str(lock.get("deployment", "")) == self._number and self._ours(lock):
             self._fetch()
             raise Unsettled(f"{self._target.server.name} still works on deployment {self._number}.", working=True)
         records = self._fetch()
@@ -138,11 +138,15 @@ class _Inquiry:
         apply_result(self._target, self._after_boot(result), self._recorder, self._token)
 
     def _fetch(self) -> list[Record]:
-        records = [item for item in self._client.journal(self._number) if item.get("fence") == self._run_fence]
+        records = [item for item in self._client.journal(self._number) if self._ours(item)]
         for record in records:
             if record.get("kind") != "result":
                 self._recorder.record(self._target, record)
         return records
+
+    def _ours(self, told: Record) -> bool:
+        """Whether a record, or a lock, with our number is of our run. Without a fence of ours the number has to do."""
+        return self._run_fence is None or told.get("fence") == self._run_fence
 
     def _never_began(self) -> None:
         """Nothing of ours is in the journal. What is still on its way to the server must not begin any more.
