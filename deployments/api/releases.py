@@ -32,6 +32,13 @@ class UploadIn(Schema):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the file, in hexadecimal.", examples=["3f" * 32])
     ref: str = Field("", max_length=250, pattern=r"^[^\x00]*$", description="Branch or tag.", examples=["main"])
     commit: str = Field("", pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})?$", examples=["4d" * 20])
+    change_log: str = Field(
+        "",
+        max_length=20000,
+        pattern=r"^[^\x00]*$",
+        description="Subjects of the commits since the release before, a line each.",
+        examples=["Answers voteskip politely"],
+    )
 
 
 @router.get("/releases", response=answers({200: ReleasePage}), throttle=READS, summary="List releases")
@@ -69,7 +76,14 @@ def upload_release(
     with tempfile.TemporaryDirectory(prefix="upload-", dir=settings.STATE_DIR) as scratch:
         path = FilePath(scratch) / "artifact.tar"
         _copy(artifact, path)
-        row, new = add_artifact(actor=actor, path=path, sha256=about.sha256, ref=about.ref, commit=about.commit)
+        row, new = add_artifact(
+            actor=actor,
+            path=path,
+            sha256=about.sha256,
+            ref=about.ref,
+            commit=about.commit,
+            change_log=about.change_log,
+        )
     return Status(201 if new else 200, ReleaseOut.of(row))
 
 

@@ -17,15 +17,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from deployments.errors import PortalError
 from deployments.management.github_status import GitHubDeployments
 from deployments.management.json_client import HttpFailure, JsonClient
 from deployments.management.summary import append_summary, deployment_summary, failure_summary
 from deployments.management.texts import one_line
+from deployments.plans.git import repository_at
 
 WAIT_SECONDS = 5
 PATIENCE_SECONDS = 120.0
 """How long the portal may be away while it is followed: it may be deploying itself."""
 FAILED, USAGE, BUSY = 1, 2, 8
+_CHANGE_LOG = 20000  # characters that the portal takes
 _USAGE = {400, 404, 413, 422}
 
 
@@ -45,8 +48,14 @@ class Portal:
         fields = {"sha256": sha256, "ref": environ.get("GITHUB_REF_NAME", "")[:250]}
         if commit := environ.get("GITHUB_SHA", ""):
             fields["commit"] = commit
+            fields["change_log"] = _subjects(self._commit_before(artifact.name), commit)
         body, content_type = multipart(fields, artifact.name, artifact.read_bytes())
         return str(self._client.post_body("/releases", body, content_type)["identifier"])
+
+    def _commit_before(self, filename: str) -> str:
+        """The commit of the newest release of the artifact's application; empty when there is none."""
+        rows = self._client.get("/releases?limit=20")["items"]
+        return next((row["commit"] for row in rows if filename.startswith(f"{row['name']}-") and row["commit"]), "")
 
     def request(self, environment: str, release: str, reason: str) -> dict[str, Any]:
         """Ask for a deployment; sent again, it is asked for once. Raises HttpFailure."""
@@ -150,6 +159,15 @@ def _deploy(portal: Portal, options: argparse.Namespace, environ: Mapping[str, s
         with Path(path).open("a", encoding="utf-8") as file:
             file.write(f"release={ended['release']}\ncode={code}\n")
     return code
+
+
+def _subjects(since: str, until: str) -> str:
+    """Subjects of the commits between two releases, from the repository we stand in; empty when it does not tell."""
+    try:
+        repository = repository_at(Path.cwd())
+    except PortalError:
+        return ""
+    return "\n".join(repository.subjects(since, until))[:_CHANGE_LOG] if repository else ""
 
 
 def _catch_up(github: GitHubDeployments, portal: Portal, environment: str) -> None:

@@ -11,7 +11,14 @@ from deployments.services.releases import store_artifact
 
 
 def add_artifact(
-    *, actor: Actor, path: Path, sha256: str, ref: str = "", commit: str = "", builder: str = ""
+    *,
+    actor: Actor,
+    path: Path,
+    sha256: str,
+    ref: str = "",
+    commit: str = "",
+    builder: str = "",
+    change_log: str = "",
 ) -> tuple[Release, bool]:
     """Keep the artifact at `path` as a release; the second value says whether it is new.
 
@@ -20,7 +27,7 @@ def add_artifact(
     """
     require(actor, "add_release")
     artifact = described(path, sha256=sha256, commit=commit)
-    return store_artifact(actor=actor, artifact=artifact, ref=ref, builder=builder or str(actor))
+    return store_artifact(actor=actor, artifact=artifact, ref=ref, builder=builder or str(actor), change_log=change_log)
 
 
 def described(path: Path, *, sha256: str, commit: str) -> Artifact:

@@ -1,6 +1,8 @@
 """The client that a runner uses: what it refuses, and how it ends."""
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +14,7 @@ import pytest
 from deployments.management.json_client import HttpFailure, JsonClient
 from deployments.management.portal_client import main, multipart
 
+ROOT = Path(__file__).resolve().parents[3]
 TOKEN = "cyop_a_secret_token"
 
 
@@ -106,6 +109,30 @@ def test_a_request_that_got_no_answer_is_sent_again_under_the_same_key(service: 
     assert first == second
 
 
+def test_an_upload_brings_the_commits_since_the_release_before(
+    service: Answers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*argv: str) -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        done = subprocess.run(["git", *identity, *argv], cwd=tmp_path, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    git("init", "--quiet")
+    commits = []
+    for subject in ("First", "Second", "Third"):
+        git("commit", "--quiet", "--allow-empty", "--message", subject)
+        commits.append(git("rev-parse", "HEAD"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dice-bot-1.1.0-abc.tar").write_bytes(b"content")
+    service.then(200, {"items": [{"name": "other", "commit": commits[1]}, {"name": "dice-bot", "commit": commits[0]}]})
+    service.then(409, {"reason": "version_taken", "detail": "taken"})
+    argv = ("test", "--artifact", "dice-bot-1.1.0-abc.tar", "--sha256", "0" * 64)
+    assert ask(service, *argv, GITHUB_SHA=commits[2]) == 1
+    body = service.asked[-1][3].decode()
+    assert "\r\n\r\nThird\nSecond\r\n" in body
+    assert "First" not in body
+
+
 def test_without_address_and_token_nothing_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["test", "--release", "1.0.0"], {}) == 2
     assert "PORTAL_URL and PORTAL_TOKEN must be set" in capsys.readouterr().err
@@ -115,6 +142,11 @@ def test_an_artifact_needs_its_digest(tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["test", "--artifact", str(tmp_path / "x.tar")], {})
     assert ended.value.code == 2
+
+
+def test_it_needs_nothing_but_python() -> None:
+    script = "import sys; sys.path.insert(0, sys.argv[1]); import deployments.management.portal_client"
+    subprocess.run([sys.executable, "-I", "-S", "-c", script, str(ROOT)], check=True, timeout=60)
 
 
 def test_a_name_or_text_cannot_end_its_part_of_a_form() -> None:
