@@ -111,3 +111,10 @@ def test_production_from_a_runner_is_in_the_environment_whose_reviewers_are_aske
     assert set(using) == {"prod-deploy.yml:from-runner", "test-deploy.yml:production-from-runner"}
     assert all(job["environment"] == "production" for job in using.values())
     assert all(job["permissions"]["actions"] == "read" for job in using.values())
+
+
+def test_every_secret_and_variable_is_documented() -> None:
+    used = {name for path in WORKFLOWS for name in re.findall(r"(?:secrets|vars)\.(\w+)", path.read_text())}
+    text = (ROOT / "docs/github.md").read_text()
+    assert len(used) == 11  # eight secrets for servers, the portal's token and address, and the mode
+    assert {name for name in used if f"`{name}`" not in text} == set()
