@@ -82,8 +82,7 @@ def snapshot(server: Server, wanted: Release) -> dict[str, Any]:
             "artifact_digest": wanted.artifact_digest,
         },
         "configuration": {"digest": "c" * 64, "files": {}},
-        "secrets": {"cytube-password": 2},
-        "targets": [{"server": server.name, "roles": ["bot"], "base": None}],
+        "targets": [{"server": server.name, "roles": ["bot"], "secrets": {"cytube-password": 2}, "base": None}],
         "plan": {"steps": STEPS, "deadlines": {}, "keep": 5},
         "policy": {"approvals_required": 0, "on_failure": "revert every server", "bake_seconds": 300},
     }

@@ -183,6 +183,15 @@ def test_counters_that_begin_anew_count_as_a_start(enrol: Enrol) -> None:
     assert total(server, 86400, "starts") == 1
 
 
+def test_a_shorter_uptime_is_a_start_even_when_the_counters_are_higher(enrol: Enrol) -> None:
+    server = enrol()
+    beat(server, 0, requests=3, errors=0)
+    beat(server, 10, uptime=2, requests=7, errors=1)
+    assert total(server, 86400, "requests") == 7
+    assert total(server, 86400, "errors") == 1
+    assert total(server, 86400, "starts") == 1
+
+
 def test_silence_and_absence_count_as_not_in_the_room(enrol: Enrol) -> None:
     server = enrol()
     beat(server, 0)

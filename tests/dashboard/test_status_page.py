@@ -16,7 +16,7 @@ from dashboard.models import Sample, StatusPage
 from dashboard.selectors.series import RANGES
 from dashboard.selectors.status import Choice, page_settings, status
 from deployments.lifecycle import Kind, Status
-from deployments.models import Environment, Server
+from deployments.models import Deployment, Environment, Server, Step, Target
 from deployments.services.access import system_actor
 from deployments.services.audit import record_alone
 from tests.dashboard import records
@@ -133,6 +133,17 @@ def test_what_strangers_see_is_chosen(anyone: Client, member: Client, enrol: Enr
     for client, visible in ((anyone, False), (member, True)):
         drawn = shown(client, "/?environment=production")
         assert (hidden in drawn) is visible
+
+
+def test_strangers_do_not_see_what_runs_where_deployments_are_hidden(
+    anyone: Client, member: Client, enrol: Enrol
+) -> None:
+    server = enrol()
+    records.beat(server)
+    records.steps(records.deployment(server, Status.RUNNING), 3)
+    StatusPage.objects.create(pk=1, show_deployments=False)
+    assert "Deployment on production" not in words(shown(anyone))
+    assert "backup on prod-1" in words(shown(member))
 
 
 def test_a_private_page_needs_a_sign_in(anyone: Client, member: Client, enrol: Enrol) -> None:
@@ -285,8 +296,11 @@ def test_the_number_of_queries_does_not_depend_on_what_there_is(enrol: Enrol) ->
     records.alert(server.environment)
     record_alone(actor=system_actor("tests"), name="drill.rollback", subject="environment:test")
     few = queries()
+    running = Deployment.objects.get(status=Status.RUNNING)
     for number in range(30):
         another = enrol(f"bot-{number}", order=number)
+        target = Target.objects.create(deployment=running, server=another, order=number + 1)
+        Step.objects.create(target=target, name="stage", state="ok", started_at=timezone.now())
         records.beat(another)
         records.deployment(another, Status.FAILED)
         records.alert(another.environment)
