@@ -1,0 +1,217 @@
+"""The control room as people meet it: in a browser, light and dark, on a phone, by keyboard, while things change."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from deployments.lifecycle import Status, StepState
+from deployments.models import AuditEvent, Deployment, LogLine, Step
+from deployments.services.approvals import approve
+from deployments.services.claims import claim
+from deployments.services.environments import configure_environment, lock_environment
+from deployments.services.policies import change_policy
+from deployments.services.rollbacks import request_rollback
+from tests.dashboard.browsing import Visitor, Visitors
+from tests.deployments.governance.world import World
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def portal(transactional_db: None, world: World, live_server: Any) -> str:
+    """The address of a running portal with some history."""
+    world.succeeded(world.releases[0], "test")
+    world.succeeded(world.releases[0])
+    world.succeeded(world.releases[1], "test")
+    configure_environment(
+        actor=world.people["administrator"],
+        environment=world.production,
+        changes={"configuration": {"dice.json": {"sides": 12}}},
+    )
+    change_policy(
+        actor=world.people["administrator"],
+        environment=world.production,
+        approvals_required=0,
+        approval_hours=24,
+        reason="holidays",
+    )
+    request_rollback(actor=world.people["operator"], environment=world.test, reason="dice show a seven")
+    lock_environment(actor=world.people["operator"], environment=world.test, reason="exams")
+    return str(live_server.url)
+
+
+def sign_in(visitor: Visitor, portal: str, who: str) -> None:
+    """Without typing: the sign-in page has its own test."""
+    client = Client()
+    client.force_login(User.objects.get(username=who), backend="django.contrib.auth.backends.ModelBackend")
+    cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": portal}
+    visitor.context.add_cookies([cookie])
+
+
+def pages(world: World) -> list[str]:
+    """One page of every kind."""
+    waiting = Deployment.objects.filter(status=Status.AWAITING_APPROVAL).latest("id")
+    event = AuditEvent.objects.filter(name="environment.configured").latest("sequence")
+    numbers = {"deployment": waiting.pk, "environment": waiting.environment_id, "event": event.pk}
+    return [
+        reverse("admin:index"),
+        reverse("admin:deployments_deployment_changelist"),
+        reverse("admin:deployments_deployment_change", args=[numbers["deployment"]]),
+        reverse("admin:deployments_deployment_approve", args=[numbers["deployment"]]),
+        reverse("admin:deployments_deployment_reject", args=[numbers["deployment"]]),
+        reverse("admin:deployments_environment_changelist"),
+        reverse("admin:deployments_environment_change", args=[numbers["environment"]]),
+        reverse("admin:deployments_environment_request", args=[numbers["environment"]]),
+        reverse("admin:deployments_environment_roll_back", args=[numbers["environment"]]),
+        reverse("admin:deployments_environment_policy", args=[numbers["environment"]]),
+        reverse("admin:deployments_server_changelist"),
+        reverse("admin:deployments_server_change", args=[world.servers["production"].pk]),
+        reverse("admin:deployments_release_changelist"),
+        reverse("admin:deployments_release_change", args=[world.releases[0].pk]),
+        reverse("admin:deployments_release_deploy", args=[world.releases[0].pk]),
+        reverse("admin:deployments_auditevent_changelist"),
+        reverse("admin:deployments_auditevent_change", args=[numbers["event"]]),
+        reverse("admin:deployments_auditevent_verify"),
+        reverse("admin:deployments_policychange_changelist"),
+        reverse("admin:deployments_apitoken_changelist"),
+        reverse("admin:deployments_apitoken_add"),
+        reverse("admin:deployments_notificationchannel_changelist"),
+        reverse("admin:deployments_notificationchannel_add"),
+        reverse("admin:auth_user_changelist"),
+        reverse("admin:auth_user_change", args=[world.user("operator").pk]),
+        reverse("admin:auth_user_add"),
+        reverse("admin:password_change"),
+        reverse("admin:django_q_ormq_changelist"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [
+        ("desktop", "light"),
+        ("phone", "dark"),
+        pytest.param("desktop", "dark", marks=pytest.mark.full),
+        pytest.param("phone", "light", marks=pytest.mark.full),
+    ],
+)
+def test_no_page_breaks_an_accessibility_rule_or_runs_sideways(
+    visit: Visitors, portal: str, world: World, scheme: str, size: str
+) -> None:
+    world.request(break_glass=True)
+    world.request()
+    visitor = visit(scheme=scheme, size=size)
+    visitor.page.goto(portal + reverse("admin:login"))
+    found = {"/admin/login/": visitor.violations()}
+    sign_in(visitor, portal, "superuser")
+    wide = []
+    for path in pages(world):
+        visitor.page.goto(portal + path)
+        visitor.page.wait_for_load_state("networkidle")
+        visitor.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        found[path] = visitor.violations()
+        if visitor.sideways() > 1:
+            wide.append(path)
+    broken = {path: lines for path, lines in found.items() if lines}
+    assert broken == {}
+    assert wide == []
+
+
+def test_signing_in_out_and_by_keyboard(visit: Visitors, portal: str, world: World) -> None:
+    visitor = visit()
+    page = visitor.page
+    page.goto(portal + reverse("admin:index"))
+    page.wait_for_function("document.activeElement.id == 'id_username'")
+    page.keyboard.type("operator")
+    page.keyboard.press("Tab")
+    page.keyboard.type("password of operator")
+    page.keyboard.press("Enter")
+    page.wait_for_url(portal + reverse("admin:index"))
+    page.keyboard.press("Tab")
+    assert "Skip to content" in page.evaluate("document.activeElement.textContent")
+    page.get_by_role("button", name="operator").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Dark").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.documentElement.classList.contains('dark')")
+    page.get_by_role("button", name="Log out").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_load_state()
+    page.goto(portal + reverse("admin:index"))
+    assert page.url.startswith(portal + reverse("admin:login"))
+
+
+def test_deciding_by_keyboard_alone(visit: Visitors, portal: str, world: World) -> None:
+    row = world.request()
+    visitor = visit()
+    sign_in(visitor, portal, "approver")
+    page = visitor.page
+    page.goto(portal + reverse("admin:index"))
+    page.get_by_role("link", name=f"Read and decide about deployment {row.pk}").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/deployment/{row.pk}/approve/")
+    page.get_by_label("Comment").focus()
+    page.keyboard.type("read it")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/deployment/{row.pk}/change/")
+    assert "it is queued" in page.inner_text("body")
+    row.refresh_from_db()
+    assert row.status == Status.QUEUED
+
+
+def test_the_sidebar_opens_on_a_phone(visit: Visitors, portal: str, world: World) -> None:
+    visitor = visit(size="phone")
+    sign_in(visitor, portal, "viewer")
+    page = visitor.page
+    page.goto(portal + reverse("admin:index"))
+    link = page.get_by_role("link", name="Audit trail")
+    assert not link.is_visible()
+    page.get_by_role("button", name="Open the sidebar").click()
+    link.click()
+    page.wait_for_url("**/auditevent/")
+
+
+def test_filters_and_ticked_rows_work_by_keyboard(visit: Visitors, portal: str, world: World) -> None:
+    row = world.request()
+    visitor = visit()
+    sign_in(visitor, portal, "superuser")
+    page = visitor.page
+    page.goto(portal + reverse("admin:deployments_deployment_changelist"))
+    page.get_by_role("button", name="Filters").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Awaiting approval").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("checkbox", name="Select record").first.focus()
+    page.keyboard.press("Space")
+    page.get_by_role("combobox", name="Select action to run").select_option(label="Cancel …")
+    page.get_by_role("button", name="Go on").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Cancel").click()
+    page.wait_for_url("**/deployment/")
+    assert f"Deployment {row.pk} is cancelled" in page.inner_text("body")
+
+
+def test_progress_appears_without_a_reload_and_ends(visit: Visitors, portal: str, world: World) -> None:
+    row = world.request()
+    approve(actor=world.people["approver"], deployment=row)
+    claimed = claim(row.pk)
+    assert claimed is not None
+    target = claimed.targets.get()
+    visitor = visit()
+    sign_in(visitor, portal, "viewer")
+    page = visitor.page
+    page.goto(portal + reverse("admin:deployments_deployment_change", args=[row.pk]))
+    page.evaluate("window.here = true")
+    Step.objects.create(target=target, name="stage", state=StepState.OK, started_at=timezone.now(), seconds=0.25)
+    LogLine.objects.create(deployment=claimed, target=target, step="stage", text="412 files are there already")
+    page.get_by_text("412 files are there already").wait_for()
+    Deployment.objects.filter(pk=row.pk).update(
+        status=Status.SUCCEEDED, finished_at=timezone.now(), sentence="All of it runs."
+    )
+    page.get_by_text("All of it runs.").wait_for()
+    page.wait_for_function("!document.querySelector('#cy-progress').hasAttribute('hx-get')")
+    assert page.evaluate("window.here") is True

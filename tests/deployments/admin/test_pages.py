@@ -1,0 +1,311 @@
+"""What the pages of the control room show."""
+
+import re
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from deployments.lifecycle import Status, StepState
+from deployments.models import AuditEvent, Deployment, LogLine, Step
+from deployments.services.approvals import approve, review_break_glass
+from deployments.services.claims import claim
+from deployments.services.environments import configure_environment, lock_environment
+from deployments.services.policies import change_policy
+from deployments.services.rollbacks import request_rollback
+from tests.deployments.governance.world import World
+
+
+def text_of(page: str) -> str:
+    """A page's words, without markup and runs of white space."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+def read(world: World, who: str, name: str, *arguments: Any) -> str:
+    """A page as somebody sees it."""
+    answer = world.client(who).get(reverse(f"admin:{name}", args=arguments))
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def running(world: World) -> Deployment:
+    """A deployment that a worker has, with a step and a line."""
+    row = world.request()
+    approve(actor=world.people["approver"], deployment=row)
+    claimed = claim(row.pk)
+    assert claimed is not None
+    target = claimed.targets.get()
+    Step.objects.create(target=target, name="stage", state=StepState.OK, started_at=timezone.now(), seconds=0.25)
+    LogLine.objects.create(deployment=claimed, target=target, step="stage", text="412 files are there already")
+    return claimed
+
+
+def test_the_overview_shows_what_waits_and_how_each_environment_stands(world: World) -> None:
+    world.succeeded(world.releases[0])
+    row = world.request()
+    change_policy(
+        actor=world.people["administrator"],
+        environment=world.production,
+        approvals_required=0,
+        approval_hours=24,
+        reason="holidays",
+    )
+    lock_environment(actor=world.people["operator"], environment=world.test, reason="exams")
+    page = read(world, "approver", "index")
+    said = text_of(page)
+    assert f"{world.releases[1]} to production" in said
+    assert "Policy of production : approvals required 1 → 0" in said
+    assert "Locked by operator: exams" in said
+    assert str(world.releases[0]) in said
+    assert reverse("admin:deployments_deployment_approve", args=[row.pk]) in page
+    assert "Read and decide" not in read(world, "viewer", "index")
+
+
+def test_buttons_are_those_of_ones_role_and_of_the_state(world: World) -> None:
+    row = world.request()
+    name = "deployments_deployment_change"
+
+    def offered(who: str) -> set[str]:
+        page = read(world, who, name, row.pk)
+        return set(re.findall(r'<a class="cy-button[^"]*" href="[^"]+/([a-z-]+)/"', page))
+
+    assert offered("viewer") == set()
+    assert offered("operator") == {"cancel"}
+    assert offered("approver") == {"approve", "reject"}
+    assert offered("superuser") == {"approve", "reject", "cancel"}
+    approve(actor=world.people["approver"], deployment=row)
+    assert offered("approver") == set()
+    assert offered("operator") == {"cancel", "roll-back"}
+
+
+def test_the_approval_page_shows_plan_differences_way_back_and_seal(world: World) -> None:
+    last = world.succeeded(world.releases[0])
+    configure_environment(
+        actor=world.people["administrator"],
+        environment=world.production,
+        changes={"configuration": {"dice.json": {"sides": 12}}},
+    )
+    row = world.request()
+    page = read(world, "approver", "deployments_deployment_approve", row.pk)
+    said = text_of(page)
+    assert row.seal in said
+    assert "preflight → stage → dependencies → backup → activate → restart → verify" in said
+    assert f"From {world.releases[0]} to {world.releases[1]} ; 2 files" in said
+    assert f"Way back {world.releases[0]}" in said
+    assert f"#{last.pk} {world.releases[0]}" in said
+    assert "1.1.0: say more" in said
+    assert "+# this is 1.1.0" in said
+    assert "-# this is 1.0.0" in said
+    assert "- &quot;sides&quot;: 20" in said
+    assert "+ &quot;sides&quot;: 12" in said
+    assert "about 0.0 s" in said
+    assert "It is queued at once and a worker deploys" in said
+
+
+def test_the_first_deployment_says_that_nothing_runs_there(world: World) -> None:
+    said = text_of(read(world, "approver", "deployments_deployment_approve", world.request().pk))
+    assert "First release: nothing runs there yet" in said
+    assert "none: nothing has run here before" in said
+    assert "not known yet: no deployment has succeeded here" in said
+
+
+def test_a_broken_seal_is_told_before_anybody_decides(world: World) -> None:
+    row = world.request()
+    world.production.servers.update(host="elsewhere.invalid")
+    said = text_of(read(world, "approver", "deployments_deployment_approve", row.pk))
+    assert "The seal does not hold any more. Server production-1 changed: host." in said
+
+
+def test_a_damaged_artifact_does_not_break_the_page(world: World) -> None:
+    from pathlib import Path
+
+    row = world.request()
+    path = Path(world.releases[1].artifact.path)
+    path.chmod(0o640)
+    path.write_bytes(b"x")
+    said = text_of(read(world, "approver", "deployments_deployment_approve", row.pk))
+    assert "The changes cannot be shown. The artifact" in said
+    assert "is damaged" in said
+
+
+def test_the_requester_reads_why_they_cannot_approve(world: World) -> None:
+    row = world.request("requester")
+    address = reverse("admin:deployments_deployment_approve", args=[row.pk])
+    answer = world.client("requester").post(address, {"comment": ""})
+    assert answer.status_code == 403
+    assert "Whoever asked for a deployment cannot be the one who decides about it." in answer.content.decode()
+
+
+def test_a_refusal_has_its_status_and_keeps_what_was_typed(world: World) -> None:
+    row = world.request()
+    lock_environment(actor=world.people["operator"], environment=world.production, reason="exams")
+    address = reverse("admin:deployments_deployment_approve", args=[row.pk])
+    answer = world.client("approver").post(address, {"comment": "looks good to me"})
+    assert answer.status_code == 403
+    page = answer.content.decode()
+    assert "production was locked by operator: exams." in page
+    assert "looks good to me" in page
+    rejection = reverse("admin:deployments_deployment_reject", args=[row.pk])
+    assert world.client("approver").post(rejection, {"reason": ""}).status_code == 422
+    row.refresh_from_db()
+    assert row.status == Status.AWAITING_APPROVAL
+
+
+def test_a_busy_environment_is_a_conflict(world: World) -> None:
+    world.request(break_glass=True)
+    row = world.request()
+    address = reverse("admin:deployments_deployment_approve", args=[row.pk])
+    answer = world.client("approver").post(address, {"comment": ""})
+    assert answer.status_code == 409
+    assert "production is busy" in answer.content.decode()
+
+
+def test_several_rows_are_confirmed_on_one_page_and_told_one_by_one(world: World) -> None:
+    mine, theirs = world.request("superuser"), world.request("operator", "test")
+    address = reverse("admin:deployments_deployment_changelist")
+    client = world.client("superuser")
+    ticked = {"action": "bulk_cancel", "_selected_action": [mine.pk, theirs.pk]}
+    question = client.post(address, ticked)
+    assert question.status_code == 200
+    assert text_of(question.content.decode()).count("It ends at once") == 2
+    mine.refresh_from_db()
+    assert mine.status == Status.AWAITING_APPROVAL, "nothing happens before it is confirmed"
+    approving = client.post(
+        address, {"action": "bulk_approve", "_selected_action": [mine.pk], "confirmed": "1", "comment": ""}, follow=True
+    )
+    assert "cannot be the one who decides about it" in approving.content.decode()
+    done = client.post(address, {**ticked, "confirmed": "1"}, follow=True)
+    said = text_of(done.content.decode())
+    assert f"Deployment {mine.pk} is cancelled" in said
+    assert f"Deployment {theirs.pk} is cancelled" in said
+
+
+def test_progress_is_sent_only_when_it_is_news_and_stops_at_the_end(world: World) -> None:
+    row = running(world)
+    client = world.client("viewer")
+    page = client.get(reverse("admin:deployments_deployment_change", args=[row.pk])).content.decode()
+    asked = re.search(r'hx-get="([^"]+)"', page)
+    assert asked is not None
+    assert client.get(asked[1]).status_code == 204
+    LogLine.objects.create(deployment=row, text="one more line")
+    news = client.get(asked[1])
+    assert news.status_code == 200
+    said = text_of(news.content.decode())
+    assert "one more line" in said
+    assert "stage OK 0.25" in said
+    Deployment.objects.filter(pk=row.pk).update(status=Status.FAILED, finished_at=timezone.now())
+    last = client.get(asked[1])
+    assert last.status_code == 286
+    assert "hx-get" not in last.content.decode()
+
+
+def test_unreviewed_break_glass_is_marked_on_every_page(world: World) -> None:
+    row = world.request(break_glass=True)
+    names = ("index", "deployments_server_changelist", "deployments_auditevent_changelist", "auth_user_changelist")
+    for name in names:
+        assert f"Deployment {row.pk} waits for a second person" in read(world, "superuser", name)
+    review_break_glass(actor=world.people["approver"], deployment=row)
+    for name in names:
+        assert "waits for a second person" not in read(world, "superuser", name)
+    assert "Reviewed by approver" in text_of(read(world, "viewer", "deployments_deployment_change", row.pk))
+
+
+def test_the_audit_trail_is_searched_and_narrowed(world: World) -> None:
+    world.succeeded(world.releases[0])
+    world.succeeded(world.releases[1])
+    row = world.request()
+    request_rollback(actor=world.people["operator"], environment=world.production, reason="it hangs")
+    client = world.client("viewer")
+    address = reverse("admin:deployments_auditevent_changelist")
+
+    def found(query: str) -> int:
+        return (
+            client.get(f"{address}{query}").content.decode().count('class="field-sequence')
+            or client.get(f"{address}{query}").context["cl"].result_count
+        )
+
+    assert found(f"?subject=deployment:{row.pk}") == 1
+    assert found("?actor=operator") == 1
+    assert found("?q=it+hangs") == 1
+    assert found("?kind=rollback") == 1
+    assert found("?q=nothing+of+the+kind") == 0
+    assert "cy-event-rollback" in client.get(address).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("deployments_deployment", "deployment"),
+        ("deployments_environment", "environment"),
+        ("deployments_release", "release"),
+        ("auth_user", "person"),
+    ],
+)
+def test_every_object_shows_its_events_and_leads_to_all_of_them(name: str, key: str, world: World) -> None:
+    row = world.request()
+    configure_environment(
+        actor=world.people["administrator"], environment=world.production, changes={"bake_seconds": 60}
+    )
+    objects = {
+        "deployment": row.pk,
+        "environment": row.environment_id,
+        "release": row.release_id,
+        "person": world.user("colleague").pk,
+    }
+    page = read(world, "administrator", f"{name}_change", objects[key])
+    assert "All events" in page
+    if key == "person":
+        assert "Deployment: requested" in page
+        assert "?actor=colleague" in page
+
+
+def test_an_environment_edit_goes_through_the_service(world: World) -> None:
+    client = world.client("administrator")
+    address = reverse("admin:deployments_environment_change", args=[world.production.pk])
+    sent = {"configuration": '{"dice.json": 3}', "bake_seconds": 300, "bake_action": "rollback", "order": 1}
+    refused = client.post(address, sent, follow=True)
+    assert "The configuration is a table of files, each with a table of values." in refused.content.decode()
+    assert world.production.configuration == {}
+    client.post(address, {**sent, "configuration": '{"dice.json": {"sides": 6}}', "approvals_required": 0})
+    assert world.production.configuration == {"dice.json": {"sides": 6}}
+    assert world.production.approvals_required == 1, "the policy is no field of this form"
+    assert AuditEvent.objects.filter(name="environment.configured", actor="administrator").count() == 1
+
+
+def test_nothing_is_deleted_but_channels(world: World) -> None:
+    row = world.request()
+    client = world.client("superuser")
+    for name, pk in (
+        ("deployments_deployment", row.pk),
+        ("deployments_environment", row.environment_id),
+        ("deployments_release", row.release_id),
+        ("deployments_server", world.servers["test"].pk),
+        ("deployments_auditevent", 1),
+        ("auth_user", world.user("viewer").pk),
+    ):
+        assert client.post(reverse(f"admin:{name}_delete", args=[pk]), {"post": "yes"}).status_code == 403
+        ticked = {"action": "delete_selected", "_selected_action": [pk], "post": "yes"}
+        client.post(reverse(f"admin:{name}_changelist"), ticked)
+    assert Deployment.objects.filter(pk=row.pk).exists()
+
+
+@pytest.mark.parametrize("name", ["index", "deployments_deployment_changelist", "deployments_auditevent_changelist"])
+def test_the_number_of_queries_does_not_grow_with_the_history(name: str, world: World) -> None:
+    client = world.client("viewer")
+
+    def queries() -> int:
+        client.get(reverse(f"admin:{name}"))
+        with CaptureQueriesContext(connection) as seen:
+            client.get(reverse(f"admin:{name}"))
+        return len(seen)
+
+    world.succeeded(world.releases[0])
+    world.request()
+    few = queries()
+    for _ in range(20):
+        world.succeeded(world.releases[1])
+        world.request()
+    assert queries() <= few + 1
