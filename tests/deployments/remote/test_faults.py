@@ -118,7 +118,9 @@ def power_cut(fault: Fault) -> Result:
     assert fault.server.current in (fault.old.identifier, fault.new.identifier)
     booted = fault.server.shell("systemctl show -p Result --value rosey-bot-recover.service")
     assert booted == "success"
-    return fault.recovered()
+    result = fault.recovered()
+    assert result.facts["since_boot"]["healthy"] is True, result.facts["since_boot"]
+    return result
 
 
 def cancelled(fault: Fault) -> Result:
@@ -163,6 +165,7 @@ ALWAYS = {  # one of each kind where it hurts most; the whole matrix is for `mak
     ("verify", sshd_killed),
     ("restart", cancelled),
     ("backup", hung),
+    ("prune", power_cut),
     ("prune", both_killed),
     ("dependencies", cancelled),
     ("activate", link_cut_for_a_moment),
