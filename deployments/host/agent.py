@@ -74,7 +74,7 @@ LOG_LINES = 5000  # lines of output kept per step
 BLOCK = 1 << 20
 KEEP_AGENTS = 3
 
-OURS = (".release", ".envs", ".config")
+OURS = (".release", ".envs", ".config", ".checked")
 SYSTEMCTL = "/usr/bin/systemctl"
 SUDO = ("/usr/bin/sudo", "-n")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -1979,9 +1979,29 @@ class Run:
                 self._build_env(role)
                 facts["built"].append(role["role"])
         for role in self.plan["roles"]:
-            if role["check"]:
+            if role["check"] and self._check_known(role):
+                facts.setdefault("known", []).append(role["role"])
+            elif role["check"]:
                 self._run_check(role)
+                self._note_check(role)
         return facts
+
+    def _check_subject(self, role: Record) -> str:
+        """Everything the answer of a check depends on: what runs, with what, and by which interpreter."""
+        what = [role["check"], self.plan["config"]["digest"], role["env_digest"], role["secrets"], sys.version]
+        return hashlib.sha256(canonical([what, [list(row) for row in self.rows]])).hexdigest()
+
+    def _check_known(self, role: Record) -> bool:
+        """Whether this very check has said yes on this server: then a rollback need not wait for it again."""
+        if any("{data}" in word for word in role["check"]):
+            return False
+        noted = read_json(os.path.join(self.directory, ".checked"), {})
+        return bool(noted.get(role["role"]) == self._check_subject(role))
+
+    def _note_check(self, role: Record) -> None:
+        path = os.path.join(self.directory, ".checked")
+        noted = {**read_json(path, {}), role["role"]: self._check_subject(role)}
+        write_atomic(path, canonical(noted), 0o444, sync=False)
 
     def _build_env(self, role: Record) -> None:
         path = os.path.join(self.tree.envs, role["env_digest"])

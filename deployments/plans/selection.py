@@ -12,7 +12,7 @@ from deployments.plans.source import Kind, SourceTree, resolve
 VERSION = "VERSION"
 
 # What a release directory on a server has besides the manifest's files, and where wheels are put.
-RESERVED = (".release", ".envs", ".config", WHEELS)
+RESERVED = (".release", ".envs", ".config", ".checked", WHEELS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,3 +176,15 @@ def test_five_deployments_and_rollbacks_in_a_row_do_not_trip_the_start_limit(fle
         assert execute(forward.pk) == Status.SUCCEEDED
         Release.objects.update(quarantined_at=None)
     assert shell(fleet.machines[0], f"systemctl is-active {UNIT}") == "active"
+
+
+def test_a_check_that_said_yes_here_is_not_waited_for_again(fleet: Fleet, two: list[Release]) -> None:
+    def known(deployment: Deployment) -> object:
+        return deployment.targets.get().steps.get(name="dependencies").facts.get("known")
+
+    assert known(Deployment.objects.get(release=two[0])) is None, "the first time it is asked"
+    assert known(back(fleet)) == ["bot"]
+    shell(fleet.machines[0], f"rm -f {TREE}/releases/*/.checked")
+    forward = request_deployment(actor=fleet.actor, release=two[1], environment=fleet.environment, reason="again")
+    assert execute(forward.pk) == Status.SUCCEEDED
+    assert known(forward) is None

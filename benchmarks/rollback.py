@@ -1,0 +1,244 @@
+"""Rollback of the real bot on a real server: from the click, through a real task cluster, to verified and in its room.
+
+Its yardstick is what the unit itself needs from `systemctl restart` to its first healthy answer, measured on the same
+server in turn with the rollbacks, over the same line. What we may add is half a second and four round trips.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+UNIT = "cytube-bot.service"
+MAY_ADD_SECONDS, ROUND_TRIPS = 0.5, 4
+IN_ALL_SECONDS = 3.0
+RESTART = """
+import http.client, json, subprocess, sys, time
+began = time.perf_counter()
+subprocess.run(["systemctl", "reset-failed", sys.argv[1]], check=True)
+subprocess.run(["systemctl", "--no-block", "restart", sys.argv[1]], check=True)
+while time.perf_counter() - began < 60:
+    try:
+        line = http.client.HTTPConnection("127.0.0.1", 8001, timeout=2)
+        line.request("GET", "/api/health")
+        answer = line.getresponse()
+        body = json.load(answer)
+        if answer.status == 200 and body["uptime"] < time.perf_counter() - began + 0.05:
+            print(time.perf_counter() - began)
+            break
+    except OSError:
+        pass
+    time.sleep(0.02)
+"""
+
+
+@dataclass
+class Row:
+    """Measured at one round-trip time (ms); all else in seconds."""
+
+    rtt: int
+    restart: list[float] = field(default_factory=list)
+    rollback: list[float] = field(default_factory=list)
+    click: list[float] = field(default_factory=list)
+    steps: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def allowed(self) -> float:
+        """What a rollback may take, from its claim to its proof."""
+        return statistics.median(self.restart) + MAY_ADD_SECONDS + ROUND_TRIPS * self.rtt / 1000
+
+
+def main(argv: list[str]) -> int:
+    """Measure and print; 1 when a promise was not kept, 2 when hosts cannot boot."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.rollback", description=__doc__)
+    parser.add_argument("--repeats", type=int, default=7)
+    options = parser.parse_args(argv)
+    from sandbox.hosts import HostSet, unavailable_reason
+
+    if reason := unavailable_reason():
+        print(f"left out: {reason}")
+        return 2
+    with contextlib.ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        hosts = stack.enter_context(HostSet("bench-rollback"))
+        (host,) = hosts.up(1)
+        _django(scratch / "state")
+        room = stack.enter_context(_cytube(hosts.gateway))
+        bench = _Bench(host, hosts.bootstrap_key, scratch, room)
+        stack.enter_context(_cluster("rescue"))
+        bench.roll_back(Row(0))  # the worker's first one also imports and connects
+        rows = [bench.measure(rtt, options.repeats) for rtt in (0, 50)]
+    return _report(rows)
+
+
+def _django(state: Path) -> None:
+    os.environ.update({"PORTAL_STATE_DIR": str(state), "DJANGO_SETTINGS_MODULE": "portal.settings"})
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", verbosity=0)
+
+
+@contextlib.contextmanager
+def _cytube(address: str) -> Iterator[str]:
+    """A CyTube-protocol server that the host can reach; yields its URL."""
+    from sandbox.cytube.config import ServerConfig
+    from sandbox.cytube.server import CytubeServer
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="cytube", daemon=True)
+    thread.start()
+    server = CytubeServer(ServerConfig(host=address))
+    asyncio.run_coroutine_threadsafe(server.start(), loop).result(30)
+    try:
+        yield server.url
+    finally:
+        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(30)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+@contextlib.contextmanager
+def _cluster(name: str) -> Iterator[None]:
+    command = [sys.executable, "manage.py", "qcluster"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, "Q_CLUSTER_NAME": name}, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+
+
+class _Bench:
+    def __init__(self, host, key: Path, scratch: Path, room: str) -> None:  # type: ignore[no-untyped-def]  # a Host
+        from deployments.models import Environment
+        from deployments.services.access import shell_actor
+        from deployments.services.secrets import set_secret
+        from sandbox.cytube.config import SANDBOX_PASSWORD
+
+        self.host, self.scratch, self.actor = host, scratch, shell_actor("bench")
+        self.environment = Environment.objects.get(name="test")
+        self.environment.bake_seconds = 0
+        self.environment.configuration = {"bot.json": {"domain": room}}
+        self.environment.save()
+        set_secret(actor=self.actor, environment=self.environment, name="cytube-password", value=SANDBOX_PASSWORD)
+        self.old, self.new = self._build("9.0.0"), self._build("9.0.1")
+        self._enrol(key)
+        for release in (self.old, self.new):
+            self._forward(release)
+
+    def _enrol(self, key: Path) -> None:
+        from deployments.services.provisioning import provision_server
+        from deployments.services.servers import enrol_server
+        from deployments.ssh.keys import PrivateKey
+
+        server = enrol_server(
+            actor=self.actor,
+            name="bench-1",
+            environment=self.environment,
+            host=self.host.address,
+            port=22,
+            user="rosey",
+            roles=["bot"],
+            fingerprint=self.host.fingerprint,
+            confirm=lambda _: False,
+        )
+        provision_server(
+            actor=self.actor,
+            server=server,
+            release=self.old,
+            bootstrap_user="root",
+            bootstrap_key=PrivateKey(key.read_text()),
+        )
+
+    def measure(self, rtt: int, repeats: int) -> Row:
+        """Restarts and rollbacks in turn, over a line with this round-trip time in ms."""
+        row = Row(rtt)
+        self.host.latency(rtt)
+        for _ in range(repeats):
+            done = self.host.root(["python3", "-c", RESTART, UNIT], deadline=90)
+            row.restart.append(float(done.stdout))
+            self.roll_back(row)
+        self.host.clear()
+        return row
+
+    def roll_back(self, row: Row) -> None:
+        """One rollback through the cluster, and forward again."""
+        from deployments.services.rollbacks import request_rollback
+
+        self.environment.refresh_from_db()
+        asked = request_rollback(actor=self.actor, environment=self.environment, reason="measured")
+        ends = time.monotonic() + 120
+        while not asked.ended:
+            if time.monotonic() > ends:
+                raise SystemExit(f"rollback {asked.pk} is still {asked.status}")
+            time.sleep(0.02)
+            asked.refresh_from_db()
+        self._must_have_succeeded(asked)
+        row.rollback.append((asked.finished_at - asked.started_at).total_seconds())
+        row.click.append((asked.finished_at - asked.requested_at).total_seconds())
+        for step in asked.targets.get().steps.all():
+            row.steps.setdefault(step.name, []).append(step.seconds or 0.0)
+        self._forward(self.new)
+
+    def _forward(self, release) -> None:  # type: ignore[no-untyped-def]  # Django is not ready at import
+        from deployments.services.execution import execute
+        from deployments.services.requests import request_deployment
+
+        self.environment.refresh_from_db()
+        asked = request_deployment(actor=self.actor, release=release, environment=self.environment, reason="measured")
+        execute(asked.pk)
+        asked.refresh_from_db()
+        self._must_have_succeeded(asked)
+        release.quarantined_at = None
+        release.save(update_fields=["quarantined_at"])
+
+    @staticmethod
+    def _must_have_succeeded(deployment) -> None:  # type: ignore[no-untyped-def]  # Django is not ready at import
+        if deployment.status != "succeeded":
+            raise SystemExit(f"deployment {deployment.pk}: {deployment.status}: {deployment.sentence}")
+
+    def _build(self, version: str):  # type: ignore[no-untyped-def]  # Django is not ready at import
+        from deployments.services.releases import build_release
+
+        tree = self.scratch / f"tree-{version}"
+        tree.mkdir()
+        archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True).stdout
+        subprocess.run(["tar", "-x", "-C", str(tree)], input=archive, check=True)
+        (tree / "VERSION").write_text(f"{version}\n")
+        return build_release(actor=self.actor, source=tree, ref=None)[0]
+
+
+def _report(rows: list[Row]) -> int:
+    print(
+        f"{'rtt':>6} {'restart':>8} {'rollback':>9} {'allowed':>8} {'click':>7}   (medians, s; click: with the queue)"
+    )
+    missed = 0
+    for row in rows:
+        restart, rollback, click = (statistics.median(list_) for list_ in (row.restart, row.rollback, row.click))
+        verdict = "" if rollback <= row.allowed and click <= IN_ALL_SECONDS else "  MISSED"
+        missed += bool(verdict)
+        print(f"{row.rtt:>3} ms {restart:>8.3f} {rollback:>9.3f} {row.allowed:>8.3f} {click:>7.3f}{verdict}")
+        print("       " + ", ".join(f"{name} {statistics.median(took):.3f}" for name, took in row.steps.items()))
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
