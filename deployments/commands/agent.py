@@ -48,8 +48,12 @@ exec(compile(sys.stdin.buffer.read(size), "provision.py", "exec"), {"__name__": 
 """
 
 
+@cache
 def source(name: str) -> bytes:
-    """The text of a program that runs on servers, "agent" or "provision"."""
+    """The text of a program that runs on servers, "agent" or "provision".
+
+    Read once: a portal that is being updated under our feet must not send a text under another one's digest.
+    """
     return resources.files("deployments.host").joinpath(f"{name}.py").read_bytes()
 
 
