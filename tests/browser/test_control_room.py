@@ -139,7 +139,7 @@ def test_signing_in_out_and_by_keyboard(visit: Visitors, portal: str, world: Wor
     page.wait_for_function("document.documentElement.classList.contains('dark')")
     page.get_by_role("button", name="Log out").focus()
     page.keyboard.press("Enter")
-    page.wait_for_load_state()
+    page.wait_for_url("**/logout/")
     page.goto(portal + reverse("admin:index"))
     assert page.url.startswith(portal + reverse("admin:login"))
 
