@@ -49,6 +49,11 @@ class Confirmation(Generic[M]):
         """Whether the button makes sense for this object now."""
         return True
 
+    def refusal(self, obj: M, actor: Actor) -> PortalError | None:
+        """Why this person may not, before anything is filled in; the service says the same."""
+        why = refusal(actor, self.verb, self.environment(obj))
+        return NotAllowed(why[0], hint=why[1]) if why else None
+
     def environment(self, obj: M) -> Environment | None:
         """The environment it is about, for the question who may."""
         found = obj if isinstance(obj, Environment) else getattr(obj, "environment", None)
@@ -84,8 +89,7 @@ def page(admin: "PortalAdmin[M]", confirmation: Confirmation[M]) -> Callable[...
             raise Http404(f"There is no {admin.opts.verbose_name} {object_id}.")
         actor = actor_of(request)
         form = confirmation.form_class(request.POST if request.method == "POST" else None, subject=obj, actor=actor)
-        why = refusal(actor, confirmation.verb, confirmation.environment(obj))
-        error: PortalError | None = NotAllowed(why[0], hint=why[1]) if why else None
+        error = may_not = confirmation.refusal(obj, actor)
         if request.method == "POST" and error is None and form.is_valid():
             try:
                 said = confirmation.perform(actor=actor, obj=obj, data=form.cleaned_data)
@@ -94,7 +98,7 @@ def page(admin: "PortalAdmin[M]", confirmation: Confirmation[M]) -> Callable[...
             else:
                 messages.success(request, said)
                 return HttpResponseRedirect(confirmation.next(admin, obj))
-        return _shown(admin, confirmation, request, obj, form, error)
+        return _shown(admin, confirmation, request, obj, None if may_not else form, error)
 
     return view
 
@@ -137,7 +141,7 @@ def _shown(
     confirmation: Confirmation[M],
     request: HttpRequest,
     obj: M,
-    form: PageForm,
+    form: PageForm | None,
     error: PortalError | None,
 ) -> HttpResponse:
     request.current_app = admin.admin_site.name
@@ -152,10 +156,10 @@ def _shown(
         "form": form,
         "error": error,
         "back": change_url(obj),
-        "media": form.media,
+        "media": form.media if form else "",
         **confirmation.context(request, obj),
     }
-    status = status_of(error) if error else (422 if form.errors else 200)
+    status = status_of(error) if error else (422 if form and form.errors else 200)
     return TemplateResponse(request, confirmation.template, context, status=status)
 
 

@@ -10,14 +10,25 @@ from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation, change_url
 from deployments.admin.forms import CommentForm, PageForm, ReasonForm, switch, text
+from deployments.errors import PortalError
 from deployments.lifecycle import ACTIVE, FINAL, Kind, Status
-from deployments.models import Deployment
+from deployments.models import Deployment, Release
 from deployments.services.access import Actor
 from deployments.services.approvals import approvals_given, approvals_needed, approve, reject, review_break_glass
 from deployments.services.cancellation import cancel
+from deployments.services.foureyes import refuse_same_person
 from deployments.services.requests import request_deployment
 from deployments.services.reviews import review_of
 from deployments.services.rollbacks import request_rollback
+
+
+def _own(obj: Deployment, actor: Actor) -> PortalError | None:
+    """Why the requester cannot decide about it; None for everybody else."""
+    try:
+        refuse_same_person(actor, obj.requested_by, what="a deployment")
+    except PortalError as refused:
+        return refused
+    return None
 
 
 class Decision(Confirmation[Deployment]):
@@ -28,8 +39,13 @@ class Decision(Confirmation[Deployment]):
     template = "deployments/admin/decision.html"
 
     def offered(self, obj: Deployment, actor: Actor) -> bool:
-        """While it waits."""
-        return obj.status == Status.AWAITING_APPROVAL and obj.kind == Kind.DEPLOYMENT
+        """While it waits, to anybody but its requester."""
+        waits = obj.status == Status.AWAITING_APPROVAL and obj.kind == Kind.DEPLOYMENT
+        return waits and _own(obj, actor) is None
+
+    def refusal(self, obj: Deployment, actor: Actor) -> PortalError | None:
+        """Neither without the role, nor about one's own request."""
+        return super().refusal(obj, actor) or _own(obj, actor)
 
     def context(self, request: HttpRequest, obj: Deployment) -> dict[str, Any]:
         """The review."""
@@ -105,8 +121,12 @@ class Review(Confirmation[Deployment]):
     template = "deployments/admin/decision.html"
 
     def offered(self, obj: Deployment, actor: Actor) -> bool:
-        """Until somebody has."""
-        return obj.break_glass and obj.reviewed_at is None
+        """Until somebody else has."""
+        return obj.break_glass and obj.reviewed_at is None and _own(obj, actor) is None
+
+    def refusal(self, obj: Deployment, actor: Actor) -> PortalError | None:
+        """Neither without the role, nor of one's own."""
+        return super().refusal(obj, actor) or _own(obj, actor)
 
     def consequences(self, obj: Deployment) -> Sequence[str]:
         """What a review does."""
@@ -165,8 +185,10 @@ class RollBack(Confirmation[Deployment]):
     form_class = ReasonForm
 
     def offered(self, obj: Deployment, actor: Actor) -> bool:
-        """While it runs or is what runs; and for every earlier success of another release."""
-        return (obj.status in ACTIVE and obj.kind == Kind.DEPLOYMENT) or obj.status == Status.SUCCEEDED
+        """While it runs, is what runs or needs a person; and for every earlier success of another release."""
+        if obj.kind == Kind.DEPLOYMENT and obj.status in (*ACTIVE, Status.INTERRUPTED):
+            return True
+        return obj.status == Status.SUCCEEDED
 
     def title(self, obj: Deployment) -> str:
         """Where to."""
@@ -193,7 +215,7 @@ class RollBack(Confirmation[Deployment]):
     def perform(self, *, actor: Actor, obj: Deployment, data: dict[str, Any]) -> str:
         """Request the rollback."""
         rollback = request_rollback(
-            actor=actor, environment=obj.environment, reason=data["reason"], to=self._release(obj)
+            actor=actor, environment=obj.environment, reason=data["reason"], to=self._earlier(obj)
         )
         return f"Rollback {rollback.pk} to {rollback.release} is {rollback.get_status_display().lower()}."
 
@@ -202,11 +224,18 @@ class RollBack(Confirmation[Deployment]):
         newest = Deployment.objects.filter(environment=obj.environment, kind=Kind.ROLLBACK).first()
         return change_url(newest or obj)
 
-    def _release(self, obj: Deployment) -> Any:
+    def _earlier(self, obj: Deployment) -> Release | None:
+        """The release of an earlier success; None where "back" is meant, which the service knows."""
         live = selectors.live_release(obj.environment)
-        if obj.status == Status.SUCCEEDED and live is not None and obj.release != live:
-            return obj.release
-        return live if obj.status in ACTIVE else selectors.rollback_target(obj.environment)
+        return obj.release if obj.status == Status.SUCCEEDED and live is not None and obj.release != live else None
+
+    def _release(self, obj: Deployment) -> Release | None:
+        """What the words of the page name."""
+        if earlier := self._earlier(obj):
+            return earlier
+        live = selectors.live_release(obj.environment)
+        undone = obj.status != Status.SUCCEEDED and live is not None and live != obj.release
+        return live if undone else selectors.rollback_target(obj.environment)
 
 
 class AgainForm(PageForm):

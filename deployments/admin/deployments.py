@@ -98,7 +98,12 @@ class DeploymentAdmin(PortalAdmin[Deployment]):
         if request.GET.get("seen") == facts["seen"] and not deployment.ended:
             return HttpResponse(status=NOTHING_NEW)
         status = STOP_POLLING if deployment.ended else 200
-        return render(request, "deployments/admin/progress.html", {"deployment": deployment, **facts}, status=status)
+        return render(
+            request,
+            "deployments/admin/progress.html",
+            {"deployment": deployment, "portal_actions": self.actions_for(request, deployment), **facts},
+            status=status,
+        )
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         """The page: what is to be decided, how it goes, what changes."""

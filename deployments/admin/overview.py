@@ -12,7 +12,7 @@ from deployments.admin.trail import shown
 from deployments.lifecycle import Kind, Status
 from deployments.models import AuditEvent, Deployment, Environment, PolicyChange, Release, Server
 from deployments.services import audit
-from deployments.services.access import Actor, may
+from deployments.services.access import Actor, identity_in, may
 
 RECENT = 8
 
@@ -35,8 +35,12 @@ def overview(request: HttpRequest) -> dict[str, Any]:
     """What the first page shows."""
     actor = actor_of(request)
     rows = Deployment.objects.select_related("environment", "release")
+    may_approve = may(actor, "approve")
     return {
-        "waiting": list(selectors.waiting_requests()),
+        "waiting": [
+            (row, may_approve and identity_in(row.requested_by) != actor.identity)
+            for row in selectors.waiting_requests()
+        ],
         "policy_changes": PolicyChange.objects.filter(state=PolicyChange.State.WAITING).select_related("environment"),
         "interrupted": list(rows.filter(status=Status.INTERRUPTED)[:3]),
         "cards": [_card(environment, actor) for environment in Environment.objects.prefetch_related("servers")],
@@ -44,8 +48,6 @@ def overview(request: HttpRequest) -> dict[str, Any]:
         "events": [shown(event) for event in AuditEvent.objects.all()[:RECENT]],
         "audit_head": audit.head(),
         "queue_seconds": queueing.oldest_queued_seconds(),
-        "may_approve": may(actor, "approve"),
-        "may_decide_policy": may(actor, "decide_policy"),
         "first_steps": not Server.objects.exists(),
     }
 
