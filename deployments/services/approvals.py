@@ -154,7 +154,7 @@ def broken_seal(deployment: Deployment) -> list[str]:
 
 def approvals_needed(deployment: Deployment) -> int:
     """How many approvals the sealed policy asks for; none with break-glass."""
-    return 0 if deployment.break_glass else int(deployment.snapshot["policy"]["approvals_required"])
+    return 0 if deployment.break_glass else int(deployment.snapshot.get("policy", {}).get("approvals_required", 0))
 
 
 def approvals_given(deployment: Deployment) -> int:

@@ -67,7 +67,7 @@ def release_changes(
         if path.startswith("wheels/"):
             wheels.append(FileChange(path, kind, *sizes))
             continue
-        if why := _why_not_shown(was, will, texts):
+        if why := _why_not_shown(was, will, texts) or ("what it was is not here" if was and old is None else ""):
             files.append(FileChange(path, kind, *sizes, why=why))
             continue
         texts += 1

@@ -73,9 +73,9 @@ def review_of(*, actor: Actor, deployment: Deployment) -> Review:
     return Review(
         deployment=deployment,
         servers=servers,
-        configuration=configuration_changes(_files(before), snapshot["configuration"]["files"], mask),
+        configuration=configuration_changes(_files(before), _files(deployment), mask),
         change_log=_change_log(deployment, before),
-        steps=list(snapshot["plan"]["steps"]),
+        steps=list(snapshot.get("plan", {}).get("steps", [])),
         last=_last(deployment),
         way_back=before.release if before else None,
         expected_seconds=selectors.expected_seconds(environment, Kind(deployment.kind)),
@@ -100,10 +100,10 @@ def _servers(deployment: Deployment, targets: list[Target], mask: Mask) -> list[
             key = (target.base_release_id, tuple(sorted(roles)))
             if key not in seen:
                 base = target.base_release
-                if base is not None and base.pk not in bases:
+                if base is not None and base.pk not in bases and not artifacts.only_known(base):
                     bases[base.pk] = stack.enter_context(artifacts.open_release(base))
-                old = bases[base.pk] if base is not None else None
-                old_files = manifest_for(old, roles) if old else None
+                old = bases.get(base.pk) if base is not None else None
+                old_files = artifacts.manifest_on_servers(base, roles) if base is not None else None
                 changes = release_changes(reader, manifest_for(reader, roles), old, old_files, mask)
                 seen[key] = ("", changes)
             first, changes = seen[key]
@@ -164,7 +164,7 @@ def _last(deployment: Deployment) -> Deployment | None:
 
 
 def _files(before: Deployment | None) -> dict[str, str]:
-    files: dict[str, str] = before.snapshot["configuration"]["files"] if before else {}
+    files: dict[str, str] = before.snapshot.get("configuration", {}).get("files", {}) if before else {}
     return files
 
 
