@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -211,6 +212,16 @@ def test_unreviewed_break_glass_is_marked_on_every_page(world: World) -> None:
     for name in names:
         assert "waits for a second person" not in read(world, "superuser", name)
     assert "Reviewed by approver" in text_of(read(world, "viewer", "deployments_deployment_change", row.pk))
+
+
+def test_members_see_unreviewed_break_glass_on_the_status_pages_too_and_visitors_do_not(world: World) -> None:
+    row = world.request(break_glass=True)
+    member = world.client("viewer")
+    for address in ("/", "/deployments/", f"/deployments/{row.pk}/"):
+        assert "A second person has to review it" in member.get(address).content.decode(), address
+    assert "Break-glass" not in Client().get("/").content.decode()
+    review_break_glass(actor=world.people["approver"], deployment=row)
+    assert "A second person has to review it" not in member.get("/").content.decode()
 
 
 def test_the_audit_trail_is_searched_and_narrowed(world: World) -> None:
