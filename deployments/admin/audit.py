@@ -44,10 +44,9 @@ class AuditEventAdmin(PortalAdmin[AuditEvent]):
 
     view_verb = "read_audit"
     list_display = ("sequence", "happened", "shown_name", "actor", "subject", "environment", "shown_gist")
-    list_filter = (KindFilter, "environment")
+    list_filter = (KindFilter, "environment", ("at", admin.DateFieldListFilter))
     search_fields = ("name", "actor", "subject", "data_text")
     list_before_template = "deployments/admin/audit_tools.html"
-    date_hierarchy = "at"
     fields = (
         ("sequence", "shown_at"),
         ("shown_name", "actor"),

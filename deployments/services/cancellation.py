@@ -15,6 +15,7 @@ from deployments.services.access import Actor, require
 from deployments.services.connections import agent, open_target
 from deployments.services.promotion import promote_waiting_rollback
 from deployments.services.recovery import settle
+from deployments.services.rowlocks import locked_environment
 from deployments.services.settling import target_snapshot
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ def cancel(*, actor: Actor, deployment: Deployment) -> Deployment:
     """
     require(actor, "cancel", deployment.environment)
     with transaction.atomic():
+        locked_environment(deployment.environment_id)
         moved = any(
             Deployment.objects.move(
                 deployment.pk,

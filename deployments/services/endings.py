@@ -17,6 +17,7 @@ from deployments.services import artifacts, audit, silences
 from deployments.services.access import Actor
 from deployments.services.patience import patiently
 from deployments.services.promotion import promote_waiting_rollback
+from deployments.services.rowlocks import locked_environment
 from deployments.services.snapshots import identity_of
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ def finish(
     `late` completes an interrupted deployment: its server has told at last what had become of it.
     """
     with transaction.atomic():
+        locked_environment(deployment.environment_id)
         extra: dict[str, Any] = {"verified_at": timezone.now()} if status == Status.SUCCEEDED else {}
         if status == Status.SUCCEEDED and deployment.kind == Kind.DEPLOYMENT:
             extra["bake_until"] = timezone.now() + timedelta(seconds=int(deployment.snapshot["policy"]["bake_seconds"]))

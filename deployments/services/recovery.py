@@ -16,6 +16,7 @@ from deployments.services.conclusions import conclude
 from deployments.services.endings import end_target, finish
 from deployments.services.promotion import promote_waiting_rollback
 from deployments.services.recorder import Recorder
+from deployments.services.rowlocks import locked_environment
 from deployments.services.settling import Unsettled, settle_target
 
 logger = logging.getLogger(__name__)
@@ -182,6 +183,7 @@ def _promote_stranded() -> None:
         if not Deployment.objects.active().filter(environment=rollback.environment).exists():
             try:
                 with transaction.atomic():
+                    locked_environment(rollback.environment_id)
                     promote_waiting_rollback(rollback)
             except IntegrityError:
                 logger.info("rollback %s: something else has begun; it waits for that", rollback.pk)

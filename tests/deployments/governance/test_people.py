@@ -233,6 +233,7 @@ def test_five_failures_lock_out_once_recorded_until_somebody_lets_them_in(world:
     for _ in range(8):
         answer = _sign_in(client, "operator", "wrong")
     assert answer.status_code == 429
+    assert "Too many failed sign-ins" in answer.content.decode()
     assert _sign_in(client, "operator", "password of operator").status_code == 429
     assert AuditEvent.objects.filter(name="person.sign_in_failed").count() <= 5
     assert AuditEvent.objects.filter(name="person.locked_out").count() == 1

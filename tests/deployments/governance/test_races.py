@@ -18,7 +18,9 @@ from deployments.services.access import Actor, user_actor
 from deployments.services.approvals import approve
 from deployments.services.cancellation import cancel
 from deployments.services.claims import claim
+from deployments.services.endings import finish
 from deployments.services.policies import change_policy, decide_policy_change
+from deployments.services.rollbacks import request_rollback
 from tests.deployments.governance.world import World
 
 MANY = 100
@@ -132,6 +134,35 @@ def test_approving_and_cancelling_at_once_agree_on_one_outcome(crowd: list[Actor
         at_once(jobs)
         row.refresh_from_db()
         assert row.status == Status.CANCELLED, "queued or waiting, it had not begun: cancelling always ends it"
+    assert audit.verify() == []
+
+
+def test_a_waiting_rollback_is_cancelled_while_its_deployment_ends(crowd: list[Actor], world: World) -> None:
+    world.succeeded(world.releases[0])
+    operator = world.people["operator"]
+    for _ in range(10):
+        row = world.request("operator")
+        approve(actor=crowd[0], deployment=row)
+        claimed = claim(row.pk)
+        assert claimed is not None
+        rollback = request_rollback(actor=operator, environment=world.production, reason="it hangs")
+
+        def end(claimed: Deployment = claimed) -> object:
+            ended = finish(
+                actor=operator,
+                deployment=claimed,
+                status=Status.CANCELLED,
+                outcome="cancelled",
+                sentence="Ended.",
+                claim=claimed.claim,
+            )
+            return ended or None
+
+        said = at_once(
+            [end, lambda rollback=rollback: cancel(actor=operator, deployment=Deployment.objects.get(pk=rollback.pk))]
+        )
+        assert said == {"done": 2}
+        assert not Deployment.objects.filter(status__in=ACTIVE).exists()
     assert audit.verify() == []
 
 
