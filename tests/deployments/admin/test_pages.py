@@ -135,9 +135,13 @@ def test_a_damaged_artifact_does_not_break_the_page(world: World) -> None:
 def test_the_requester_reads_why_they_cannot_approve(world: World) -> None:
     row = world.request("requester")
     address = reverse("admin:deployments_deployment_approve", args=[row.pk])
-    answer = world.client("requester").post(address, {"comment": ""})
-    assert answer.status_code == 403
-    assert "Whoever asked for a deployment cannot be the one who decides about it." in answer.content.decode()
+    client = world.client("requester")
+    for answer in (client.get(address), client.post(address, {"comment": ""})):
+        assert answer.status_code == 403
+        page = answer.content.decode()
+        assert "Whoever asked for a deployment cannot be the one who decides about it." in page
+        assert '<form method="post" class="cy-form"' not in page
+    assert address not in client.get(reverse("admin:index")).content.decode()
 
 
 def test_a_refusal_has_its_status_and_keeps_what_was_typed(world: World) -> None:

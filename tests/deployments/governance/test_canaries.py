@@ -9,7 +9,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.test import Client
 from django.urls import reverse
 
-from deployments.models import AuditEvent, Environment, NotificationDelivery, Scope, Secret
+from deployments.models import AuditEvent, Deployment, Environment, NotificationDelivery, Scope, Secret
 from deployments.services.approvals import approve
 from deployments.services.channels import save_channel
 from deployments.services.claims import claim
@@ -110,13 +110,25 @@ def test_the_difference_of_a_committed_secret_is_masked(world: World, canaries: 
     assert not [line for line in lines if leaked in line]
 
 
+def _state() -> tuple[object, ...]:
+    """What pages might change if reading them did anything."""
+    return (
+        list(Deployment.objects.order_by("id").values_list("id", "status", "reviewed_by")),
+        list(Environment.objects.order_by("id").values_list("id", "locked_by", "approvals_required")),
+        AuditEvent.objects.count(),
+    )
+
+
 @pytest.mark.parametrize("who", ["viewer", "operator", "approver", "administrator"])
 def test_every_page_opens_for_every_role(who: str, world: World, canaries: dict[str, str]) -> None:
     world.succeeded(world.releases[0])
     world.request(break_glass=True)
     world.request()
-    pages = crawl(world.client(who), reverse("admin:index"))
+    client = world.client(who)
+    before = _state()
+    pages = crawl(client, reverse("admin:index"))
     assert len(pages) > 25
+    assert _state() == before, "a link decides nothing by itself"
 
 
 def test_secrets_reach_commands_on_standard_input_only() -> None:
