@@ -1,7 +1,7 @@
 """One remote command while it runs: bytes go in, lines come out, and silence is noticed."""
 
+import contextlib
 import queue
-import select
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -14,6 +14,7 @@ from deployments.ssh.errors import LinkLost, RemoteDeadline
 from deployments.ssh.transport import SILENCE
 
 _BLOCK = 1 << 16
+_GONE = (OSError, EOFError, paramiko.SSHException)  # what paramiko raises when the other end is no longer there
 _KEPT_STDERR = 1 << 20  # bytes of standard error kept; the rest is drained and dropped
 
 
@@ -23,6 +24,21 @@ class Command(Protocol):
     @property
     def line(self) -> str:
         """The exact text for the remote shell."""
+
+
+class _News(threading.Event):
+    """Set while there may be something to read, or an end to be noticed.
+
+    Not `Channel.fileno()`: its pipe is closed and written to without a lock, so that under load a byte goes to
+    whatever file got the number next (seen as "Bad file descriptor" on another connection's socket).
+    """
+
+    def clear(self) -> None:
+        """paramiko clears when one buffer is drained; whether the other one is, only the reader knows."""
+
+    def take(self) -> None:
+        """Before looking, so that what arrives meanwhile is looked for again."""
+        super().clear()
 
 
 class Conversation:
@@ -36,8 +52,9 @@ class Conversation:
         self._transport = transport
         self._channel = channel
         self._what = what
-        self._poll = select.poll()
-        self._poll.register(channel.fileno(), select.POLLIN)
+        self._news = _News()
+        channel.in_buffer.set_event(self._news)
+        channel.in_stderr_buffer.set_event(self._news)
         self._outgoing: queue.SimpleQueue[Iterable[bytes] | None] = queue.SimpleQueue()
         self._sender: threading.Thread | None = None
         self._pending = b""
@@ -54,7 +71,8 @@ class Conversation:
         if kind is not None:
             self._transport.close()  # also wakes a sender that is stuck in a dead connection
         self._outgoing.put(None)
-        self._channel.close()
+        with contextlib.suppress(*_GONE):
+            self._channel.close()
 
     def send(self, chunks: Iterable[bytes]) -> None:
         """Queue bytes for its standard input. What goes wrong surfaces while reading, errors of `chunks` included."""
@@ -93,10 +111,12 @@ class Conversation:
                 if quiet <= 0:
                     raise LinkLost(f"Nothing was heard of {self._what} for {silence:g} s; it may still be running.")
                 wait = min(wait, quiet)
-            self._poll.poll(wait * 1000)
+            self._news.wait(wait)
+            self._news.take()
             block = self._read()
             if block is None:
                 continue
+            self._news.set()  # there may be more where this came from
             if not block:
                 if self._source_failure:
                     raise self._source_failure
@@ -144,8 +164,9 @@ class Conversation:
                 for chunk in chunks:
                     self._channel.sendall(chunk)
             self._channel.shutdown_write()
-        except (OSError, EOFError, paramiko.SSHException) as error:
+        except _GONE as error:
             self._failure = error
         except Exception as error:  # noqa: BLE001 - the source of the bytes broke: nobody must wait for more of them
             self._source_failure = error
-            self._channel.close()
+            with contextlib.suppress(*_GONE):  # the reader may have hung up already
+                self._channel.close()
