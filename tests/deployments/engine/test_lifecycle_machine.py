@@ -1,5 +1,6 @@
 """Whatever people, workers and the reaper do, in whatever order: the invariants hold."""
 
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from deployments.services import audit, endings, recovery
 from deployments.services.access import Actor, system_actor
 from deployments.services.approvals import approve, expire_requests, reject
 from deployments.services.cancellation import cancel
-from deployments.services.claims import claim, take_over
+from deployments.services.claims import claim, take_over, take_up
 from deployments.services.requests import request_deployment
 from deployments.services.rollbacks import request_rollback
 
@@ -66,6 +67,28 @@ class LifecycleMachine(RuleBasedStateMachine):
                 break_glass=glass,
             )
 
+    @rule(environment=st.sampled_from(ENVIRONMENTS), times=st.integers(1, 4))
+    def go_on_as_usual(self, environment: str, times: int) -> None:
+        """What mostly happens: asked, approved, claimed, ended. Chance alone hardly gets beyond a request."""
+        for _ in range(times):
+            self._usual_step(Environment.objects.get(name=environment))
+
+    def _usual_step(self, environment: Environment) -> None:
+        rows = Deployment.objects.filter(environment=environment)
+        if executing := rows.filter(status__in=EXECUTING).first():
+            self._end(executing, Status.SUCCEEDED)
+        elif queued := rows.filter(status=Status.QUEUED).first():
+            self._claim(queued)
+        elif waiting := rows.filter(status=Status.AWAITING_APPROVAL, kind=Kind.DEPLOYMENT).first():
+            with _expected():
+                approve(actor=self.people["anna"], deployment=waiting)
+        else:
+            with _expected():
+                number = rows.count() % len(self.releases)
+                release = Release.objects.get(pk=self.releases[number].pk)
+                olga = self.people["olga"]
+                request_deployment(actor=olga, release=release, environment=environment, reason="usual")
+
     @precondition(lambda self: Deployment.objects.exists())
     @rule(pick=st.integers(0, 5), who=st.sampled_from(("olga", "anna", "arno", "otto")), yes=st.booleans())
     def decide(self, pick: int, who: str, yes: bool) -> None:
@@ -86,7 +109,9 @@ class LifecycleMachine(RuleBasedStateMachine):
     @precondition(lambda self: Deployment.objects.exists())
     @rule(pick=st.integers(0, 5))
     def claim_or_redeliver(self, pick: int) -> None:
-        deployment = _pick(pick)
+        self._claim(_pick(pick))
+
+    def _claim(self, deployment: Deployment) -> None:
         was = deployment.status
         claimed = claim(deployment.pk)
         assert (claimed is not None) <= (was == Status.QUEUED), "only a queued deployment can be claimed"
@@ -97,12 +122,14 @@ class LifecycleMachine(RuleBasedStateMachine):
     @precondition(lambda self: Deployment.objects.filter(status__in=EXECUTING).exists())
     @rule(status=st.sampled_from(sorted(OUTCOMES)))
     def end(self, status: str) -> None:
-        deployment = Deployment.objects.filter(status__in=EXECUTING)[0]
-        Target.objects.filter(deployment=deployment).update(status=OUTCOMES[Status(status)])
+        self._end(Deployment.objects.filter(status__in=EXECUTING)[0], Status(status))
+
+    def _end(self, deployment: Deployment, status: Status) -> None:
+        Target.objects.filter(deployment=deployment).update(status=OUTCOMES[status])
         assert endings.finish(
             actor=system_actor("worker"),
             deployment=deployment,
-            status=Status(status),
+            status=status,
             outcome="tested",
             sentence="It ended.",
             claim=deployment.claim,
@@ -132,6 +159,25 @@ class LifecycleMachine(RuleBasedStateMachine):
             Deployment.objects.filter(pk=deployment.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
         token = take_over(deployment)
         assert (token is not None) == expired, "only a lease that has run out is taken over"
+
+    @precondition(lambda self: Deployment.objects.filter(status=Status.INTERRUPTED).exists())
+    @rule(held=st.booleans(), status=st.sampled_from(sorted(set(OUTCOMES) - {Status.INTERRUPTED})))
+    def complete(self, held: bool, status: str) -> None:
+        """The server of an interrupted deployment tells at last; only who has taken it up may write that."""
+        deployment = Deployment.objects.filter(status=Status.INTERRUPTED)[0]
+        token = take_up(deployment) if held else uuid.uuid4()
+        written = endings.finish(
+            actor=system_actor("reaper"),
+            deployment=deployment,
+            status=Status(status),
+            outcome="completed",
+            sentence="It told.",
+            claim=token,
+            late=True,
+        )
+        assert written == held
+        if written:
+            self.ended[deployment.pk] = status
 
     @rule()
     def reap_the_queue(self) -> None:

@@ -44,8 +44,10 @@ HUNG_SECONDS = 6.0
 class World:
     """One portal and its server. Use it inside `with world.entered()`, which points Django at its database."""
 
-    def __init__(self, provisioned: Provisioned, directory: Path, kind: str) -> None:
+    def __init__(self, provisioned: Provisioned, directory: Path, kind: str, servers: int = 1) -> None:
         self.kind = kind
+        self.servers = servers
+        self.struck = 0
         self.directory = directory
         self.fleet = Fleet(provisioned, directory)
         self.database = DATABASES[kind](directory)
@@ -54,8 +56,8 @@ class World:
 
     @property
     def machine(self) -> Host:
-        """The server."""
-        return self.fleet.machines[0]
+        """The server that faults strike."""
+        return self.fleet.machines[self.struck]
 
     # the portal's processes
 
@@ -66,11 +68,12 @@ class World:
             self.database.start()
             stack.callback(self.database.stop)
             self._manage("migrate", "--verbosity", "0")
-            self.machine.root(["systemctl", "stop", UNIT], check=False)
-            self.machine.disk("4G", path=TREE)  # a service keeps the files it has open, so before it runs
+            for machine in self.fleet.machines[: self.servers]:
+                machine.root(["systemctl", "stop", UNIT], check=False)
+                machine.disk("4G", path=TREE)  # a service keeps the files it has open, so before it runs
             stack.callback(self._kill_clusters)
             with self.entered():
-                self.fleet.enrol()
+                self.fleet.enrol(self.servers)
                 for name in ("deploys", "rescue"):
                     self.start_cluster(name)
                 assert self.deploy(self.release("1.0.0")).status == Status.SUCCEEDED
