@@ -17,9 +17,9 @@ class Line:
     top: float
 
 
-def line(values: Values) -> Line:
-    """A line through `values`, each in the middle of its stretch; None is a gap."""
-    top = nice_top(max((value for value in values if value is not None), default=0))
+def line(values: Values, *, least: float = 0) -> Line:
+    """A line through `values`, each in the middle of its stretch; None is a gap. The scale ends at `least` or above."""
+    top = nice_top(max((value for value in values if value is not None), default=0), least)
     step = WIDTH / max(1, len(values))
     strokes, areas = [], []
     for start, run in _runs(values):
@@ -46,8 +46,9 @@ def columns(values: Values) -> Line:
     return Line("".join(base), "".join(shapes), top)
 
 
-def nice_top(highest: float) -> float:
-    """The smallest of 1, 2, 5, 10, 20, 50 … that is not below `highest`."""
+def nice_top(highest: float, least: float = 0) -> float:
+    """The smallest of 1, 2, 5, 10, 20, 50 … that is not below `highest` or `least`."""
+    highest = max(highest, least)
     if highest <= 0:
         return 1
     power = 1.0

@@ -151,8 +151,11 @@ def _points(server: Server, wanted: Range, start: datetime, end: datetime) -> li
 
 def _charts(points: Sequence[Sums]) -> list[Chart]:
     total = _total(points)
+    digits = 0 if (total.users or 0) >= 10 else 1
     people = (
-        "Nobody was heard from." if total.users is None else f"{total.users:.0f} on average, {total.users_max} at most"
+        "Nobody was heard from."
+        if total.users is None
+        else f"{total.users:.{digits}f} on average, {total.users_max} at most"
     )
     failed = f"{total.errors} of {total.requests} requests"
     response = (
@@ -161,7 +164,7 @@ def _charts(points: Sequence[Sums]) -> list[Chart]:
         else f"{total.response:.0f} ms on average, {total.response_max:.0f} ms at most"
     )
     return [
-        Chart("users", "People in the room", "", line([point.users for point in points]), people),
+        Chart("users", "People in the room", "", line([point.users for point in points], least=1), people),
         Chart("errors", "Errors", "", columns([point.failed for point in points]), failed),
         Chart("response", "Response time", " ms", line([point.response for point in points]), response),
     ]

@@ -216,6 +216,56 @@ def test_a_log_of_fifty_thousand_lines_stays_smooth(
     page.wait_for_function("!document.getElementById('follow').checked")
 
 
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_everything_a_chart_draws_lies_inside_it(visit: Visitors, portal: str, server: Server, size: str) -> None:
+    page = visit(size=size).page
+    page.goto(f"{portal}/?range=24h")
+    outside = page.evaluate(
+        """() => {
+            const found = [];
+            for (const plot of document.querySelectorAll(".plot")) {
+                const room = plot.getBoundingClientRect();
+                for (const part of plot.querySelectorAll("use, path, line, text, span, .scales *")) {
+                    const box = part.getBoundingClientRect();
+                    if (box.left < room.left - 1 || box.right > room.right + 1) found.push(part.outerHTML.slice(0, 80));
+                }
+                for (const svg of plot.querySelectorAll("figure svg")) {
+                    const frame = svg.getBoundingClientRect();
+                    for (const part of svg.querySelectorAll("path[d^=M], line")) {
+                        const box = part.getBoundingClientRect();
+                        if (box.right > frame.right + 1.5) found.push("clipped " + part.outerHTML.slice(0, 80));
+                    }
+                }
+                for (const text of plot.querySelectorAll(".scales span")) {
+                    if (text.scrollWidth > text.clientWidth + 1) found.push("cut " + text.textContent);
+                }
+            }
+            return found;
+        }"""
+    )
+    assert outside == []
+    assert page.locator(".plot .scales span").count() >= 6
+
+
+def test_the_only_line_of_a_log_can_be_seen(
+    visit: Visitors, portal: str, server: Server, sign_in: Callable[[Visitor], None]
+) -> None:
+    row = records.deployment(server)
+    records.steps(row, 7)
+    LogLine.objects.create(deployment=row, target=row.targets.get(), text="the only line")
+    visitor = visit(size="phone")  # the log begins below the window, where the browser has not laid it out yet
+    sign_in(visitor)
+    page = visitor.page
+    page.goto(f"{portal}/deployments/{row.pk}/")
+    page.get_by_text("Complete.").wait_for()
+    assert page.locator("#log").evaluate("log => log.scrollHeight <= log.clientHeight"), "one line needs no scrolling"
+    box, room = page.locator("#log .line").bounding_box(), page.locator("#log").bounding_box()
+    assert box is not None
+    assert room is not None
+    assert room["y"] <= box["y"]
+    assert box["y"] + box["height"] <= room["y"] + room["height"]
+
+
 def test_the_pages_work_by_keyboard(visit: Visitors, portal: str, server: Server) -> None:
     page = visit().page
     page.goto(portal)

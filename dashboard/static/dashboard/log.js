@@ -24,6 +24,8 @@
     const stay = follow.checked;
     for (const [id, time, server, step, stream, text] of lines) {
       if (!chunk || chunk.childElementCount >= CHUNK) {
+        /* Only a full chunk is as high as the space reserved for it. */
+        if (chunk) chunk.classList.add("full");
         chunk = document.createElement("div");
         chunk.className = "chunk";
         log.append(chunk);
