@@ -47,7 +47,7 @@ class Child:
             cwd=BASE_DIR,
             env={**os.environ, **self.environment},
             start_new_session=True,
-            preexec_fn=_die_with_parent,  # safe: no threads here
+            preexec_fn=die_with_parent,  # safe: no threads here
         )
 
     def tend(self) -> None:
@@ -82,7 +82,8 @@ class Child:
         self.process.wait()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """For a child before its program begins: it is asked to end when its parent has died."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

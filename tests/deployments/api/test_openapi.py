@@ -41,7 +41,25 @@ CHECKS = [
     response_schema_conformance,
 ]
 CANARY = "canary-7f3a"
-BODIES = {"environment": ["test", "production"], "release": ["1.0.0"], "to": ["1.0.0"]}
+# What a generator would hardly ever hit: names that exist, and a heartbeat that is true.
+BODIES: dict[str, list[Any]] = {
+    "environment": ["test", "production"],
+    "release": ["1.0.0"],
+    "to": ["1.0.0"],
+    "sent_at": ["2026-05-04T12:00:00Z"],
+    "health": [
+        {
+            "status": "connected",
+            "connected": True,
+            "channel": "rosey",
+            "uptime": 12.5,
+            "version": "1.0.0",
+            "user_count": 3,
+            "requests": 5,
+            "errors": 0,
+        }
+    ],
+}
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Databases that a portal of its own works on: a SQLite file, or a PostgreSQL server that can be stopped."""
 
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -11,6 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from tests.deployments.engine.running import wait_for
+
+BECOME = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+"""PostgreSQL does not run as root."""
 AWAY_SECONDS = 5.0
 """How long the database is gone."""
 
@@ -60,7 +65,7 @@ class SqliteFile:
 
 
 class PostgresServer:
-    """A server of its own on a free port, run by the system's user `postgres`."""
+    """A server of its own on a free port, run by the user `postgres`; it ends with the tests, however they end."""
 
     def __init__(self, directory: Path) -> None:
         # not below pytest's directory, which is for its own user alone
@@ -68,6 +73,7 @@ class PostgresServer:
         shutil.chown(self._directory, "postgres", "postgres")
         self._program = postgres_program()
         self._port = free_port()
+        self._server: subprocess.Popen[bytes] | None = None
         self.url = f"postgres://postgres@127.0.0.1:{self._port}/portal"
 
     def start(self) -> None:
@@ -75,10 +81,22 @@ class PostgresServer:
         fresh = not (self._directory / "data").exists()
         if fresh:
             self._as_postgres("initdb", "-D", "data", "-A", "trust", "--no-sync")
-        options = f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
-        self._as_postgres("pg_ctl", "-D", "data", "-l", "log", "-w", "-o", options, "start")
+        quiet = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"]
+        with (self._directory / "log").open("ab") as log:
+            self._server = subprocess.Popen(
+                [*BECOME, "--pdeathsig", "QUIT", str(self._program), "-D", "data", "-p", str(self._port), *quiet],
+                cwd=self._directory,
+                stdout=log,
+                stderr=log,
+            )
+        wait_for(self._answers, "PostgreSQL to answer", deadline=30)
         if fresh:
             self._as_postgres("createdb", "-h", "127.0.0.1", "-p", str(self._port), "portal")
+
+    def _answers(self) -> bool:
+        program = str(self._program.with_name("pg_isready"))
+        asked = [program, "-q", "-h", "127.0.0.1", "-p", str(self._port)]
+        return subprocess.run(asked, check=False).returncode == 0
 
     def stop(self) -> None:
         """For good."""
@@ -87,7 +105,9 @@ class PostgresServer:
 
     def _cut(self) -> None:
         """As when its machine loses power."""
-        self._as_postgres("pg_ctl", "-D", "data", "-w", "-m", "immediate", "stop")
+        if self._server is not None:
+            self._server.send_signal(signal.SIGQUIT)
+            self._server.wait(30)
 
     @contextmanager
     def away(self) -> Iterator[None]:
@@ -101,7 +121,7 @@ class PostgresServer:
             self.start()
 
     def _as_postgres(self, program: str, *arguments: str) -> None:
-        command = ["runuser", "-u", "postgres", "--", str(self._program.with_name(program)), *arguments]
+        command = [*BECOME, str(self._program.with_name(program)), *arguments]
         subprocess.run(command, cwd=self._directory, check=True, stdout=subprocess.DEVNULL, timeout=60)
 
 
@@ -126,7 +146,7 @@ def has_postgres() -> bool:
         postgres_program()
     except FileNotFoundError:
         return False
-    return shutil.which("runuser") is not None
+    return shutil.which("setpriv") is not None
 
 
 DATABASES: dict[str, Callable[[Path], Database]] = {"sqlite": SqliteFile, "postgres": PostgresServer}

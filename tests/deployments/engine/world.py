@@ -20,6 +20,7 @@ from django.utils import timezone
 from deployments.lifecycle import Status
 from deployments.models import Deployment, Release
 from deployments.services.recovery import reap
+from portal.run import die_with_parent
 from sandbox.hosts import Host
 from tests.deployments.engine.databases import DATABASES
 from tests.deployments.engine.running import (
@@ -93,6 +94,7 @@ class World:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=die_with_parent,
             )
 
     def kill_cluster(self, name: str) -> None:
