@@ -15,6 +15,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -51,6 +52,9 @@ class Monitoring:
         self._rules = rules
         self._children: list[subprocess.Popen[bytes]] = []
         self._logs: list[IO[bytes]] = []
+        # The kernel tells children of the end of the thread that started them, not of the process (prctl(2)): theirs
+        # lives until stop(), wherever this is entered.
+        self._parent = ThreadPoolExecutor(1, "monitoring")
         given = json.loads(json.dumps(settings))
         for name in ("prometheus", "alertmanager"):
             given.setdefault(name, {}).setdefault("listen", f"127.0.0.1:{_free_port()}")
@@ -141,6 +145,7 @@ class Monitoring:
         for log in self._logs:
             log.close()
         self._logs.clear()
+        self._parent.shutdown()
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The instant vector of an expression."""
@@ -152,9 +157,10 @@ class Monitoring:
     def _start(self, name: str, *command: str) -> None:
         log = (self.directory / f"{name}.log").open("wb")
         self._logs.append(log)
-        self._children.append(
-            subprocess.Popen(command, cwd=self.directory, stdout=log, stderr=log, preexec_fn=_die_with_parent)
+        started = self._parent.submit(
+            subprocess.Popen, command, cwd=self.directory, stdout=log, stderr=log, preexec_fn=_die_with_parent
         )
+        self._children.append(started.result())
 
 
 def _die_with_parent() -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import subprocess
 import threading
 import time
 import urllib.request
@@ -264,3 +265,17 @@ def test_the_alert_drill_names_the_channel_that_does_not_deliver(watched: Watche
     assert not held.passed
     assert [problem for problem in held.problems if problem.startswith("email had not taken the firing alert")]
     assert "portal firing" in held.measured
+
+
+def test_both_outlive_the_thread_that_started_them(tmp_path: Path) -> None:
+    monitoring = Monitoring(tmp_path, {}, {"monitoring-token": "unused"})
+    starter = threading.Thread(target=monitoring.__enter__)
+    starter.start()
+    starter.join(PATIENCE)
+    try:
+        for child in monitoring._children:
+            with pytest.raises(subprocess.TimeoutExpired):
+                child.wait(0.5)
+        assert monitoring.query("vector(1)")
+    finally:
+        monitoring.stop()
