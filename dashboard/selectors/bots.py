@@ -33,6 +33,7 @@ _UNUSED = (
     "drift",
     "environment__configuration",
     "environment__private_key",
+    "environment__next_private_key",
     "current_release__change_log",
 )
 

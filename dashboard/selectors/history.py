@@ -55,7 +55,11 @@ def recent(size: int) -> list[Deployment]:
 
 def _filtered(wanted: Filter) -> Any:
     rows = Deployment.objects.select_related("environment", "release").defer(
-        "snapshot", "environment__configuration", "environment__private_key", "release__change_log"
+        "snapshot",
+        "environment__configuration",
+        "environment__private_key",
+        "environment__next_private_key",
+        "release__change_log",
     )
     if wanted.environment:
         rows = rows.filter(environment__name=wanted.environment)

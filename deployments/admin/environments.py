@@ -320,6 +320,7 @@ class EnvironmentAdmin(PortalAdmin[Environment]):
         "shown_lock",
         "fence",
         "public_key",
+        "rotation",
     )
     fieldsets = (
         (
@@ -328,7 +329,7 @@ class EnvironmentAdmin(PortalAdmin[Environment]):
         ),
         ("Configuration", {"fields": ("configuration",)}),
         ("After a deployment", {"fields": (("bake_seconds", "bake_action"), "order")}),
-        ("For servers", {"fields": ("public_key", "fence")}),
+        ("For servers", {"fields": ("public_key", "rotation", "fence")}),
     )
 
     def audit_subject(self, obj: Environment) -> str:

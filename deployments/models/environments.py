@@ -39,7 +39,11 @@ class Environment(models.Model):
     )
     public_key = models.TextField(blank=True, editable=False)
     private_key = EncryptedTextField(blank=True, default="", editable=False)
-    previous_public_key = models.TextField(blank=True, editable=False)
+    next_public_key = models.TextField(blank=True, default="", db_default="", editable=False)
+    next_private_key = EncryptedTextField(blank=True, default="", db_default="", editable=False)
+    previous_public_key = models.TextField(
+        blank=True, editable=False, help_text="Replaced, and not yet taken off every server."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -52,6 +56,15 @@ class Environment(models.Model):
     def protected(self) -> bool:
         """Whether a deployment here needs somebody's approval."""
         return self.approvals_required > 0
+
+    @property
+    def rotation(self) -> str:
+        """How far a rotation of the key has come, as a sentence; empty when none is under way."""
+        if self.next_public_key:
+            return "A new key is let in beside this one; rotate_keys has not reached every server yet."
+        if self.previous_public_key:
+            return "The key before this one still opens a server; rotate_keys takes it out."
+        return ""
 
     @property
     def locked(self) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from deployments.errors import InvalidRequest
 from deployments.models import Environment, Server
 from deployments.remote import AgentClient
+from deployments.services.patience import patiently
 from deployments.ssh.errors import SSHError
 from deployments.ssh.keys import HostKey, PrivateKey
 from deployments.ssh.session import Session
@@ -24,10 +25,14 @@ KEEP_SECONDS = 300.0
 
 
 def private_key_of(environment: Environment) -> PrivateKey:
-    """The environment's deployment key. Raises InvalidRequest when none was made yet."""
-    if not environment.private_key:
+    """The environment's deployment key as it is now: a rotation may have come since the row was read.
+
+    Raises InvalidRequest when none was made yet.
+    """
+    text = patiently(lambda: Environment.objects.values_list("private_key", flat=True).get(pk=environment.pk))
+    if not text:
         raise InvalidRequest(f"{environment} has no SSH key yet.", hint="`manage.py enroll` makes one.")
-    return PrivateKey(environment.private_key)
+    return PrivateKey(text)
 
 
 def address_of(server: Server) -> Address:

@@ -90,7 +90,7 @@ def setup_for(server: Server, release: Release) -> ServerSetup:
     return ServerSetup(
         name=release.name,
         units=units,
-        public_keys=[environment.public_key] if environment.public_key else [],
+        public_keys=[key for key in (environment.public_key, environment.next_public_key) if key],
         retired_keys=[environment.previous_public_key] if environment.previous_public_key else [],
         agent=agent_program.source("agent"),
         clock=time.time(),

@@ -179,7 +179,11 @@ def _read_secrets() -> tuple[int, list[str]]:
     cipher = MultiFernet([Fernet(key) for key in settings.ENCRYPTION_KEYS])
     stored: list[tuple[str, str]] = []
     with connection.cursor() as cursor:  # what lies in the columns, without the field that decrypts
-        for model, column in ((Environment, "private_key"), (Secret, "value")):
+        for model, column in (
+            (Environment, "private_key"),
+            (Environment, "next_private_key"),
+            (Secret, "value"),
+        ):
             table = model._meta.db_table
             cursor.execute(f"SELECT id, {column} FROM {table} WHERE {column} <> ''")  # noqa: S608  (our own names)
             stored += [(f"{table} {key}", text) for key, text in cursor.fetchall()]

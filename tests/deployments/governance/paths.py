@@ -391,6 +391,11 @@ def _(world: World, who: str) -> bool:
     return Secret.objects.exists()
 
 
+@tried("rotate_keys", "command")
+def _(world: World, who: str) -> bool:
+    return world.command_passes(who, "rotate_keys", environment_for(who))
+
+
 # tokens and people
 
 

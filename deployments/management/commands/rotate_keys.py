@@ -1,0 +1,35 @@
+"""Replace an environment's SSH key."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from deployments import selectors
+from deployments.management.base import PortalCommand
+from deployments.services.keys import rotate_keys
+
+
+class Command(PortalCommand):
+    """`rotate_keys E`."""
+
+    help = "Replace an environment's SSH key: the new one is let in and proven on every server before the old one goes."
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        """Whose key."""
+        parser.add_argument("environment")
+
+    def run(self, options: dict[str, Any]) -> int:
+        """Rotate, or finish what was begun."""
+        environment = selectors.environment_named(options["environment"])
+        done = rotate_keys(actor=self.actor("rotate_keys", environment), environment=environment, tell=self.say)
+        if self.as_json:
+            self.emit(
+                {
+                    "environment": environment.name,
+                    "fingerprint": done.fingerprint,
+                    "public_key": done.public_key,
+                    "servers": done.servers,
+                }
+            )
+        self.say(f"{environment} has a new key, {done.fingerprint}: {', '.join(done.servers) or 'no server yet'}.")
+        self.say(f"Does a workflow deploy from its runner? Give it the new key: manage.py github_secrets {environment}")
+        return 0
