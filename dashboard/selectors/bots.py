@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import F, Sum
 
-from dashboard.cadence import DAY, DAY_BARS, MINUTE, beginning
+from dashboard.cadence import BEAT, DAY, DAY_BARS, MINUTE, beginning
 from dashboard.charts.bars import DayBar
 from dashboard.models import BotState, Condition, Sample
 from deployments.models import Server
@@ -59,7 +59,18 @@ class Bot:
     @property
     def word(self) -> str:
         """Its condition in words."""
-        return self.condition.label if self.condition else "Never heard from"
+        if self.condition:
+            return self.condition.label
+        return "Never heard from" if self.expected else "Nothing deployed yet"
+
+    @property
+    def expected(self) -> bool:
+        """Whether it should be in its room: once a release was deployed, or it was heard."""
+        return self.state is not None or self.server.current_release_id is not None
+
+    def heard_since(self, moment: datetime) -> bool:
+        """Whether it has spoken after `moment`."""
+        return self.state is not None and self.state.heard_at >= moment
 
     @property
     def release(self) -> str:
@@ -151,12 +162,17 @@ def _part(bot: Bot, connected: float, day: datetime, now: datetime) -> float | N
     """The connected part of what could be observed of a day; silence counts as not connected."""
     if bot.state is None:
         return None
-    begin = max(day, bot.state.first_heard_at)
+    begin = max(day, _observed_since(bot.state))
     end = min(day + timedelta(days=1), now)
     observed = (end - begin).total_seconds()
     if observed <= 0:
         return None
     return min(1.0, (connected + _unheard(bot, end, now)) / observed)
+
+
+def _observed_since(state: BotState) -> datetime:
+    """One beat after its first word: a bot reports before it has entered its room, which is no absence."""
+    return state.first_heard_at + timedelta(seconds=BEAT)
 
 
 def _unheard(bot: Bot, end: datetime, now: datetime) -> float:
@@ -169,7 +185,9 @@ def _unheard(bot: Bot, end: datetime, now: datetime) -> float:
 def _day(bot: Bot, row: Mapping[str, Any] | None, since: datetime, now: datetime) -> Day:
     if row is None or bot.state is None:
         return Day(None, 0, 0)
-    begin = max(since, bot.state.first_heard_at)
-    observed = max(1.0, (now - begin).total_seconds())
+    begin = max(since, _observed_since(bot.state))
+    observed = (now - begin).total_seconds()
+    if observed <= 0:
+        return Day(None, int(row["handled"]), int(row["failed"]))
     connected = min(1.0, (row["connected"] + _unheard(bot, now, now)) / observed)
     return Day(connected, int(row["handled"]), int(row["failed"]))

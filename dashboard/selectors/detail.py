@@ -9,8 +9,8 @@ from dashboard.models import StatusPage
 from dashboard.selectors import bots as bot_rows
 from dashboard.selectors import events
 from dashboard.selectors.bots import Bot
-from dashboard.selectors.series import Range, Series, series
-from dashboard.selectors.status import Card
+from dashboard.selectors.series import Series, series
+from dashboard.selectors.status import Card, Choice, charts_range
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Detail:
         return self.card.bars[::-1]
 
 
-def detail(page: StatusPage, bot: Bot, wanted: Range, now: datetime, *, members: bool) -> Detail:
+def detail(page: StatusPage, bot: Bot, choice: Choice, now: datetime, *, members: bool) -> Detail:
     """The page of `bot`. Four queries."""
     bars = bot_rows.uptime_bars([bot], now)[bot.server.pk]
     card = Card(bot, bot_rows.last_days([bot], now)[bot.server.pk], bars, overall(bars))
-    drawn = series(bot.server, wanted, now) if members or page.show_charts else None
+    drawn = series(bot.server, charts_range(bot, choice, now), now) if members or page.show_charts else None
     marks = events.marks(bot.server.environment, drawn.start, drawn.end, page, members=members) if drawn else []
     return Detail(page, members, card, drawn, marks)

@@ -36,7 +36,8 @@ RANGES = {
         Range("90d", "90 days", DAY_BARS * DAY, DAY, 7, "%-d %b"),
     )
 }
-DEFAULT_RANGE = "24h"
+USUAL, YOUNG = RANGES["24h"], RANGES["1h"]
+_YOUNG_SECONDS = 3 * HOUR  # a bot this young would be a hairline in a day
 _FIELDS = (
     "at",
     "beats",
@@ -49,6 +50,12 @@ _FIELDS = (
     "response_beats",
     "response_max",
 )
+
+
+def range_for(key: str, first_heard_at: datetime | None, now: datetime) -> Range:
+    """The range asked for, else a day; an hour for a bot that has hardly begun."""
+    young = first_heard_at is not None and (now - first_heard_at).total_seconds() < _YOUNG_SECONDS
+    return RANGES.get(key, YOUNG if young else USUAL)
 
 
 @dataclass

@@ -1,17 +1,18 @@
 """The whole status page: a fixed number of queries, whatever there is to show."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.utils.safestring import SafeString
 
+from dashboard.cadence import DAY
 from dashboard.charts.bars import DayBar, drawn, overall
 from dashboard.charts.timeline import Mark
 from dashboard.models import Alert, Condition, StatusPage
 from dashboard.selectors import bots as bot_rows
 from dashboard.selectors import drills, events, history, progress
 from dashboard.selectors.bots import Bot, Day
-from dashboard.selectors.series import DEFAULT_RANGE, RANGES, Series, series
+from dashboard.selectors.series import Range, Series, range_for, series
 from deployments.models import Deployment
 
 BOTS_PER_PAGE = 12
@@ -25,7 +26,7 @@ class Choice:
     environment: str = ""
     page: int = 1
     bot: str = ""
-    range: str = DEFAULT_RANGE
+    range: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Status:
     groups: list[Group]
     total: int
     troubled: list[Bot]
+    idle: list[Bot]
     pages: int
     charted: Bot | None
     series: Series | None
@@ -79,19 +81,27 @@ class Status:
         """The answer to "is everything all right?" in one sentence."""
         if not self.total:
             return "No bot has been enrolled yet"
+        expected = self.total - len(self.idle)
+        everyone = "Both" if expected == 2 else f"All {expected}"
+        if not expected:
+            return "Nothing has been deployed yet"
         if not self.troubled:
-            words = {1: "The bot is in its room", 2: "Both bots are in their rooms"}
-            return words.get(self.total, f"All {self.total} bots are in their rooms")
-        if self.total == 1:
+            return "The bot is in its room" if expected == 1 else f"{everyone} bots are in their rooms"
+        if expected == 1:
             return f"{self.troubled[0].name}: {self.troubled[0].word.lower()}"
-        if len(self.troubled) == self.total:
-            return f"{'Both' if self.total == 2 else f'All {self.total}'} bots need attention"
-        return f"{len(self.troubled)} of {self.total} bots {'needs' if len(self.troubled) == 1 else 'need'} attention"
+        if len(self.troubled) == expected:
+            return f"{everyone} bots need attention"
+        return f"{len(self.troubled)} of {expected} bots {'needs' if len(self.troubled) == 1 else 'need'} attention"
+
+    @property
+    def remarkable(self) -> list[Bot]:
+        """The bots that the line below the headline names: in trouble, or without a release."""
+        return [*(self.troubled if self.total - len(self.idle) > 1 else []), *self.idle]
 
     @property
     def mood(self) -> str:
         """calm, wary, alarmed or empty."""
-        if not self.total:
+        if self.total == len(self.idle):
             return "empty"
         if any(bot.condition in {Condition.DOWN, Condition.DISCONNECTED} for bot in self.troubled):
             return "alarmed"
@@ -110,9 +120,9 @@ def status(page: StatusPage, choice: Choice, now: datetime, *, members: bool) ->
     pages = max(1, -(-len(chosen) // BOTS_PER_PAGE))
     first = (min(max(1, choice.page), pages) - 1) * BOTS_PER_PAGE
     shown = chosen[first : first + BOTS_PER_PAGE]
-    charted = _charted(everyone, shown, choice)
+    charted = _charted(everyone, shown, choice, now)
     charts = charted if charted and (members or page.show_charts) else None
-    drawn = series(charts.server, RANGES.get(choice.range, RANGES[DEFAULT_RANGE]), now) if charts else None
+    drawn = series(charts.server, charts_range(charts, choice, now), now) if charts else None
     with_deployments = members or page.show_deployments
     return Status(
         page=page,
@@ -121,7 +131,8 @@ def status(page: StatusPage, choice: Choice, now: datetime, *, members: bool) ->
         choice=choice,
         groups=_groups(everyone, _cards(shown, now)),
         total=len(everyone),
-        troubled=[bot for bot in everyone if bot.condition != Condition.CONNECTED],
+        troubled=[bot for bot in everyone if bot.expected and bot.condition != Condition.CONNECTED],
+        idle=[bot for bot in everyone if not bot.expected],
         pages=pages,
         charted=charts,
         series=drawn,
@@ -136,11 +147,20 @@ def status(page: StatusPage, choice: Choice, now: datetime, *, members: bool) ->
     )
 
 
-def _charted(everyone: list[Bot], shown: list[Bot], choice: Choice) -> Bot | None:
-    """The bot whose charts are drawn: the one asked for, else production's first, else the first."""
+def charts_range(bot: Bot, choice: Choice, now: datetime) -> Range:
+    """The stretch of time that the charts of `bot` show."""
+    return range_for(choice.range, bot.state.first_heard_at if bot.state else None, now)
+
+
+def _charted(everyone: list[Bot], shown: list[Bot], choice: Choice, now: datetime) -> Bot | None:
+    """The bot whose charts are drawn: the one asked for, else one with something to draw, production before others."""
     named = [bot for bot in everyone if bot.name == choice.bot]
-    production = [bot for bot in shown if bot.server.environment.name == "production"]
-    return next(iter([*named, *production, *shown]), None)
+    day_ago = now - timedelta(seconds=DAY)
+    heard = sorted(
+        (bot for bot in shown if bot.state),
+        key=lambda bot: (not bot.heard_since(day_ago), bot.server.environment.name != "production"),
+    )
+    return next(iter([*named, *heard]), None)
 
 
 def _cards(shown: list[Bot], now: datetime) -> list[Card]:

@@ -25,6 +25,6 @@ def bot_page(request: HttpRequest, name: str) -> HttpResponseBase:
     bot = bot_named(name, now)
     if bot is None:
         raise Http404("No bot of that name is enrolled.")
-    found = detail(page, bot, RANGES[choice_of(request).range], now, members=members)
+    found = detail(page, bot, choice_of(request), now, members=members)
     context = {"detail": found, "now": now, "ranges": RANGES.values()}
     return present(request, "dashboard/bot.html", "dashboard/bot_live.html", context)

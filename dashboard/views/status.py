@@ -14,7 +14,7 @@ from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_safe
 
 from dashboard.models import StatusPage
-from dashboard.selectors.series import DEFAULT_RANGE, RANGES
+from dashboard.selectors.series import RANGES
 from dashboard.selectors.status import Choice, page_settings, status
 from dashboard.views.members import is_member
 from dashboard.views.shared import Part, shared
@@ -51,12 +51,12 @@ def choice_of(request: HttpRequest) -> Choice:
     """What the query string picks; what is not valid is the default."""
     query = request.GET
     page = query.get("page", "1")
-    wanted = query.get("range", DEFAULT_RANGE)
+    wanted = query.get("range", "")
     return Choice(
         environment=query.get("environment", "")[:31],
         page=int(page) if page.isascii() and page.isdecimal() and len(page) < 6 else 1,
         bot=query.get("bot", "")[:31],
-        range=wanted if wanted in RANGES else DEFAULT_RANGE,
+        range=wanted if wanted in RANGES else "",
     )
 
 

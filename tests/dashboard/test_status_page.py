@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from dashboard.models import Sample, StatusPage
+from dashboard.models import BotState, Sample, StatusPage
 from dashboard.selectors.series import RANGES
 from dashboard.selectors.status import Choice, page_settings, status
 from deployments.lifecycle import Kind, Status
@@ -74,8 +74,46 @@ def test_one_glance_tells_that_it_is_not(
 
 
 def test_a_bot_never_heard_from_is_shown_as_that(anyone: Client, enrol: Enrol) -> None:
+    enrol(current_release=records.release())
+    page = words(shown(anyone))
+    assert "prod-1: never heard from" in page
+    assert "nothing has been heard from this bot" in page
+
+
+def test_a_server_without_a_release_needs_no_attention(anyone: Client, enrol: Enrol) -> None:
+    records.beat(enrol("test-1", environment=Environment.objects.get(name="test")))
+    enrol("prod-1")
+    page = words(shown(anyone))
+    assert "The bot is in its room prod-1 nothing deployed yet" in page
+    assert "No release has been deployed to this server yet." in page
+
+
+def test_before_the_first_deployment_the_page_says_what_to_do(anyone: Client, enrol: Enrol) -> None:
     enrol()
-    assert "Never heard from" in shown(anyone)
+    assert "Nothing has been deployed yet Deploy a release; the bot then reports here by itself." in words(
+        shown(anyone)
+    )
+
+
+def test_charts_are_those_of_a_bot_that_was_heard(anyone: Client, enrol: Enrol) -> None:
+    enrol("prod-1")
+    assert '<figure class="chart' not in shown(anyone)
+    records.beat(enrol("test-1", environment=Environment.objects.get(name="test")))
+    records.beat(enrol("prod-2"), 2 * 86400)
+    assert "test-1, last 1 hour" in shown(anyone, "/?range=1h")
+    silent = shown(anyone, "/?bot=prod-1")
+    assert "Nothing was heard from prod-1 in this time." in silent
+    assert '<figure class="chart' not in silent
+
+
+def test_entering_the_room_is_no_absence(anyone: Client, enrol: Enrol) -> None:
+    server = enrol()
+    records.beat(server, 60, connected=False)
+    records.beat(server, 55)
+    records.beat(server)
+    page = words(shown(anyone))
+    assert "In room, 24 h 100 %" in page
+    assert "100 % in its room" in page
 
 
 def test_production_comes_first_and_trouble_before_calm(anyone: Client, enrol: Enrol) -> None:
@@ -175,9 +213,13 @@ def test_the_running_deployment_is_shown_with_its_steps(anyone: Client, enrol: E
     assert '<progress max="7" value="3"' in shown(anyone)
 
 
+def known_for_a_week(state: BotState) -> None:
+    BotState.objects.filter(pk=state.pk).update(first_heard_at=timezone.now() - timedelta(days=7))
+
+
 def test_charts_mark_deployments_rollbacks_and_alerts_on_one_timeline(anyone: Client, enrol: Enrol) -> None:
     server = enrol()
-    records.beat(server)
+    known_for_a_week(records.beat(server))
     records.deployment(server, at=timezone.now() - timedelta(hours=3))
     records.deployment(server, kind=Kind.ROLLBACK, at=timezone.now() - timedelta(hours=2))
     records.alert(server.environment)
@@ -197,8 +239,15 @@ def test_marks_outside_the_range_or_of_another_environment_are_left_out(anyone: 
     assert "mark-line" not in shown(anyone)
 
 
+def test_a_bot_that_has_hardly_begun_is_charted_over_an_hour(anyone: Client, enrol: Enrol) -> None:
+    state = records.beat(enrol())
+    assert "prod-1, last 1 hour" in shown(anyone)
+    known_for_a_week(state)
+    assert "prod-1, last 24 hours" in shown(anyone, "/bots/prod-1/")
+
+
 def test_every_chart_has_its_table(anyone: Client, enrol: Enrol) -> None:
-    records.beat(enrol(), user_count=41)
+    known_for_a_week(records.beat(enrol(), user_count=41))
     page = shown(anyone)
     assert page.count('<figure class="chart') == 3
     table = re.search(r"<caption>prod-1, last 24 hours.*?</table>", page, re.S)
