@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import IntConverter, StringConverter
 
-from dashboard.views import alerts, bot, deployments, health, log, operations, readiness, staff, status
+from dashboard.views import alerts, bot, deployments, health, inbox, log, operations, readiness, staff, status
 
 
 class ServerName(StringConverter):
@@ -29,6 +29,10 @@ urlpatterns = [
     path("deployments/<number:number>/", deployments.deployment_page, name="deployment"),
     path("deployments/<number:number>/log", log.log_after, name="deployment-log"),
     path("deployments/<number:number>/log.txt", log.log_text, name="deployment-log-text"),
+    path("alerts/", inbox.inbox_page, name="alerts"),
+    path("alerts/<number:number>/", inbox.alert_page, name="alert"),
+    path("alerts/<number:number>/acknowledge", inbox.acknowledge_alert, name="alert-acknowledge"),
+    path("alerts/<number:number>/withdraw", inbox.withdraw_acknowledgement, name="alert-withdraw"),
     path("api/health", health.bot_health, name="health"),
     path("api/health/<server:name>", health.bot_health, name="bot-health"),
     path("api/alerts/alertmanager", alerts.alertmanager, name="alertmanager"),

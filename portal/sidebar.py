@@ -34,7 +34,6 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         (
             ("Channels", "campaign", "deployments.notificationchannel"),
             ("Deliveries", "outgoing_mail", "deployments.notificationdelivery"),
-            ("Alerts", "notifications_active", "dashboard.alert"),
         ),
     ),
     (
@@ -57,6 +56,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     first = [
         {"title": "Overview", "icon": "space_dashboard", "link": reverse_lazy("admin:index")},
         {"title": "Status page", "icon": "monitor_heart", "link": reverse_lazy("status"), "active": False},
+        {"title": "Alerts", "icon": "notifications_active", "link": reverse_lazy("alerts"), "active": False},
     ]
     groups: list[dict[str, Any]] = [{"title": "Control room", "items": first}]
     for title, entries in _GROUPS:

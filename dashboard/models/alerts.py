@@ -49,6 +49,11 @@ class Alert(models.Model):
         return f"{self.name} {self.status}"
 
     @property
+    def seconds(self) -> float | None:
+        """How long it lasted; None while it fires."""
+        return (self.ends_at - self.starts_at).total_seconds() if self.ends_at else None
+
+    @property
     def summary(self) -> str:
         """The sentence written for people, else the name."""
         return str(self.annotations.get("summary") or self.annotations.get("description") or self.name)

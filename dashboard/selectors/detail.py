@@ -6,8 +6,8 @@ from datetime import datetime
 from dashboard.charts.bars import DayBar, overall
 from dashboard.charts.timeline import Mark
 from dashboard.models import StatusPage
+from dashboard.selectors import alerts, events
 from dashboard.selectors import bots as bot_rows
-from dashboard.selectors import events
 from dashboard.selectors.bots import Bot
 from dashboard.selectors.series import Series, series
 from dashboard.selectors.status import Card, Choice, charts_range
@@ -22,6 +22,7 @@ class Detail:
     card: Card
     series: Series | None
     marks: list[Mark]
+    alerts: list[alerts.Shown]
 
     @property
     def bot(self) -> Bot:
@@ -35,9 +36,10 @@ class Detail:
 
 
 def detail(page: StatusPage, bot: Bot, choice: Choice, now: datetime, *, members: bool) -> Detail:
-    """The page of `bot`. Four queries."""
+    """The page of `bot`. Seven queries."""
     bars = bot_rows.uptime_bars([bot], now)[bot.server.pk]
     card = Card(bot, bot_rows.last_days([bot], now)[bot.server.pk], bars, overall(bars))
     drawn = series(bot.server, charts_range(bot, choice, now), now) if members or page.show_charts else None
     marks = events.marks(bot.server.environment, drawn.start, drawn.end, page, members=members) if drawn else []
-    return Detail(page, members, card, drawn, marks)
+    firing = alerts.firing(now, bot.server) if members or page.show_alerts else []
+    return Detail(page, members, card, drawn, marks, firing)

@@ -1,12 +1,14 @@
-"""What happened around the bots: deployments and alerts of a stretch of time, and what is firing now."""
+"""What happened around the bots: deployments and alerts of a stretch of time."""
 
 from datetime import datetime
 
 from django.db.models import Q
 from django.urls import reverse
+from django.utils import timezone
 
 from dashboard.charts.timeline import Mark, position
 from dashboard.models import Alert, StatusPage
+from dashboard.selectors.alerts import Shown, shown
 from deployments.lifecycle import Kind
 from deployments.models import Deployment, Environment
 
@@ -14,22 +16,13 @@ _MOST = 60  # marks of each kind; more would be a wall
 
 
 def marks(environment: Environment, start: datetime, end: datetime, page: StatusPage, *, members: bool) -> list[Mark]:
-    """Deployments and alerts of an environment between two moments, in order. Two queries."""
+    """Deployments and alerts of an environment between two moments, in order. Three queries."""
     found: list[Mark] = []
     if members or page.show_deployments:
         found += _deployments(environment, start, end, members=members)
     if members or page.show_alerts:
         found += _alerts(environment, start, end, members=members)
     return sorted(found, key=lambda mark: mark.at)
-
-
-def firing() -> list[Alert]:
-    """Alerts that fire now, the worst first."""
-    # The dead man's switch fires always; it has the severity "none".
-    alerts = Alert.objects.filter(status=Alert.Status.FIRING).exclude(severity="none")
-    alerts = alerts.select_related("environment", "server")[:_MOST]
-    order = {"critical": 0, "warning": 1}
-    return sorted(alerts, key=lambda alert: (order.get(alert.severity, 2), alert.starts_at))
 
 
 def _deployments(environment: Environment, start: datetime, end: datetime, *, members: bool) -> list[Mark]:
@@ -55,14 +48,21 @@ def _deployments(environment: Environment, start: datetime, end: datetime, *, me
 def _alerts(environment: Environment, start: datetime, end: datetime, *, members: bool) -> list[Mark]:
     rows = Alert.objects.filter(
         Q(environment=environment) | Q(environment=None), starts_at__gte=start, starts_at__lt=end
-    )
+    ).exclude(severity="none")
     return [
         Mark(
             "alert",
-            row.starts_at,
-            f"{row.name}: {row.summary}" if members else row.name,
-            "",
-            position(row.starts_at, start, end),
+            one.alert.starts_at,
+            _words(one, members=members),
+            reverse("alert", args=[one.alert.pk]) if members else "",
+            position(one.alert.starts_at, start, end),
         )
-        for row in rows[:_MOST]
+        for one in shown(rows[:_MOST], timezone.now())
     ]
+
+
+def _words(one: Shown, *, members: bool) -> str:
+    words = f"{one.alert.name}: {one.alert.summary}" if members else one.alert.name
+    if one.held is None:
+        return words
+    return f"{words} (acknowledged by {one.held.actor})" if members else f"{words} (acknowledged)"

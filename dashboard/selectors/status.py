@@ -8,9 +8,9 @@ from django.utils.safestring import SafeString
 from dashboard.cadence import DAY
 from dashboard.charts.bars import DayBar, drawn, overall
 from dashboard.charts.timeline import Mark
-from dashboard.models import Alert, Condition, StatusPage
+from dashboard.models import Condition, StatusPage
+from dashboard.selectors import alerts, drills, events, history, progress
 from dashboard.selectors import bots as bot_rows
-from dashboard.selectors import drills, events, history, progress
 from dashboard.selectors.bots import Bot, Day
 from dashboard.selectors.series import Range, Series, range_for, series
 from deployments.models import Deployment
@@ -72,7 +72,7 @@ class Status:
     marks: list[Mark]
     active: list[progress.Progress]
     recent: list[Deployment]
-    alerts: list[Alert]
+    alerts: list[alerts.Shown]
     drills: list[drills.Drill]
     environments: list[str]
 
@@ -141,7 +141,7 @@ def status(page: StatusPage, choice: Choice, now: datetime, *, members: bool) ->
         else [],
         active=progress.active(now) if with_deployments else [],
         recent=history.recent(RECENT) if with_deployments else [],
-        alerts=events.firing() if members or page.show_alerts else [],
+        alerts=alerts.firing(now) if members or page.show_alerts else [],
         drills=drills.latest() if members else [],
         environments=list(dict.fromkeys(bot.server.environment.name for bot in everyone)),
     )

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dashboard.models import Alert, AlertReceipt
+from dashboard.services import acknowledgements
 from dashboard.services.pulse import SWITCH
 from deployments.models import Deployment, Environment, Server
 from deployments.services.access import system_actor
@@ -96,6 +97,7 @@ def _store(
     Alert.objects.filter(
         fingerprint=report.fingerprint, status=Alert.Status.FIRING, starts_at__lt=report.starts_at
     ).update(status=Alert.Status.RESOLVED, ends_at=report.starts_at)
+    acknowledgements.end_with_their_alerts(report.fingerprint, now)
     receipt = {"receiver": delivery.receiver[:150], "group_key": delivery.group_key[:500], "received_at": now}
     if alert.name == SWITCH:  # every minute, for ever: one receipt is enough
         AlertReceipt.objects.update_or_create(alert=alert, status=report.status, defaults=receipt)

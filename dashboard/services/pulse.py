@@ -16,6 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dashboard.models import Alert
+from dashboard.services import acknowledgements
 from deployments.services import audit, notices
 from deployments.services.access import system_actor
 
@@ -92,6 +93,7 @@ def _ended(now: datetime) -> None:
     with transaction.atomic():
         silent = Alert.objects.filter(fingerprint=_FINGERPRINT, status=Alert.Status.FIRING)
         if silent.update(status=Alert.Status.RESOLVED, ends_at=now, last_received_at=now):
+            acknowledgements.end_with_their_alerts(_FINGERPRINT, now)
             audit.record(actor=system_actor("watch"), name="monitoring.heard", subject="monitoring")
             notices.tell_everyone("monitoring", what="monitoring is heard again", lines=[])
 

@@ -10,7 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from deployments.services.access import may, user_actor
+from deployments.services.access import Actor, may, user_actor
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -18,8 +18,15 @@ View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 def is_member(request: HttpRequest) -> bool:
     """Whether the visitor signed in and may view the control plane."""
+    return isinstance(request.user, User) and may(signed_in(request), "view")
+
+
+def signed_in(request: HttpRequest) -> Actor:
+    """Who acts on a page that is for members only."""
     user = request.user
-    return isinstance(user, User) and may(user_actor(user), "view")
+    if not isinstance(user, User):
+        raise PermissionDenied("Sign in first.")
+    return user_actor(user)
 
 
 def members_only(view: View[P]) -> View[P]:

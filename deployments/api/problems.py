@@ -17,6 +17,7 @@ from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, Throttled, ValidationError
 from pydantic import Field
 
+from deployments.alertmanager import AlertmanagerError
 from deployments.api.limits import TooManyRequests
 from deployments.errors import Conflict, InvalidRequest, NotAllowed, NotFound, PortalError, TargetError
 from deployments.plans.errors import PlanError
@@ -65,6 +66,7 @@ _STATUS: tuple[tuple[type[PortalError], HTTPStatus], ...] = (
     (Conflict, HTTPStatus.CONFLICT),
     (TargetError, HTTPStatus.BAD_GATEWAY),
     (SSHError, HTTPStatus.BAD_GATEWAY),
+    (AlertmanagerError, HTTPStatus.BAD_GATEWAY),
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (TooManyRequests, HTTPStatus.TOO_MANY_REQUESTS),
 )
@@ -92,10 +94,14 @@ def problem(status: int, detail: str, *, reason: str, hint: str = "", **extra: A
     return response
 
 
+def status_of(error: PortalError) -> int:
+    """The HTTP status that an expected failure is."""
+    return next((code for kind, code in _STATUS if isinstance(error, kind)), HTTPStatus.CONFLICT)
+
+
 def from_portal_error(_request: HttpRequest, error: PortalError) -> HttpResponse:
     """The problem that an expected failure is."""
-    status = next((code for kind, code in _STATUS if isinstance(error, kind)), HTTPStatus.CONFLICT)
-    response = problem(status, error.message, reason=error.reason, hint=error.hint)
+    response = problem(status_of(error), error.message, reason=error.reason, hint=error.hint)
     if isinstance(error, TooManyRequests):
         response["Retry-After"] = str(error.wait)
     return response

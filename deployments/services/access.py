@@ -26,6 +26,7 @@ VERBS: dict[str, frozenset[Role]] = {
     "drill": frozenset({_O}),
     "break_glass": frozenset({_O}),
     "acknowledge": frozenset({_O, _A}),
+    "silence": frozenset({_O}),
     "approve": frozenset({_A}),
     "review": frozenset({_A}),
     "decide_policy": frozenset({_A}),
@@ -60,6 +61,8 @@ SCOPES: dict[str, Scope] = {
     "set_secret": Scope.ADMINISTER,
     "rotate_keys": Scope.ADMINISTER,
     "back_up": Scope.ADMINISTER,
+    "acknowledge": Scope.ALERTS,
+    "silence": Scope.ALERTS,
 }
 TOKEN_MARK = "/token:"  # noqa: S105  (what stands between a person and their token)
 MAX_ACTOR = 150

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
 
-from dashboard.models import BotState
+from dashboard.models import Acknowledgement, Alert, BotState
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, LogLine, Server
 from tests.dashboard import records
@@ -36,7 +36,11 @@ def server(enrol: Enrol) -> Server:
     records.deployment(found, release=release)
     records.steps(records.deployment(found, Status.ROLLED_BACK, sentence="It never answered."), 6, "failed")
     records.deployment(found, kind=Kind.ROLLBACK)
-    records.alert(found.environment)
+    records.alert(found.environment, server=found)
+    held = records.alert(found.environment, "ChannelEmpty", severity="info")
+    Acknowledgement.objects.create(
+        alert=held, actor="olga", comment="It is night.", expires_at=timezone.now() + timedelta(hours=1)
+    )
     return found
 
 
@@ -61,6 +65,8 @@ def pages_of(server: Server) -> list[str]:
         f"/bots/{server.name}/",
         "/deployments/",
         f"/deployments/{row.pk}/",
+        "/alerts/",
+        *(f"/alerts/{alert.pk}/" for alert in Alert.objects.all()),
         "/api/v1/docs",
         "/nothing/",
     ]
@@ -179,6 +185,28 @@ def test_a_deployment_is_followed_to_its_end(
     page.get_by_text("Verified.").wait_for()
     page.get_by_text("Complete.").wait_for()
     assert page.locator("h1 .pill").inner_text() == "Succeeded"
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_an_alert_is_taken_in_hand_by_keyboard_with_and_without_javascript(
+    visit: Visitors, portal: str, server: Server, sign_in: Callable[[Visitor], None], script: bool
+) -> None:
+    visitor = visit(size="phone", java_script_enabled=script)
+    sign_in(visitor)
+    page = visitor.page
+    page.goto(f"{portal}/alerts/")
+    assert page.locator("h1").inner_text() == "1 alert needs somebody"
+    page.get_by_role("link", name="BotDown").first.focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("Who does what about it").focus()
+    page.keyboard.type("Restarting it")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.get_by_text("olga has it in hand").wait_for()
+    page.goto(f"{portal}/alerts/")
+    assert page.locator("h1").inner_text() == "Everything that fires is in hand"
 
 
 def test_a_log_of_fifty_thousand_lines_stays_smooth(

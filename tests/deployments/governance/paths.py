@@ -8,7 +8,9 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
+from dashboard.models import Alert
 from deployments.lifecycle import Kind, Status
 from deployments.models import (
     ApiToken,
@@ -473,3 +475,32 @@ def _(world: World, who: str) -> bool:
 @tried("export_audit", "command")
 def _(world: World, who: str) -> bool:
     return world.command(who, "audit", "export")[0] == 0
+
+
+# alerts
+
+
+def _firing(world: World) -> Alert:
+    return Alert.objects.create(
+        fingerprint="ab",
+        name="BotDown",
+        severity="critical",
+        status=Alert.Status.FIRING,
+        environment=world.production,
+        starts_at=timezone.now(),
+    )
+
+
+@tried("acknowledge", "page")
+def _(world: World, who: str) -> bool:
+    alert = _firing(world)
+    sent = {"comment": "on it", "minutes": "60"}
+    world.client(who).post(reverse("alert-acknowledge", args=[alert.pk]), sent)
+    return alert.acknowledgements.exists()
+
+
+@tried("acknowledge", "api")
+def _(world: World, who: str) -> bool:
+    alert = _firing(world)
+    world.api(who, "post", f"/alerts/{alert.pk}/acknowledgement", {"comment": "on it", "minutes": 60})
+    return alert.acknowledgements.exists()

@@ -1,0 +1,113 @@
+"""`/alerts/` and `/alerts/<number>/`: what fires, what has fired, and who has it in hand. For members."""
+
+from datetime import timedelta
+
+from django.http import Http404, HttpRequest, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from dashboard.models import Alert
+from dashboard.selectors import alerts
+from dashboard.services.acknowledgements import acknowledge, withdraw
+from dashboard.views.members import members_only, signed_in
+from dashboard.views.status import present
+from deployments.api.problems import status_of
+from deployments.errors import PortalError
+from deployments.models import Environment
+from deployments.services.access import may
+
+DURATIONS = (
+    # minutes, words
+    (30, "30 minutes"),
+    (60, "1 hour"),
+    (240, "4 hours"),
+    (480, "8 hours"),
+    (1440, "1 day"),
+    (4320, "3 days"),
+    (10080, "7 days"),
+)
+
+
+@require_safe
+@members_only
+def inbox_page(request: HttpRequest) -> HttpResponseBase:
+    """What fires now, in Alertmanager's groups, and every alert there was."""
+    wanted = alerts.Filter.parse(request.GET)
+    now = timezone.now()
+    query = request.GET.copy()
+    for name in ("before", "part"):
+        query.pop(name, None)
+    found = alerts.firing(now)
+    context = {
+        "nav": "alerts",
+        "now": now,
+        "filter": wanted,
+        "groups": alerts.groups(found),
+        "firing": len(found),
+        "loud": sum(one.loud for one in found),
+        "page": alerts.page(wanted, now),
+        "environments": Environment.objects.values_list("name", flat=True),
+        "statuses": Alert.Status.choices,
+        "query": query.urlencode(),
+    }
+    return present(request, "dashboard/alerts.html", "dashboard/alerts_live.html", context)
+
+
+@require_safe
+@members_only
+def alert_page(request: HttpRequest, number: int) -> HttpResponseBase:
+    """One alert. With `?part=live` only what changes by itself."""
+    return _alert(request, number)
+
+
+@members_only
+def acknowledge_alert(request: HttpRequest, number: int) -> HttpResponseBase:
+    """Take it in hand."""
+    alert = _numbered(number)
+    minutes = request.POST.get("minutes", "")
+    lasting = timedelta(minutes=int(minutes) if minutes.isascii() and minutes.isdecimal() and len(minutes) < 7 else 0)
+    if request.method == "POST":
+        try:
+            acknowledge(actor=signed_in(request), alert=alert, comment=request.POST.get("comment", ""), lasting=lasting)
+        except PortalError as error:
+            return _alert(request, number, error)
+    return HttpResponseRedirect(reverse("alert", args=[alert.pk]))
+
+
+@members_only
+def withdraw_acknowledgement(request: HttpRequest, number: int) -> HttpResponseBase:
+    """Take that back."""
+    alert = _numbered(number)
+    if request.method == "POST":
+        try:
+            withdraw(actor=signed_in(request), alert=alert)
+        except PortalError as error:
+            return _alert(request, number, error)
+    return HttpResponseRedirect(reverse("alert", args=[alert.pk]))
+
+
+def _alert(request: HttpRequest, number: int, refused: PortalError | None = None) -> HttpResponseBase:
+    alert = _numbered(number)
+    now = timezone.now()
+    context = {
+        "nav": "alerts",
+        "now": now,
+        "detail": alerts.detail(alert, now),
+        "may_acknowledge": may(signed_in(request), "acknowledge", alert.environment),
+        "durations": DURATIONS,
+        "refused": refused,
+        "sent": request.POST,
+    }
+    if refused is not None:
+        return render(request, "dashboard/alert.html", context, status=status_of(refused))
+    return present(request, "dashboard/alert.html", "dashboard/alert_live.html", context)
+
+
+def _numbered(number: int) -> Alert:
+    alert = alerts.numbered(number)
+    if alert is None:
+        raise Http404("There is no such alert.")
+    return alert
