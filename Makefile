@@ -15,6 +15,8 @@ WORKERS ?= 2
 ALONE = { [ $$? = 1 ] && echo "== what failed beside other tests, once more and alone" && \
 	  $(BIN)/pytest -q --last-failed --last-failed-no-failures none; }
 DATABASE_TESTS := tests/dashboard tests/deployments
+# A test that hangs says where, and fails: each has deadlines of its own and ends long before.
+NO_HANG := -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 
 HOST_PACKAGES := systemd-container debootstrap iproute2 openssh-client gcc libc6-dev
 DEMO_PACKAGES := $(HOST_PACKAGES) prometheus prometheus-alertmanager
@@ -34,15 +36,15 @@ run: venv ## the portal alone on http://127.0.0.1:8080 (PORT changes it)
 test: packages-test venv ## prove it, in 15 minutes at most
 	@echo "== 1/3 lint and types"; $(MAKE) --no-print-directory check
 	@echo "== 2/3 everything, on SQLite, $(WORKERS) tests at a time"
-	@$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup --durations=15 -m "not full" $(ARGS) || $(ALONE)
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(NO_HANG) --durations=15 -m "not full" $(ARGS) || $(ALONE)
 	@echo "== 3/3 what concerns the database, on PostgreSQL"
-	@$(BIN)/python -m tests.postgres $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup \
+	@$(BIN)/python -m tests.postgres $(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(NO_HANG) \
 	  -m "not full and not hosts and not browser and not monitoring" $(DATABASE_TESTS) || [ $$? = 77 ] || \
 	  $(BIN)/python -m tests.postgres $(BIN)/pytest -q --last-failed --last-failed-no-failures none
 
 test-full: packages-test venv ## every matrix at full size (hours)
-	@$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup --durations=30 $(ARGS)
-	@$(BIN)/python -m tests.postgres $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup $(DATABASE_TESTS) || [ $$? = 77 ]
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --durations=30 $(ARGS)
+	@$(BIN)/python -m tests.postgres $(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(DATABASE_TESTS) || [ $$? = 77 ]
 
 check: venv ## lint, types, layers, locks, workflows
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q .

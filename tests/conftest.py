@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = [f"tests.fixtures.{name}" for name in ("database", "hosts", "records", "fleet", "reliability")]
+pytest_plugins = [
+    f"tests.fixtures.{name}" for name in ("database", "hosts", "records", "fleet", "reliability", "scheduling")
+]
 
 
 @pytest.fixture

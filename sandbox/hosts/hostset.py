@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from . import cgroups, guardian, image, keys, layers, network, registry, store
+from . import cgroups, guardian, image, kernel, keys, layers, network, registry, store
 from .availability import unavailable_reason
 from .cable import ensure_program
 from .errors import DirectoryRefused, HostUnknown, SetUnknown, Unavailable
@@ -133,6 +133,7 @@ class HostSet:
         image.ensure_image()
         ensure_program()
         layers.stack(layer)
+        kernel.make_room()
         fresh = self._record is None
         try:
             if fresh:

@@ -20,7 +20,7 @@ from sandbox.hosts import Host, HostSet
 from tests.dashboard.browsing import Visitor, Visitors
 from tests.fixtures.records import EXAMPLE
 
-pytestmark = [pytest.mark.hosts, pytest.mark.browser, pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.hosts, pytest.mark.browser]
 PATIENCE = 120_000
 """Milliseconds a deployment may take on a busy machine."""
 MORE_ROLES = """

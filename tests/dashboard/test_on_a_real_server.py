@@ -27,7 +27,7 @@ from sandbox.demo.portal import ROOT, DemoPortal
 from sandbox.hosts import Host, HostSet
 from tests.dashboard.browsing import Visitor, Visitors
 
-pytestmark = [pytest.mark.hosts, pytest.mark.browser, pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.hosts, pytest.mark.browser]
 SILENCE = 100_000
 """Milliseconds: a bot is down after 60 s of silence, and a page follows within 5."""
 CLOSE_BEHIND = 1.5

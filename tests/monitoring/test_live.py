@@ -29,7 +29,7 @@ from sandbox.monitoring import Monitoring
 from tests.fixtures.records import HOST_KEY, MakeRelease
 from tests.monitoring import rules as shipped
 
-pytestmark = [pytest.mark.monitoring, pytest.mark.xdist_group("monitoring")]
+pytestmark = [pytest.mark.monitoring]
 
 STATUSES = ("firing", "resolved")
 PATIENCE = 90.0  # s; on a quiet machine each of these takes about five

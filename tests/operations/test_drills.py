@@ -66,7 +66,6 @@ def test_a_drill_with_nothing_to_go_back_to_is_refused() -> None:
 
 
 @pytest.mark.hosts
-@pytest.mark.xdist_group("hosts")
 def test_a_rollback_drill_goes_back_and_forward_and_leaves_no_release_in_quarantine(fleet: Fleet) -> None:
     fleet.enrol()
     old, new = fleet.release("1.0.0"), fleet.release("1.1.0")

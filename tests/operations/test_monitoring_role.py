@@ -27,7 +27,7 @@ from deployments.services.servers import enrol_server
 from deployments.ssh.keys import PrivateKey
 from sandbox.hosts import Host, HostSet
 
-pytestmark = [pytest.mark.hosts, pytest.mark.monitoring, pytest.mark.xdist_group("hosts")]
+pytestmark = [pytest.mark.hosts, pytest.mark.monitoring]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 UNITS = ("cytube-alertmanager.service", "cytube-prometheus.service")

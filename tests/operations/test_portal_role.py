@@ -21,7 +21,7 @@ from deployments.services.servers import enrol_server
 from sandbox.hosts import HostSet
 from tests.operations.test_monitoring_role import ACTOR, ROOT, StandInPortal, Watching, until
 
-pytestmark = [pytest.mark.hosts, pytest.mark.monitoring, pytest.mark.xdist_group("hosts")]
+pytestmark = [pytest.mark.hosts, pytest.mark.monitoring]
 
 OURS = ("cytube-web", "cytube-worker", "cytube-prometheus", "cytube-alertmanager")
 FIVE = (*OURS, "caddy")

@@ -14,7 +14,7 @@ from tests.workflows.portals import Portal
 from tests.workflows.repositories import Repository
 from tests.workflows.servers import journal, logins, runs, version_on
 
-pytestmark = [pytest.mark.hosts, pytest.mark.xdist_group("workflows")]
+pytestmark = [pytest.mark.hosts]
 
 RUN_PAGE = "https://github.com/octo-org/octo-repo/actions/runs/"
 WRONG_VERSION = {

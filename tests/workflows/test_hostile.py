@@ -21,8 +21,6 @@ from tests.workflows.jobs import Event, Runner
 from tests.workflows.repositories import Repository
 from tests.workflows.servers import runs
 
-pytestmark = pytest.mark.xdist_group("workflows")  # they share one Python for jobs
-
 MARK = Path("/tmp/hostile-input-reached-a-shell")
 TOUCH = f"touch {MARK}"
 HOSTILE = [

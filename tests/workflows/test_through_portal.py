@@ -13,7 +13,7 @@ from tests.workflows.portals import Portal
 from tests.workflows.repositories import Repository
 from tests.workflows.servers import journal, runs, version_on
 
-pytestmark = [pytest.mark.hosts, pytest.mark.xdist_group("workflows")]
+pytestmark = [pytest.mark.hosts]
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def parameters() -> list[Any]:
     ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def worlds(
     hosts_factory: Callable[..., HostSet], tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any
 ) -> Iterator[Callable[[str], World]]:

@@ -123,11 +123,11 @@ def test_a_server_that_was_never_provisioned_is_told_so(
     fleet: Fleet, give: Give, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     give("TEST", fleet.machines[0])
-    fleet.machines[0].root(["mv", "/opt/dice-bot", "/opt/away"])
+    fleet.machines[0].root(["mv", "/opt/dice-bot/.deploy", "/opt/dice-bot/.away"])
     try:
         code, said = deploy(artifact)
     finally:
-        fleet.machines[0].root(["mv", "/opt/away", "/opt/dice-bot"])
+        fleet.machines[0].root(["mv", "/opt/dice-bot/.away", "/opt/dice-bot/.deploy"])
     assert code == 1
     assert "Run provision for this server" in said
     assert not Deployment.objects.exists()

@@ -10,8 +10,8 @@ from tests.fixtures.hosts import HostsFactory
 
 
 @pytest.fixture(scope="session")
-def provisioned(hosts_factory: HostsFactory) -> Server:
-    hosts = hosts_factory(1)
+def provisioned(lasting_hosts_factory: HostsFactory) -> Server:
+    hosts = lasting_hosts_factory(1)
     server = Server(hosts, hosts.host(1))
     server.provision()
     return server
