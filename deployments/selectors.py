@@ -114,6 +114,11 @@ def unreviewed_break_glass() -> QuerySet[Deployment]:
     )
 
 
+def can_roll_back(environment: Environment) -> bool:
+    """Whether there is an earlier release to go back to, or something running to end."""
+    return rollback_target(environment) is not None or active_deployment(environment) is not None
+
+
 def waiting_requests() -> QuerySet[Deployment]:
     """Deployments that wait for somebody's approval, oldest first."""
     rows = Deployment.objects.filter(status=Status.AWAITING_APPROVAL, kind=Kind.DEPLOYMENT)

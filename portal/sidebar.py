@@ -62,7 +62,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     for title, entries in _GROUPS:
         items = list(_items(request, entries))
         if waiting and title == "Deployments" and items:
-            items[0] |= {"badge": f"{waiting} to approve", "badge_variant": "warning"}
+            items[0] |= {"badge": f"{waiting} waiting", "badge_variant": "warning"}
         groups.append({"title": title, "items": items})
     return groups
 

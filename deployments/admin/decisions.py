@@ -68,11 +68,12 @@ class Approve(Decision):
     def consequences(self, obj: Deployment) -> Sequence[str]:
         """What approving does."""
         left = approvals_needed(obj) - approvals_given(obj)
-        servers = ", ".join(target["server"] for target in obj.snapshot["targets"])
+        servers = [target["server"] for target in obj.snapshot["targets"]]
+        in_turn = ", one after the other" if len(servers) > 1 else ""
         if left > 1:
             return [f"It needs {left} more approvals; with yours, {left - 1}. Nothing runs until then."]
         return [
-            f"It is queued at once and a worker deploys {obj.release} to {servers}, one after the other.",
+            f"It is queued at once and a worker deploys {obj.release} to {', '.join(servers)}{in_turn}.",
             "Each server verifies the new release and goes back by itself if it does not work.",
         ]
 
@@ -188,7 +189,7 @@ class RollBack(Confirmation[Deployment]):
         """While it runs, is what runs or needs a person; and for every earlier success of another release."""
         if obj.kind == Kind.DEPLOYMENT and obj.status in (*ACTIVE, Status.INTERRUPTED):
             return True
-        return obj.status == Status.SUCCEEDED
+        return obj.status == Status.SUCCEEDED and self._release(obj) is not None
 
     def title(self, obj: Deployment) -> str:
         """Where to."""

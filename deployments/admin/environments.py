@@ -69,12 +69,16 @@ class RequestDeployment(Confirmation[Environment]):
     def consequences(self, obj: Environment) -> Sequence[str]:
         """What a request does here."""
         live = selectors.live_release(obj)
+        approvals = "one approval" if obj.approvals_required == 1 else f"{obj.approvals_required} approvals"
+        waiting = selectors.waiting_requests().filter(environment=obj).first()
         return [
             f"{obj} runs {live} now." if live else f"Nothing runs on {obj} yet.",
-            f"The request waits for {obj.approvals_required} approval(s) by others, {obj.approval_hours} hours at most."
+            f"The request waits for {approvals} by somebody else, {obj.approval_hours} hours at most."
             if obj.protected
             else "It needs no approval: it is queued at once.",
-            "A newer request takes the place of one that waits.",
+            f"Deployment {waiting.pk} waits for approval: this request takes its place."
+            if waiting
+            else "A newer request takes the place of one that waits.",
         ]
 
     def perform(self, *, actor: Actor, obj: Environment, data: dict[str, Any]) -> str:
@@ -126,6 +130,10 @@ class RollBackEnvironment(Confirmation[Environment]):
     verb = "roll_back"
     form_class = RollBackForm
 
+    def offered(self, obj: Environment, actor: Actor) -> bool:
+        """Where there is something to go back to, or to end."""
+        return selectors.can_roll_back(obj)
+
     def title(self, obj: Environment) -> str:
         """Where."""
         return f"Roll back {obj}"
@@ -134,6 +142,8 @@ class RollBackEnvironment(Confirmation[Environment]):
         """What a rollback does here."""
         running = selectors.active_deployment(obj)
         seconds = selectors.expected_seconds(obj, Kind.ROLLBACK)
+        if not selectors.can_roll_back(obj):
+            return [f"{obj} has no earlier release to go back to."]
         return [
             *([f"Deployment {running.pk} is cancelled first; the rollback begins then."] if running else []),
             f"It needs no approval{f', and takes about {seconds:.0f} s' if seconds else ''}. Data is kept.",

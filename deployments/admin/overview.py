@@ -81,5 +81,5 @@ def _buttons(environment: Environment, actor: Actor) -> list[dict[str, str]]:
             "url": reverse(f"admin:deployments_environment_{slug.replace('-', '_')}", args=[environment.pk]),
         }
         for verb, slug, label, icon, tone in offered
-        if may(actor, verb, environment)
+        if may(actor, verb, environment) and (verb != "roll_back" or selectors.can_roll_back(environment))
     ]

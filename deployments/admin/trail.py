@@ -62,7 +62,9 @@ def gist(data: dict[str, Any]) -> str:
     if isinstance(changes, dict):
         return "; ".join(_change(field, *pair) for field, pair in changes.items() if pair[0] or pair[1])[:300]
     if isinstance(changes, list):
-        return " ".join(str(sentence) for sentence in changes)[:300]
+        return "; ".join(_said(item) for item in changes)[:300]
+    if isinstance(data.get("version"), int):
+        return f"version {data['version']}"
     return next((_short(data[key], 300) for key in _TELLING if data.get(key)), "")
 
 
@@ -73,6 +75,11 @@ def pretty(data: dict[str, Any]) -> str:
 
 def _change(field: str, old: Any, new: Any) -> str:
     return f"{field}: {_short(new)}" if old is None else f"{field}: {_short(old)} → {_short(new)}"
+
+
+def _said(item: Any) -> str:
+    """One of a list of changes: a sentence, or what provisioning made of something on a server."""
+    return f"{item['what']}: {item['after']}" if isinstance(item, dict) else str(item)
 
 
 def _short(value: Any, most: int = 60) -> str:

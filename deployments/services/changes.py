@@ -15,6 +15,8 @@ MAX_FILES = 60
 MAX_LINES = 400
 """Lines shown of one file's difference."""
 
+BEYOND = "many files changed; this one is only named"
+
 Mask = Callable[[str], str]
 
 
@@ -46,6 +48,16 @@ class ReleaseChanges:
     files: list[FileChange] = field(default_factory=list)
     wheels: list[FileChange] = field(default_factory=list)
     bytes_new: int = 0
+
+    @property
+    def shown(self) -> list[FileChange]:
+        """Files to look at one by one."""
+        return [change for change in self.files if change.why != BEYOND]
+
+    @property
+    def beyond(self) -> list[FileChange]:
+        """Files beyond the MAX_FILES whose lines are compared."""
+        return [change for change in self.files if change.why == BEYOND]
 
     def __bool__(self) -> bool:
         return bool(self.files or self.wheels)
@@ -97,7 +109,7 @@ def _why_not_shown(was: ManifestFile | None, will: ManifestFile | None, texts: i
         return "only its mode changed"
     if max(file.size for file in (was, will) if file) > MAX_TEXT:
         return "too large to be shown"
-    return "many files changed; this one is only named" if texts >= MAX_FILES else ""
+    return BEYOND if texts >= MAX_FILES else ""
 
 
 def _compared(

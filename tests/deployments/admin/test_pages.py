@@ -82,6 +82,39 @@ def test_buttons_are_those_of_ones_role_and_of_the_state(world: World) -> None:
     assert offered("operator") == {"cancel", "roll-back"}
 
 
+def test_going_back_is_offered_where_something_ran_before(world: World) -> None:
+    def offers(name: str, *arguments: Any) -> bool:
+        return "undo</span>Roll back" in read(world, "operator", name, *arguments)
+
+    first = world.succeeded(world.releases[0])
+    assert not offers("index")
+    assert not offers("deployments_environment_change", world.production.pk)
+    assert not offers("deployments_deployment_change", first.pk)
+    assert "has no earlier release to go back to" in read(
+        world, "operator", "deployments_environment_roll_back", world.production.pk
+    )
+    second = world.succeeded(world.releases[1])
+    assert offers("index")
+    assert offers("deployments_environment_change", world.production.pk)
+    assert offers("deployments_deployment_change", first.pk)
+    assert offers("deployments_deployment_change", second.pk)
+
+
+def test_a_request_names_the_one_whose_place_it_takes(world: World) -> None:
+    row = world.request()
+    said = text_of(read(world, "operator", "deployments_environment_request", world.production.pk))
+    assert "waits for one approval by somebody else" in said
+    assert f"Deployment {row.pk} waits for approval: this request takes its place." in said
+
+
+def test_many_files_are_named_in_one_fold(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deployments.services.changes.MAX_FILES", 1)
+    world.succeeded(world.releases[0])
+    page = read(world, "approver", "deployments_deployment_approve", world.request().pk)
+    assert "<summary>1 more, only named</summary>" in page
+    assert page.count('<details class="cy-diff"') == 1
+
+
 def test_the_approval_page_shows_plan_differences_way_back_and_seal(world: World) -> None:
     last = world.succeeded(world.releases[0])
     configure_environment(
@@ -111,6 +144,7 @@ def test_the_first_deployment_says_that_nothing_runs_there(world: World) -> None
     assert "First release: nothing runs there yet" in said
     assert "none: nothing has run here before" in said
     assert "not known yet: no deployment has succeeded here" in said
+    assert re.search(r"Files \d+ files, all new: nothing runs there yet", said)
 
 
 def test_a_broken_seal_is_told_before_anybody_decides(world: World) -> None:
