@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
+from ssl import SSLContext
 
 from sandbox.cytube.clock import Clock, LoopClock
 from sandbox.cytube.limits import Rate
@@ -79,11 +80,13 @@ class ServerConfig:
     the demo come from one address. ``lost_join_window`` is how long, in seconds, a joinChannel gets no answer after its
     channel was emptied (a real server is busy saving it: up to 14 ms were seen). ``login_cost`` is the cost of bcrypt:
     10 as on the real server, 4 for tests that have no use for the delay. ``media`` is what ``queue`` finds for types
-    that need a service on the internet. ``control_networks`` may use the control endpoint.
+    that need a service on the internet. ``control_networks`` may use the control endpoint. ``tls`` makes it an https
+    server, as the real one is.
     """
 
     host: str = "127.0.0.1"
     port: int = 0
+    tls: SSLContext | None = None
     channels: tuple[Channel, ...] = (Channel("test-rosey"),)
     accounts: tuple[Account, ...] = DEFAULT_ACCOUNTS
     media: tuple[Media, ...] = ()

@@ -67,7 +67,7 @@ class CytubeServer:
         if self._runner is None:
             raise NotRunning("The sandbox server is not listening.", hint="Call start() first.")
         host = "127.0.0.1" if self.config.host in ("", "0.0.0.0") else self.config.host
-        return f"http://{host}:{self._port}"
+        return f"{'https' if self.config.tls else 'http'}://{host}:{self._port}"
 
     async def start(self) -> None:
         """Listen. After a stop it is the same port again. Raises OSError when the port is taken."""
@@ -84,7 +84,7 @@ class CytubeServer:
         self._sio.attach(app)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self.config.host, self._port)
+        site = web.TCPSite(self._runner, self.config.host, self._port, ssl_context=self.config.tls)
         try:
             await site.start()
         except OSError:
