@@ -99,7 +99,7 @@ class _Bench:
                 user="rosey",
                 roles=["bot"],
                 fingerprint=machine.fingerprint,
-                confirm=lambda _: False,
+                confirm=lambda *_: False,
             )
             provision_server(
                 actor=self.actor, server=server, release=self.release, bootstrap_user="root", bootstrap_key=key

@@ -158,7 +158,7 @@ class _Bench:
             user="rosey",
             roles=["bot"],
             fingerprint=self.host.fingerprint,
-            confirm=lambda _: False,
+            confirm=lambda *_: False,
         )
         provision_server(
             actor=self.actor,

@@ -28,6 +28,11 @@ def server_named(name: str) -> Server:
     return found
 
 
+def pinned_fingerprint(name: str) -> str:
+    """Of the host key that a server has to show; empty for one that is not enrolled."""
+    return Server.objects.filter(name=name).values_list("fingerprint", flat=True).first() or ""
+
+
 def release_named(identifier: str) -> Release:
     """The release with this identifier or version, or NotFound."""
     found = Release.objects.filter(identifier=identifier).first()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -27,12 +28,13 @@ def enrol_server(
     user: str,
     roles: Sequence[str],
     fingerprint: str,
-    confirm: Callable[[HostKey], bool],
+    confirm: Callable[[HostKey, str], bool],
 ) -> Server:
     """Record a server and pin its host key.
 
-    The key is read from the server and compared with `fingerprint`; without one, `confirm` shows it to a person.
-    An existing server gets the new address and key the same way. Raises InvalidRequest, Conflict, HostUnreachable.
+    The key is read from the server and compared with `fingerprint`; without one, `confirm` shows it to a person, beside
+    the fingerprint that is pinned now ("" for a new server). An existing server gets the new address and key the same
+    way, and what was sealed with the old ones is void. Raises NotAllowed, InvalidRequest, Conflict, HostUnreachable.
     """
     require(actor, "enrol", environment)
     if fingerprint and not _FINGERPRINT.match(fingerprint):
@@ -46,13 +48,14 @@ def enrol_server(
     key = fetch_host_key(host, port)
     if fingerprint and key.fingerprint != fingerprint:
         raise Conflict(
-            f"{host}:{port} showed the host key {key.fingerprint}, not {fingerprint}; nothing was recorded.",
+            f"{host}:{port} showed the host key {key.fingerprint}, not {fingerprint}; nothing was recorded"
+            + (f", {draft.fingerprint} stays pinned." if draft.pk else "."),
             hint="Compare it on the server's console: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
             reason="host_key_mismatch",
         )
-    if not fingerprint and not confirm(key):
+    if not fingerprint and not confirm(key, draft.fingerprint):
         raise InvalidRequest("The host key was not confirmed; nothing was recorded.", reason="not_confirmed")
-    before = {"fingerprint": draft.fingerprint, "host": draft.host} if draft.pk else {}
+    before = _described(draft) if draft.pk else {}
     draft.host, draft.port, draft.user, draft.roles = host, port, user, list(roles)
     draft.host_key, draft.fingerprint = str(key), key.fingerprint
     with transaction.atomic():
@@ -60,12 +63,23 @@ def enrol_server(
         draft.save()
         audit.record(
             actor=actor,
-            name="server.enrolled" if not before else "server.host_key_confirmed",
+            name=_event(before, key),
             subject=f"server:{name}",
             environment=environment,
-            data={"host": host, "port": port, "roles": list(roles), "fingerprint": key.fingerprint, "before": before},
+            data={**_described(draft), "before": before},
         )
     return draft
+
+
+def _event(before: dict[str, Any], key: HostKey) -> str:
+    if not before:
+        return "server.enrolled"
+    return "server.changed" if before["fingerprint"] == key.fingerprint else "server.host_key_confirmed"
+
+
+def _described(server: Server) -> dict[str, Any]:
+    """What enrolling decides, for the audit trail."""
+    return {name: getattr(server, name) for name in ("host", "port", "user", "roles", "fingerprint")}
 
 
 def ensure_key(*, actor: Actor, environment: Environment) -> None:

@@ -151,7 +151,7 @@ def watching(
             user="rosey",
             roles=["monitoring"],
             fingerprint=machine.fingerprint,
-            confirm=lambda key: False,
+            confirm=lambda *_: False,
         )
         yield Watching(machine, server, build(tmp_path), portal, hosts)
 

@@ -66,7 +66,7 @@ def portal_host(
             user="rosey",
             roles=["portal", "monitoring"],
             fingerprint=machine.fingerprint,
-            confirm=lambda key: False,
+            confirm=lambda *_: False,
         )
         yield Watching(machine, server, build(tmp_path), nobody, hosts)
 

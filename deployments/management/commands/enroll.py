@@ -29,6 +29,7 @@ class Command(PortalCommand):
     def run(self, options: dict[str, Any]) -> int:
         """Read the key, compare or ask, record."""
         environment = selectors.environment_named(options["environment"])
+        before = selectors.pinned_fingerprint(options["name"])
         server = enrol_server(
             actor=self.actor("enrol", environment),
             name=options["name"],
@@ -46,15 +47,21 @@ class Command(PortalCommand):
                     "server": server.name,
                     "environment": environment.name,
                     "fingerprint": server.fingerprint,
+                    "fingerprint_before": before,
                     "public_key": environment.public_key,
                 }
             )
         self.say(f"{server.name} ({server.host}:{server.port}) is enrolled in {environment}; {server.fingerprint}.")
+        if before not in ("", server.fingerprint):
+            self.say(f"{before} is no longer trusted there; what waits for approval with it is void.")
         self.say(f"Next: manage.py provision {server.name} (it installs the key {environment.public_key}).")
         return 0
 
-    def confirm(self, key: HostKey) -> bool:
-        """Show the fingerprint to a person; without a terminal nothing is trusted."""
+    def confirm(self, key: HostKey, pinned: str) -> bool:
+        """Show the fingerprint, and another one that is pinned, to a person; without a terminal nothing is trusted."""
+        if pinned not in ("", key.fingerprint):
+            self.stderr.write(f"{pinned} is pinned, and the server shows another key: it was installed anew, its key")
+            self.stderr.write("was changed, or somebody is between us and the server.")
         self.stderr.write(f"The server shows the {key.type} host key {key.fingerprint}.")
         self.stderr.write("Compare it on its console: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub")
         if not sys.stdin.isatty():
