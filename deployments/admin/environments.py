@@ -17,7 +17,7 @@ from deployments.admin.confirmations import Confirmation, change_url
 from deployments.admin.forms import ModelForm, PageForm, ReasonForm, choice, number, switch, text, word
 from deployments.errors import TargetError
 from deployments.lifecycle import Kind
-from deployments.models import Deployment, Environment, Release
+from deployments.models import Deployment, Environment, Release, Server
 from deployments.services.access import Actor
 from deployments.services.environments import EDITABLE, configure_environment, lock_environment, unlock_environment
 from deployments.services.inspection import verify_environment
@@ -369,7 +369,8 @@ class EnvironmentAdmin(PortalAdmin[Environment]):
     @admin.display(description="Servers")
     def shown_servers(self, obj: Environment) -> str:
         """Their names."""
-        return ", ".join(server.name for server in obj.servers.all()) or "–"
+        in_service = [server.name for server in obj.servers.all() if server.state != Server.State.RETIRED]
+        return ", ".join(in_service) or "–"
 
     @admin.display(description="Lock")
     def shown_lock(self, obj: Environment) -> str:

@@ -56,7 +56,7 @@ def _card(environment: Environment, actor: Actor) -> EnvironmentCard:
     last = Deployment.objects.filter(environment=environment).exclude(finished_at=None).order_by("-finished_at").first()
     return EnvironmentCard(
         environment=environment,
-        servers=list(environment.servers.all()),
+        servers=[server for server in environment.servers.all() if server.state != Server.State.RETIRED],
         live=selectors.live_release(environment),
         active=selectors.active_deployment(environment),
         last=last,

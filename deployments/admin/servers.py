@@ -1,5 +1,6 @@
 """Servers: what the record says. They are enrolled, provisioned and rotated by management commands."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -7,13 +8,59 @@ from django.utils.html import format_html
 
 from deployments.admin import labels
 from deployments.admin.base import PortalAdmin
+from deployments.admin.confirmations import Confirmation
+from deployments.admin.forms import PageForm, switch
 from deployments.models import Server
+from deployments.services.access import Actor
+from deployments.services.decommissioning import decommission_on_record, what_stays
+
+
+class UnderstoodForm(PageForm):
+    """A word that has been read."""
+
+    understood = switch(
+        "I have read what stays on the machine", help_text="The record is marked; the machine is not touched."
+    )
+
+    def prepare(self) -> None:
+        """Nobody does this by the way."""
+        self.fields["understood"].required = True
+
+
+class Decommission(Confirmation[Server]):
+    """Out of service on the record; taking things off the machine needs root there, so a management command does it."""
+
+    slug = "decommission"
+    label = "Decommission"
+    icon = "delete_forever"
+    tone = "bad"
+    verb = "decommission"
+    form_class = UnderstoodForm
+
+    def offered(self, obj: Server, actor: Actor) -> bool:
+        """While it is in service."""
+        return obj.state != Server.State.RETIRED
+
+    def consequences(self, obj: Server) -> Sequence[str]:
+        """What ends, what stays, and how to take it off."""
+        return [
+            f"{obj} is no target of deployments any more, is neither scraped nor shown, and its tokens are revoked.",
+            "Its deployments and its audit trail stay.",
+            *what_stays(obj),
+            f"To take all of it off the machine, run manage.py decommission {obj}, instead of this page or after it.",
+        ]
+
+    def perform(self, *, actor: Actor, obj: Server, data: dict[str, Any]) -> str:
+        """Mark it."""
+        left = decommission_on_record(actor=actor, server=obj)
+        return f"{obj} is decommissioned{' on record only' if left else ''}."
 
 
 @admin.register(Server)
 class ServerAdmin(PortalAdmin[Server]):
-    """Read-only."""
+    """Read-only, but for the end of a server's service."""
 
+    confirmations = (Decommission(),)
     list_display = ("name", "environment", "shown_state", "host", "shown_roles", "current_release", "inspected")
     list_filter = ("environment", "state")
     search_fields = ("name", "host", "fingerprint")

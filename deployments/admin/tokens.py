@@ -50,7 +50,8 @@ class TokenForm(PageForm):
             people = User.objects.filter(is_active=True).values_list("username", flat=True)
             names = [(name, name) for name in people if name != actor.identity]
             self._choices("owner", [(actor.identity, f"{actor.identity} (you)"), ("", "nobody"), *names])
-            self._choices("server", [("", "no bot"), *((str(row.pk), row.name) for row in Server.objects.all())])
+            in_service = Server.objects.exclude(state=Server.State.RETIRED)
+            self._choices("server", [("", "no bot"), *((str(row.pk), row.name) for row in in_service)])
         rows = [(str(row.pk), row.name) for row in Environment.objects.all()]
         self._choices("environment", [("", "every environment"), *rows])
 

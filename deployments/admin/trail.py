@@ -17,6 +17,8 @@ _LOUD = {
     "rollback.interrupted": "bad",
     "person.locked_out": "bad",
     "server.host_key_confirmed": "wary",
+    "server.decommissioned": "wary",
+    "key.rotated": "wary",
     "deployment.voided": "wary",
     "deployment.rejected": "wary",
     "deployment.approved": "good",

@@ -18,6 +18,12 @@ BESIDE_A_RELEASE = {
     "cytube-backup.timer": True,
 }
 """Units of the role portal that run without a release, and whether they are started."""
+KEPT_STATE: Mapping[str, tuple[str, ...]] = {
+    "bot": (),
+    "portal": ("/var/lib/rosey-portal",),
+    "monitoring": ("/var/lib/cytube-prometheus", "/var/lib/cytube-alertmanager"),
+}
+"""Where the services of a role keep what is worth keeping, beside the tree."""
 
 # Debian's unit gives up at the first crash, and may write to most of the machine.
 _CADDY_DROP_IN = """\

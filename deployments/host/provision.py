@@ -31,7 +31,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 PROTOCOL = 1
 TOOL_PATIENCE = 120.0  # s for any program but apt
@@ -351,6 +351,37 @@ def op_absent(machine: Machine, operation: Operation) -> Change:
     return "there", "absent"
 
 
+def op_cleared(machine: Machine, operation: Operation) -> Change:
+    """A directory that goes with everything in it, but for the directories in `keep` and the way to them."""
+    path, keep = operation["path"], [kept for kept in operation["keep"] if os.path.isdir(kept)]
+    if os.path.islink(path):
+        raise Refused("%s is a link and is not followed here." % path)
+    gone = list(outermost(path, keep))
+    if not machine.plan:
+        for name in gone:
+            if os.path.isdir(name) and not os.path.islink(name):
+                shutil.rmtree(name)
+            else:
+                os.unlink(name)
+    after = "absent" if not any(within(kept, path) for kept in keep) else "kept: %s" % ", ".join(keep)
+    return ("%d entries to remove" % len(gone) if gone else after), after
+
+
+def within(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory + "/")
+
+
+def outermost(path: str, keep: List[str]) -> Iterator[str]:
+    """The fewest files and directories that hold everything at `path` but what is kept."""
+    if path in keep or not os.path.lexists(path):
+        return
+    if not any(within(kept, path) for kept in keep):
+        yield path
+        return
+    for name in sorted(os.listdir(path)):
+        yield from outermost(os.path.join(path, name), keep)
+
+
 def op_link(machine: Machine, operation: Operation) -> Change:
     path, target = operation["path"], operation["target"]
     before = os.readlink(path) if os.path.islink(path) else "missing"
@@ -424,6 +455,21 @@ def op_unit(machine: Machine, operation: Operation) -> Change:
     return ", ".join(before), ", ".join(after)
 
 
+def op_ended(machine: Machine, operation: Operation) -> Change:
+    """A unit that neither runs nor starts at boot; one that systemd does not know is as good."""
+    name, shown = operation["name"], unit_state(operation["name"])
+    runs = shown["ActiveState"] not in ("inactive", "failed")
+    starts = shown["UnitFileState"] in ("enabled", "enabled-runtime")
+    if not machine.plan:
+        if runs:
+            must(["systemctl", "stop", name])
+        if starts:
+            must(["systemctl", "disable", "--quiet", name])
+        call(["systemctl", "reset-failed", name])
+    words = [word for word, true in (("running", runs), ("starts at boot", starts)) if true]
+    return ", ".join(words) or "ended", "ended"
+
+
 def unit_state(name: str) -> Dict[str, str]:
     output = must(["systemctl", "show", "-p", "LoadState,ActiveState,UnitFileState", name])
     return {"UnitFileState": "", **dict(line.partition("=")[::2] for line in output.splitlines())}
@@ -437,9 +483,11 @@ OPERATIONS: Dict[str, Callable[[Machine, Operation], Any]] = {
     "directory": op_directory,
     "file": op_file,
     "absent": op_absent,
+    "cleared": op_cleared,
     "link": op_link,
     "authorized_key": op_authorized_key,
     "unit": op_unit,
+    "ended": op_ended,
 }
 
 

@@ -15,7 +15,7 @@ class Server(models.Model):
 
         ENROLLED = "enrolled", "Enrolled"
         PROVISIONED = "provisioned", "Provisioned"
-        RETIRED = "retired", "Retired"
+        RETIRED = "retired", "Decommissioned"
 
     name = models.CharField(max_length=31, unique=True, validators=[name_validator])
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="servers")
@@ -51,7 +51,14 @@ class Server(models.Model):
 
     class Meta:
         ordering = ("environment__order", "order", "name")
-        constraints = (models.UniqueConstraint(fields=["host", "port"], name="one_record_per_machine"),)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["host", "port"],
+                condition=~models.Q(state="retired"),
+                name="one_record_per_machine",
+                violation_error_message="Another server has this address and port.",
+            ),
+        )
 
     def __str__(self) -> str:
         return self.name

@@ -20,6 +20,7 @@ from deployments.services.access import Actor, require
 from deployments.services.connections import agent, open_session
 from deployments.services.imports import import_runs
 from deployments.services.requests import refuse_busy
+from deployments.services.servers import refuse_decommissioned
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ def adopt_server(*, actor: Actor, server: Server, application: str = "", history
     """
     environment = server.environment
     require(actor, "enrol", environment)
+    refuse_decommissioned(server)
     name = environment.application or application
     if not name:
         raise InvalidRequest(

@@ -17,7 +17,7 @@ from deployments.remote.provisioning import Report, provision
 from deployments.services import artifacts, audit, tokens
 from deployments.services.access import Actor, require, system_actor
 from deployments.services.secrets import deliver_to, newest_secrets
-from deployments.services.servers import ensure_key
+from deployments.services.servers import ensure_key, refuse_decommissioned
 from deployments.ssh.keys import HostKey, PrivateKey
 from deployments.ssh.session import Session
 from deployments.ssh.transport import Address
@@ -49,6 +49,7 @@ def provision_server(
     """
     environment = server.environment
     require(actor, "provision", environment)
+    refuse_decommissioned(server)
     if server.user != DEPLOY_USER:
         raise InvalidRequest(
             f"{server.name} was enrolled with the account {server.user}; provisioning makes {DEPLOY_USER}.",

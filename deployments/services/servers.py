@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -55,7 +56,9 @@ def enrol_server(
         )
     if not fingerprint and not confirm(key, draft.fingerprint):
         raise InvalidRequest("The host key was not confirmed; nothing was recorded.", reason="not_confirmed")
-    before = _described(draft) if draft.pk else {}
+    before = _described(draft) if draft.pk and draft.state != Server.State.RETIRED else {}
+    if not before:
+        draft.state, draft.facts = Server.State.ENROLLED, {}
     draft.host, draft.port, draft.user, draft.roles = host, port, user, list(roles)
     draft.host_key, draft.fingerprint = str(key), key.fingerprint
     with transaction.atomic():
@@ -80,6 +83,16 @@ def _event(before: dict[str, Any], key: HostKey) -> str:
 def _described(server: Server) -> dict[str, Any]:
     """What enrolling decides, for the audit trail."""
     return {name: getattr(server, name) for name in ("host", "port", "user", "roles", "fingerprint")}
+
+
+def refuse_decommissioned(server: Server) -> None:
+    """Raise InvalidRequest for a server that was taken out of service."""
+    if server.state == Server.State.RETIRED:
+        raise InvalidRequest(
+            f"{server.name} is decommissioned.",
+            hint=f"Enrol it again first: `manage.py enroll {server.name} --environment {server.environment} --host …`.",
+            reason="decommissioned",
+        )
 
 
 def ensure_key(*, actor: Actor, environment: Environment) -> None:
@@ -108,8 +121,9 @@ def _draft(name: str, environment: Environment, host: str, port: int, user: str,
             f"{name} is a server of {existing.environment}.", hint="Choose another name.", reason="name_taken"
         )
     server = existing or Server(name=name, environment=environment, order=environment.servers.count())
-    probe = Server(name=name, environment=environment, host=host, port=port, user=user, roles=list(roles))
-    probe.pk = server.pk
+    probe = copy(server)  # which knows that it is there already
+    probe.host, probe.port, probe.user, probe.roles = host, port, user, list(roles)
+    probe.state = Server.State.ENROLLED
     try:
         probe.clean_fields(exclude=["host_key", "fingerprint"])
         probe.validate_constraints()

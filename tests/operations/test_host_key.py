@@ -4,12 +4,15 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from django.contrib.auth.models import User
 
 from deployments.errors import NotApproved
 from deployments.lifecycle import Status
-from deployments.models import AuditEvent, Deployment, Environment, Release
+from deployments.models import AuditEvent, Deployment, Environment, Release, Scope
+from deployments.services.access import system_actor
 from deployments.services.approvals import approve
 from deployments.services.requests import request_deployment
+from deployments.services.tokens import issue_token
 from tests.fixtures.fleet import Fleet
 from tests.fixtures.records import MakePerson
 from tests.operations.saying import said
@@ -17,7 +20,7 @@ from tests.operations.saying import said
 pytestmark = pytest.mark.hosts
 # sessions that were signed in with the old key would go on
 CHANGE = "rm -f /etc/ssh/ssh_host_*; ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key"
-RESTART = "systemctl restart ssh; pkill -f 'sshd: rosey'; true"
+RESTART = "systemctl restart ssh; pkill -f '[s]shd: rosey'; true"
 
 
 @pytest.fixture
@@ -42,7 +45,9 @@ def enroll(fleet: Fleet, *more: str) -> tuple[int, str]:
     return said("enroll", server.name, *where, *more)
 
 
-def test_everything_stops_until_the_new_key_is_confirmed(changed: Fleet, make_person: MakePerson) -> None:
+def test_everything_stops_until_the_new_key_is_confirmed(
+    changed: Fleet, make_person: MakePerson, monkeypatch: pytest.MonkeyPatch
+) -> None:
     old, new = changed.server().fingerprint, shown(changed)
     release = changed.release("1.0.1")
     for command in (("deploy", "test", "--inline"), ("verify", "test"), ("drift", "test"), ("rotate_keys", "test")):
@@ -54,7 +59,6 @@ def test_everything_stops_until_the_new_key_is_confirmed(changed: Fleet, make_pe
         assert "Traceback" not in words
     assert changed.current() == Release.objects.get(version="1.0.0").identifier
 
-    waiting = _request_with_approval(make_person, release)
     code, words = enroll(changed)
     assert code == 2
     assert old in words, "a person is shown both"
@@ -65,11 +69,17 @@ def test_everything_stops_until_the_new_key_is_confirmed(changed: Fleet, make_pe
     assert f"{old} stays pinned" in words
     assert changed.server().fingerprint == old
 
+    waiting = _request_with_approval(make_person, release)
+    code, words = enroll(changed, "--fingerprint", new)
+    assert (code, "is protected" in words) == (1, True)
+    monkeypatch.setenv("PORTAL_TOKEN", _token(make_person))
     code, words = enroll(changed, "--fingerprint", new, "--json")
+    monkeypatch.delenv("PORTAL_TOKEN")
     assert code == 0, words
     assert json.loads(words)["fingerprint_before"] == old
     assert changed.server().fingerprint == new
     event = AuditEvent.objects.get(name="server.host_key_confirmed")
+    assert event.actor == "adam/token:keys"
     assert event.data["fingerprint"] == new
     assert event.data["before"]["fingerprint"] == old
 
@@ -86,3 +96,8 @@ def _request_with_approval(make_person: MakePerson, release: Release) -> Deploym
     environment.approvals_required = 1
     environment.save()
     return request_deployment(actor=make_person("olga", "operator"), release=release, environment=environment)
+
+
+def _token(make_person: MakePerson) -> str:
+    owner = User.objects.get(username=make_person("adam", "administrator").name)
+    return str(issue_token(actor=system_actor("tests"), name="keys", scopes=[Scope.ADMINISTER], owner=owner)[1])

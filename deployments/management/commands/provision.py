@@ -1,15 +1,13 @@
 """Make a server ready for its roles."""
 
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any
 
 from deployments import selectors
-from deployments.errors import InvalidRequest
 from deployments.management.base import PortalCommand
+from deployments.management.bootstrap import bootstrap_arguments, bootstrap_key
 from deployments.remote.provisioning import Report
 from deployments.services.provisioning import changed, provision_server
-from deployments.ssh.keys import PrivateKey
 
 
 class Command(PortalCommand):
@@ -22,13 +20,7 @@ class Command(PortalCommand):
         parser.add_argument("name")
         parser.add_argument("--plan", action="store_true", help="show what would change and change nothing")
         parser.add_argument("--release", help="whose units to install (default: the newest release)")
-        parser.add_argument("--bootstrap-user", default="root", help="root, or an account with sudo (default: root)")
-        parser.add_argument(
-            "--bootstrap-key",
-            type=Path,
-            default=Path("~/.ssh/id_ed25519"),
-            help="its private key, without a passphrase (default: ~/.ssh/id_ed25519); it is not stored",
-        )
+        bootstrap_arguments(parser)
 
     def run(self, options: dict[str, Any]) -> int:
         """Read the key, apply, tell what changed."""
@@ -38,19 +30,12 @@ class Command(PortalCommand):
             if options["release"]
             else selectors.newest_release(server.environment.application)
         )
-        path = options["bootstrap_key"].expanduser()
-        try:
-            key = PrivateKey(path.read_text())
-        except OSError as error:
-            raise InvalidRequest(
-                f"The bootstrap key {path} cannot be read ({error.strerror}).", hint="Name it with --bootstrap-key."
-            ) from error
         reports = provision_server(
             actor=self.actor("provision", server.environment),
             server=server,
             release=release,
             bootstrap_user=options["bootstrap_user"],
-            bootstrap_key=key,
+            bootstrap_key=bootstrap_key(options),
             plan=options["plan"],
             on_report=self.show,
         )

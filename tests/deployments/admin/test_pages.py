@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from deployments.lifecycle import Status, StepState
-from deployments.models import AuditEvent, Deployment, LogLine, Step
+from deployments.models import AuditEvent, Deployment, Environment, LogLine, Server, Step
 from deployments.services.approvals import approve, review_break_glass
 from deployments.services.claims import claim
 from deployments.services.environments import configure_environment, lock_environment
@@ -322,6 +322,31 @@ def test_an_environment_edit_goes_through_the_service(world: World) -> None:
     assert world.production.configuration == {"dice.json": {"sides": 6}}
     assert world.production.approvals_required == 1, "the policy is no field of this form"
     assert AuditEvent.objects.filter(name="environment.configured", actor="administrator").count() == 1
+
+
+def test_decommissioning_says_what_stays_on_the_machine_and_is_not_done_by_the_way(world: World) -> None:
+    world.succeeded(world.releases[0])
+    Environment.objects.filter(pk=world.production.pk).update(application="dice-bot")
+    server = world.servers["production"]
+    name = "deployments_server_decommission"
+    said = text_of(read(world, "administrator", name, server.pk))
+    assert "go on running there" in said
+    assert f"manage.py decommission {server.name}" in said
+    client = world.client("administrator")
+    address = reverse(f"admin:{name}", args=[server.pk])
+    assert client.post(address).status_code == 422
+    active = world.request(environment="production")
+    approve(actor=world.people["approver"], deployment=active)
+    assert client.post(address, {"understood": "on"}).status_code == 409
+    Deployment.objects.filter(pk=active.pk).delete()
+    assert client.post(address, {"understood": "on"}).status_code == 302
+    server.refresh_from_db()
+    assert server.state == Server.State.RETIRED
+    assert server.targets.filter(deployment__status=Status.SUCCEEDED).exists()
+    assert server.name not in text_of(read(world, "administrator", "index"))
+    assert "Decommissioned" in text_of(read(world, "administrator", "deployments_server_changelist"))
+    event = AuditEvent.objects.get(name="server.decommissioned")
+    assert "sudo" in str(event.data["left"])
 
 
 def test_nothing_is_deleted_but_channels(world: World) -> None:

@@ -393,6 +393,19 @@ def _(world: World, who: str) -> bool:
     return Secret.objects.exists()
 
 
+@tried("decommission", "admin")
+def _(world: World, who: str) -> bool:
+    page(world, who, "deployments_server", world.servers["production"], "decommission", understood="on")
+    return Server.objects.filter(environment=world.production, state=Server.State.RETIRED).exists()
+
+
+@tried("decommission", "command")
+def _(world: World, who: str) -> bool:
+    server = world.servers[environment_for(who)]
+    world.command(who, "decommission", server.name, "--record-only")
+    return Server.objects.filter(pk=server.pk, state=Server.State.RETIRED).exists()
+
+
 @tried("rotate_keys", "command")
 def _(world: World, who: str) -> bool:
     return world.command_passes(who, "rotate_keys", environment_for(who))
