@@ -1,6 +1,6 @@
 """What django-q2 runs for the status side: entry points that call one service."""
 
-from dashboard.services import acknowledgements, pulse
+from dashboard.services import acknowledgements, pulse, reconciling
 
 
 def watch_monitoring() -> str:
@@ -8,6 +8,6 @@ def watch_monitoring() -> str:
     return pulse.watch().value
 
 
-def end_acknowledgements() -> int:
-    """Make alerts loud again that nobody has in hand any more."""
-    return acknowledgements.end_run_out()
+def tend_alerts() -> tuple[int, int]:
+    """End alerts whose end nobody told, and make those loud again that nobody has in hand any more."""
+    return reconciling.end_unheard(), acknowledgements.end_run_out()

@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import IntConverter, StringConverter
 
-from dashboard.views import alerts, bot, deployments, health, inbox, log, operations, readiness, staff, status
+from dashboard.views import alerts, bot, deployments, health, inbox, log, operations, readiness, silences, staff, status
 
 
 class ServerName(StringConverter):
@@ -33,6 +33,8 @@ urlpatterns = [
     path("alerts/<number:number>/", inbox.alert_page, name="alert"),
     path("alerts/<number:number>/acknowledge", inbox.acknowledge_alert, name="alert-acknowledge"),
     path("alerts/<number:number>/withdraw", inbox.withdraw_acknowledgement, name="alert-withdraw"),
+    path("silences/", silences.silences_page, name="silences"),
+    path("silences/<uuid:identifier>/lift", silences.lift_silence, name="silence-lift"),
     path("api/health", health.bot_health, name="health"),
     path("api/health/<server:name>", health.bot_health, name="bot-health"),
     path("api/alerts/alertmanager", alerts.alertmanager, name="alertmanager"),

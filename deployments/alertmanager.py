@@ -1,10 +1,11 @@
-"""Alertmanager's API v2: silences, and alerts of a drill.
+"""Alertmanager's API v2: silences, what fires, and alerts of a drill.
 
 AlertmanagerError               it could not be asked, or said no
 ├── AlertmanagerUnreachable     nothing answers at ALERTMANAGER_URL
 └── AlertmanagerRefused         it answered, and refused
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,6 +45,17 @@ class Matcher:
     name: str
     value: str
     regex: bool = False
+    equal: bool = True
+
+    def __str__(self) -> str:
+        sign = {(True, True): "=~", (True, False): "!~", (False, True): "=", (False, False): "!="}
+        return f'{self.name}{sign[self.regex, self.equal]}"{self.value}"'
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether labels fulfil it; a label that is missing counts as empty."""
+        value = labels.get(self.name, "")
+        hit = re.fullmatch(self.value, value) is not None if self.regex else value == self.value
+        return hit == self.equal
 
 
 @dataclass(frozen=True)
@@ -54,8 +66,28 @@ class Silence:
     state: str
     created_by: str
     comment: str
+    starts_at: datetime
     ends_at: datetime
     matchers: tuple[Matcher, ...]
+
+    def covers(self, labels: Mapping[str, str]) -> bool:
+        """Whether alerts with these labels are silenced while it holds."""
+        return self.state == "active" and all(each.matches(labels) for each in self.matchers)
+
+
+@dataclass(frozen=True)
+class ActiveAlert:
+    """An alert that Alertmanager holds; `state` is active, suppressed (silenced or inhibited) or unprocessed."""
+
+    fingerprint: str
+    labels: Mapping[str, str]
+    state: str
+    starts_at: datetime
+
+    @property
+    def name(self) -> str:
+        """The label alertname."""
+        return self.labels.get("alertname", "unnamed")
 
 
 def create_silence(
@@ -64,7 +96,7 @@ def create_silence(
     """Silence what matches between two moments; returns the silence's identifier. Raises AlertmanagerError."""
     document = {
         "matchers": [
-            {"name": each.name, "value": each.value, "isRegex": each.regex, "isEqual": True} for each in matchers
+            {"name": each.name, "value": each.value, "isRegex": each.regex, "isEqual": each.equal} for each in matchers
         ],
         "startsAt": starts_at.isoformat(),
         "endsAt": ends_at.isoformat(),
@@ -82,10 +114,23 @@ def silences() -> list[Silence]:
             state=each["status"]["state"],
             created_by=each["createdBy"],
             comment=each["comment"],
-            ends_at=datetime.fromisoformat(each["endsAt"].replace("Z", "+00:00")),
-            matchers=tuple(Matcher(one["name"], one["value"], one["isRegex"]) for one in each["matchers"]),
+            starts_at=datetime.fromisoformat(each["startsAt"]),
+            ends_at=datetime.fromisoformat(each["endsAt"]),
+            matchers=tuple(
+                Matcher(one["name"], one["value"], one["isRegex"], one.get("isEqual", True)) for one in each["matchers"]
+            ),
         )
         for each in _ask("GET", "silences")
+    ]
+
+
+def alerts() -> list[ActiveAlert]:
+    """What it holds now, silenced and inhibited alerts too. Raises AlertmanagerError."""
+    return [
+        ActiveAlert(
+            each["fingerprint"], each["labels"], each["status"]["state"], datetime.fromisoformat(each["startsAt"])
+        )
+        for each in _ask("GET", "alerts")
     ]
 
 
@@ -107,9 +152,9 @@ def post_alert(
     _ask("POST", "alerts", [alert])
 
 
-def receivers() -> list[str]:
-    """Names of the receivers that are configured. Raises AlertmanagerError."""
-    return [each["name"] for each in _ask("GET", "receivers")]
+def running_since() -> datetime:
+    """When it was started. Raises AlertmanagerError."""
+    return datetime.fromisoformat(_ask("GET", "status")["uptime"])
 
 
 def configuration() -> str:

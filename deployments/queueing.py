@@ -16,7 +16,7 @@ SCHEDULES: dict[str, tuple[str, str, int]] = {
     "expire": ("deployments.tasks.expire_requests", DEFAULT, 1),
     "deliver": ("deployments.tasks.deliver_notifications", DEFAULT, 1),
     "watch": ("dashboard.tasks.watch_monitoring", DEFAULT, 1),
-    "acknowledgements": ("dashboard.tasks.end_acknowledgements", DEFAULT, 1),
+    "alerts": ("dashboard.tasks.tend_alerts", DEFAULT, 1),
     "drift": ("deployments.tasks.find_drift", DEFAULT, 60),
     **{f"beat-{cluster}": ("deployments.tasks.beat", cluster, 1) for cluster in CLUSTERS},
 }

@@ -2,8 +2,8 @@
 
 from ninja import Router
 
-from dashboard.api import alerts, bots, heartbeats
+from dashboard.api import alerts, bots, heartbeats, silences
 
 router = Router()
-for part in (bots, heartbeats, alerts):
+for part in (bots, heartbeats, alerts, silences):
     router.add_router("", part.router)

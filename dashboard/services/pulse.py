@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 SWITCH = "DeadMansSwitch"
 SILENT = "MonitoringSilent"
+OWN = (SILENT,)
+"""Alerts that the portal raises and ends by itself; Alertmanager knows nothing of them."""
 SILENT_AFTER = timedelta(minutes=5)
 """Delivered every minute: five in a row are missing."""
 PING_SECONDS = 10.0

@@ -1,6 +1,8 @@
 """`/alerts/` and `/alerts/<number>/`: what fires, what has fired, and who has it in hand. For members."""
 
 from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -11,9 +13,11 @@ from django.views.decorators.http import require_safe
 
 from dashboard.models import Alert
 from dashboard.selectors import alerts
+from dashboard.services import silences
 from dashboard.services.acknowledgements import acknowledge, withdraw
 from dashboard.views.members import members_only, signed_in
 from dashboard.views.status import present
+from deployments.alertmanager import AlertmanagerError
 from deployments.api.problems import status_of
 from deployments.errors import PortalError
 from deployments.models import Environment
@@ -101,9 +105,27 @@ def _alert(request: HttpRequest, number: int, refused: PortalError | None = None
         "refused": refused,
         "sent": request.POST,
     }
+    if request.GET.get("part") != "live":
+        context |= _silencing(request, alert)
     if refused is not None:
         return render(request, "dashboard/alert.html", context, status=status_of(refused))
     return present(request, "dashboard/alert.html", "dashboard/alert_live.html", context)
+
+
+def _silencing(request: HttpRequest, alert: Alert) -> dict[str, Any]:
+    """Which silences cover it, as Alertmanager says now, and where to make one."""
+    if alert.status != Alert.Status.FIRING:
+        return {}
+    named = {"alertname": alert.name, "environment": alert.environment or "", "server": alert.labels.get("server", "")}
+    found: dict[str, Any] = {
+        "may_silence": may(signed_in(request), "silence", alert.environment),
+        "silence_query": urlencode(named),
+    }
+    try:
+        found["silenced"] = [one for one in silences.standing() if one.covers(alert.labels)]
+    except AlertmanagerError as error:
+        found["unasked"] = error
+    return found
 
 
 def _numbered(number: int) -> Alert:

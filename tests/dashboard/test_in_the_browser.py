@@ -66,7 +66,8 @@ def pages_of(server: Server) -> list[str]:
         "/deployments/",
         f"/deployments/{row.pk}/",
         "/alerts/",
-        *(f"/alerts/{alert.pk}/" for alert in Alert.objects.all()),
+        "/silences/",
+        f"/alerts/{Alert.objects.latest('pk').pk}/",
         "/api/v1/docs",
         "/nothing/",
     ]

@@ -5,9 +5,8 @@ import json
 import shutil
 import subprocess
 import threading
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,11 +27,11 @@ from sandbox.mail import MailSink, WebhookSink
 from sandbox.monitoring import Monitoring
 from tests.fixtures.records import HOST_KEY, MakeRelease
 from tests.monitoring import rules as shipped
+from tests.monitoring.waiting import PATIENCE, until
 
 pytestmark = [pytest.mark.monitoring]
 
 STATUSES = ("firing", "resolved")
-PATIENCE = 90.0  # s; on a quiet machine each of these takes about five
 WAITS = {
     "group_wait": "2s",
     "group_interval": "1s",
@@ -97,13 +96,6 @@ class Watched:
     def state_of(self, name: str) -> str:
         states = {each["labels"]["alertname"]: each["status"]["state"] for each in self.alerts_of_alertmanager()}
         return str(states.get(name, "unknown"))
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, f"waited {PATIENCE} s for {what}"
-        time.sleep(0.1)
 
 
 def quick_rules(directory: Path) -> Path:

@@ -15,7 +15,7 @@ from tests.deployments.governance.world import World
 # apprise imports a module that Python 3.13 no longer has
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "security.md"
-ELSEWHERE = frozenset({"silence", "drill", "back_up"})
+ELSEWHERE = frozenset({"drill", "back_up"})
 DERIVED = {
     "reject": "approve",
     "unlock": "lock",

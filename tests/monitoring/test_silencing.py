@@ -1,0 +1,227 @@
+"""People's silences in a real Alertmanager, from the page and the API; and ends that nobody tells."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from dashboard.models import Alert
+from dashboard.services import alerts as deliveries
+from dashboard.services import silences
+from dashboard.services.acknowledgements import acknowledge
+from dashboard.services.alerts import Delivery, Report
+from dashboard.services.pulse import SILENT, SWITCH
+from dashboard.services.reconciling import end_unheard
+from dashboard.services.silences import Wanted
+from deployments import alertmanager
+from deployments.alertmanager import AlertmanagerUnreachable
+from deployments.errors import Conflict, InvalidRequest, NotAllowed, NotFound
+from deployments.models import AuditEvent, Environment, Scope
+from deployments.services import audit
+from deployments.services.access import Actor, system_actor
+from deployments.services.tokens import issue_token
+from sandbox.monitoring import Monitoring
+from tests.fixtures.records import MakePerson
+from tests.monitoring.waiting import until
+
+pytestmark = [pytest.mark.monitoring, pytest.mark.xdist_group("monitoring"), pytest.mark.django_db]
+HOUR = timedelta(hours=1)
+BOT_DOWN = {"alertname": "BotDown", "severity": "critical", "environment": "production", "server": "prod-1"}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitoring]:
+    wanted = {"portal": {"url": "http://127.0.0.1:9"}, "prometheus": {"interval": "1s"}}
+    with Monitoring(tmp_path_factory.mktemp("watch"), wanted, {"monitoring-token": "x"}) as watching:
+        yield watching
+
+
+@pytest.fixture(autouse=True)
+def asked(running: Monitoring, settings: Any, static_files: None, state_dir: Path) -> None:
+    settings.ALERTMANAGER_URL = running.alertmanager_url
+    for one in silences.standing():
+        alertmanager.expire_silence(one.identifier)
+
+
+@pytest.fixture
+def olga(make_person: MakePerson) -> Actor:
+    return make_person("olga", "operator")
+
+
+def fire(**labels: str) -> None:
+    now = timezone.now()
+    alertmanager.post_alert(labels=BOT_DOWN | labels, annotations={}, starts_at=now, ends_at=now + HOUR)
+
+
+def state_of(server: str) -> str:
+    return next((one.state for one in alertmanager.alerts() if one.labels.get("server") == server), "unknown")
+
+
+def member(name: str) -> Client:
+    client = Client()
+    client.force_login(User.objects.get(username=name), backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def test_what_a_silence_would_hush_is_shown_first_and_hushed_then(olga: Actor) -> None:
+    fire(server="prod-1")
+    fire(server="prod-2")
+    client = member("olga")
+    sent = {"alertname": "BotDown", "server": "prod-1", "environment": "production", "minutes": "60", "reason": "move"}
+    seen = client.post("/silences/", {**sent, "do": "preview"}).content.decode()
+    assert "1 alert that fires now matches." in seen
+    assert "prod-2" not in seen
+    assert silences.standing() == []
+    assert not AuditEvent.objects.filter(name="silence.made").exists()
+
+    assert client.post("/silences/", {**sent, "do": "silence"}).status_code == 302
+    until(lambda: state_of("prod-1") == "suppressed", "the silence to hold")
+    assert state_of("prod-2") == "active"
+    (one,) = silences.standing()
+    assert (one.created_by, one.comment) == ("olga", "move")
+    assert timedelta(minutes=59) < one.ends_at - timezone.now() <= HOUR
+    event = AuditEvent.objects.get(name="silence.made")
+    assert (event.actor, event.environment, event.subject) == ("olga", "production", f"silence:{one.identifier}")
+    assert event.data["matchers"] == ['alertname="BotDown"', 'environment="production"', 'server="prod-1"']
+    page = client.get("/silences/").content.decode()
+    assert "move" in page
+    assert "olga" in page
+
+    assert client.post(f"/silences/{one.identifier}/lift").status_code == 302
+    assert silences.standing() == []
+    until(lambda: state_of("prod-1") == "active", "the alert to be loud again")
+    assert AuditEvent.objects.get(name="silence.lifted").data["made_by"] == "olga"
+    with pytest.raises(Conflict, match="ended already"):
+        silences.lift(actor=olga, identifier=one.identifier)
+    with pytest.raises(NotFound, match="no such silence"):
+        silences.lift(actor=olga, identifier="6f0e4f0b-5f0c-4a52-9b1c-0c1b5a3f2d11")
+
+
+def test_an_alertmanager_that_is_away_is_one_sentence_and_no_record(olga: Actor, settings: Any) -> None:
+    settings.ALERTMANAGER_URL = "http://127.0.0.1:9"
+    client = member("olga")
+    assert "Alertmanager does not answer at http://127.0.0.1:9" in client.get("/silences/").content.decode()
+    for do in ("preview", "silence"):
+        answer = client.post("/silences/", {"alertname": "BotDown", "minutes": "60", "reason": "keep this", "do": do})
+        assert answer.status_code == 502
+        assert "Alertmanager does not answer" in answer.content.decode()
+        assert "keep this" in answer.content.decode()
+    assert client.post("/silences/6f0e4f0b-5f0c-4a52-9b1c-0c1b5a3f2d11/lift").status_code == 502
+    with pytest.raises(AlertmanagerUnreachable):
+        silences.silence(actor=olga, wanted=Wanted("BotDown"), reason="x", lasting=HOUR)
+    assert not AuditEvent.objects.filter(name__startswith="silence.").exists()
+    alert = Alert.objects.create(
+        fingerprint="a", name="BotDown", status="firing", labels=BOT_DOWN, starts_at=timezone.now()
+    )
+    assert "Whether it is silenced is not known." in client.get(f"/alerts/{alert.pk}/").content.decode()
+
+
+def test_a_silence_that_cannot_be_recorded_does_not_stay(olga: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_facts: Any) -> None:
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr(audit, "record", refuse)
+    with pytest.raises(RuntimeError):
+        silences.silence(actor=olga, wanted=Wanted("BotDown"), reason="x", lasting=HOUR)
+    assert silences.standing() == []
+
+
+def test_what_cannot_be_silenced_says_why(olga: Actor, make_person: MakePerson) -> None:
+    for wanted, reason, lasting, said in (
+        (Wanted(), "x", HOUR, "silence of everything"),
+        (Wanted(SWITCH), "x", HOUR, "its absence"),
+        (Wanted(environment="nowhere"), "x", HOUR, "no such environment"),
+        (Wanted("a\nb"), "x", HOUR, "printable"),
+        (Wanted("BotDown"), " ", HOUR, "needs a reason"),
+        (Wanted("BotDown"), "x" * 501, HOUR, "500 characters"),
+        (Wanted("BotDown"), "x", timedelta(0), "1 minute to 30 days"),
+        (Wanted("BotDown"), "x", timedelta(days=31), "1 minute to 30 days"),
+    ):
+        with pytest.raises(InvalidRequest, match=said):
+            silences.silence(actor=olga, wanted=wanted, reason=reason, lasting=lasting)
+    with pytest.raises(NotAllowed, match="operator"):
+        silences.silence(actor=make_person("anna", "approver"), wanted=Wanted("BotDown"), reason="x", lasting=HOUR)
+    assert silences.standing() == []
+
+
+def test_labels_are_taken_literally(olga: Actor) -> None:
+    odd = 'Bot"Down\\.*|'
+    silences.silence(actor=olga, wanted=Wanted(odd), reason="x", lasting=HOUR)
+    (one,) = silences.standing()
+    assert one.matchers[0].value == odd
+    assert one.covers({"alertname": odd})
+    assert not one.covers({"alertname": "BotDown"})
+
+
+def test_programs_preview_make_list_and_lift(olga: Actor) -> None:
+    fire(server="prod-3")
+    owner = User.objects.get(username="olga")
+    _, text = issue_token(
+        actor=system_actor("tests"), name="ci", scopes=[Scope.READ, Scope.ALERTS], owner=owner, environment=None
+    )
+    call = caller(str.__str__(text))
+    found = call("get", "/silences/matches?server=prod-3").json()
+    assert [(one["name"], one["suppressed"]) for one in found] == [("BotDown", False)]
+    made = call("post", "/silences", {"server": "prod-3", "reason": "moving", "minutes": 5})
+    assert made.status_code == 201
+    identifier = made.json()["identifier"]
+    (listed,) = call("get", "/silences").json()
+    assert (listed["identifier"], listed["reason"]) == (identifier, "moving")
+    assert listed["created_by"] == "olga/token:ci"
+    assert call("delete", f"/silences/{identifier}").status_code == 204
+    assert call("delete", f"/silences/{identifier}").json()["reason"] == "silence_ended"
+
+
+def test_a_token_for_one_environment_silences_there_only(olga: Actor) -> None:
+    owner, home = User.objects.get(username="olga"), Environment.objects.get(name="test")
+    _, text = issue_token(actor=system_actor("tests"), name="ci", scopes=[Scope.ALERTS], owner=owner, environment=home)
+    call = caller(str.__str__(text))
+    body = {"alertname": "BotDown", "reason": "x", "minutes": 5}
+    assert call("post", "/silences", body).status_code == 403
+    assert call("post", "/silences", {**body, "environment": "production"}).status_code == 403
+    assert call("post", "/silences", {**body, "environment": "test"}).status_code == 201
+    elsewhere = silences.silence(actor=olga, wanted=Wanted("BotDown"), reason="x", lasting=HOUR)
+    assert call("delete", f"/silences/{elsewhere}").status_code == 403
+
+
+def test_an_alert_that_ended_in_silence_is_ended_here_and_one_that_lasts_is_not(olga: Actor) -> None:
+    fire(server="prod-4")
+    until(lambda: SWITCH in {one.name for one in alertmanager.alerts()}, "Prometheus to send the switch")
+    lasting = next(one for one in alertmanager.alerts() if one.labels.get("server") == "prod-4")
+    began = timezone.now()
+    for fingerprint, name in ((lasting.fingerprint, "BotDown"), ("feed", "BotDown"), ("own", SILENT)):
+        report = Report(fingerprint, "firing", began, labels={**BOT_DOWN, "alertname": name})
+        deliveries.receive(delivery=Delivery("people", "{}", [report]), now=began)
+    gone = Alert.objects.get(fingerprint="feed")
+    acknowledge(actor=olga, alert=gone, comment="on it", lasting=HOUR)
+
+    assert end_unheard(began + timedelta(minutes=4)) == 0, "it may only be late"
+    assert end_unheard(began + timedelta(minutes=6)) == 1
+    ended = {alert.fingerprint: alert.status for alert in Alert.objects.all()}
+    assert ended == {lasting.fingerprint: "firing", "feed": "resolved", "own": "firing"}
+    assert gone.acknowledgements.get().ending == "resolved"
+
+
+def test_an_alertmanager_that_is_away_or_another_one_ends_nothing(settings: Any, monkeypatch: Any) -> None:
+    Alert.objects.create(fingerprint="a", name="BotDown", status="firing", starts_at=timezone.now())
+    later = timezone.now() + timedelta(minutes=6)
+    known = [one for one in alertmanager.alerts() if one.name != SWITCH]
+    with monkeypatch.context() as patch:
+        patch.setattr(alertmanager, "alerts", lambda: known)
+        assert end_unheard(later) == 0
+    settings.ALERTMANAGER_URL = "http://127.0.0.1:9"
+    assert end_unheard(later) == 0
+
+
+def caller(token: str) -> Callable[..., Any]:
+    def call(method: str, path: str, body: Any = None) -> Any:
+        sent = {} if body is None else {"data": body, "content_type": "application/json"}
+        headers = {"authorization": f"Bearer {token}"}
+        return getattr(Client(), method)(f"/api/v1{path}", headers=headers, **sent)
+
+    return call
