@@ -46,11 +46,12 @@ test-full: packages-test venv ## every matrix at full size (hours)
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --durations=30 $(ARGS)
 	@$(BIN)/python -m tests.postgres $(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(DATABASE_TESTS) || [ $$? = 77 ]
 
-check: venv ## lint, types, layers, locks, workflows
+check: venv ## lint, types, layers, migrations, locks, workflows
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python manage.py makemigrations --check --dry-run -v0
+	@$(BIN)/python -m portal.compatibility
 
 bench: packages-test venv ## what docs/design promises, measured beside the peers in one run
 	@$(BIN)/python -m benchmarks $(ARGS)

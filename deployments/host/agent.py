@@ -1006,6 +1006,8 @@ class Systemd:
             shown = self.show([unit])[unit]
             if shown.get("Job", "") in ("", "0") and shown.get("ActiveState") not in ("activating", "deactivating"):
                 return shown
+            if shown.get("SubState") == "auto-restart":  # it has ended; systemd only waits to try again
+                return shown
             if time.monotonic() > ends:
                 return shown
             time.sleep(pause)
@@ -1345,11 +1347,15 @@ class Verifier:
             raise StepFailed("error_logged", "The new process logged an error: %s" % str(entry.get("MESSAGE"))[:500])
 
     def _explain(self, units: List[str]) -> None:
-        """Put the end of what the units said into the log, for whoever wants to know why."""
-        for unit in units:
-            argv = ["/usr/bin/journalctl", "-q", "--no-pager", "-o", "cat", "-n", "30", "-u", unit]
-            for line in self._systemd.tools.call(argv)[1].splitlines():
-                self._log("%s: %s" % (unit, line))
+        explain(self._systemd, units, self._log)
+
+
+def explain(systemd: Systemd, units: List[str], log: Callable[[str], None]) -> None:
+    """Put the end of what the units said into the log, for whoever wants to know why."""
+    for unit in units:
+        argv = ["/usr/bin/journalctl", "-q", "--no-pager", "-o", "cat", "-n", "30", "-u", unit]
+        for line in systemd.tools.call(argv)[1].splitlines():
+            log("%s: %s" % (unit, line))
 
 
 # The request: every name is checked before it becomes part of a path or an argument
@@ -2110,8 +2116,15 @@ class Run:
             if not wait_exit(int(self.old_units[unit].get("MainPID") or 0), self._step_ends):
                 raise StepFailed("unit_stuck", "The old process of %s does not end." % unit)
             if number < last:
-                self.systemd.wait_job(unit, self._step_ends)
+                self._started(unit)
         return {"units": restarted}
+
+    def _started(self, unit: str) -> None:
+        """The next unit is left alone where this one does not start: what would follow runs what it ran."""
+        shown = self.systemd.wait_job(unit, self._step_ends)
+        if shown.get("ActiveState") == "failed" or shown.get("SubState") == "auto-restart":
+            explain(self.systemd, [unit], lambda line: self.recorder.log("restart", line, "journal"))
+            raise StepFailed("unit_failed", "%s failed to start (%s)." % (unit, shown.get("Result", "")))
 
     def verify(self) -> Record:
         expectations = [
