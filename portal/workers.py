@@ -13,12 +13,14 @@ import sys
 import time
 from datetime import timedelta
 
-from portal.run import BASE_DIR, CLUSTERS, Child
+from portal.run import BASE_DIR, CLUSTERS, Child, die_with_parent
 
 FRESH = timedelta(seconds=150)
 """Heartbeat tasks run every minute; two may be late."""
 GRACE_SECONDS = 150.0
 LOOK_SECONDS = 10.0
+SETTLE_SECONDS = 180.0
+"""What an agent that has just started us may still take to verify, or to revert."""
 FINISH_SECONDS = 630.0
 """What a deployment that has just begun may still take; the unit's TimeoutStopSec is longer."""
 
@@ -66,18 +68,21 @@ def main() -> int:
     for child in family:
         child.start()
     notify("READY=1")
-    # what the workers before us left; the schedule would come to it in a minute
-    subprocess.run([sys.executable, "manage.py", "reap"], cwd=BASE_DIR, check=False, stdout=subprocess.DEVNULL)
+    # what the workers before us left: the schedule would come to it in a minute, and this portal's own update ends now
+    reap = [sys.executable, "manage.py", "reap", "--wait", f"{SETTLE_SECONDS:g}"]
+    settling = subprocess.Popen(reap, cwd=BASE_DIR, stdout=subprocess.DEVNULL, preexec_fn=die_with_parent)
     began = looked = time.monotonic()
     while not stopping:
         for child in family:
             child.tend()
+        settling.poll()
         if time.monotonic() - looked >= LOOK_SECONDS:
             looked = time.monotonic()
             if looked - began < GRACE_SECONDS or all_beat():
                 notify("WATCHDOG=1")
         time.sleep(0.2)
     notify("STOPPING=1")
+    settling.terminate()
     for child in family:
         if child.process is not None and child.process.poll() is None:
             child.process.send_signal(signal.SIGTERM)

@@ -13,6 +13,7 @@ from deployments.errors import PortalError
 from deployments.lifecycle import Status, TargetStatus
 from deployments.models import Deployment, Target
 from deployments.plans.artifact import ArtifactReader
+from deployments.remote.client import Record
 from deployments.services import artifacts, silences
 from deployments.services.access import system_actor
 from deployments.services.claims import claim, hand_over
@@ -20,6 +21,7 @@ from deployments.services.conclusions import conclude
 from deployments.services.connections import agent, open_target
 from deployments.services.endings import end_target
 from deployments.services.host_plans import host_plan
+from deployments.services.ourselves import HANDED_OVER, restarts_us
 from deployments.services.patience import patiently
 from deployments.services.recorder import Recorder
 from deployments.services.settling import RUN_FENCE, Unsettled, apply_result, settle_target, target_snapshot
@@ -112,6 +114,13 @@ class _Execution:
     def _run_target(self, target: Target, reader: ArtifactReader) -> None:
         deployment, recorder = self._deployment, self._recorder
         sealed = target_snapshot(deployment, target)
+
+        def hear(record: Record) -> None:
+            recorder.record(target, record)
+            if restarts_us(sealed, record):
+                recorder.say(HANDED_OVER, target=target)
+                raise Unsettled(HANDED_OVER)
+
         recorder.say(f"Connecting to {target.server.name}.", target=target)
         try:
             plan = patiently(lambda: host_plan(deployment, sealed, reader, pins_for(target)))
@@ -122,9 +131,7 @@ class _Execution:
             for _ in reader.tar_of([entry.path for entry in plan.missing()]):
                 pass  # read and hashed before a server hears of it: a corrupt artifact is refused here
             with open_target(deployment.environment, sealed) as session:
-                result = agent(session, deployment.snapshot["application"]).run(
-                    plan, reader, lambda record: recorder.record(target, record)
-                )
+                result = agent(session, deployment.snapshot["application"]).run(plan, reader, hear)
         except (LinkLost, RemoteDeadline) as error:
             recorder.say(f"{error} Asking {target.server.name} what is true.", target=target)
             settle_target(deployment, target, recorder, self._token, patience=PATIENCE_SECONDS)

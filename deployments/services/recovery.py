@@ -29,20 +29,22 @@ QUEUED_TOO_LONG = timedelta(seconds=20)
 UNREACHABLE = "host_unreachable"
 
 
-def reap() -> list[int]:
+def reap(*, patience: float = 0.0) -> list[int]:
     """Settle every deployment whose lease has run out; returns their numbers. Safe to run at any time, in parallel.
+
+    A server that still works on one is asked again for `patience` seconds.
 
     Also: queue again what nobody has, insist on cancellations, promote rollbacks whose deployment is gone, and complete
     interrupted deployments whose servers answer again.
     """
-    settled = [deployment.pk for deployment in _stale() if settle(deployment)]
+    settled = [deployment.pk for deployment in _stale() if settle(deployment, patience=patience)]
     _queue_again()
     _cancel_again()
     _promote_stranded()
     return settled + [deployment.pk for deployment in _interrupted() if _complete(deployment)]
 
 
-def settle(deployment: Deployment) -> bool:
+def settle(deployment: Deployment, *, patience: float = 0.0) -> bool:
     """Settle one deployment whose lease has run out; False when somebody has it, or its server does not answer yet."""
     token = take_over(deployment)
     if token is None:
@@ -50,7 +52,7 @@ def settle(deployment: Deployment) -> bool:
     ended = False
     try:
         with Recorder(deployment, token) as recorder:
-            ended = _ask_and_conclude(deployment, recorder)
+            ended = _ask_and_conclude(deployment, recorder, patience)
     except Exception as error:  # one deployment that cannot be settled must not keep the others waiting
         logger.exception("deployment %s could not be settled", deployment.pk)
         ended = _overdue(deployment, timezone.now()) and _end_unsettled(deployment, error)
@@ -60,14 +62,14 @@ def settle(deployment: Deployment) -> bool:
     return ended
 
 
-def _ask_and_conclude(deployment: Deployment, recorder: Recorder) -> bool:
+def _ask_and_conclude(deployment: Deployment, recorder: Recorder, patience: float) -> bool:
     token = deployment.claim
     assert token is not None  # noqa: S101  (taken over just now; this is for the type checker)
     # who cancels, or waits with a rollback, shall not wait half an hour for a server that is off
     giving_up = bool(deployment.cancel_requested_by) or _overdue(deployment, timezone.now())
     for target in deployment.targets.select_related("server").filter(status=TargetStatus.RUNNING):
         try:
-            settle_target(deployment, target, recorder, token, patience=0)
+            settle_target(deployment, target, recorder, token, patience=patience)
         except Unsettled as why:
             if not giving_up or why.working:
                 logger.info("deployment %s: %s", deployment.pk, why)

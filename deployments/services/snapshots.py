@@ -94,7 +94,8 @@ def _servers(environment: Environment, deploy: DeployToml) -> list[Server]:
             hint=f"Run `manage.py provision {bare[0]}`.",
             reason="not_provisioned",
         )
-    return servers
+    # stable, and the portal last: while it restarts it cannot go on with others (services.ourselves)
+    return sorted(servers, key=lambda server: "portal" in server.roles)
 
 
 def _refuse_second_account(servers: list[Server], deploy: DeployToml, files: dict[str, bytes]) -> None:

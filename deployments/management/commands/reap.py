@@ -1,5 +1,6 @@
 """Settle deployments whose worker died."""
 
+from argparse import ArgumentParser
 from typing import Any
 
 from deployments.management.base import PortalCommand
@@ -8,13 +9,19 @@ from deployments.services.recovery import reap
 
 
 class Command(PortalCommand):
-    """`reap`."""
+    """`reap [--wait S]`."""
 
     help = "Settle deployments whose worker died, by asking their servers what is true."
 
+    def arguments(self, parser: ArgumentParser) -> None:
+        """How long to ask."""
+        parser.add_argument(
+            "--wait", type=float, default=0.0, metavar="S", help="ask a server that still works on one for S seconds"
+        )
+
     def run(self, options: dict[str, Any]) -> int:
         """One line per settled deployment."""
-        settled = reap()
+        settled = reap(patience=options["wait"])
         rows = Deployment.objects.filter(pk__in=settled).select_related("release", "environment")
         if self.as_json:
             self.emit([{"deployment": row.pk, "status": row.status, "sentence": row.sentence} for row in rows])

@@ -1,0 +1,28 @@
+"""A portal that deploys to the machine it runs on.
+
+The restart of that machine's units ends the very worker that asked for it, and the agent waits for that end. So the
+worker lets go when the restart begins: the agent goes on alone, and the workers that it starts, of the new release or
+after a revert of the old one, write down how it ended (`services.recovery`).
+"""
+
+from pathlib import Path
+from typing import Any
+
+from deployments.remote.client import Record
+
+HOST_KEYS = Path("/etc/ssh")
+HANDED_OVER = (
+    "This is the portal's own server: its agent goes on alone from here, and the workers it starts write down the end."
+)
+
+
+def has_host_key(host_key: str) -> bool:
+    """Whether a pinned host key is one of the machine that this process runs on."""
+    wanted = host_key.split()[:2]
+    return any(path.read_text().split()[:2] == wanted for path in HOST_KEYS.glob("ssh_host_*_key.pub"))
+
+
+def restarts_us(target: dict[str, Any], record: Record) -> bool:
+    """Whether with this record the agent begins to restart the workers that listen to it."""
+    beginning = record.get("kind") == "step" and (record.get("step"), record.get("state")) == ("restart", "begin")
+    return beginning and "portal" in target["roles"] and has_host_key(target["host_key"])
