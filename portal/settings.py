@@ -126,7 +126,9 @@ SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Strict"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if OVER_TLS else None
 SECURE_SSL_REDIRECT = OVER_TLS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^metrics$"]
+# Bot, Prometheus and Alertmanager on the same machine speak to the web process itself, with tokens; it listens on
+# 127.0.0.1 alone, and the proxy in front sends everybody else to https.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^metrics$", r"^api/"]
 SECURE_HSTS_SECONDS = 31536000 if OVER_TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = OVER_TLS
 SECURE_REFERRER_POLICY = "same-origin"
