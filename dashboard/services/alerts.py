@@ -11,6 +11,7 @@ from dashboard.models import Alert, AlertReceipt
 from dashboard.services import acknowledgements
 from dashboard.services.pulse import SWITCH
 from deployments.models import Deployment, Environment, Server
+from deployments.services import standing
 from deployments.services.access import system_actor
 from deployments.services.baking import report_alert
 
@@ -39,7 +40,11 @@ class Delivery:
 
 @transaction.atomic
 def receive(*, delivery: Delivery, now: datetime | None = None) -> list[Alert]:
-    """Store a delivery; the same one again changes nothing but its receipts. The caller has checked the token."""
+    """Store a delivery; the same one again changes nothing but its receipts. The caller has checked the token.
+
+    Raises NotInCharge when the portal has moved.
+    """
+    standing.refuse_change()
     now = now or timezone.now()
     environments = {row.name: row for row in Environment.objects.all()}
     servers = {row.name: row for row in Server.objects.filter(name__in=_labelled(delivery, "server"))}

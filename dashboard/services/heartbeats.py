@@ -14,6 +14,7 @@ from dashboard.health.document import HealthDocument
 from dashboard.models import BotState
 from dashboard.services import samples
 from deployments.models import Server
+from deployments.services import standing
 
 _WRITTEN = [field.name for field in BotState._meta.concrete_fields if not field.primary_key]
 
@@ -31,7 +32,11 @@ class Heartbeat:
 
 @transaction.atomic
 def accept(*, server: Server, heartbeat: Heartbeat, now: datetime | None = None) -> BotState:
-    """Store `heartbeat` as the bot's latest word and add it to the samples. The caller has checked the token."""
+    """Store `heartbeat` as the bot's latest word and add it to the samples. The caller has checked the token.
+
+    Raises NotInCharge when the portal has moved.
+    """
+    standing.refuse_change()
     now = now or timezone.now()
     health = heartbeat.health
     # unordered: the default order would join the server and its environment, for one row

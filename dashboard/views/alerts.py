@@ -12,8 +12,9 @@ from pydantic import AwareDatetime, BaseModel, Field, ValidationError, field_val
 
 from dashboard.services.alerts import Delivery, Report, receive, tell_deployments
 from dashboard.views.access import token_required
-from deployments.api.problems import problem
+from deployments.api.problems import from_portal_error, problem
 from deployments.models import Scope
+from deployments.services.standing import NotInCharge
 
 logger = logging.getLogger(__name__)
 BODY_LIMIT = 1 << 20  # bytes; Alertmanager's largest groups stay far below
@@ -66,7 +67,10 @@ def alertmanager(request: HttpRequest) -> HttpResponseBase:
         logger.warning("a delivery from Alertmanager was refused: %s: %s", where, first["msg"])
         return problem(422, f"This is no delivery of Alertmanager: {where}: {first['msg']}", reason="invalid")
     reports = [_report(alert) for alert in payload.alerts]
-    tell_deployments(receive(delivery=Delivery(payload.receiver, payload.groupKey, reports)))
+    try:
+        tell_deployments(receive(delivery=Delivery(payload.receiver, payload.groupKey, reports)))
+    except NotInCharge as error:
+        return from_portal_error(request, error)
     return HttpResponse(status=204)
 
 

@@ -16,6 +16,7 @@ from dashboard.upkeep import UpkeepCollector
 from dashboard.views.access import token_required
 from deployments import queueing
 from deployments.models import Scope
+from deployments.services import audit, standing
 
 QUEUE_STUCK_SECONDS = 60.0
 
@@ -28,6 +29,8 @@ def healthz(_request: HttpRequest) -> HttpResponse:
         "version": settings.VERSION,
         "database": "ok",
         "queue_oldest_seconds": None,
+        "audit_head": None,
+        "in_charge": None,
     }
     status = 200
     try:
@@ -35,6 +38,8 @@ def healthz(_request: HttpRequest) -> HttpResponse:
             cursor.execute("SELECT 1")
         waited = queueing.oldest_queued_seconds()
         body["queue_oldest_seconds"] = round(waited, 1)
+        body["audit_head"] = str(audit.head())
+        body["in_charge"] = standing.objection() is None
         if waited > QUEUE_STUCK_SECONDS:
             body["status"] = "queue stuck"
     except DatabaseError:

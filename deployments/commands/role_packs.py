@@ -95,6 +95,11 @@ def pack_for(
     )
 
 
+def portal_url(host: str) -> str:
+    """Where people reach a portal on `host`."""
+    return f"https://{_bare(host)}"
+
+
 def caddyfile(host: str, *, watched: bool) -> str:
     """Caddy's configuration: TLS in front of the portal, and its watchers for signed-in staff.
 
@@ -107,7 +112,7 @@ def caddyfile(host: str, *, watched: bool) -> str:
         "\tskip_install_trust",
         "}",
         "",
-        f"https://{_bare(host)} {{",
+        f"{portal_url(host)} {{",
     ]
     if _internal(host):
         lines.append("\ttls internal")
@@ -128,7 +133,7 @@ def _portal(application: str, host: str, units: Mapping[str, bytes], *, watched:
     directory, proxy = f"/etc/{application}", "/etc/caddy/Caddyfile"
     drop_in = f"/etc/systemd/system/caddy.service.d/{application}.conf"
     environment = (
-        f"# Written by provision; portal.local.env beside it is yours.\nPORTAL_URL=https://{_bare(host)}\n"
+        f"# Written by provision; portal.local.env beside it is yours.\nPORTAL_URL={portal_url(host)}\n"
         f"PORTAL_ALLOWED_HOSTS={host.strip('[]')},{_bare(host)},127.0.0.1,localhost\n"
     )
     return RolePack(

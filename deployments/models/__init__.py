@@ -3,6 +3,7 @@
 from deployments.models.audit import AuditEvent
 from deployments.models.deployments import Approval, Deployment, LogLine, Step, Target
 from deployments.models.environments import Environment, PolicyChange, Secret
+from deployments.models.moves import Move
 from deployments.models.notifications import NotificationChannel, NotificationDelivery
 from deployments.models.people import ApiToken, Role, Scope
 from deployments.models.releases import Release
@@ -15,6 +16,7 @@ __all__ = [
     "Deployment",
     "Environment",
     "LogLine",
+    "Move",
     "NotificationChannel",
     "NotificationDelivery",
     "PolicyChange",

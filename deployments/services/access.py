@@ -1,7 +1,8 @@
 """Who may do what.
 
 `VERBS` is the table of docs/security.md, which a test reads. Every service calls `require` first, so that the admin,
-the API and the management commands cannot disagree. Being a superuser counts as having every role; four eyes
+the API and the management commands cannot disagree, and so that a portal that has moved changes nothing
+(`services.standing`). Being a superuser counts as having every role; four eyes
 (`services.foureyes`) is no matter of roles and has no exception.
 """
 
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from deployments.errors import NotAllowed
 from deployments.models import ApiToken, Environment, Role, Scope
+from deployments.services import standing
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -43,6 +45,7 @@ VERBS: dict[str, frozenset[Role]] = {
     "read_audit": frozenset({_V, _O, _A, _M}),
     "export_audit": frozenset({_A, _M}),
     "back_up": frozenset({_M}),
+    "move_portal": frozenset({_M}),
 }
 # What a token may do is its owner's roles narrowed to these.
 SCOPES: dict[str, Scope] = {
@@ -63,6 +66,7 @@ SCOPES: dict[str, Scope] = {
     "set_secret": Scope.ADMINISTER,
     "rotate_keys": Scope.ADMINISTER,
     "back_up": Scope.ADMINISTER,
+    "move_portal": Scope.ADMINISTER,
     "acknowledge": Scope.ALERTS,
     "silence": Scope.ALERTS,
 }
@@ -149,7 +153,17 @@ def may(actor: Actor, verb: str, environment: Environment | None = None) -> bool
 
 
 def require(actor: Actor, verb: str, environment: Environment | None = None) -> None:
-    """Raise NotAllowed, saying which role or scope is missing, unless `actor` may do `verb`."""
+    """Raise NotAllowed, saying which role or scope is missing, unless `actor` may do `verb`.
+
+    Raises NotInCharge where the verb changes something and the portal has moved.
+    """
+    require_role(actor, verb, environment)
+    if verb not in standing.READING:
+        standing.refuse_change()
+
+
+def require_role(actor: Actor, verb: str, environment: Environment | None = None) -> None:
+    """The same wherever the portal stands: for what moves it, and for putting a backup in its place."""
     if why := refusal(actor, verb, environment):
         raise NotAllowed(why[0], hint=why[1])
 

@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from deployments.errors import InvalidRequest
 from deployments.models import AuditEvent, Environment, audit_triggers
+from deployments.services import standing
 from deployments.services.access import Actor, require
 
 GENESIS = "0" * 64
@@ -62,12 +63,17 @@ class Head:
 def record(
     *, actor: Actor, name: str, subject: str, environment: Environment | str = "", data: dict[str, Any] | None = None
 ) -> AuditEvent:
-    """Append one event; must run inside the transaction of the change it tells of."""
+    """Append one event; must run inside the transaction of the change it tells of.
+
+    Raises NotInCharge when the portal has moved, whoever asked for the change.
+    """
     if not connection.in_atomic_block:
         raise RuntimeError("an audit event is written in the transaction of its change")
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
+    if name not in standing.STILL_RECORDED:  # under the lock: nothing slips in behind a move that begins
+        standing.refuse_change()
     last = AuditEvent.objects.order_by("-sequence").first()
     event = AuditEvent(
         sequence=last.sequence + 1 if last else 1,

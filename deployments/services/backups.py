@@ -33,7 +33,7 @@ _READ = 1 << 20
 
 @dataclass(frozen=True)
 class Backup:
-    """A backup that was made; `seconds` is how long that took, `size` is in bytes."""
+    """A backup that was made; `seconds` is how long that took, `size` in bytes, `head` the audit trail's in it."""
 
     path: Path
     size: int
@@ -41,6 +41,7 @@ class Backup:
     seconds: float
     rows: int
     artifacts: int
+    head: str
 
 
 def make_backup(*, actor: Actor, directory: Path, passphrase: str, keep: int) -> Backup:
@@ -49,6 +50,20 @@ def make_backup(*, actor: Actor, directory: Path, passphrase: str, keep: int) ->
     Raises NotAllowed, InvalidRequest, DatabaseCopyFailed. Nothing is left of a backup that failed.
     """
     require(actor, "back_up")
+    made = write_backup(directory=directory, passphrase=passphrase)
+    _forget_old(directory, keep)
+    with transaction.atomic():
+        audit.record(
+            actor=actor,
+            name="backup.made",
+            subject=f"backup:{made.path.name}",
+            data={"size": made.size, "sha256": made.sha256, "seconds": made.seconds, "head": made.head},
+        )
+    return made
+
+
+def write_backup(*, directory: Path, passphrase: str) -> Backup:
+    """Write a backup that no event tells of: for those who record more than that. Raises as `make_backup`."""
     check_passphrase(passphrase)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     began = time.monotonic()
@@ -64,23 +79,15 @@ def make_backup(*, actor: Actor, directory: Path, passphrase: str, keep: int) ->
         draft.rename(path)
     finally:
         draft.unlink(missing_ok=True)
-    _forget_old(directory, keep)
-    made = Backup(
+    return Backup(
         path=path,
         size=path.stat().st_size,
         sha256=digest,
         seconds=round(time.monotonic() - began, 2),
         rows=sum(manifest["rows"].values()),
         artifacts=sum(name.startswith("artifacts/") for name in manifest["members"]),
+        head=manifest["audit_head"],
     )
-    with transaction.atomic():
-        audit.record(
-            actor=actor,
-            name="backup.made",
-            subject=f"backup:{path.name}",
-            data={"size": made.size, "sha256": digest, "seconds": made.seconds, "head": manifest["audit_head"]},
-        )
-    return made
 
 
 def check_passphrase(passphrase: str) -> None:

@@ -15,7 +15,7 @@ from deployments import notifications, queueing
 from deployments.lifecycle import Status
 from deployments.models import Deployment, Environment
 from deployments.querysets import DeploymentQuerySet
-from deployments.services import audit
+from deployments.services import audit, standing
 from deployments.services.access import system_actor
 from deployments.services.approvals import broken_seal
 from deployments.services.recorder import LEASE
@@ -32,8 +32,11 @@ def worker_name() -> str:
 def claim(deployment_id: int) -> Deployment | None:
     """Claim a queued deployment; None when it is not queued any more (normal: delivery is at least once).
 
-    A request whose sealed inputs changed since its approval ends here and is not run.
+    A request whose sealed inputs changed since its approval ends here and is not run. A portal that has moved claims
+    nothing.
     """
+    if standing.objection():
+        return None
     deployment = Deployment.objects.select_related("environment", "release").filter(pk=deployment_id).first()
     if deployment is None or deployment.status != Status.QUEUED:
         return None
@@ -112,6 +115,8 @@ def hand_over(deployment: Deployment, token: UUID) -> None:
 
 
 def _take(deployment: Deployment, rows: DeploymentQuerySet, **changes: object) -> UUID | None:
+    if standing.objection():
+        return None
     token = uuid.uuid4()
     with transaction.atomic():
         fence = _next_fence(deployment)

@@ -217,7 +217,7 @@ def test_a_heartbeat_costs_a_fixed_number_of_queries(
 ) -> None:
     server = enrol()
     beat(server, 0)
-    with django_assert_max_num_queries(5):  # savepoint, state, samples, state, release
+    with django_assert_max_num_queries(6):  # savepoint, standing, state, samples, state, release
         beat(server, 10)
 
 

@@ -391,6 +391,11 @@ def _(world: World, who: str) -> bool:
     return world.command_passes(who, "provision", server.name, "--bootstrap-key", key)
 
 
+@tried("move_portal", "command")
+def _(world: World, who: str) -> bool:
+    return world.command_passes(who, "install_portal", world.servers[environment_for(who)].name)
+
+
 @tried("set_secret", "command")
 def _(world: World, who: str) -> bool:
     world.command(who, "set_secret", environment_for(who), "cytube-password")
