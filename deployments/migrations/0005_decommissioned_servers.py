@@ -5,6 +5,8 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
 
+    compatible_because = "the constraint only lets more through than the one it takes the place of"
+
     dependencies = [
         ('deployments', '0004_key_rotation'),
     ]
