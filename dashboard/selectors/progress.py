@@ -13,6 +13,7 @@ from deployments.models import Deployment, Environment, Step, Target
 from deployments.querysets import DeploymentQuerySet
 
 PENDING = "pending"
+VERIFY = "verify"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,16 @@ class TargetView:
 
     target: Target
     steps: list[StepView]
+
+    @property
+    def proof(self) -> list[StepView]:
+        """The verification, when it has said something."""
+        return [step for step in self.steps if step.name == VERIFY and step.pairs]
+
+    @property
+    def findings(self) -> list[StepView]:
+        """The other steps that said something."""
+        return [step for step in self.steps if step.name != VERIFY and step.pairs]
 
     @property
     def seconds(self) -> float | None:

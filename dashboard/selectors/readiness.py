@@ -60,7 +60,7 @@ def _running(everyone: list[Bot], environment: str) -> tuple[bool, str]:
     good = [bot for bot in here if bot.condition == Condition.CONNECTED and bot.server.current_release]
     if not here:
         return False, f"No server of {environment} has the role bot."
-    words = ", ".join(f"{bot.name} {bot.word.lower()} ({bot.release or 'no release'})" for bot in here)
+    words = ", ".join(f"{bot.name}: {bot.word.lower()}" + (f" ({bot.release})" if bot.release else "") for bot in here)
     return len(good) == len(here), f"{words}."
 
 
@@ -144,11 +144,21 @@ def _trusted(everyone: list[Bot], now: datetime) -> tuple[bool, str]:
     hours = 24 * min(parts) if parts else 0.0
     verified = not Deployment.objects.filter(status="succeeded", verified_at=None).exists()
     limits = {
-        f"deployments take {found.median_seconds or 0:.1f} s": 0 < (found.median_seconds or 0) < DEPLOYMENT_SECONDS,
-        f"restoring takes {found.restore_seconds or 0:.1f} s": 0 < (found.restore_seconds or 0) < ROLLBACK_SECONDS,
+        _took("deployment", found.median_seconds): _within(found.median_seconds, DEPLOYMENT_SECONDS),
+        _took("way back", found.restore_seconds): _within(found.restore_seconds, ROLLBACK_SECONDS),
         f"connected for {hours:.1f} of 24 h": hours > CONNECTED_HOURS,
         f"{errors} errors in {requests} requests": errors <= ERROR_RATE * requests,
         "every success was verified" if verified else "a success was not verified": verified,
         "the audit trail is whole": not audit.verify(),
     }
-    return all(limits.values()), "; ".join(words if good else f"NOT: {words}" for words, good in limits.items()) + "."
+    short = [words for words, good in limits.items() if not good]
+    held = ", ".join(words for words, good in limits.items() if good)
+    return not short, f"Short of the limits: {', '.join(short)}. Within: {held}." if short else f"{held.capitalize()}."
+
+
+def _took(what: str, seconds: float | None) -> str:
+    return f"no {what} was measured" if seconds is None else f"a {what} takes {seconds:.1f} s"
+
+
+def _within(seconds: float | None, limit: float) -> bool:
+    return seconds is not None and 0 < seconds < limit

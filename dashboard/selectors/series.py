@@ -22,6 +22,11 @@ class Range:
     time_format: str
 
     @property
+    def past(self) -> str:
+        """After "last": hour, 24 hours, 7 days."""
+        return self.label.removeprefix("1 ")
+
+    @property
     def stretches(self) -> int:
         """How many samples wide a chart is."""
         return self.seconds // self.resolution

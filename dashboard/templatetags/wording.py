@@ -43,6 +43,26 @@ def rate(part: float) -> str:
     return f"{part * 100:.1f} %" if part < 0.1 else f"{part * 100:.0f} %"
 
 
+@register.filter
+def fact(value: object) -> str:
+    """What a step found, as people write it: yes, no, none, lists and tables in a line."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value in (None, "", [], {}):
+        return "none"
+    if isinstance(value, list):
+        return ", ".join(fact(item) for item in value)
+    if isinstance(value, dict):
+        return "; ".join(f"{spaced(name)}: {fact(item)}" for name, item in value.items())
+    return str(value)
+
+
+@register.filter
+def spaced(name: object) -> str:
+    """`received_bytes` → `received bytes`."""
+    return str(name).replace("_", " ")
+
+
 @register.simple_tag(takes_context=True)
 def ago(context: template.Context, at: datetime | None) -> SafeString | str:
     """`at` as a <time> that says how long ago; the page's script keeps it true."""

@@ -64,7 +64,7 @@ def gist(data: dict[str, Any]) -> str:
     if isinstance(changes, dict):
         return "; ".join(_change(field, *pair) for field, pair in changes.items() if pair[0] or pair[1])[:300]
     if isinstance(changes, list):
-        return "; ".join(_said(item) for item in changes)[:300]
+        return _short("; ".join(_said(item) for item in changes), 160)
     if isinstance(data.get("version"), int):
         return f"version {data['version']}"
     return next((_short(data[key], 300) for key in _TELLING if data.get(key)), "")

@@ -1,6 +1,7 @@
 """What members read about deployments: one of them, all of them, and how it goes."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -95,7 +96,35 @@ def test_the_page_shows_each_servers_steps_and_verification(member: Client, serv
     page = shown(member, f"/deployments/{row.pk}/")
     assert page.count('class="step step-ok"') == 7
     assert "Verification results" in page
-    assert "samples" in page
+    assert "<dt>samples</dt><dd>3</dd>" in page
+
+
+def test_what_steps_found_is_written_for_people(member: Client, server: Server) -> None:
+    row = records.deployment(server)
+    records.steps(row, 7)
+    step = row.targets.get().steps.get(name="stage")
+    step.facts = {"received_bytes": 12, "reused": False, "roles": {"bot": None}, "units": ["a", "b"]}
+    step.save()
+    page = shown(member, f"/deployments/{row.pk}/")
+    for name, value in (("received bytes", "12"), ("reused", "no"), ("roles", "bot: none"), ("units", "a, b")):
+        assert f"<dt>stage: {name}</dt><dd>{value}</dd>" in page
+
+
+def test_an_empty_log_says_so(member: Client, server: Server) -> None:
+    row = records.deployment(server, Status.AWAITING_APPROVAL)
+    assert "Nothing has been written yet." in shown(member, f"/deployments/{row.pk}/")
+
+
+@pytest.mark.parametrize(
+    ("status", "pace"),
+    [(Status.AWAITING_APPROVAL, "2000"), (Status.RUNNING, "1000"), (Status.SUCCEEDED, None)],
+)
+def test_the_page_follows_what_can_change_closely(
+    member: Client, server: Server, status: Status, pace: str | None
+) -> None:
+    page = shown(member, f"/deployments/{records.deployment(server, status).pk}/")
+    found = re.search(r'data-pace="(\d+)"', page)
+    assert (found and found.group(1)) == pace
 
 
 def test_facts_of_any_shape_are_shown(member: Client, server: Server) -> None:

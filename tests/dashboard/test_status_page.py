@@ -100,7 +100,7 @@ def test_charts_are_those_of_a_bot_that_was_heard(anyone: Client, enrol: Enrol) 
     assert '<figure class="chart' not in shown(anyone)
     records.beat(enrol("test-1", environment=Environment.objects.get(name="test")))
     records.beat(enrol("prod-2"), 2 * 86400)
-    assert "test-1, last 1 hour" in shown(anyone, "/?range=1h")
+    assert "test-1, last hour" in shown(anyone, "/?range=1h")
     silent = shown(anyone, "/?bot=prod-1")
     assert "Nothing was heard from prod-1 in this time." in silent
     assert '<figure class="chart' not in silent
@@ -241,7 +241,7 @@ def test_marks_outside_the_range_or_of_another_environment_are_left_out(anyone: 
 
 def test_a_bot_that_has_hardly_begun_is_charted_over_an_hour(anyone: Client, enrol: Enrol) -> None:
     state = records.beat(enrol())
-    assert "prod-1, last 1 hour" in shown(anyone)
+    assert "prod-1, last hour" in shown(anyone)
     known_for_a_week(state)
     assert "prod-1, last 24 hours" in shown(anyone, "/bots/prod-1/")
 

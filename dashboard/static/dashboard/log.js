@@ -50,7 +50,7 @@
       const piece = await answer.json();
       append(piece.lines);
       misses = 0;
-      state.textContent = piece.ended && !piece.more ? "Complete." : "";
+      state.textContent = !after ? "Nothing has been written yet." : piece.ended && !piece.more ? "Complete." : "";
       if (piece.more) pause = 0;
       else if (piece.ended) return;
     } catch {
