@@ -39,7 +39,7 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     (
         "Machinery",
         (
-            ("Status page", "monitor_heart", "dashboard.statuspage"),
+            ("Status page's settings", "tune", "dashboard.statuspage"),
             ("Queue", "pending_actions", "django_q.ormq"),
             ("Finished tasks", "task_alt", "django_q.success"),
             ("Failed tasks", "error", "django_q.failure"),

@@ -50,7 +50,7 @@ def shown(event: AuditEvent) -> ShownEvent:
 def words(name: str) -> str:
     """`deployment.break_glass` → `Deployment: break glass`."""
     kind, _, what = name.partition(".")
-    return f"{kind.capitalize()}: {what.replace('_', ' ')}"
+    return f"{kind.capitalize().replace('_', ' ')}: {what.replace('_', ' ')}"
 
 
 def tone(name: str) -> str:
