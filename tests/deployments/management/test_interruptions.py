@@ -36,6 +36,11 @@ def portal(provisioned: Provisioned, tmp_path: Path) -> Portal:
     return portal
 
 
+def _heed_ctrl_c() -> None:
+    """Tests that run in the background of a shell inherit that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Command:
     """A management command as a process of its own, as a shell runs it in the foreground."""
 
@@ -50,6 +55,7 @@ class Command:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
+            preexec_fn=_heed_ctrl_c,
         )
         os.close(theirs)
         if terminal:
