@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from dashboard.models import Alert, AlertReceipt, BotState
 from dashboard.selectors import drills
+from dashboard.services.channels import PORTAL
 from deployments import queueing
 from deployments.lifecycle import ACTIVE, WAITING, Kind, Status
 from deployments.models import Deployment, Environment, Server
@@ -170,7 +171,7 @@ def _alerts() -> Iterator[Metric]:
     for row in rows:
         firing.add_metric([row["severity"]], row["count"])
     yield firing
-    last = AlertReceipt.objects.order_by("-id").values_list("received_at", flat=True).first()
+    last = AlertReceipt.objects.filter(channel=PORTAL).order_by("-id").values_list("received_at", flat=True).first()
     if last is not None:
         yield GaugeMetricFamily(
             "portal_alert_received_timestamp_seconds", "When Alertmanager last delivered here.", value=last.timestamp()

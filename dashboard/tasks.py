@@ -1,6 +1,9 @@
 """What django-q2 runs for the status side: entry points that call one service."""
 
-from dashboard.services import acknowledgements, pulse, reconciling
+from django.conf import settings
+
+from dashboard.services import acknowledgements, channels, drills, pulse, reconciling
+from deployments.services.access import system_actor
 from deployments.services.standing import while_in_charge
 
 
@@ -12,5 +15,13 @@ def watch_monitoring() -> str:
 
 @while_in_charge
 def tend_alerts() -> tuple[int, int]:
-    """End alerts whose end nobody told, and make those loud again that nobody has in hand any more."""
+    """Write receipts, end alerts whose end nobody told, make those loud again that nobody has in hand any more."""
+    channels.read()
     return reconciling.end_unheard(), acknowledgements.end_run_out()
+
+
+@while_in_charge
+def drill_alerts() -> str:
+    """The weekly alert drill, unless PORTAL_DRILLS is off."""
+    held = drills.hold_scheduled(actor=system_actor("schedule")) if settings.DRILLS else None
+    return "not held" if held is None else "passed" if held.passed else "failed"

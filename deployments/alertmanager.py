@@ -17,6 +17,7 @@ from django.conf import settings
 from deployments.errors import PortalError
 
 TIMEOUT_SECONDS = 5.0
+_REQUESTS = re.compile(r'alertmanager_notification_requests(_failed)?_total\{integration="([a-z]+)"\} ([0-9.e+]+)')
 
 
 class AlertmanagerError(PortalError):
@@ -90,6 +91,14 @@ class ActiveAlert:
         return self.labels.get("alertname", "unnamed")
 
 
+@dataclass(frozen=True)
+class Taken:
+    """Messages that an integration took, and requests that failed (each is tried again)."""
+
+    messages: int = 0
+    failures: int = 0
+
+
 def create_silence(
     *, matchers: Sequence[Matcher], starts_at: datetime, ends_at: datetime, created_by: str, comment: str
 ) -> str:
@@ -152,14 +161,31 @@ def post_alert(
     _ask("POST", "alerts", [alert])
 
 
+def integrations() -> set[str]:
+    """What it sends with besides the portal's webhook: email, slack. Raises AlertmanagerError."""
+    text = str(_ask("GET", "status")["config"]["original"])  # as it runs, secrets hidden
+    return {name for name, key in {"email": "email_configs", "slack": "slack_configs"}.items() if f"{key}:" in text}
+
+
+def taken() -> dict[str, Taken]:
+    """What each integration has taken since Alertmanager started. Raises AlertmanagerError."""
+    try:
+        answer = httpx.get(f"{settings.ALERTMANAGER_URL}/metrics", timeout=TIMEOUT_SECONDS)
+        answer.raise_for_status()
+    except httpx.HTTPError as error:
+        raise AlertmanagerUnreachable(
+            f"Alertmanager's metrics at {settings.ALERTMANAGER_URL} cannot be read ({type(error).__name__}).",
+            hint="Look whether it runs, and at ALERTMANAGER_URL.",
+        ) from error
+    counts: dict[str, dict[str, int]] = {}
+    for failed, name, value in _REQUESTS.findall(answer.text):
+        counts.setdefault(name, {"": 0, "_failed": 0})[failed] = int(float(value))
+    return {name: Taken(both[""] - both["_failed"], both["_failed"]) for name, both in counts.items()}
+
+
 def running_since() -> datetime:
     """When it was started. Raises AlertmanagerError."""
     return datetime.fromisoformat(_ask("GET", "status")["uptime"])
-
-
-def configuration() -> str:
-    """Its configuration as it runs, secrets hidden. Raises AlertmanagerError."""
-    return str(_ask("GET", "status")["config"]["original"])
 
 
 def _ask(method: str, path: str, document: Any = None) -> Any:

@@ -27,6 +27,7 @@ EVENTS: dict[str, str] = {
     "policy": "An approval policy is to change, or has",
     "locked": "An environment was locked or unlocked",
     "monitoring": "Prometheus or Alertmanager went quiet, or is heard again",
+    "drill": "A drill that the portal holds by itself failed",
     "unattended": "An alert fires on after somebody's acknowledgement ran out",
     "drift": "A server differs from its record, or no longer does",
 }

@@ -10,6 +10,8 @@ DEPLOYS, RESCUE, DEFAULT = "deploys", "rescue", "default"
 EXECUTE = "deployments.tasks.execute"
 CLUSTERS = (DEPLOYS, RESCUE, DEFAULT)
 
+DAY = 24 * 60  # minutes
+
 SCHEDULES: dict[str, tuple[str, str, int]] = {
     # name: (task, cluster, minutes)
     "reap": ("deployments.tasks.reap", RESCUE, 1),
@@ -18,6 +20,9 @@ SCHEDULES: dict[str, tuple[str, str, int]] = {
     "watch": ("dashboard.tasks.watch_monitoring", DEFAULT, 1),
     "alerts": ("dashboard.tasks.tend_alerts", DEFAULT, 1),
     "drift": ("deployments.tasks.find_drift", DEFAULT, 60),
+    # among the deployments' two workers: what takes minutes must not hold housekeeping or a rescue up
+    "drill-alerts": ("dashboard.tasks.drill_alerts", DEPLOYS, 7 * DAY),
+    "drill-rollback": ("deployments.tasks.drill_rollback", DEPLOYS, 30 * DAY),
     **{f"beat-{cluster}": ("deployments.tasks.beat", cluster, 1) for cluster in CLUSTERS},
 }
 
@@ -93,6 +98,7 @@ def ensure_schedules(**_signal: object) -> None:
                 "schedule_type": Schedule.MINUTES,
                 "minutes": minutes,
                 "repeats": -1,
-                "next_run": timezone.now() + timedelta(seconds=10),
+                # a rehearsal interrupts somebody: the first comes when it is due, not when the portal was set up
+                "next_run": timezone.now() + (timedelta(minutes=minutes) if minutes >= DAY else timedelta(seconds=10)),
             },
         )

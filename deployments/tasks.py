@@ -1,7 +1,9 @@
 """What django-q2 runs: entry points that take ids and call one service."""
 
+from django.conf import settings
+
 from deployments import notifications, queueing
-from deployments.services import approvals, cancellation, execution, inspection, recovery
+from deployments.services import approvals, cancellation, drills, execution, inspection, recovery
 from deployments.services.access import system_actor
 from deployments.services.standing import while_in_charge
 
@@ -45,6 +47,13 @@ def find_drift() -> int:
 def inspect_environment(environment_id: int) -> int:
     """Compare the servers of one environment with their records."""
     return inspection.inspect_all(actor=system_actor("schedule"), only=environment_id)
+
+
+@while_in_charge
+def drill_rollback() -> str:
+    """The monthly rollback drill, unless PORTAL_DRILLS is off."""
+    held = drills.hold_scheduled(actor=system_actor("schedule")) if settings.DRILLS else None
+    return "not held" if held is None else "passed" if held.passed else "failed"
 
 
 def beat() -> None:

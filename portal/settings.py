@@ -30,6 +30,7 @@ PROMETHEUS_URL = env("PROMETHEUS_URL", default="http://127.0.0.1:9090").rstrip("
 ALERTMANAGER_URL = env("ALERTMANAGER_URL", default="http://127.0.0.1:9093").rstrip("/")
 # Asked every minute while monitoring is heard; a secret, since who knows it can pretend that all is well.
 PING_URL = environment.optional_secret(env, "PORTAL_PING_URL")
+DRILLS = env.bool("PORTAL_DRILLS", default=True)
 BACKUP_DIR = Path(env("PORTAL_BACKUP_DIR", default=str(STATE_DIR / "backups")))
 BACKUP_KEEP = env.int("PORTAL_BACKUP_KEEP", default=14)
 if not PORTAL_URL.startswith(("http://", "https://")):

@@ -60,16 +60,39 @@ class Alert(models.Model):
 
 
 class AlertReceipt(models.Model):
-    """One delivery that carried an alert: proof that the way from Alertmanager to here works."""
+    """One delivery that carried an alert. The portal's own are exact; those of other channels are what Alertmanager
+    counted (`services.channels`), and `received_at` is when that was read."""
 
     alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="receipts")
     status = models.CharField(max_length=10, choices=Alert.Status.choices)
     receiver = models.CharField(max_length=150)
+    channel = models.CharField(
+        max_length=30, default="portal", db_default="portal", help_text="portal, email or slack."
+    )
     group_key = models.CharField(max_length=500)
     received_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         ordering = ("-received_at", "-id")
+        indexes = (models.Index(fields=["channel", "-received_at"], name="receipts_by_channel"),)
 
     def __str__(self) -> str:
         return f"{self.alert} by {self.receiver}"
+
+
+class AlertChannel(models.Model):
+    """A way besides the portal on which Alertmanager tells people, as its counters were when they were last read."""
+
+    name = models.CharField(max_length=30, unique=True)
+    messages = models.PositiveBigIntegerField(help_text="Taken, when they were last read.")
+    failures = models.PositiveBigIntegerField(help_text="Requests that failed, at the same time.")
+    settled_messages = models.PositiveBigIntegerField(help_text="Taken, when receipts were last written.")
+    settled_at = models.DateTimeField(help_text="Up to when the portal's own receipts have been compared.")
+    proven_at = models.DateTimeField(null=True, blank=True, help_text="When it was last seen to take a message.")
+    failing_since = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name

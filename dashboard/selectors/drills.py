@@ -5,9 +5,10 @@ A drill or backup leaves the event `drill.rollback`, `drill.alerts`, `drill.rest
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Max
+from django.utils import timezone
 
 from deployments.models import AuditEvent
 
@@ -45,3 +46,9 @@ def latest() -> list[Drill]:
         )
         for name, label in KINDS.items()
     ]
+
+
+def passed_within(name: str, age: timedelta) -> bool:
+    """Whether the latest drill of this name passed and is no older."""
+    found = AuditEvent.objects.filter(name=name).order_by("-sequence").first()
+    return bool(found and found.data.get("passed") and timezone.now() - found.at <= age)

@@ -13,10 +13,11 @@ import httpx
 from django.conf import settings
 
 from dashboard.models import AlertReceipt, Condition
-from dashboard.selectors import bots, drills
+from dashboard.selectors import bots, channels, drills
 from dashboard.selectors.bots import Bot
 from dashboard.selectors.statistics import statistics
 from dashboard.services import proxy, pulse
+from dashboard.services.channels import PORTAL
 from deployments.errors import NotFound
 from deployments.models import AuditEvent, Deployment
 from deployments.services import audit
@@ -98,14 +99,25 @@ def _shown(everyone: list[Bot], now: datetime) -> tuple[bool, str]:
 def _alerts(now: datetime) -> tuple[bool, str]:
     since = now - DRILL_AGE
     told = {
-        status: AlertReceipt.objects.filter(status=status, received_at__gte=since)
+        status: AlertReceipt.objects.filter(channel=PORTAL, status=status, received_at__gte=since)
         .exclude(alert__name=pulse.SWITCH)
         .count()
         for status in ("firing", "resolved")
     }
     watched = pulse.pulse(now)
-    words = f"{told['firing']} fired and {told['resolved']} resolved in 30 days; dead man's switch: {watched.value}."
-    return all(told.values()) and watched is pulse.Pulse.HEARD, words
+    ways = channels.channels()
+    proven = all(one.proven_at and one.proven_at >= since and not one.failing_since for one in ways)
+    words = f"{told['firing']} fired and {told['resolved']} resolved in 30 days; dead man's switch: {watched.value}; "
+    words += ", ".join(_proof(one, now) for one in ways)
+    return all(told.values()) and proven and watched is pulse.Pulse.HEARD, f"{words}."
+
+
+def _proof(channel: channels.Channel, now: datetime) -> str:
+    if channel.failing_since:
+        return f"{channel.label} FAILS"
+    if channel.proven_at is None:
+        return f"{channel.label} never proven"
+    return f"{channel.label} proven {(now - channel.proven_at).total_seconds() / 3600:.1f} h ago"
 
 
 def _rehearsed(now: datetime) -> tuple[bool, str]:

@@ -9,7 +9,7 @@ from dashboard.cadence import DAY
 from dashboard.charts.bars import DayBar, drawn, overall
 from dashboard.charts.timeline import Mark
 from dashboard.models import Condition, StatusPage
-from dashboard.selectors import alerts, drills, events, history, progress
+from dashboard.selectors import alerts, channels, drills, events, history, progress
 from dashboard.selectors import bots as bot_rows
 from dashboard.selectors.bots import Bot, Day
 from dashboard.selectors.series import Range, Series, range_for, series
@@ -74,6 +74,7 @@ class Status:
     recent: list[Deployment]
     alerts: list[alerts.Shown]
     drills: list[drills.Drill]
+    channels: list[channels.Channel]
     environments: list[str]
 
     @property
@@ -143,6 +144,7 @@ def status(page: StatusPage, choice: Choice, now: datetime, *, members: bool) ->
         recent=history.recent(RECENT) if with_deployments else [],
         alerts=alerts.firing(now) if members or page.show_alerts else [],
         drills=drills.latest() if members else [],
+        channels=channels.channels() if members else [],
         environments=list(dict.fromkeys(bot.server.environment.name for bot in everyone)),
     )
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from dashboard.models import Alert
-from dashboard.selectors import alerts
+from dashboard.selectors import alerts, channels
 from dashboard.services import silences
 from dashboard.services.acknowledgements import acknowledge, withdraw
 from dashboard.views.members import members_only, signed_in
@@ -52,6 +52,7 @@ def inbox_page(request: HttpRequest) -> HttpResponseBase:
         "groups": alerts.groups(found),
         "firing": len(found),
         "loud": sum(one.loud for one in found),
+        "channels": channels.channels(),
         "page": alerts.page(wanted, now),
         "environments": Environment.objects.values_list("name", flat=True),
         "statuses": Alert.Status.choices,

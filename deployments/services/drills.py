@@ -22,11 +22,14 @@ from deployments import selectors
 from deployments.errors import Conflict, InvalidRequest, NotFound
 from deployments.lifecycle import Status
 from deployments.models import Deployment, Environment, Release
-from deployments.services import audit, backups
+from deployments.services import audit, backups, notices
 from deployments.services.access import Actor, require
+from deployments.services.baking import baking_deployment
 from deployments.services.requests import refuse_busy
 from deployments.services.rollbacks import request_rollback
 
+WORKER_SECONDS = 420.0
+"""How long a scheduled drill waits for each of its two rollbacks: together less than a task may take."""
 RESTORE_SECONDS = 1800.0
 """How long restoring into a scratch database may take."""
 
@@ -81,6 +84,27 @@ def drill_rollback(
     return record(actor, "drill.rollback", measured, problems, environment)
 
 
+def hold_scheduled(*, actor: Actor) -> Rehearsal | None:
+    """The rollback drill that nobody has to think of; None where it is not safe or there is nothing to go back to.
+
+    Safe is an environment without approvals that is not locked, where nothing is going on or being watched.
+    """
+    for environment in Environment.objects.filter(approvals_required=0, locked_at=None):
+        going_on = Deployment.objects.active().filter(environment=environment).exists()
+        possible = selectors.live_release(environment) and selectors.rollback_target(environment)
+        if possible and not going_on and baking_deployment(environment) is None:
+            return drill_rollback(actor=actor, environment=environment, carry_out=_by_a_worker)
+    return None
+
+
+def _by_a_worker(deployment: Deployment) -> Deployment:
+    end = time.monotonic() + WORKER_SECONDS
+    while not deployment.ended and time.monotonic() < end:
+        time.sleep(0.5)
+        deployment.refresh_from_db()
+    return deployment
+
+
 def drill_restore(*, actor: Actor, directory: Path, passphrase: str) -> Rehearsal:
     """Restore the newest backup into a scratch portal, as `restore` would, and check what it then has.
 
@@ -116,6 +140,9 @@ def record(
             environment=environment,
             data={"passed": not problems, "seconds": measured, "problems": problems, **facts},
         )
+        if problems and actor.kind == "system":  # nobody looks on
+            what = f"the {name.removeprefix('drill.')} drill failed"
+            notices.tell_everyone("drill", what=what, lines=problems)
     return Rehearsal(name, not problems, measured, problems)
 
 

@@ -16,7 +16,8 @@ import pytest
 import yaml
 
 from dashboard.models import Alert, AlertReceipt
-from dashboard.services import pulse
+from dashboard.selectors.channels import channels as shown
+from dashboard.services import channels, pulse
 from dashboard.services.drills import drill_alerts
 from deployments import alertmanager
 from deployments.models import AuditEvent, Deployment, Environment, Scope, Server
@@ -32,6 +33,7 @@ from tests.monitoring.waiting import PATIENCE, until
 pytestmark = [pytest.mark.monitoring]
 
 STATUSES = ("firing", "resolved")
+WANTED = {(channel, status) for channel in ("portal", "email", "slack") for status in STATUSES}
 WAITS = {
     "group_wait": "2s",
     "group_interval": "1s",
@@ -96,6 +98,11 @@ class Watched:
     def state_of(self, name: str) -> str:
         states = {each["labels"]["alertname"]: each["status"]["state"] for each in self.alerts_of_alertmanager()}
         return str(states.get(name, "unknown"))
+
+
+def receipts(name: str) -> set[tuple[str, str]]:
+    """Which channel was told what about alerts of this name."""
+    return set(AlertReceipt.objects.filter(alert__name=name).values_list("channel", "status"))
 
 
 def quick_rules(directory: Path) -> Path:
@@ -245,6 +252,9 @@ def test_the_alert_drill_measures_every_channel_fired_and_resolved(watched: Watc
     watched.mail.wait_for(lambda mail: "[RESOLVED] Drill production" in mail.subject, PATIENCE)
     event = AuditEvent.objects.filter(name="drill.alerts").get()
     assert event.data["passed"] is True
+    # each channel has its receipts, and is proven
+    until(lambda: channels.read() or receipts("Drill") == WANTED, "the receipts of mail and Slack")
+    assert all(one.proven_at and one.fired is not None and one.resolved is not None for one in shown())
     assert not Deployment.objects.exists()
 
 

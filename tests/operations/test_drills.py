@@ -1,6 +1,7 @@
 """Rehearsals: what is restored, rolled back and forward, and told."""
 
 import json
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,20 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
+from django_q.models import Schedule
 
+from dashboard.models import Alert
 from dashboard.selectors import drills as shown
 from dashboard.selectors.readiness import scorecard
+from dashboard.services.pulse import SWITCH
+from dashboard.tasks import drill_alerts as scheduled_alerts
 from deployments.errors import InvalidRequest, NotFound
 from deployments.lifecycle import Status
-from deployments.models import AuditEvent, Environment, Release
+from deployments.models import AuditEvent, Environment, NotificationChannel, NotificationDelivery, Release
 from deployments.services.access import system_actor
 from deployments.services.backups import make_backup
 from deployments.services.drills import drill_restore, drill_rollback
+from deployments.tasks import drill_rollback as scheduled_rollback
 from tests.fixtures.fleet import Fleet
 from tests.fixtures.records import MakePerson
 
@@ -63,6 +69,37 @@ def test_a_drill_without_a_backup_says_how_to_make_one(tmp_path: Path) -> None:
 def test_a_drill_with_nothing_to_go_back_to_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="no earlier release"):
         drill_rollback(actor=ACTOR, environment=Environment.objects.get(name="test"), carry_out=lambda one: one)
+
+
+@pytest.mark.django_db
+def test_a_scheduled_drill_is_held_only_where_it_is_safe(state_dir: Path) -> None:
+    assert scheduled_rollback() == "not held", "nothing was deployed"
+    assert scheduled_alerts() == "not held", "nobody has ever heard of monitoring"
+    assert not AuditEvent.objects.exists()
+    first = Schedule.objects.get(name="drill-alerts").next_run
+    assert first > timezone.now() + timedelta(days=6), "setting a portal up is no reason for a drill"
+
+
+@pytest.mark.django_db
+def test_a_scheduled_drill_that_fails_is_recorded_and_told(settings: Any) -> None:
+    NotificationChannel.objects.create(name="ops", url="json://127.0.0.1:9/")
+    Alert.objects.create(fingerprint="a", name=SWITCH, severity="none", status="firing", starts_at=timezone.now())
+    assert scheduled_alerts() == "failed"
+    event = AuditEvent.objects.get(name="drill.alerts")
+    assert event.data["problems"][0].startswith("Alertmanager does not answer")
+    assert NotificationDelivery.objects.get().title == "Portal: the alerts drill failed"
+    settings.DRILLS = False
+    assert scheduled_alerts() == "not held"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_restore_drill_is_held_again_when_the_last_is_old(state_dir: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    make_backup(actor=ACTOR, directory=tmp_path / "b", passphrase=PASSPHRASE, keep=1)
+    make_backup(actor=ACTOR, directory=tmp_path / "b", passphrase=PASSPHRASE, keep=1)
+    monkeypatch.setenv("PORTAL_BACKUP_PASSPHRASE", PASSPHRASE)
+    for _ in range(2):
+        call_command("drill", "restore", "--from", str(tmp_path / "b"), "--unless-within", "6", stdout=StringIO())
+    assert AuditEvent.objects.filter(name="drill.restore").count() == 1
 
 
 @pytest.mark.hosts

@@ -2,11 +2,13 @@
 
 from argparse import ArgumentParser
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
+from dashboard.selectors import drills
 from dashboard.services.drills import drill_alerts
 from deployments import selectors
 from deployments.errors import InvalidRequest
@@ -31,10 +33,19 @@ class Command(RequestCommand):
         parser.add_argument(
             "--from", dest="directory", type=Path, default=settings.BACKUP_DIR, help="where backups are"
         )
+        parser.add_argument(
+            "--unless-within", type=int, metavar="DAYS", help="do nothing when this drill passed in the last DAYS days"
+        )
         passphrase.add_argument(parser)
 
     def run(self, options: dict[str, Any]) -> int:
         """Hold the drill; 0 when it passed, else 1."""
+        name, days = f"drill.{options['what']}", options["unless_within"]
+        if days is not None and drills.passed_within(name, timedelta(days=days)):
+            if self.as_json:
+                self.emit({"name": name, "held": False})
+            self.say(f"{name}: passed within the last {days} days.")
+            return 0
         rehearsal = self._hold(options)
         if self.as_json:
             self.emit(asdict(rehearsal))
