@@ -190,6 +190,57 @@ async def test_a_killed_bot_is_back_within_seconds(host: BotHost, cytube: Cytube
     assert await on(host.property, "NRestarts") == "1"
 
 
+LEAKY = f"""
+import os, pathlib, runpy, sys, threading, time
+sys.path.insert(0, os.getcwd())
+wish = pathlib.Path("{HOME}/shared/data/leak")
+def leak():
+    while not wish.exists():
+        time.sleep(0.05)
+    wish.unlink()
+    held = []
+    while True:
+        held.append(os.urandom(1 << 20) * 16)
+        pathlib.Path("{HOME}/shared/data/held").write_text(str(16 * len(held)))
+threading.Thread(target=leak, daemon=True).start()
+runpy.run_module("botcore", run_name="__main__", alter_sys=True)
+"""
+NEIGHBOURS = "ssh systemd-journald dbus neighbour"
+
+
+async def test_running_out_of_memory_hits_only_the_bot(host: BotHost, cytube: CytubeServer) -> None:
+    """The bot with a leak in it, in its own unit with its own limit, on a machine that has memory enough."""
+
+    async def neighbours() -> str:
+        return await on(host.sh, f"systemctl show -p Id,MainPID,ActiveState,NRestarts {NEIGHBOURS}")
+
+    async def killed() -> int:
+        return int((await on(host.sh, "grep '^oom_kill ' /proc/vmstat")).split()[1])
+
+    await on(host.put, "/opt/leaky.py", LEAKY)
+    program = f"{HOME}/current/.envs/bot/bin/python /opt/leaky.py --config {HOME}/current/.config/bot.json"
+    await on(host.drop_in, f"[Service]\nExecStart=\nExecStart={program}\n")
+    await on(host.sh, "systemctl reset-failed neighbour; systemd-run -q --unit=neighbour sleep infinity", check=False)
+    try:
+        await on(host.restart)
+        await on(host.wait, connected=True, deadline=15)
+        before, kills = await neighbours(), await killed()
+        pid = await on(host.property, "MainPID")
+        await on(host.sh, f"touch {HOME}/shared/data/leak && chmod 666 {HOME}/shared/data/leak")
+        async with asyncio.timeout(40):
+            while await on(host.property, "NRestarts") != "1":
+                await asyncio.sleep(0.1)
+        await on(host.wait, connected=True, deadline=15)
+        assert await on(host.property, "MainPID") != pid
+        assert await killed() == kills + 1, "one process on the whole machine"
+        assert 300 < int(await on(host.sh, f"cat {HOME}/shared/data/held")) < 500, "megabytes, by its own limit"
+        assert "status=9/KILL" in await on(host.journal)
+        assert await neighbours() == before
+        assert await on(host.sh, "systemctl --failed --plain --no-legend") == ""
+    finally:
+        await on(host.sh, f"systemctl stop neighbour; rm -f {HOME}/shared/data/held", check=False)
+
+
 async def outage(host: BotHost, cytube: CytubeServer, seconds: float) -> float:
     """CyTube goes away and comes back; returns how long the bot then took."""
     await on(host.restart)
