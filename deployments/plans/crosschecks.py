@@ -82,15 +82,19 @@ def _commands(raw: dict[str, Any]) -> Iterator[Problem]:
             if name not in URL:
                 key = f"roles.{role}.health.url"
                 yield Problem(key, f"{{{name}}} stands for nothing here", "Only {port} is filled in.")
-        for word in _texts(_table(raw, "roles", role).get("check")):
-            key = f"roles.{role}.check"
-            for name in placeholders(word):
-                if name not in CHECK:
-                    hint = "Only {release}, {config} and {data} are filled in."
-                    yield Problem(key, f"{{{name}}} stands for nothing here", hint)
-            rendered = _CONFIG_FILE.search(word)
-            if rendered:
-                yield from _unrendered(raw, key, rendered[1])
+        for command in ("check", "login"):
+            for word in _texts(_table(raw, "roles", role).get(command)):
+                yield from _word(raw, f"roles.{role}.{command}", word)
+
+
+def _word(raw: dict[str, Any], key: str, word: str) -> Iterator[Problem]:
+    for name in placeholders(word):
+        if name not in CHECK:
+            hint = "Only {release}, {config} and {data} are filled in."
+            yield Problem(key, f"{{{name}}} stands for nothing here", hint)
+    rendered = _CONFIG_FILE.search(word)
+    if rendered:
+        yield from _unrendered(raw, key, rendered[1])
 
 
 def _identities(raw: dict[str, Any]) -> Iterator[Problem]:

@@ -92,6 +92,11 @@ class Role(_Table):
         description="A command as a list of words, run on the server before activation; it must end with 0. "
         "{release}, {config} and {data} stand for directories on the server.",
     )
+    login: tuple[Text, ...] = Field(
+        default=(),
+        description="A command as a list of words that signs in with the secrets and leaves, for `set_secret --try`; "
+        "0 says that they are good. The placeholders of check, and $CREDENTIALS_DIRECTORY.",
+    )
     secrets: tuple[SecretName, ...] = Field(
         default=(),
         description="Names of secrets the role needs, delivered by set_secret: lower-case letters, digits and "

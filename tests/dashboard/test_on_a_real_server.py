@@ -84,7 +84,9 @@ def world(hosts_factory: Callable[..., HostSet]) -> Iterator[World]:
         portal.start()
         try:
             portal.wait_until_up()
-            portal.make_accounts({"test": {"bot.json": {"domain": domain, "portal_url": portal.reporting_url}}})
+            test = {"domain": domain, "portal_url": portal.reporting_url}
+            production = {"domain": domain, "channel": {"name": "test-rosey"}}
+            portal.make_accounts({"test": {"bot.json": test}, "production": {"bot.json": production}})
             portal.manage("build_release", "--ref", "HEAD")
             where = ("--environment", "test", "--host", host.address, "--fingerprint", host.fingerprint)
             portal.manage("enroll", "test-1", *where, person="admin")
@@ -152,6 +154,35 @@ def status_of(world: World) -> bool:
 
 def heading(page: Page, text: str, timeout: float = 40_000) -> None:
     page.get_by_role("heading", level=1, name=text).wait_for(timeout=timeout)
+
+
+def test_a_password_is_kept_only_if_it_signs_in_and_never_beside_a_live_bot(world: World) -> None:
+    def attempt(environment: str, password: str, code: int) -> Any:
+        options = ("--try", "--json")
+        return json.loads(
+            world.portal.manage(
+                "set_secret", environment, "cytube-password", *options, stdin=password, person="admin", allowed=(code,)
+            )
+        )
+
+    def process() -> bytes:
+        return world.host.root(["systemctl", "show", "-p", "MainPID,NRestarts", "cytube-bot"]).stdout
+
+    before = process()
+    refused = attempt("production", "not the password", 1)
+    assert refused["error"] == "login_refused"
+    assert "not the password" not in json.dumps(refused)
+    live = attempt("test", SANDBOX_PASSWORD, 1)
+    assert "is in test-rosey now" in live["sentence"], "the account of the running bot"
+    stored = "SELECT e.name FROM deployments_secret s JOIN deployments_environment e ON e.id = s.environment_id"
+    assert world.rows(stored) == [("test",)]
+    assert attempt("production", SANDBOX_PASSWORD, 0)["version"] == 1
+    assert len(world.rows(stored)) == 2
+    assert process() == before
+    assert health(world)["connected"]
+    assert world.host.root(["ls", "-A", "/dev/shm"]).stdout == b"", "nothing of it is left"
+    tried = world.rows("SELECT data FROM deployments_auditevent WHERE name = 'secret.tried' ORDER BY sequence")
+    assert [json.loads(row[0])["passed"] for row in tried] == [False, False, True]
 
 
 def test_the_status_page_shows_the_real_bot(world: World, visit: Visitors) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 
 from deployments import selectors
 from deployments.management.base import PortalCommand
+from deployments.services.logins import set_tried_secret
 from deployments.services.secrets import set_secret
 
 
 class Command(PortalCommand):
-    """`set_secret E NAME`, the value on standard input."""
+    """`set_secret E NAME [--try]`, the value on standard input."""
 
     help = "Store a secret (value on standard input) and deliver it to the environment's servers."
 
@@ -18,6 +19,12 @@ class Command(PortalCommand):
         """Environment and name; the value is never an argument."""
         parser.add_argument("environment")
         parser.add_argument("name")
+        parser.add_argument(
+            "--try",
+            dest="tried",
+            action="store_true",
+            help="sign in with it on the test server first; keep it if that works",
+        )
 
     def run(self, options: dict[str, Any]) -> int:
         """Read, store, deliver."""
@@ -26,7 +33,8 @@ class Command(PortalCommand):
         if sys.stdin.isatty():
             self.stderr.write("Type the value, then Enter and Ctrl-D:")
         value = sys.stdin.read().removesuffix("\n")
-        secret, servers = set_secret(actor=actor, environment=environment, name=options["name"], value=value)
+        keep = set_tried_secret if options["tried"] else set_secret
+        secret, servers = keep(actor=actor, environment=environment, name=options["name"], value=value)
         if self.as_json:
             self.emit({"secret": secret.name, "version": secret.version, "delivered_to": servers})
         reached = f"delivered to {', '.join(servers)}" if servers else "no server is provisioned yet"
