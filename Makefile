@@ -9,7 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := requirements/dev.txt
 STAMP := $(VENV)/.$(shell sha256sum $(LOCK) | cut -c1-16)
-WORKERS ?= 2
+# One more than the two cores we count on: many tests wait for servers.
+WORKERS ?= 3
 # Real hosts, browsers and brokers share two cores while tests run side by side. What failed there has to hold alone; a
 # test that fails alone has failed, and any other end than failed tests (1) is not tried again.
 ALONE = { [ $$? = 1 ] && echo "== what failed beside other tests, once more and alone" && \

@@ -74,6 +74,7 @@ def _ended(deployment: Deployment) -> bool:
     return deployment.ended
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     ("script", "ends"), [(HOLD, Status.ROLLED_BACK), (GO, Status.SUCCEEDED)], ids=["reverted", "verified"]
 )
@@ -106,6 +107,7 @@ def test_interrupted_becomes_what_the_server_tells_when_it_is_back(
     assert audit.verify() == []
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_later_deployment_leaves_an_interrupted_one_as_it_is(
     fleet: Fleet, old: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +119,7 @@ def test_a_later_deployment_leaves_an_interrupted_one_as_it_is(
     assert fleet.server().current_release.version == "1.0.2"  # type: ignore[union-attr]  # it was deployed
 
 
+@pytest.mark.usefixtures("impatient")
 def test_back_after_an_interruption_is_the_release_that_was_live(
     fleet: Fleet, old: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +193,7 @@ def test_a_worker_that_was_only_asleep_writes_nothing_any_more(fleet: Fleet, old
     assert deployment.status == Status.SUCCEEDED
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_server_off_from_the_start_fails_in_a_sentence(fleet: Fleet, old: str) -> None:
     machine = fleet.machines[0]
     deployment = fleet.request(fleet.release("1.0.1"))
@@ -224,8 +228,12 @@ def test_a_first_deployment_that_fails_leaves_a_stopped_clean_server(fleet: Flee
     assert deployment.status == Status.ROLLED_BACK, deployment.sentence
     assert "Nothing ran here before" in deployment.sentence
     machine = fleet.machines[0]
-    left = machine.root(["sh", "-c", "cd /opt/dice-bot && ls -A releases shared/config; ls -d current"], check=False)
-    assert left.stdout.decode().split() == ["releases:", "shared/config:"]
+
+    def left() -> list[str]:
+        shown = "cd /opt/dice-bot && ls -A releases shared/config; ls -d current"
+        return machine.root(["sh", "-c", shown], check=False).stdout.decode().split()
+
+    wait_for(lambda: left() == ["releases:", "shared/config:"], "the server to be clean: it deletes after it answered")
     assert machine.root(["systemctl", "is-active", "dice-bot"], check=False).stdout.strip() == b"inactive"
     assert fleet.server().current_release is None
     assert fleet.deploy(fleet.release("1.0.1")).status == Status.SUCCEEDED

@@ -79,6 +79,7 @@ def test_without_sudo_rights_nothing_is_begun(running: Fleet) -> None:
         machine.root(["mv", "/root/sudoers.kept", "/etc/sudoers.d/dice-bot"])
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_server_that_is_switched_off(running: Fleet) -> None:
     machine = running.machines[0]
     machine.link(False)
