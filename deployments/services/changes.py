@@ -12,6 +12,8 @@ MAX_TEXT = 64 * 1024
 """Bytes up to which a file's lines are compared; larger ones are named only."""
 MAX_FILES = 60
 """Files whose lines are compared on one page."""
+FEW_FILES = 5
+"""Files whose lines are shown without a click."""
 MAX_LINES = 400
 """Lines shown of one file's difference."""
 
@@ -53,6 +55,11 @@ class ReleaseChanges:
     def shown(self) -> list[FileChange]:
         """Files to look at one by one."""
         return [change for change in self.files if change.why != BEYOND]
+
+    @property
+    def few(self) -> bool:
+        """Whether all lines fit a page that shows them at once."""
+        return len(self.shown) <= FEW_FILES
 
     @property
     def beyond(self) -> list[FileChange]:
