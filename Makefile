@@ -54,7 +54,7 @@ check: venv ## lint, types, layers, migrations, locks, workflows
 	@$(BIN)/python manage.py makemigrations --check --dry-run -v0
 	@$(BIN)/python -m portal.compatibility
 
-bench: packages-test venv ## what docs/design promises, measured beside the peers in one run
+bench: packages-test venv ## what we promise about speed, measured beside the peers in one run
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 lock: venv ## resolve requirements/*.in again into the hash-locked *.txt

@@ -1,6 +1,6 @@
 """The whole story on a real server: requested, refused to its requester, read, approved, watched, rolled back.
 
-It also makes the pictures of the documentation: `PORTAL_SCREENSHOTS=docs/images pytest tests/browser/test_story.py`.
+`PORTAL_SCREENSHOTS=DIRECTORY` keeps pictures of it; those of the documentation come from `tests.browser.pictures`.
 """
 
 import json

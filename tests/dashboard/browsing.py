@@ -15,8 +15,8 @@ AXE = Path(__file__).resolve().parent.parent / "data" / "axe-core" / "axe.min.js
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 SIZES = {"desktop": (1280, 900), "phone": (390, 800)}
 SCREENSHOTS = os.environ.get("PORTAL_SCREENSHOTS", "")
-"""A directory for the pictures of the documentation; without it none are kept."""
-_ARGUMENTS = (
+"""A directory for pictures of what a test sees; without it none are kept."""
+ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -76,7 +76,7 @@ def chromium(django_db_setup: None, django_db_blocker: Any) -> Iterator[Browser]
         pytest.skip("Chromium is not installed")
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        browser = playwright.chromium.launch(executable_path=program, args=list(_ARGUMENTS))
+        browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
         yield browser
         browser.close()
 

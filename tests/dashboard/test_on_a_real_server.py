@@ -1,6 +1,6 @@
 """The pages beside the whole product: a portal with its workers, the real bot on a real server, and what goes wrong.
 
-It also makes the pictures of the documentation: `PORTAL_SCREENSHOTS=docs/images pytest tests/dashboard/test_on_a…`.
+`PORTAL_SCREENSHOTS=DIRECTORY` keeps pictures of it; those of the documentation come from `tests.browser.pictures`.
 """
 
 import asyncio
