@@ -5,17 +5,21 @@ import json
 import shutil
 import subprocess
 import threading
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from django.utils import timezone
 
 from dashboard.models import Alert, AlertReceipt
+from dashboard.selectors import alerts as inbox
 from dashboard.selectors.channels import channels as shown
 from dashboard.services import channels, pulse
 from dashboard.services.drills import drill_alerts
@@ -119,7 +123,16 @@ def quick_rules(directory: Path) -> Path:
 
 
 @pytest.fixture
-def watched(static_files: None, live_server: Any, state_dir: Path, settings: Any, tmp_path: Path) -> Iterator[Watched]:
+def watched(
+    request: pytest.FixtureRequest,
+    static_files: None,
+    live_server: Any,
+    state_dir: Path,
+    settings: Any,
+    tmp_path: Path,
+) -> Iterator[Watched]:
+    """At short intervals, unless a test asks for the shipped ones."""
+    as_shipped = getattr(request, "param", "") == "as shipped"
     bots = [StandInBot(), StandInBot()]
     home = Environment.objects.get(name="production")
     for number, bot in enumerate(bots, start=1):
@@ -139,9 +152,8 @@ def watched(static_files: None, live_server: Any, state_dir: Path, settings: Any
         for bot in bots:
             stack.callback(bot.stop)
         mail, slack = stack.enter_context(MailSink()), stack.enter_context(WebhookSink())
-        wanted = {
+        wanted: dict[str, Any] = {
             "portal": {"url": live_server.url},
-            "prometheus": {"interval": "1s"},
             "mail": {
                 "to": "ops@example.org",
                 "from": "watch@example.org",
@@ -149,10 +161,12 @@ def watched(static_files: None, live_server: Any, state_dir: Path, settings: Any
                 "require_tls": False,
             },
             "slack": {"channel": "#ops"},
-            "waits": WAITS,
         }
+        if not as_shipped:
+            wanted |= {"prometheus": {"interval": "1s"}, "waits": WAITS}
+        rules = shipped.ROOT / "rules" if as_shipped else quick_rules(tmp_path / "rules")
         secrets = {"monitoring-token": str.__str__(token), "slack-url": slack.url}
-        watching = Monitoring(tmp_path / "watch", wanted, secrets, quick_rules(tmp_path / "rules"))
+        watching = Monitoring(tmp_path / "watch", wanted, secrets, rules)
         stack.enter_context(watching)
         settings.ALERTMANAGER_URL = watching.alertmanager_url
         until(lambda: len(watching.query('up{job="bots"} == 1')) == 2, "both bots to be scraped")
@@ -179,21 +193,62 @@ def test_a_bot_that_stops_and_starts_is_told_to_the_portal_by_mail_and_to_slack(
     assert set(AlertReceipt.objects.filter(alert=alert).values_list("status", flat=True)) == {"firing", "resolved"}
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("watched", ["as shipped"], indirect=True)
 @pytest.mark.django_db(transaction=True)
-def test_bots_of_one_environment_are_one_message(watched: Watched) -> None:
+def test_at_the_shipped_intervals_every_channel_is_told_of_beginning_and_end_within_two_minutes(
+    watched: Watched, record_property: Callable[[str, object], None]
+) -> None:
+    for status, act in (("firing", watched.bots[0].stop), ("resolved", watched.bots[0].start)):
+        act()
+        took = arrivals(watched, status)
+        record_property(status, took)
+        print(f"BotDown {status}: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in took.items()))
+        assert max(took.values()) < 120, took
+
+
+def arrivals(watched: Watched, status: str) -> dict[str, float]:
+    """Seconds until each channel has been told of BotDown."""
+    subject = f"[{status.upper()}"
+    ways: dict[str, Callable[[], object]] = {
+        "portal": lambda: AlertReceipt.objects.filter(alert__name="BotDown", status=status).exists(),
+        "email": lambda: [m for m in watched.mail.messages if subject in m.subject and "BotDown" in m.subject],
+        "slack": lambda: [p for p in watched.slack.messages if f"{status.upper()} BotDown production" in p.text],
+    }
+    took: dict[str, float] = {}
+    began = time.monotonic()
+
+    def all_told() -> bool:
+        for name, told in ways.items():
+            if name not in took and told():
+                took[name] = round(time.monotonic() - began, 1)
+        return len(took) == len(ways)
+
+    until(all_told, f"every channel to be told that BotDown is {status}", 200)
+    return took
+
+
+@pytest.mark.django_db(transaction=True)
+def test_bots_of_one_environment_are_one_message_on_every_channel(watched: Watched) -> None:
     for bot in watched.bots:
         bot.connected = 0
     mail = watched.mail.wait_for(lambda mail: "[FIRING 2] BotDisconnected production" in mail.subject, PATIENCE)
-    assert "prod-1" in mail.text
-    assert "prod-2" in mail.text
+    post = watched.slack.wait_for(lambda post: "BotDisconnected" in post.text and "prod-2" in post.text, PATIENCE)
+    for text in (mail.text, post.text):
+        assert "prod-1" in text
+        assert "prod-2" in text
+    until(lambda: Alert.objects.filter(name="BotDisconnected").count() == 2, "the portal to be told of both")
+    (group,) = inbox.groups(inbox.firing(timezone.now()))
+    assert (group.name, group.environment, len(group.alerts)) == ("BotDisconnected", "production", 2)
+    assert AlertReceipt.objects.order_by().values("group_key").distinct().count() - _switches() == 1
+
+
+def _switches() -> int:
+    return AlertReceipt.objects.filter(alert__name=pulse.SWITCH).count()
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_cause_hides_its_consequence_on_the_same_bot_only(watched: Watched) -> None:
-    from datetime import timedelta
-
-    from django.utils import timezone
-
     now = timezone.now()
     for name, severity, server in (
         ("BotDown", "critical", "prod-9"),
@@ -205,7 +260,11 @@ def test_a_cause_hides_its_consequence_on_the_same_bot_only(watched: Watched) ->
     until(lambda: watched.state_of("BotDisconnected") == "suppressed", "the inhibition")
     watched.mail.wait_for(lambda mail: "BotDown" in mail.subject, PATIENCE)
     watched.mail.wait_for(lambda mail: "ChannelEmpty" in mail.subject, PATIENCE)
+    watched.slack.wait_for(lambda post: "ChannelEmpty" in post.text, PATIENCE)
+    until(lambda: {"BotDown", "ChannelEmpty"} <= set(Alert.objects.values_list("name", flat=True)), "the portal")
     assert not [mail.subject for mail in watched.mail.messages if "BotDisconnected" in mail.subject]
+    assert not [post.text for post in watched.slack.messages if "BotDisconnected" in post.text]
+    assert not Alert.objects.filter(name="BotDisconnected").exists()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -223,16 +282,20 @@ def test_a_deployment_silences_its_own_bots_and_lifts_the_silence_at_its_end(
     mail = watched.mail.wait_for(lambda mail: "BotDown" in mail.subject, PATIENCE)
     assert "prod-2" in mail.text
     assert "prod-1" not in mail.text
+    watched.slack.wait_for(lambda post: "BotDown" in post.text, PATIENCE)
+    until(lambda: Alert.objects.filter(name="BotDown").exists(), "the portal to be told")
+    assert [alert.server.name for alert in Alert.objects.filter(name="BotDown") if alert.server] == ["prod-2"]
+    assert not [post.text for post in watched.slack.messages if "prod-1" in post.text]
 
     silences.end(deployment).result(30)
     assert [each.state for each in alertmanager.silences()] == ["expired"]
     watched.mail.wait_for(lambda mail: "BotDown" in mail.subject and "prod-1" in mail.text, PATIENCE)
+    watched.slack.wait_for(lambda post: "prod-1" in post.text, PATIENCE)
+    until(lambda: Alert.objects.filter(name="BotDown", server__name="prod-1").exists(), "the portal to be told")
 
 
 @pytest.mark.django_db(transaction=True)
 def test_the_dead_mans_switch_reaches_the_portal_and_nobody_else(watched: Watched) -> None:
-    from django.utils import timezone
-
     until(lambda: pulse.pulse(timezone.now()) is pulse.Pulse.HEARD, "the switch")
     first = pulse.last_heard()
     until(lambda: pulse.last_heard() != first, "the switch again")
