@@ -151,6 +151,7 @@ def test_a_machine_that_does_not_answer_goes_on_record_only_and_it_is_said_what_
     assert "left there" not in serving.server().facts
 
 
+@pytest.mark.full
 def test_a_decommissioned_server_is_enrolled_and_provisioned_as_a_new_one(serving: Fleet) -> None:
     assert decommission(serving)[0] == 0
     server, hosts = serving.server(), serving.provisioned.hosts

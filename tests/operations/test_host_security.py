@@ -15,7 +15,7 @@ from tests.fixtures.fleet import TREE, UNIT, Fleet
 
 pytestmark = pytest.mark.hosts
 
-# Every port there is; what the firewall drops never answers, so each batch gets half a second.
+# Every port there is; what the firewall drops never answers, so each batch gets a quarter of a second.
 SCAN = """
 import errno, json, resource, select, socket, sys
 _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -30,7 +30,7 @@ for first in range(1, 65536, size):
             probes[probe.fileno()] = (probe, port)
             poll.register(probe, select.POLLOUT)
     while True:
-        answered = poll.poll(500)
+        answered = poll.poll(250)
         if not answered:
             break
         for number, _ in answered:

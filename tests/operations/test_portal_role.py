@@ -15,9 +15,11 @@ from deployments.lifecycle import Status
 from deployments.models import Environment, Release
 from deployments.plans.artifact import build_artifact
 from deployments.plans.wheels import PipWheels
+from deployments.services.decommissioning import decommission_server
 from deployments.services.provisioning import changed
 from deployments.services.releases import store_artifact
 from deployments.services.servers import enrol_server
+from deployments.ssh.keys import PrivateKey
 from sandbox.hosts import HostSet
 from tests.operations.test_monitoring_role import ACTOR, ROOT, StandInPortal, Watching, until
 
@@ -25,6 +27,10 @@ pytestmark = [pytest.mark.hosts, pytest.mark.monitoring]
 
 OURS = ("cytube-web", "cytube-worker", "cytube-prometheus", "cytube-alertmanager")
 FIVE = (*OURS, "caddy")
+BESIDE = (
+    *("cytube-backup.service", "cytube-backup.timer", "cytube-web.socket"),
+    *("rosey-bot-recover.service", "rosey-bot-firewall.service"),
+)
 
 
 def build(directory: Path) -> Release:
@@ -113,14 +119,20 @@ def test_a_bare_server_becomes_the_portal_with_its_watchers(portal_host: Watchin
         return portal_host.said("systemctl", "is-active", *FIVE).split() == ["active"] * len(FIVE)
 
     until(active, 60, "all five services")
-    for unit in FIVE:
-        said = portal_host.said("systemd-analyze", "verify", "--man=no", f"{unit}.service")
+    for unit in (*(f"{name}.service" for name in FIVE), *BESIDE):
+        said = portal_host.said("systemd-analyze", "verify", "--man=no", unit)
         assert [line for line in said.splitlines() if unit in line] == []
-        score = portal_host.said("systemd-analyze", "security", "--no-pager", f"{unit}.service").splitlines()[-1]
-        assert float(score.partition(": ")[2].split()[0]) <= 2.5, (unit, score)
+        if unit.endswith(".service"):
+            score = portal_host.said("systemd-analyze", "security", "--no-pager", unit).splitlines()[-1]
+            assert float(score.partition(": ")[2].split()[0]) <= 2.5, (unit, score)
     for unit in FIVE:
+        before = portal_host.said("systemctl", "show", "-P", "MainPID", f"{unit}.service")
         portal_host.machine.root(["systemctl", "kill", "--signal=KILL", f"{unit}.service"])
-        until(active, 15, f"{unit} after kill -9")
+
+        def another(unit: str = unit, before: str = before) -> bool:
+            return portal_host.said("systemctl", "show", "-P", "MainPID", f"{unit}.service") not in (before, "0")
+
+        until(lambda: another() and active(), 15, f"{unit} after kill -9")
     until(visitor.sees_a_healthy_portal, 60, "the portal after kill -9")
 
     interesting = {*range(1, 1100), 3000, 5432, 6379, *range(8000, 8100), *range(9090, 9100)}
@@ -130,6 +142,21 @@ def test_a_bare_server_becomes_the_portal_with_its_watchers(portal_host: Watchin
     portal_host.machine.power_on()
     until(active, 90, "all five services after a power cut")
     until(visitor.sees_a_healthy_portal, 60, "the portal after a power cut")
+    nothing_is_left_when_it_is_decommissioned(portal_host)
+
+
+def nothing_is_left_when_it_is_decommissioned(portal_host: Watching) -> None:
+    key = PrivateKey(portal_host.hosts.bootstrap_key.read_text())
+    decommission_server(actor=ACTOR, server=portal_host.server, bootstrap_user="root", bootstrap_key=key)
+    assert portal_host.said("systemctl", "is-active", *FIVE, *BESIDE).split() == ["inactive"] * (
+        len(FIVE) + len(BESIDE)
+    )
+    assert portal_host.said(
+        "sh", "-c", "find /etc -name '*cytube-*' -o -name '*rosey-bot*.*'; ls /etc/caddy/Caddyfile"
+    ) == ("ls: cannot access '/etc/caddy/Caddyfile': No such file or directory")
+    assert portal_host.said("find", "/opt/rosey-bot", "-type", "f", "-not", "-path", "*/shared/data/*") == ""
+    assert "portal.sqlite3" in portal_host.said("ls", "/var/lib/rosey-portal"), "the state of the portal stays"
+    assert {port for port in (22, 80, 443) if answers(portal_host.machine.address, port)} == {22}
 
 
 def answers(address: str, port: int) -> bool:
