@@ -7,10 +7,11 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.html import format_html
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from deployments import selectors
-from deployments.admin import labels
+from deployments.admin import labels, trail
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation, change_url
@@ -313,6 +314,10 @@ class EnvironmentForm(ModelForm[Environment]):
         return self.cleaned_data["configuration"] or {}
 
 
+WRITTEN: Any = {"fields": ("configuration",)}
+READ: Any = {"fields": ("shown_configuration",)}
+
+
 @admin.register(Environment)
 class EnvironmentAdmin(PortalAdmin[Environment]):
     """The page edits configuration and bake; everything else is an action."""
@@ -328,6 +333,7 @@ class EnvironmentAdmin(PortalAdmin[Environment]):
         "approvals_required",
         "approval_hours",
         "shown_lock",
+        "shown_configuration",
         "fence",
         "public_key",
         "rotation",
@@ -337,10 +343,16 @@ class EnvironmentAdmin(PortalAdmin[Environment]):
             None,
             {"fields": (("name", "application"), ("approvals_required", "approval_hours"), "shown_lock")},
         ),
-        ("Configuration", {"fields": ("configuration",)}),
+        ("Configuration", WRITTEN),
         ("After a deployment", {"fields": (("bake_seconds", "bake_action"), "order")}),
         ("For servers", {"fields": ("public_key", "rotation", "fence")}),
     )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Environment | None = None) -> Any:
+        """Who may not edit the configuration reads it as text: unfold's colours are styles that the policy refuses."""
+        if self.has_change_permission(request, obj):
+            return self.fieldsets
+        return [(name, READ if each == WRITTEN else each) for name, each in self.fieldsets]
 
     def audit_subject(self, obj: Environment) -> str:
         """`environment:production`."""
@@ -371,6 +383,11 @@ class EnvironmentAdmin(PortalAdmin[Environment]):
         """Their names."""
         in_service = [server.name for server in obj.servers.all() if server.state != Server.State.RETIRED]
         return ", ".join(in_service) or "–"
+
+    @admin.display(description="Configuration")
+    def shown_configuration(self, obj: Environment) -> str:
+        """As people write it."""
+        return format_html('<pre class="cy-data" tabindex="0">{}</pre>', trail.pretty(obj.configuration))
 
     @admin.display(description="Lock")
     def shown_lock(self, obj: Environment) -> str:

@@ -83,6 +83,13 @@ class ChannelAdmin(PortalAdmin[NotificationChannel]):
     change_verb = add_verb = "configure"
     list_display = ("name", "shown_kind", "environment", "shown_events", "enabled", "proven")
     fields = ("name", "url", "environment", "events", "enabled")
+    readonly_fields = ("shown_kind", "shown_events")
+
+    def get_fields(self, request: HttpRequest, obj: NotificationChannel | None = None) -> tuple[str, ...]:
+        """Readers see no URL, and of the events how many."""
+        if self.has_change_permission(request, obj):
+            return self.fields
+        return ("name", "shown_kind", "environment", "shown_events", "enabled")
 
     def audit_subject(self, obj: NotificationChannel) -> str:
         """`channel:3`."""

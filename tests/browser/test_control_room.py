@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from deployments.lifecycle import Status, StepState
-from deployments.models import AuditEvent, Deployment, LogLine, Step
+from deployments.models import AuditEvent, Deployment, LogLine, NotificationChannel, Step
 from deployments.services.approvals import approve
 from deployments.services.claims import claim
 from deployments.services.environments import configure_environment, lock_environment
@@ -85,6 +85,7 @@ def pages(world: World) -> list[str]:
         reverse("admin:auth_user_change", args=[world.user("operator").pk]),
         reverse("admin:auth_user_add"),
         reverse("admin:password_change"),
+        reverse("admin:dashboard_statuspage_change", args=[1]),
         reverse("admin:django_q_ormq_changelist"),
     ]
 
@@ -118,6 +119,23 @@ def test_no_page_breaks_an_accessibility_rule_or_runs_sideways(
     broken = {path: lines for path, lines in found.items() if lines}
     assert broken == {}
     assert wide == []
+
+
+def test_pages_that_one_may_only_read_keep_the_strict_policy(visit: Visitors, portal: str, world: World) -> None:
+    channel = NotificationChannel.objects.create(name="ops", url="json://ops.invalid", events=["deployment.failed"])
+    visitor = visit()
+    sign_in(visitor, portal, "viewer")
+    for path in (
+        reverse("admin:deployments_environment_change", args=[world.production.pk]),
+        reverse("admin:deployments_server_change", args=[world.servers["production"].pk]),
+        reverse("admin:deployments_notificationchannel_change", args=[channel.pk]),
+        reverse("admin:dashboard_statuspage_change", args=[1]),
+    ):
+        visitor.page.goto(portal + path)
+        visitor.page.wait_for_load_state("networkidle")
+        assert visitor.violations() == [], path
+        assert visitor.complaints() == [], path
+        assert "ops.invalid" not in visitor.page.content()
 
 
 def test_signing_in_out_and_by_keyboard(visit: Visitors, portal: str, world: World) -> None:
