@@ -77,7 +77,7 @@ class RequestDeployment(Confirmation[Environment]):
             f"The request waits for {approvals} by somebody else, {obj.approval_hours} hours at most."
             if obj.protected
             else "It needs no approval: it is queued at once.",
-            f"Deployment {waiting.pk} waits for approval: this request takes its place."
+            f"Deployment {waiting.pk} waits for approval: this request takes its place, unless it is break-glass."
             if waiting
             else "A newer request takes the place of one that waits.",
         ]

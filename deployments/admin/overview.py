@@ -41,7 +41,10 @@ def overview(request: HttpRequest) -> dict[str, Any]:
             (row, may_approve and identity_in(row.requested_by) != actor.identity)
             for row in selectors.waiting_requests()
         ],
-        "policy_changes": PolicyChange.objects.filter(state=PolicyChange.State.WAITING).select_related("environment"),
+        "policy_changes": [
+            (row, may(actor, "decide_policy", row.environment) and identity_in(row.requested_by) != actor.identity)
+            for row in PolicyChange.objects.filter(state=PolicyChange.State.WAITING).select_related("environment")
+        ],
         "interrupted": list(rows.filter(status=Status.INTERRUPTED)[:3]),
         "cards": [_card(environment, actor) for environment in Environment.objects.prefetch_related("servers")],
         "recent": list(rows[:RECENT]),

@@ -59,6 +59,8 @@ def test_the_overview_shows_what_waits_and_how_each_environment_stands(world: Wo
     said = text_of(page)
     assert f"{world.releases[1]} to production" in said
     assert "Policy of production : approvals required 1 → 0" in said
+    assert "Read and decide about the policy of production" in said
+    assert "about the policy of production" not in read(world, "administrator", "index")
     assert "Locked by operator: exams" in said
     assert str(world.releases[0]) in said
     assert reverse("admin:deployments_deployment_approve", args=[row.pk]) in page
@@ -104,7 +106,7 @@ def test_a_request_names_the_one_whose_place_it_takes(world: World) -> None:
     row = world.request()
     said = text_of(read(world, "operator", "deployments_environment_request", world.production.pk))
     assert "waits for one approval by somebody else" in said
-    assert f"Deployment {row.pk} waits for approval: this request takes its place." in said
+    assert f"Deployment {row.pk} waits for approval: this request takes its place" in said
 
 
 def test_many_files_are_named_in_one_fold(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
