@@ -5,6 +5,9 @@ from django.utils import timezone
 
 from deployments.models import Environment, Server
 
+CHANNELS = {"portal": "Portal", "email": "Mail", "slack": "Slack"}
+"""The ways alerts go, with their names for people."""
+
 
 class Alert(models.Model):
     """One occurrence of an alert: it begins, is told about repeatedly, and ends."""
@@ -78,6 +81,11 @@ class AlertReceipt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.alert} by {self.receiver}"
+
+    @property
+    def channel_label(self) -> str:
+        """The channel's name for people."""
+        return CHANNELS.get(self.channel, self.channel)
 
 
 class AlertChannel(models.Model):

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dashboard.models import AlertChannel, AlertReceipt
+from dashboard.models.alerts import CHANNELS
 from dashboard.services.channels import PORTAL
 from deployments.models import AuditEvent
-
-LABELS = {PORTAL: "Portal", "email": "Mail", "slack": "Slack"}
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Channel:
     @property
     def label(self) -> str:
         """Its name for people."""
-        return LABELS.get(self.name, self.name)
+        return CHANNELS.get(self.name, self.name)
 
 
 def channels() -> list[Channel]:

@@ -47,6 +47,6 @@ def _provoke(portal: DemoPortal, watch: Watch) -> str:
     if watch.missing:
         return f"Install Debian's prometheus and prometheus-alertmanager ({watch.missing} is missing) to see alerts."
     return f"""Provoke an alert, and see it end, from another terminal. BotDown takes a good minute; its mail is
-       announced here and kept in {portal.state}/mail, and the status page shows it:
+       announced here and kept in {portal.state}/mail, and the portal's inbox shows it ({portal.url}/alerts/):
          .venv/bin/python -m sandbox hosts --set demo root 1 systemctl stop cytube-bot
          .venv/bin/python -m sandbox hosts --set demo root 1 systemctl start cytube-bot"""
