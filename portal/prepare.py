@@ -1,9 +1,10 @@
 """What a release needs once before its web process starts: `python -m portal.prepare`, by systemd/cytube-web.service.
 
-Copies the database, migrates it and collects static files. A stamp in the state directory names the release for which
-that was done, so that a web process which was killed is back without it.
+Loads all of it, copies the database, migrates it and collects static files. A stamp in the state directory names the
+release for which that was done, so that a web process which was killed is back without it.
 """
 
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -24,6 +25,8 @@ def main() -> int:
     django.setup()
     from django.core.management import call_command
 
+    call_command("check")  # a release that cannot even be loaded says so before it touches anything
+    importlib.import_module("portal.wsgi")
     update_database(state / "before-update", release or "release")
     call_command("collectstatic", interactive=False, verbosity=0)
     stamp.write_text(release)

@@ -12,15 +12,17 @@ from pathlib import Path
 import pytest
 
 from deployments.lifecycle import Status
-from deployments.models import Environment, Release
-from deployments.plans.artifact import build_artifact
+from deployments.models import AuditEvent, Environment, Move
+from deployments.plans.artifact import Artifact, build_artifact
 from deployments.plans.wheels import PipWheels
 from deployments.services.decommissioning import decommission_server
 from deployments.services.provisioning import changed
 from deployments.services.releases import store_artifact
 from deployments.services.servers import enrol_server
+from deployments.services.standing import NotInCharge
 from deployments.ssh.keys import PrivateKey
 from sandbox.hosts import HostSet
+from tests.operations.moving import answer_of, move
 from tests.operations.test_monitoring_role import ACTOR, ROOT, StandInPortal, Watching, until
 
 pytestmark = [pytest.mark.hosts, pytest.mark.monitoring]
@@ -33,8 +35,8 @@ BESIDE = (
 )
 
 
-def build(directory: Path) -> Release:
-    """This project as a release with the roles portal and monitoring; wheels are kept between runs."""
+def build(directory: Path, change: Callable[[Path], None] = lambda tree: None) -> Artifact:
+    """This project, after `change`, with the roles portal and monitoring; wheels are kept between runs."""
     tree = directory / "tree"
     for name in ("portal", "deployments", "dashboard", "monitoring", "systemd", "docs", "requirements"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -47,10 +49,8 @@ def build(directory: Path) -> Release:
     (tree / "deploy.toml").write_text(
         text + '[environments.test.config]\n"monitoring.json" = "monitoring/settings.json"\n'
     )
-    wheels = PipWheels(ROOT / ".state" / "wheels")
-    artifact = build_artifact(tree, None, wheels, directory / "built")
-    release, _ = store_artifact(actor=ACTOR, artifact=artifact, ref="", builder="tests")
-    return release
+    change(tree)
+    return build_artifact(tree, None, PipWheels(ROOT / ".state" / "wheels"), directory / "built")
 
 
 @pytest.fixture
@@ -74,19 +74,20 @@ def portal_host(
             fingerprint=machine.fingerprint,
             confirm=lambda *_: False,
         )
-        yield Watching(machine, server, build(tmp_path), nobody, hosts)
+        release, _ = store_artifact(actor=ACTOR, artifact=build(tmp_path), ref="", builder="tests")
+        yield Watching(machine, server, release, nobody, hosts)
 
 
 class Visitor:
     """Somebody outside, over TLS; Caddy's internal CA is nobody's they know."""
 
-    def __init__(self, address: str) -> None:
-        self.address = address
+    def __init__(self, address: str, patience: float = 10.0) -> None:
+        self.address, self.patience = address, patience
 
     def get(self, path: str) -> tuple[int, dict[str, str], bytes]:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        connection = http.client.HTTPSConnection(self.address, timeout=10, context=context)
+        connection = http.client.HTTPSConnection(self.address, timeout=self.patience, context=context)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -110,6 +111,7 @@ def test_a_bare_server_becomes_the_portal_with_its_watchers(portal_host: Watchin
     visitor = Visitor(portal_host.machine.address)
     until(visitor.sees_a_healthy_portal, 60, "the portal behind TLS")
 
+    move_and_prove(portal_host)
     for path in ("/prometheus/", "/alertmanager/"):
         status, headers, _ = visitor.get(path)
         assert status == 302
@@ -146,6 +148,7 @@ def test_a_bare_server_becomes_the_portal_with_its_watchers(portal_host: Watchin
 
 
 def nothing_is_left_when_it_is_decommissioned(portal_host: Watching) -> None:
+    Move.objects.all().delete()  # the one there is decommissioned, so the one here is in charge again
     key = PrivateKey(portal_host.hosts.bootstrap_key.read_text())
     decommission_server(actor=ACTOR, server=portal_host.server, bootstrap_user="root", bootstrap_key=key)
     assert portal_host.said("systemctl", "is-active", *FIVE, *BESIDE).split() == ["inactive"] * (
@@ -157,6 +160,27 @@ def nothing_is_left_when_it_is_decommissioned(portal_host: Watching) -> None:
     assert portal_host.said("find", "/opt/rosey-bot", "-type", "f", "-not", "-path", "*/shared/data/*") == ""
     assert "portal.sqlite3" in portal_host.said("ls", "/var/lib/rosey-portal"), "the state of the portal stays"
     assert {port for port in (22, 80, 443) if answers(portal_host.machine.address, port)} == {22}
+
+
+def move_and_prove(portal_host: Watching) -> None:
+    """The portal of this test moves into that server, which watches it from then on."""
+    moved = move(portal_host)
+    there = answer_of(portal_host)
+    assert (there.release, there.in_charge) == (portal_host.release.identifier, True)
+    last = int(moved.head.partition(":")[0])
+    assert AuditEvent.objects.get(sequence=last).name == "portal.move_began"
+    assert there.head.startswith(f"{last + 2}:")  # restored, arrived
+    with pytest.raises(NotInCharge, match=moved.url):
+        portal_host.deploy()
+    assert move(portal_host).head == moved.head  # once more, and nothing changes
+    assert answer_of(portal_host).head == there.head
+
+    def watched() -> bool:
+        asked = "http://127.0.0.1:9090/api/v1/query?query=up%7Bjob%3D%22portal%22%7D"
+        said = portal_host.said("python3", "-c", f"import urllib.request as u; print(u.urlopen('{asked}').read())")
+        return '"1"' in said
+
+    until(watched, 60, "Prometheus to read the portal's metrics")
 
 
 def answers(address: str, port: int) -> bool:
