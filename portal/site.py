@@ -7,6 +7,7 @@ from django.utils.module_loading import import_string
 from unfold.sites import UnfoldAdminSite
 
 from deployments import selectors
+from deployments.services import standing
 from deployments.services.access import roles_of
 
 
@@ -21,10 +22,11 @@ class PortalAdminSite(UnfoldAdminSite):  # type: ignore[misc]  # published witho
         return request.user.is_authenticated and bool(roles_of(request.user))
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """What every page shows: also uses of break-glass that nobody has reviewed yet."""
+        """What every page shows: also uses of break-glass without a review, and whether another portal is in charge."""
         context: dict[str, Any] = super().each_context(request)
         context["colors"] = {}  # they are in theme.css: an inline style would need an exception from the CSP
         context["unreviewed"] = list(selectors.unreviewed_break_glass()) if self.has_permission(request) else []
+        context["elsewhere"] = str(standing.objection() or "")
         return context
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

@@ -19,12 +19,28 @@ _LOUD = {
     "server.host_key_confirmed": "wary",
     "server.decommissioned": "wary",
     "key.rotated": "wary",
+    "portal.moved": "wary",
+    "portal.arrived": "wary",
+    "portal.move_failed": "bad",
     "deployment.voided": "wary",
     "deployment.rejected": "wary",
     "deployment.approved": "good",
     "deployment.succeeded": "good",
 }
-_TELLING = ("reason", "comment", "sentence", "outcome", "name", "release", "roles", "scopes", "address", "version")
+_TELLING = (
+    "reason",
+    "comment",
+    "sentence",
+    "outcome",
+    "name",
+    "release",
+    "roles",
+    "scopes",
+    "address",
+    "version",
+    "why",
+    "url",
+)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from django.utils.timesince import timesince
 
 from deployments import selectors
 from deployments.models import Deployment
+from deployments.services import standing
 
 register = template.Library()
 
@@ -18,6 +19,12 @@ register = template.Library()
 def unreviewed_break_glass() -> list[Deployment]:
     """Uses of break-glass that no second person has reviewed: every page that members see shows them."""
     return list(selectors.unreviewed_break_glass())
+
+
+@register.simple_tag
+def not_in_charge() -> str:
+    """Why nothing can be changed on this portal; empty while it is in charge."""
+    return str(standing.objection() or "")
 
 
 @register.filter

@@ -320,7 +320,7 @@ def test_a_page_drawn_within_the_last_second_is_shown_again(anyone: Client, enro
     shown(anyone)
     with CaptureQueriesContext(connection) as queries:
         shown(anyone)
-    assert len(queries) == 1  # what the page may show
+    assert len(queries) == 2  # what the page may show, and whether this portal is in charge
 
 
 def test_members_and_strangers_never_share_a_drawing(anyone: Client, member: Client, enrol: Enrol) -> None:

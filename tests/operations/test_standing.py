@@ -129,7 +129,9 @@ def test_people_still_sign_in_and_read(client: Client, make_person: MakePerson) 
     data = {"username": "mara", "password": "correct horse", "next": "/admin/"}
     assert client.post(reverse("admin:login"), data).status_code == 302
     for name in ("status", "deployments", "admin:index", "admin:deployments_server_changelist"):
-        assert client.get(reverse(name)).status_code == 200, name
+        page = client.get(reverse(name))
+        assert page.status_code == 200, name
+        assert f"This portal has moved to {URL} and changes nothing any more." in page.content.decode(), name
     assert list(export(actor=administrator))
     assert audit.verify() == []
 
