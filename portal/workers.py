@@ -21,6 +21,7 @@ GRACE_SECONDS = 150.0
 LOOK_SECONDS = 10.0
 SETTLE_SECONDS = 180.0
 """What an agent that has just started us may still take to verify, or to revert."""
+ASK_AGAIN_SECONDS = 2.0
 FINISH_SECONDS = 630.0
 """What a deployment that has just begun may still take; the unit's TimeoutStopSec is longer."""
 
@@ -83,13 +84,28 @@ def main() -> int:
         time.sleep(0.2)
     notify("STOPPING=1")
     settling.terminate()
-    for child in family:
-        if child.process is not None and child.process.poll() is None:
-            child.process.send_signal(signal.SIGTERM)
-    deadline = time.monotonic() + FINISH_SECONDS
+    end(family, time.monotonic() + FINISH_SECONDS)
+    return 0
+
+
+def end(family: list[Child], deadline: float) -> None:
+    """Ask every cluster to end, by `deadline` (monotonic seconds), and then make it.
+
+    One that is only just starting does not hear it (it has a handler, and not yet what that stops), so they are asked
+    again, more and more seldom.
+    """
+    asked, pause = 0.0, ASK_AGAIN_SECONDS
+    while time.monotonic() < deadline:
+        alive = [child.process for child in family if child.process is not None and child.process.poll() is None]
+        if not alive:
+            break
+        if time.monotonic() - asked >= pause or not asked:
+            pause, asked = pause * 2 if asked else pause, time.monotonic()
+            for process in alive:
+                process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
     for child in family:
         child.stop(deadline)
-    return 0
 
 
 if __name__ == "__main__":
