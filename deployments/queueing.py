@@ -10,7 +10,7 @@ DEPLOYS, RESCUE, DEFAULT = "deploys", "rescue", "default"
 EXECUTE = "deployments.tasks.execute"
 CLUSTERS = (DEPLOYS, RESCUE, DEFAULT)
 
-DAY = 24 * 60  # minutes
+DAY = 24 * 60  # minutes; a schedule has room for 22 days (a smallint on PostgreSQL)
 
 SCHEDULES: dict[str, tuple[str, str, int]] = {
     # name: (task, cluster, minutes)
@@ -22,7 +22,7 @@ SCHEDULES: dict[str, tuple[str, str, int]] = {
     "drift": ("deployments.tasks.find_drift", DEFAULT, 60),
     # among the deployments' two workers: what takes minutes must not hold housekeeping or a rescue up
     "drill-alerts": ("dashboard.tasks.drill_alerts", DEPLOYS, 7 * DAY),
-    "drill-rollback": ("deployments.tasks.drill_rollback", DEPLOYS, 30 * DAY),
+    "drill-rollback": ("deployments.tasks.drill_rollback", DEPLOYS, 21 * DAY),
     **{f"beat-{cluster}": ("deployments.tasks.beat", cluster, 1) for cluster in CLUSTERS},
 }
 

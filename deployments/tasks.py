@@ -51,7 +51,7 @@ def inspect_environment(environment_id: int) -> int:
 
 @while_in_charge
 def drill_rollback() -> str:
-    """The monthly rollback drill, unless PORTAL_DRILLS is off."""
+    """The rollback drill of every three weeks, unless PORTAL_DRILLS is off."""
     held = drills.hold_scheduled(actor=system_actor("schedule")) if settings.DRILLS else None
     return "not held" if held is None else "passed" if held.passed else "failed"
 

@@ -105,6 +105,7 @@ AXES_LOCKOUT_TEMPLATE = "locked_out.html"
 AXES_CLIENT_IP_CALLABLE = "deployments.services.sign_ins.client_address"
 
 LANGUAGE_CODE = "en-gb"
+FORMAT_MODULE_PATH = ["portal.formats"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False

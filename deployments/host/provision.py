@@ -412,11 +412,12 @@ def op_authorized_key(machine: Machine, operation: Operation) -> Change:
     except FileNotFoundError:
         lines = []
     blob = line.split()[1]
-    has = any(blob in old.split() for old in lines)
+    ours = [old for old in lines if blob in old.split() and not old.lstrip().startswith("#")]
+    has = bool(ours)
     if has == present:
         return after, after
     if not machine.plan:
-        kept = [old for old in lines if blob not in old.split()] + ([line] if present else [])
+        kept = [old for old in lines if old not in ours] + ([line] if present else [])
         if not os.path.isdir(directory):
             os.mkdir(directory, 0o700)
         os.chown(directory, account.pw_uid, account.pw_gid)

@@ -48,6 +48,7 @@ class ApiToken(models.Model):
     created_by = models.CharField(max_length=150, editable=False)
 
     class Meta:
+        verbose_name = "API token"
         ordering = ("-created_at",)
 
     def __str__(self) -> str:

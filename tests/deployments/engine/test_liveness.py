@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 from django_q.models import OrmQ, Schedule, Task
 
@@ -78,11 +80,17 @@ class TestDiagnosis:
         assert Task.objects.filter(group="beat-rescue").count() == 1
 
 
+def database_url() -> str:
+    """Of this test's own database."""
+    name = connection.settings_dict["NAME"]
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{name}"
+    return urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
+
+
 @pytest.fixture
 def cluster(transactional_db: None, tmp_path: Path) -> Iterator[Child]:
     """A real cluster on this test's database."""
-    from django.db import connection
-
     child = Child(
         "cluster rescue",
         [sys.executable, "manage.py", "qcluster"],
@@ -91,7 +99,7 @@ def cluster(transactional_db: None, tmp_path: Path) -> Iterator[Child]:
             "PORTAL_STATE_DIR": str(tmp_path),
             "PORTAL_SECRET_KEY": settings.SECRET_KEY,
             "PORTAL_ENCRYPTION_KEYS": ",".join(settings.ENCRYPTION_KEYS),
-            "DATABASE_URL": f"sqlite:///{connection.settings_dict['NAME']}",
+            "DATABASE_URL": database_url(),
             "Q_CLUSTER_NAME": "rescue",
         },
         cluster="rescue",

@@ -128,6 +128,11 @@ def test_a_retired_key_no_longer_opens_and_foreign_lines_stay(server: Server) ->
     with pytest.raises(AuthenticationRefused), Session(server.address, older):
         pass
     assert "# a line of the operator" in server.shell("cat /home/rosey/.ssh/authorized_keys")
+    server.shell(f"echo '# {public}' >> /home/rosey/.ssh/authorized_keys")
+    server.provision(public_keys=[server.public, public])  # a key that is commented out lets nobody in
+    with Session(server.address, older) as session:
+        assert session.alive
+    server.provision(retired_keys=[public])
     with server.client() as client:
         assert client.inspect()["current"] is None
 
