@@ -1,0 +1,276 @@
+"""What can be done with an environment: deploy, roll back, verify, lock, unlock, change the approval policy."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from deployments import selectors
+from deployments.admin.base import PortalAdmin
+from deployments.admin.confirmations import Confirmation, change_url
+from deployments.admin.forms import PageForm, ReasonForm, choice, number, switch, text, word
+from deployments.errors import TargetError
+from deployments.lifecycle import Kind
+from deployments.models import Deployment, Environment, Release
+from deployments.services.access import Actor
+from deployments.services.environments import lock_environment, unlock_environment
+from deployments.services.inspection import verify_environment
+from deployments.services.people import is_alone
+from deployments.services.policies import MAX_APPROVALS, MAX_HOURS, change_policy
+from deployments.services.requests import request_deployment
+from deployments.services.rollbacks import request_rollback
+
+RELEASES_OFFERED = 50
+
+
+class RequestForm(PageForm):
+    """What to deploy, and why."""
+
+    release = choice("Release")
+    reason = text("Reason", required=False, help_text="Shown to whoever approves.")
+    break_glass = switch(
+        "Break-glass: do not wait for approval",
+        help_text="Needs a reason, is announced loudly, and stays marked until a second person has reviewed it.",
+    )
+
+    def prepare(self) -> None:
+        """Releases of the environment's application, newest first."""
+        rows = Release.objects.all()
+        if self.subject is not None and self.subject.application:
+            rows = rows.filter(name=self.subject.application)
+        self.fields["release"].choices = [  # type: ignore[attr-defined]  # a ChoiceField
+            (release.pk, f"{release}{' (in quarantine: say why)' if release.quarantined else ''}")
+            for release in rows[:RELEASES_OFFERED]
+        ]
+        if self.subject is not None and not self.subject.protected:
+            del self.fields["break_glass"]
+
+
+class RequestDeployment(Confirmation[Environment]):
+    """Deploy a release here."""
+
+    slug = "request"
+    label = "Request deployment"
+    icon = "rocket_launch"
+    tone = "good"
+    verb = "request"
+    form_class = RequestForm
+
+    def title(self, obj: Environment) -> str:
+        """Where."""
+        return f"Deploy to {obj}"
+
+    def consequences(self, obj: Environment) -> Sequence[str]:
+        """What a request does here."""
+        live = selectors.live_release(obj)
+        approvals = "one approval" if obj.approvals_required == 1 else f"{obj.approvals_required} approvals"
+        waiting = selectors.waiting_requests().filter(environment=obj).first()
+        return [
+            f"{obj} runs {live} now." if live else f"Nothing runs on {obj} yet.",
+            f"The request waits for {approvals} by somebody else, {obj.approval_hours} hours at most."
+            if obj.protected
+            else "It needs no approval: it is queued at once.",
+            f"Deployment {waiting.pk} waits for approval: this request takes its place, unless it is break-glass."
+            if waiting
+            else "A newer request takes the place of one that waits.",
+        ]
+
+    def perform(self, *, actor: Actor, obj: Environment, data: dict[str, Any]) -> str:
+        """Request it."""
+        made = request_deployment(
+            actor=actor,
+            release=Release.objects.get(pk=data["release"]),
+            environment=obj,
+            reason=data["reason"],
+            break_glass=data.get("break_glass", False),
+        )
+        return f"Deployment {made.pk} of {made.release} is {made.get_status_display().lower()}."
+
+    def next(self, admin: PortalAdmin[Environment], obj: Environment) -> str:
+        """The new request."""
+        newest = Deployment.objects.filter(environment=obj).first()
+        return change_url(newest or obj)
+
+
+class RollBackForm(PageForm):
+    """Where to, and why."""
+
+    release = choice("Back to", required=False)
+    reason = text(
+        "Reason", help_text="What is wrong. Kept in the audit trail; the release that is left is quarantined."
+    )
+
+    def prepare(self) -> None:
+        """Releases that have succeeded here and are not in quarantine."""
+        ran: dict[int, str] = {}
+        if self.subject is not None:
+            live = selectors.live_release(self.subject)
+            rows = Deployment.objects.filter(
+                environment=self.subject, status="succeeded", release__quarantined_at=None
+            ).select_related("release")
+            ran = {row.release_id: str(row.release) for row in rows[:200] if row.release != live}
+        previous = selectors.rollback_target(self.subject) if self.subject is not None else None
+        first = ("", f"The previous one ({previous})" if previous else "Nothing to go back to")
+        self.fields["release"].choices = [first, *ran.items()]  # type: ignore[attr-defined]  # a ChoiceField
+
+
+class RollBackEnvironment(Confirmation[Environment]):
+    """Back to an earlier release."""
+
+    slug = "roll-back"
+    label = "Roll back"
+    icon = "undo"
+    tone = "bad"
+    verb = "roll_back"
+    form_class = RollBackForm
+
+    def offered(self, obj: Environment, actor: Actor) -> bool:
+        """Where there is something to go back to, or to end."""
+        return selectors.can_roll_back(obj)
+
+    def title(self, obj: Environment) -> str:
+        """Where."""
+        return f"Roll back {obj}"
+
+    def consequences(self, obj: Environment) -> Sequence[str]:
+        """What a rollback does here."""
+        running = selectors.active_deployment(obj)
+        seconds = selectors.expected_seconds(obj, Kind.ROLLBACK)
+        if not selectors.can_roll_back(obj):
+            return [f"{obj} has no earlier release to go back to."]
+        return [
+            *([f"Deployment {running.pk} is cancelled first; the rollback begins then."] if running else []),
+            f"It needs no approval{f', and takes about {seconds:.0f} s' if seconds else ''}. Data is kept.",
+        ]
+
+    def perform(self, *, actor: Actor, obj: Environment, data: dict[str, Any]) -> str:
+        """Request it."""
+        to = Release.objects.get(pk=data["release"]) if data["release"] else None
+        made = request_rollback(actor=actor, environment=obj, reason=data["reason"], to=to)
+        return f"Rollback {made.pk} to {made.release} is {made.get_status_display().lower()}."
+
+    def next(self, admin: PortalAdmin[Environment], obj: Environment) -> str:
+        """The rollback."""
+        newest = Deployment.objects.filter(environment=obj, kind=Kind.ROLLBACK).first()
+        return change_url(newest or obj)
+
+
+class Lock(Confirmation[Environment]):
+    """No deployments until it is unlocked."""
+
+    slug = "lock"
+    label = "Lock"
+    icon = "lock"
+    verb = "lock"
+    bulk = True
+    form_class = ReasonForm
+
+    def offered(self, obj: Environment, actor: Actor) -> bool:
+        """While it is open."""
+        return not obj.locked
+
+    def consequences(self, obj: Environment) -> Sequence[str]:
+        """What a lock does."""
+        return [f"Nobody can deploy to {obj} or approve for it until it is unlocked. Rollbacks go on."]
+
+    def perform(self, *, actor: Actor, obj: Environment, data: dict[str, Any]) -> str:
+        """Lock it."""
+        lock_environment(actor=actor, environment=obj, reason=data["reason"])
+        return f"{obj} is locked."
+
+
+class Unlock(Confirmation[Environment]):
+    """Deployments again."""
+
+    slug = "unlock"
+    label = "Unlock"
+    icon = "lock_open"
+    verb = "lock"
+    bulk = True
+    form_class = ReasonForm
+
+    def offered(self, obj: Environment, actor: Actor) -> bool:
+        """While it is locked."""
+        return obj.locked
+
+    def consequences(self, obj: Environment) -> Sequence[str]:
+        """Who locked it and why."""
+        return [f"{obj} was locked by {obj.locked_by}: {obj.lock_reason}"] if obj.locked else []
+
+    def perform(self, *, actor: Actor, obj: Environment, data: dict[str, Any]) -> str:
+        """Unlock it."""
+        unlock_environment(actor=actor, environment=obj, reason=data["reason"])
+        return f"{obj} is unlocked."
+
+
+class Verify(Confirmation[Environment]):
+    """Ask the servers whether what runs there is well."""
+
+    slug = "verify"
+    label = "Verify"
+    icon = "health_and_safety"
+    verb = "verify"
+    bulk = True
+
+    def consequences(self, obj: Environment) -> Sequence[str]:
+        """What is asked."""
+        return [f"Every server of {obj} is asked the questions of a deployment's verification. Nothing is changed."]
+
+    def perform(self, *, actor: Actor, obj: Environment, data: dict[str, Any]) -> str:
+        """Verify; what is not well is told as a refusal."""
+        findings = verify_environment(actor=actor, environment=obj)
+        told = " ".join(f"{found.server}: {found.sentence}" for found in findings)
+        if not findings:
+            return f"Nothing has been deployed to {obj} yet."
+        if not all(found.well for found in findings):
+            raise TargetError(told, hint="Look at the server's page and at its journal.", reason="not_well")
+        return told
+
+
+class PolicyForm(PageForm):
+    """The policy one wants."""
+
+    approvals_required = number("Approvals required", min_value=0, max_value=MAX_APPROVALS)
+    approval_hours = number("Hours until a request expires", min_value=1, max_value=MAX_HOURS)
+    reason = text("Reason", help_text="Shown to whoever decides about it.")
+    confirmation = word(
+        "Name of the environment",
+        required=False,
+        help_text="You are the one person with a role, so nobody can agree. Written out, it loosens the policy: "
+        "from then on you alone decide what runs there. It is recorded and announced as such.",
+    )
+
+    def prepare(self) -> None:
+        """As it is now; a confirmation only from a team of one."""
+        if self.actor is None or not is_alone(self.actor):
+            del self.fields["confirmation"]
+        if self.subject is not None:
+            self.fields["approvals_required"].initial = self.subject.approvals_required
+            self.fields["approval_hours"].initial = self.subject.approval_hours
+
+
+class ChangePolicy(Confirmation[Environment]):
+    """How many approvals, and for how long they may be given."""
+
+    slug = "policy"
+    label = "Change approval policy"
+    icon = "policy"
+    verb = "configure"
+    form_class = PolicyForm
+
+    def title(self, obj: Environment) -> str:
+        """Whose."""
+        return f"Approval policy of {obj}"
+
+    def consequences(self, obj: Environment) -> Sequence[str]:
+        """What tightening and loosening do."""
+        return [
+            "More approvals or less time: applied at once.",
+            "Fewer approvals or more time: a second person, an approver, has to agree.",
+            "A request that waits loses its seal, because what it was approved under has changed.",
+        ]
+
+    def perform(self, *, actor: Actor, obj: Environment, data: dict[str, Any]) -> str:
+        """Change it, or ask."""
+        waiting = change_policy(actor=actor, environment=obj, **data)
+        if waiting is not None:
+            return f"A second person has to agree: {waiting.sentence}."
+        return f"The approval policy of {obj} was changed."
