@@ -1,10 +1,12 @@
 """One line over time, with gaps where nothing was heard."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 1000, 100
 _TOP = 4  # room above the highest value, so that the stroke is not cut
+_LEAST_POWER = -300  # of ten; below it a float loses its digits, and soon it is zero
 Values = Sequence[float | None]
 
 
@@ -51,11 +53,7 @@ def nice_top(highest: float, least: float = 0) -> float:
     highest = max(highest, least)
     if highest <= 0:
         return 1
-    power = 1.0
-    while power > highest:
-        power /= 10
-    while power * 10 <= highest:
-        power *= 10
+    power = 10.0 ** max(_LEAST_POWER, math.floor(math.log10(highest)))
     return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= highest)
 
 

@@ -26,6 +26,11 @@ def test_the_scale_always_holds_the_highest_value(highest: float) -> None:
     assert nice_top(highest) < highest * 10.000001
 
 
+@pytest.mark.parametrize("highest", [5e-324, 2.2e-308, 1e-301, 9e-300])
+def test_a_scale_ends_however_small_its_values_are(highest: float) -> None:
+    assert highest <= nice_top(highest) <= 1e-298
+
+
 def test_a_gap_breaks_the_line() -> None:
     drawn = line([1, 2, None, 3, 4])
     assert drawn.stroke.count("M") == 2
