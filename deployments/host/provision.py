@@ -352,34 +352,42 @@ def op_absent(machine: Machine, operation: Operation) -> Change:
 
 
 def op_cleared(machine: Machine, operation: Operation) -> Change:
-    """A directory that goes with everything in it, but for the directories in `keep` and the way to them."""
+    """A directory that goes with everything in it, but for the directories in `keep`, disks mounted there, and the way
+    to them; of a disk all that lies on it goes."""
     path, keep = operation["path"], [kept for kept in operation["keep"] if os.path.isdir(kept)]
     if os.path.islink(path):
         raise Refused("%s is a link and is not followed here." % path)
-    gone = list(outermost(path, keep))
+    disks = [disk for disk in mount_points() if within(disk, path)]
+    gone = list(outermost(path, keep, disks))
     if not machine.plan:
         for name in gone:
             if os.path.isdir(name) and not os.path.islink(name):
                 shutil.rmtree(name)
             else:
                 os.unlink(name)
-    after = "absent" if not any(within(kept, path) for kept in keep) else "kept: %s" % ", ".join(keep)
+    stays = [kept for kept in keep if within(kept, path)] + ["the empty disk %s" % disk for disk in disks]
+    after = "kept: %s" % ", ".join(stays) if stays else "absent"
     return ("%d entries to remove" % len(gone) if gone else after), after
+
+
+def mount_points() -> List[str]:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        return [line.split()[4] for line in file]
 
 
 def within(path: str, directory: str) -> bool:
     return path == directory or path.startswith(directory + "/")
 
 
-def outermost(path: str, keep: List[str]) -> Iterator[str]:
-    """The fewest files and directories that hold everything at `path` but what is kept."""
+def outermost(path: str, keep: List[str], disks: List[str]) -> Iterator[str]:
+    """The fewest files and directories that hold everything at `path` but what is kept, and disks themselves."""
     if path in keep or not os.path.lexists(path):
         return
-    if not any(within(kept, path) for kept in keep):
+    if not any(within(stays, path) for stays in keep + disks):
         yield path
         return
     for name in sorted(os.listdir(path)):
-        yield from outermost(os.path.join(path, name), keep)
+        yield from outermost(os.path.join(path, name), keep, disks)
 
 
 def op_link(machine: Machine, operation: Operation) -> Change:

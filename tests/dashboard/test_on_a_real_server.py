@@ -249,6 +249,7 @@ def test_a_bot_that_is_stopped_says_goodbye_and_is_shown_as_stopped(world: World
     heading(page, "The bot is in its room")
 
 
+@pytest.mark.full
 def test_a_cable_that_is_cut_turns_the_bot_stale_then_down_and_back(world: World, visit: Visitors) -> None:
     page = visit().page
     page.goto(world.portal.url)

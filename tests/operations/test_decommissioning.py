@@ -98,6 +98,18 @@ def test_everything_of_ours_goes_and_the_data_and_the_history_stay(serving: Flee
     assert shell(serving, f"ls {TREE}") == ""
 
 
+def test_a_tree_on_a_disk_of_its_own_is_emptied_and_the_disk_stays(serving: Fleet) -> None:
+    serving.machines[0].disk("200M", TREE)
+    try:
+        code, words = decommission(serving, "--delete-data")
+        assert code == 0, words
+        assert shell(serving, f"ls -A {TREE}; mountpoint {TREE}") == f"{TREE} is a mountpoint"
+        code, words = decommission(serving, "--json", "--delete-data")
+        assert [item["what"] for item in json.loads(words)["removed"]] == [], "nothing is left to remove"
+    finally:
+        serving.machines[0].disk_off()
+
+
 def test_ended_half_way_the_server_is_no_target_and_the_next_run_finishes(
     serving: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

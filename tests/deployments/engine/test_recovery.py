@@ -107,6 +107,7 @@ def test_interrupted_becomes_what_the_server_tells_when_it_is_back(
     assert audit.verify() == []
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("impatient")
 def test_a_later_deployment_leaves_an_interrupted_one_as_it_is(
     fleet: Fleet, old: str, monkeypatch: pytest.MonkeyPatch
