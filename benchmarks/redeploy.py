@@ -106,7 +106,7 @@ class _Bench:
             )
         self.environment.refresh_from_db()
         self._deploy(self.release)
-        self._peer(servers, "1.0.0")
+        self._peer(servers, (self.tree / "VERSION").read_text().strip())
 
     def measure(self, servers: int, rtt: int, repeats: int) -> list[Row]:
         """Redeployments and rollbacks of both, in turn."""
