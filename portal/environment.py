@@ -86,6 +86,8 @@ def database(env: environ.Env, state_dir: Path) -> dict[str, Any]:
         config["OPTIONS"] = {**SQLITE_OPTIONS, **config.get("OPTIONS", {})}
         # a file, as in real life: the in-memory database of several threads knows no locks
         config["TEST"] = {"NAME": str(state_dir / "test.sqlite3")}
+        # closing the last connection rewrites the file: half of what a heartbeat cost (3 instead of 6.5 ms)
+        config["CONN_MAX_AGE"] = 60
     else:
         config["CONN_MAX_AGE"] = 600
         config["CONN_HEALTH_CHECKS"] = True
