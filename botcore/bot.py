@@ -5,22 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from botcore import markup, release
+from botcore import release
 from botcore.backoff import Backoff
-from botcore.commands import REGISTRY
-from botcore.commands.call import Call
 from botcore.config import Settings
 from botcore.connection import Connection, pacing
 from botcore.credentials import Credentials
-from botcore.desk import Desk
+from botcore.dispatcher import Dispatcher
 from botcore.events import Events
 from botcore.health.document import Snapshot
 from botcore.heartbeat import Heartbeat
-from botcore.memory import ledger
 from botcore.memory.journal import OutboundJournal
 from botcore.memory.store import Store
 from botcore.outbox import Outbox
@@ -34,7 +30,6 @@ from botcore.telemetry import TICK_SECONDS, Telemetry
 log = logging.getLogger(__name__)
 
 GOODBYE_SECONDS = 2.5
-LOGGED_LENGTH = 200
 JOB_PAUSE_SECONDS = 1.0
 # A thread that computes gives way to the event loop after so long; Python's default of 5 ms would be felt.
 SWITCH_SECONDS = 0.001
@@ -61,11 +56,17 @@ class Bot:
         self.journal = OutboundJournal(self.store)
         self.outbox = Outbox(lambda: self.connection.session, journal=self.journal)
         self.recorder = Recorder(self.store)
-        self.desk = Desk(self)
+        self.dispatcher = Dispatcher(
+            outbox=self.outbox,
+            recorder=self.recorder,
+            store=self.store,
+            telemetry=telemetry,
+            snapshot=self.snapshot,
+        )
         self.events = Events(telemetry)
         self.events.subscribe(self._late_echo)
         self.events.subscribe(self.recorder.heard)
-        self.events.subscribe(self.desk.heard)
+        self.events.subscribe(self.dispatcher.heard)
         self.connection = Connection(
             settings, credentials, listener=self.events, telemetry=telemetry, changed=self._changed, pacing=pacing
         )
@@ -89,22 +90,6 @@ class Bot:
             queue_length=len(self.outbox),
             dropped_writes=self.store.dropped,
         )
-
-    def recorded(self, call: Call, outcome: str) -> None:
-        """A chat command was carried out, or not: count it, and say and remember who and what."""
-        name = call.name if REGISTRY.get(call.name) else "unknown"
-        self.telemetry.commands[(name, outcome)] += 1
-        log.info(
-            "chat command %s by %s: %s",
-            markup.one_line(f"{call.name} {call.argument}")[:LOGGED_LENGTH],
-            call.sender.name,
-            outcome,
-            extra={"who": call.sender.name, "rank": call.sender.rank, "command": name, "outcome": outcome},
-        )
-        action = ledger.Action(
-            time.time(), call.sender.name, call.sender.rank, name, markup.encodable(call.argument), outcome
-        )
-        self.store.write(lambda connection: ledger.record(connection, action))
 
     def reload(self, settings: Settings, credentials: Credentials) -> None:
         """Use new settings: timeouts, account, channel and delays from the next session on, the portal at once.
@@ -133,7 +118,7 @@ class Bot:
             self._tick,
             self.connection.run,
             self._speak,
-            self.desk.run,
+            self.dispatcher.run,
             self.recorder.run,
             self.heartbeat.run,
         ]

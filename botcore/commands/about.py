@@ -7,44 +7,27 @@ from collections.abc import Sequence
 
 from botcore.commands import wording
 from botcore.commands.call import Call
-from botcore.commands.registry import REGISTRY
-from botcore.errors import UsageError
+from botcore.commands.registry import chat_command
 from botcore.memory import people
 
 
-@REGISTRY.add(
-    "help",
-    usage="[command]",
-    summary="lists the chat commands, or explains one",
-    details="Without a word it lists all chat commands; with one it answers how that one is used.",
-)
-async def help_(call: Call) -> Sequence[str]:
-    """List or explain."""
-    if not call.argument:
-        return [f"Chat commands: {', '.join(command.name for command in REGISTRY)}.", "Say help and one of them."]
-    command = REGISTRY.get(call.argument)
-    if command is None:
-        raise UsageError(f"There is no chat command {call.argument!r}.", hint="Say help for the list.")
-    return [command.help(), command.details]
-
-
-@REGISTRY.add(
+@chat_command(
     "info",
     summary="says which bot this is, and what the channel is like",
     details="Answers version, release, channel, number of people, length of the playlist and the bot's rank.",
 )
 async def info(call: Call) -> Sequence[str]:
     """Who and where."""
-    room = call.room
+    room, now = call.room, call.snapshot()
     return [
-        f"{call.session.name}, version {call.bot.version}, release {call.bot.release}",
+        f"{call.session.name}, version {now.version}, release {now.release}",
         f"channel {call.session.identity.channel}: {wording.crowd(room)}",
         f"playlist: {len(room.playlist)} items, {wording.duration(room.playlist_seconds)}",
         f"my rank: {wording.rank(room.rank)} ({room.rank:g})",
     ]
 
 
-@REGISTRY.add(
+@chat_command(
     "status",
     summary="says how long the bot has been connected, and whether anything went wrong",
     details="Answers the uptime of the process and of the connection, reconnects, commands, errors and the last"
@@ -52,20 +35,21 @@ async def info(call: Call) -> Sequence[str]:
 )
 async def status(call: Call) -> Sequence[str]:
     """How it has been."""
-    counted, now = call.bot.telemetry, call.bot.connection.status
+    now = call.snapshot()
+    counted = now.telemetry
     answer = [
-        f"connected for {wording.duration(time.monotonic() - now.since)}",
+        f"connected for {wording.duration(time.monotonic() - now.status.since)}",
         f"running for {wording.duration(counted.uptime)}",
         f"{max(0, counted.sessions - 1)} reconnects",
         f"{counted.requests} chat commands, {counted.error_count} errors",
-        f"{len(call.bot.outbox)} messages waiting",
+        f"{now.queue_length} messages waiting",
     ]
     if call.session.response_seconds is not None:
         answer.append(f"CyTube answers in {call.session.response_seconds * 1000:.0f} ms")
     return answer
 
 
-@REGISTRY.add(
+@chat_command(
     "stats",
     summary="says what the bot remembers: people, lines, the highest number of users",
     details="Counts all people ever seen and lines said, and names the highest user count and when it was.",

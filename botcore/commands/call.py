@@ -5,15 +5,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from botcore.commands import wording
 from botcore.errors import ActionRefused, ActionUnanswered, NoAnswer
+from botcore.health.document import Snapshot
+from botcore.memory.store import Store
+from botcore.outbox import Outbox
+from botcore.recorder import Recorder
 from botcore.room import MODERATOR_RANK, Room, User
-
-if TYPE_CHECKING:
-    from botcore.bot import Bot
-    from botcore.session import Accept, Session
+from botcore.session import Accept, Session
 
 T = TypeVar("T")
 REMEMBER_SECONDS = 5.0
@@ -21,13 +22,16 @@ REMEMBER_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who said what, in which session."""
+    """Who said what in which session, and the parts of the bot that a chat command may use."""
 
     sender: User
     name: str
     argument: str
     session: Session
-    bot: Bot
+    outbox: Outbox
+    recorder: Recorder
+    store: Store
+    snapshot: Callable[[], Snapshot]
 
     @property
     def room(self) -> Room:
@@ -50,11 +54,11 @@ class Call:
     async def act(self, event: str, data: object, accept: Accept, *, timeout: float | None = None) -> Any:
         """Do something in the room and wait for the server's word. Raises CommandError or SessionError."""
         try:
-            return await self.bot.outbox.perform(self.session, event, data, accept, timeout=timeout)
+            return await self.outbox.perform(self.session, event, data, accept, timeout=timeout)
         except NoAnswer as error:
             raise ActionUnanswered(f"{error} It may still have happened.") from error
 
     async def remembered(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Ask the memory, which first learns what was not written yet. Raises MemoryUnusable."""
-        self.bot.recorder.flush()
-        return await self.bot.store.run(work, timeout=REMEMBER_SECONDS)
+        self.recorder.flush()
+        return await self.store.run(work, timeout=REMEMBER_SECONDS)

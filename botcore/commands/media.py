@@ -8,7 +8,7 @@ from typing import Any
 from botcore import markup
 from botcore.commands import medialink, wording
 from botcore.commands.call import Call
-from botcore.commands.registry import REGISTRY
+from botcore.commands.registry import chat_command
 from botcore.errors import ActionRefused, UsageError
 from botcore.room import Item, Playback, Room
 from botcore.session import Accept
@@ -18,7 +18,7 @@ SHOWN = 10
 ADD_SECONDS = 15.0
 
 
-@REGISTRY.add(
+@chat_command(
     "playlist",
     usage="[place]",
     summary=f"shows {SHOWN} items of the playlist",
@@ -38,7 +38,7 @@ async def playlist(call: Call) -> Sequence[str]:
     ]
 
 
-@REGISTRY.add("current", summary="says what plays now", details="Title, position, length, who added it, and the link.")
+@chat_command("current", summary="says what plays now", details="Title, position, length, who added it, and the link.")
 async def current(call: Call) -> Sequence[str]:
     """What plays."""
     room, playing = call.room, _playing(call.room)
@@ -52,7 +52,7 @@ async def current(call: Call) -> Sequence[str]:
     return [*answer, f"{playing.media.type}:{playing.media.id}"]
 
 
-@REGISTRY.add(
+@chat_command(
     "add",
     usage="<link> [next|end] [keep]",
     summary="adds something to the playlist",
@@ -88,7 +88,7 @@ async def add(call: Call) -> Sequence[str]:
     return [f"Added at place {(call.room.index(item.uid) or 0) + 1}: {item.media.title}"]
 
 
-@REGISTRY.add("remove", usage="<place>", summary="takes an item off the playlist", details="Places count from 1.")
+@chat_command("remove", usage="<place>", summary="takes an item off the playlist", details="Places count from 1.")
 async def remove(call: Call) -> Sequence[str]:
     """Delete one item."""
     call.need("playlistdelete")
@@ -97,7 +97,7 @@ async def remove(call: Call) -> Sequence[str]:
     return [f"Removed: {item.media.title}"]
 
 
-@REGISTRY.add(
+@chat_command(
     "move",
     usage="<from> <to>",
     summary="moves an item to another place",
@@ -117,7 +117,7 @@ async def move(call: Call) -> Sequence[str]:
     return [f"Moved to place {target + 1}: {item.media.title}"]
 
 
-@REGISTRY.add("jump", usage="<place>", summary="plays an item now", details="Places count from 1.")
+@chat_command("jump", usage="<place>", summary="plays an item now", details="Places count from 1.")
 async def jump(call: Call) -> Sequence[str]:
     """Jump to one item."""
     call.need("playlistjump")
@@ -126,7 +126,7 @@ async def jump(call: Call) -> Sequence[str]:
     return [f"Playing: {item.media.title}"]
 
 
-@REGISTRY.add("next", summary="plays the next item", details="After the last item the first one plays again.")
+@chat_command("next", summary="plays the next item", details="After the last item the first one plays again.")
 async def next_(call: Call) -> Sequence[str]:
     """Skip."""
     call.need("playlistjump")
@@ -136,7 +136,7 @@ async def next_(call: Call) -> Sequence[str]:
     return [f"Playing: {_playing(call.room).media.title}"]
 
 
-@REGISTRY.add(
+@chat_command(
     "pause",
     summary="pauses what plays, or goes on",
     details="The bot makes itself leader to pause, and gives playback back to the server when it goes on. The right to"
@@ -158,7 +158,7 @@ async def pause(call: Call) -> Sequence[str]:
     return ["Paused. Say pause again to go on."]
 
 
-@REGISTRY.add(
+@chat_command(
     "voteskip",
     summary="votes to skip what plays, and says how the vote stands",
     details="One vote, as anybody's. The channel's option decides whether votes are taken at all.",

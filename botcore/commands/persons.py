@@ -7,13 +7,13 @@ from typing import Any
 
 from botcore.commands import wording
 from botcore.commands.call import Call
-from botcore.commands.registry import REGISTRY
+from botcore.commands.registry import chat_command
 from botcore.errors import ActionRefused, UsageError
 from botcore.memory import people
 from botcore.room import Room, User
 
 
-@REGISTRY.add(
+@chat_command(
     "users",
     summary="lists who is here",
     details="Lists everybody with a name: moderators with their rank, and who is AFK or muted.",
@@ -24,7 +24,7 @@ async def users(call: Call) -> Sequence[str]:
     return [f"{wording.crowd(call.room)}:", *(wording.person(user) for user in here)]
 
 
-@REGISTRY.add(
+@chat_command(
     "user",
     usage="<name>",
     summary="says what is known of somebody",
@@ -51,7 +51,7 @@ async def user(call: Call) -> Sequence[str]:
     return answer
 
 
-@REGISTRY.add(
+@chat_command(
     "afk",
     summary="toggles whether the bot is shown as AFK",
     details="CyTube ends it by itself as soon as the bot says something in the room.",
@@ -67,7 +67,7 @@ async def afk(call: Call) -> Sequence[str]:
     return ["I am shown as AFK now." if away else "I am not AFK any more."]
 
 
-@REGISTRY.add(
+@chat_command(
     "kick",
     usage="<name> [reason]",
     summary="puts somebody out of the room",

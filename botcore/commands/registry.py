@@ -1,4 +1,4 @@
-"""The chat commands: one table that also writes their help and their page."""
+"""The chat commands as a table that also writes their help and their page."""
 
 from __future__ import annotations
 
@@ -27,11 +27,20 @@ class ChatCommand:
         return f"{self.usage}: {self.summary}"
 
 
-class Registry:
-    """Chat commands by name, in the order in which they were added."""
+def chat_command(name: str, *, usage: str = "", summary: str, details: str) -> Callable[[Handler], ChatCommand]:
+    """Make a chat command of its handler."""
+    return lambda handler: ChatCommand(
+        name=name, usage=f"{name} {usage}".strip(), summary=summary, details=details, run=handler
+    )
 
-    def __init__(self) -> None:
-        self._commands: dict[str, ChatCommand] = {}
+
+class Registry:
+    """Chat commands by name, in the order given. Raises ValueError when two have the same name."""
+
+    def __init__(self, commands: Sequence[ChatCommand]) -> None:
+        self._commands = {command.name: command for command in commands}
+        if len(self._commands) < len(commands):
+            raise ValueError("two chat commands have the same name")
 
     def __iter__(self) -> Iterator[ChatCommand]:
         return iter(self._commands.values())
@@ -39,19 +48,6 @@ class Registry:
     def get(self, name: str) -> ChatCommand | None:
         """The chat command of that name, in any case."""
         return self._commands.get(name.lower())
-
-    def add(self, name: str, *, usage: str = "", summary: str, details: str) -> Callable[[Handler], Handler]:
-        """Decorate the handler of a chat command."""
-
-        def register(handler: Handler) -> Handler:
-            if name in self._commands:
-                raise ValueError(f"two chat commands are called {name!r}")
-            self._commands[name] = ChatCommand(
-                name=name, usage=f"{name} {usage}".strip(), summary=summary, details=details, run=handler
-            )
-            return handler
-
-        return register
 
     def document(self) -> str:
         """The page docs/chat-commands.md."""
@@ -69,6 +65,3 @@ class Registry:
         for command in self:
             lines += ["", f"## {command.name}", "", f"`{command.usage}`", "", command.details]
         return "\n".join(lines).replace("|]", "\\|]") + "\n"
-
-
-REGISTRY = Registry()

@@ -7,7 +7,7 @@ from typing import Any
 
 from botcore import markup
 from botcore.commands.call import Call
-from botcore.commands.registry import REGISTRY
+from botcore.commands.registry import chat_command
 from botcore.errors import ActionRefused, ActionUnanswered, UsageError
 from botcore.outbox import Delivery, Message
 from botcore.room import Room
@@ -16,7 +16,7 @@ from botcore.room import Room
 _HARMLESS = ("/me ", "/sp ")
 
 
-@REGISTRY.add(
+@chat_command(
     "say",
     usage="<message>",
     summary="says something in the room",
@@ -31,7 +31,7 @@ async def say(call: Call) -> Sequence[str]:
     return await _speak(call, None, call.argument)
 
 
-@REGISTRY.add(
+@chat_command(
     "pm",
     usage="<name> <message>",
     summary="sends somebody a private message",
@@ -50,7 +50,7 @@ async def pm(call: Call) -> Sequence[str]:
     return await _speak(call, target.name, text.strip())
 
 
-@REGISTRY.add(
+@chat_command(
     "clear",
     summary="clears the chat for everybody",
     details="The bot needs the channel's right to clear the chat.",
@@ -73,7 +73,7 @@ async def _speak(call: Call, to: str | None, text: str) -> Sequence[str]:
     for line in markup.chunks([text]):
         _harmless(line)
         message = Message(line, to)
-        delivery = await call.bot.outbox.put(message)
+        delivery = await call.outbox.put(message)
         if delivery is Delivery.UNCONFIRMED:
             raise ActionUnanswered("CyTube has not confirmed it yet; it may have been said. It is not said twice.")
         if delivery is not Delivery.DELIVERED:

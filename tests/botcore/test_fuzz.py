@@ -112,7 +112,7 @@ def document_is_true(document: HealthDocument) -> None:
 
 
 async def test_every_part_of_the_bot_outlives_fuzzed_events(server: CytubeServer, tmp_path: Path) -> None:
-    """Events go through the whole bot: session, outbox, desk, recorder, transcripts, memory."""
+    """Events go through the whole bot: session, outbox, dispatcher, recorder, transcripts, memory."""
     changes = {"chat_log": "chat.log", "media_log": "media.log"}
     async with running(settings_for(server, tmp_path, **changes)) as one:
         await one.in_room()

@@ -4,30 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from botcore import markup
 from botcore.commands import REGISTRY
 from botcore.commands.call import Call
 from botcore.errors import BotError, SessionError, UsageError
-from botcore.outbox import Message
+from botcore.health.document import Snapshot
+from botcore.memory import ledger
+from botcore.memory.store import Store
+from botcore.outbox import Message, Outbox
+from botcore.recorder import Recorder
 from botcore.room import MODERATOR_RANK, Room
 from botcore.session import Session
-
-if TYPE_CHECKING:
-    from botcore.bot import Bot
+from botcore.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 100
+LOGGED_LENGTH = 200
 
 
-class Desk:
+class Dispatcher:
     """One chat command at a time, in the order in which they came."""
 
-    def __init__(self, bot: Bot) -> None:
-        self._bot = bot
+    def __init__(
+        self,
+        *,
+        outbox: Outbox,
+        recorder: Recorder,
+        store: Store,
+        telemetry: Telemetry,
+        snapshot: Callable[[], Snapshot],
+    ) -> None:
+        self._outbox = outbox
+        self._recorder = recorder
+        self._store = store
+        self._telemetry = telemetry
+        self._snapshot = snapshot
         self._waiting: asyncio.Queue[Call] = asyncio.Queue(BACKLOG)
 
     def heard(self, session: Session, event: str, data: Any, _before: Room) -> None:
@@ -43,8 +59,18 @@ class Desk:
         word, _, argument = markup.plain(text).strip().partition(" ")
         if not word:
             return
+        call = Call(
+            sender=sender,
+            name=word.lower(),
+            argument=argument.strip(),
+            session=session,
+            outbox=self._outbox,
+            recorder=self._recorder,
+            store=self._store,
+            snapshot=self._snapshot,
+        )
         try:
-            self._waiting.put_nowait(Call(sender, word.lower(), argument.strip(), session, self._bot))
+            self._waiting.put_nowait(call)
         except asyncio.QueueFull:
             log.warning("too many chat commands at once; one of %s was dropped", name)
 
@@ -53,13 +79,13 @@ class Desk:
         while True:
             call = await self._waiting.get()
             outcome, answer = await self._carry_out(call)
-            self._bot.recorded(call, outcome)
+            self._record(call, outcome)
             for line in markup.chunks(answer):
-                self._bot.outbox.put(Message(line, to=call.sender.name))
+                self._outbox.put(Message(line, to=call.sender.name))
 
     async def _carry_out(self, call: Call) -> tuple[str, Sequence[str]]:
         """The outcome as a word, and the answer."""
-        self._bot.telemetry.requests += 1
+        self._telemetry.requests += 1
         command = REGISTRY.get(call.name)
         try:
             if command is None:
@@ -71,9 +97,25 @@ class Desk:
             usage = f" Usage: {command.usage}" if command else ""
             return error.reason, [error.sentence() + usage]
         except BotError as error:
-            self._bot.telemetry.failed(error.reason)
+            self._telemetry.failed(error.reason)
             return error.reason, ["The connection was lost." if isinstance(error, SessionError) else error.sentence()]
         except Exception:
             log.exception("the chat command %s failed", call.name)
-            self._bot.telemetry.failed("exception")
+            self._telemetry.failed("exception")
             return "exception", ["That failed inside the bot. The log says more."]
+
+    def _record(self, call: Call, outcome: str) -> None:
+        """A chat command was carried out, or not: count it, and say and remember who and what."""
+        name = call.name if REGISTRY.get(call.name) else "unknown"
+        self._telemetry.commands[(name, outcome)] += 1
+        log.info(
+            "chat command %s by %s: %s",
+            markup.one_line(f"{call.name} {call.argument}")[:LOGGED_LENGTH],
+            call.sender.name,
+            outcome,
+            extra={"who": call.sender.name, "rank": call.sender.rank, "command": name, "outcome": outcome},
+        )
+        action = ledger.Action(
+            time.time(), call.sender.name, call.sender.rank, name, markup.encodable(call.argument), outcome
+        )
+        self._store.write(lambda connection: ledger.record(connection, action))
