@@ -43,6 +43,7 @@ class AuditEventAdmin(PortalAdmin[AuditEvent]):
     """The list is the page per deployment, release, server and person: it is filtered by subject or actor."""
 
     view_verb = "read_audit"
+    linked_columns = FILTERS
     list_display = ("sequence", "happened", "shown_name", "actor", "subject", "environment", "shown_gist")
     list_filter = (KindFilter, "environment", ("at", admin.DateFieldListFilter))
     search_fields = ("name", "actor", "subject", "data_text")
@@ -60,10 +61,6 @@ class AuditEventAdmin(PortalAdmin[AuditEvent]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
         """With the data as text, so that it can be searched."""
         return super().get_queryset(request).annotate(data_text=Cast("data", TextField()))
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """One subject, actor, name or environment by the address of the page."""
-        return lookup in FILTERS or super().lookup_allowed(lookup, value, request)
 
     def get_urls(self) -> list[URLPattern]:
         """Verification and export."""
