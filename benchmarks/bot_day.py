@@ -279,7 +279,7 @@ async def _agrees(bot: Bot, truth: dict[str, Any]) -> bool:
     """Whether the bot's state becomes the server's within five seconds: the last events are still on their way."""
 
     def same(room: Room) -> bool:
-        return (
+        return bool(
             {user.name: user.rank for user in room.users.values()} == truth["users"]
             and [item.uid for item in room.playlist] == truth["playlist"]
             and room.current_uid == truth["current"]

@@ -15,7 +15,12 @@ import time
 def main(port: int, per_second: float) -> None:
     """Scrape; print what came of it as JSON."""
     stop = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.readline(), stop.set()), daemon=True).start()
+
+    def end_with_input() -> None:
+        sys.stdin.readline()
+        stop.set()
+
+    threading.Thread(target=end_with_input, daemon=True).start()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     scrapes = failed = 0
     slowest = 0.0

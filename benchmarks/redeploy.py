@@ -13,6 +13,11 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # Django is not ready when this is imported
+    from deployments.models import Deployment, Release
+    from sandbox.hosts import HostSet
 
 APPLICATION, PEER, PORT, PEER_PORT = "bench-bot", "peer-bot", 8101, 8102
 SAMPLES, INTERVAL = 3, 0.1
@@ -69,7 +74,7 @@ def _django(state: Path) -> None:
 
 
 class _Bench:
-    def __init__(self, hosts, scratch: Path) -> None:  # type: ignore[no-untyped-def]  # Django is not ready at import
+    def __init__(self, hosts: "HostSet", scratch: Path) -> None:
         from benchmarks.tree import write_tree
         from deployments.models import Environment
         from deployments.services.access import shell_actor
@@ -130,12 +135,12 @@ class _Bench:
             self.hosts.host(number).clear()
         return [redeploy, rollback]
 
-    def _build(self):  # type: ignore[no-untyped-def]  # Django is not ready at import
+    def _build(self) -> "Release":
         from deployments.services.releases import build_release
 
         return build_release(actor=self.actor, source=self.tree, ref=None)[0]
 
-    def _deploy(self, release) -> float:  # type: ignore[no-untyped-def]  # Django is not ready at import
+    def _deploy(self, release: "Release") -> float:
         from deployments.services.requests import request_deployment
 
         self.environment.refresh_from_db()
@@ -154,14 +159,15 @@ class _Bench:
         self.environment.refresh_from_db()
         return self._run(request_rollback(actor=self.actor, environment=self.environment, reason="measured"))
 
-    def _run(self, deployment) -> float:  # type: ignore[no-untyped-def]  # Django is not ready at import
+    def _run(self, deployment: "Deployment") -> float:
         from deployments.services.execution import execute
 
         execute(deployment.pk)
         deployment.refresh_from_db()
         if deployment.status != "succeeded":
             raise SystemExit(f"deployment {deployment.pk}: {deployment.status}: {deployment.sentence}")
-        return float(deployment.seconds)
+        assert deployment.seconds is not None, "it has ended"
+        return deployment.seconds
 
     def _prepare_peer(self) -> None:
         """The script's own service beside ours: same tree, same unit, its own port."""

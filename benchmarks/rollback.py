@@ -17,6 +17,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # Django is not ready when this is imported
+    from deployments.models import Deployment, Release
+    from sandbox.hosts import Host
 
 ROOT = Path(__file__).resolve().parent.parent
 UNIT = "cytube-bot.service"
@@ -127,7 +132,7 @@ def _cluster(name: str) -> Iterator[None]:
 
 
 class _Bench:
-    def __init__(self, host, key: Path, scratch: Path, room: str) -> None:  # type: ignore[no-untyped-def]  # a Host
+    def __init__(self, host: "Host", key: Path, scratch: Path, room: str) -> None:
         from deployments.models import Environment
         from deployments.services.access import shell_actor
         from deployments.services.secrets import set_secret
@@ -192,13 +197,15 @@ class _Bench:
             time.sleep(0.02)
             asked.refresh_from_db()
         self._must_have_succeeded(asked)
+        assert asked.started_at is not None, "it has ended"
+        assert asked.finished_at is not None, "it has ended"
         row.rollback.append((asked.finished_at - asked.started_at).total_seconds())
         row.click.append((asked.finished_at - asked.requested_at).total_seconds())
         for step in asked.targets.get().steps.all():
             row.steps.setdefault(step.name, []).append(step.seconds or 0.0)
         self._forward(self.new)
 
-    def _forward(self, release) -> None:  # type: ignore[no-untyped-def]  # Django is not ready at import
+    def _forward(self, release: "Release") -> None:
         from deployments.services.execution import execute
         from deployments.services.requests import request_deployment
 
@@ -211,11 +218,11 @@ class _Bench:
         release.save(update_fields=["quarantined_at"])
 
     @staticmethod
-    def _must_have_succeeded(deployment) -> None:  # type: ignore[no-untyped-def]  # Django is not ready at import
+    def _must_have_succeeded(deployment: "Deployment") -> None:
         if deployment.status != "succeeded":
             raise SystemExit(f"deployment {deployment.pk}: {deployment.status}: {deployment.sentence}")
 
-    def _build(self, version: str):  # type: ignore[no-untyped-def]  # Django is not ready at import
+    def _build(self, version: str) -> "Release":
         from deployments.services.releases import build_release
 
         tree = self.scratch / f"tree-{version}"

@@ -26,5 +26,5 @@ def _present(entry: Entry) -> HttpResponse:
     response["Age"] = str(max(0, int(time.monotonic() - since)))
     response["Cache-Control"] = "no-store"
     # A bot that is away is no fault of the portal: without this, Django logs an error for every poll.
-    response._has_been_logged = True  # type: ignore[attr-defined]
+    response._has_been_logged = True  # type: ignore[attr-defined]  # Django's own mark, which its stubs leave out
     return response

@@ -62,7 +62,7 @@ def metrics(_request: HttpRequest) -> HttpResponseBase:
     page = generate_latest(registry)
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         processes = CollectorRegistry()
-        multiprocess.MultiProcessCollector(processes)  # type: ignore[no-untyped-call]
+        multiprocess.MultiProcessCollector(processes)  # type: ignore[no-untyped-call]  # theirs has no types
         page += generate_latest(processes)
     else:
         page += generate_latest(REGISTRY)

@@ -110,12 +110,12 @@ def from_portal_error(_request: HttpRequest, error: PortalError) -> HttpResponse
 def install(api: NinjaAPI) -> None:
     """Make every expected failure of `api` a problem document."""
     # ninja's annotation says that a handler may receive the class itself; it only ever passes the instance
-    api.add_exception_handler(PortalError, from_portal_error)  # type: ignore[arg-type]
-    api.add_exception_handler(ValidationError, _invalid)  # type: ignore[arg-type]
-    api.add_exception_handler(HttpError, _http_error)  # type: ignore[arg-type]
-    api.add_exception_handler(RequestDataTooBig, _too_big)  # type: ignore[arg-type]
+    api.add_exception_handler(PortalError, from_portal_error)  # type: ignore[arg-type]  # see above
+    api.add_exception_handler(ValidationError, _invalid)  # type: ignore[arg-type]  # see above
+    api.add_exception_handler(HttpError, _http_error)  # type: ignore[arg-type]  # see above
+    api.add_exception_handler(RequestDataTooBig, _too_big)  # type: ignore[arg-type]  # see above
     for unreadable in (SuspiciousOperation, MultiPartParserError):
-        api.add_exception_handler(unreadable, _unreadable)  # type: ignore[arg-type]
+        api.add_exception_handler(unreadable, _unreadable)  # type: ignore[arg-type]  # see above
 
 
 def _invalid(_request: HttpRequest, error: ValidationError) -> HttpResponse:

@@ -28,6 +28,7 @@ class Portal:
         self.status = 204
         self.tokens: set[str] = set()
         self.silence = 0.0
+        self.url = ""
 
     async def take(self, request: web.Request) -> web.Response:
         self.tokens.add(request.headers.get("Authorization", ""))
@@ -45,7 +46,7 @@ async def portal() -> AsyncIterator[Portal]:
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    portal.url = f"http://127.0.0.1:{runner.addresses[0][1]}"  # type: ignore[attr-defined]
+    portal.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     yield portal
     await runner.cleanup()
 
@@ -55,7 +56,7 @@ def reporting(token: str | None = TOKEN) -> Credentials:
 
 
 def url(portal: Portal) -> str:
-    return str(portal.url)  # type: ignore[attr-defined]
+    return portal.url
 
 
 async def test_a_heartbeat_carries_the_health_document_and_the_release(

@@ -121,7 +121,7 @@ async def test_it_starts_joins_and_stops_with_its_service(host: BotHost, cytube:
     headers = await on(host.sh, "curl -sI -X GET http://127.0.0.1:8001/api/health")
     assert "X-Release: r1" in headers
     metrics = await on(host.sh, "curl -s http://127.0.0.1:8001/metrics; date +now_%s")
-    begun = float(re.search(r"^process_start_time_seconds (\S+)$", metrics, re.MULTILINE)[1])
+    (begun,) = map(float, re.findall(r"^process_start_time_seconds (\S+)$", metrics, re.MULTILINE))
     assert 0 <= int(metrics.rpartition("now_")[2]) + 1 - begun < 60, "the sandbox of the unit hides nothing it needs"
     await on(host.stop)
     assert cytube.users == []

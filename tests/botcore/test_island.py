@@ -29,7 +29,7 @@ def test_the_help_of_the_command_line_loads_no_library() -> None:
 
 
 def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
-    def drawn(kind: type, depth: int) -> list[tuple[int, str]]:
+    def drawn(kind: type[BaseException], depth: int) -> list[tuple[int, str]]:
         return [(depth, kind.__name__), *(line for child in kind.__subclasses__() for line in drawn(child, depth + 1))]
 
     tree = (errors.__doc__ or "").partition("BotError\n")[2].partition("\n\n")[0].splitlines()

@@ -15,7 +15,7 @@ from botcore.logs import CHAT, MEDIA, Logs
 
 def started(folder: Path, environ: dict[str, str] | None = None, **changes: object) -> Logs:
     given = {"channel": Channel(name="rosey"), "user": User(name="RoseyBot"), "data_dir": folder, **changes}
-    return Logs(Settings(**given), environ or {})
+    return Logs(Settings.model_validate(given), environ or {})
 
 
 def test_plain_lines_name_time_level_and_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -121,7 +122,7 @@ async def test_a_restart_says_what_waited_and_repeats_nothing_that_was_on_its_wa
     now = time.time()
     for number, (text, age) in enumerate((("waited", 5.0), ("on its way", 4.0), ("too old", 4000.0)), start=1):
         row = ledger.Outbound(number, now - age, None, text)
-        await store.run(lambda c, row=row: ledger.queued(c, row), timeout=5)
+        await store.run(partial(ledger.queued, message=row), timeout=5)
     await store.run(lambda c: ledger.mark(c, 2, ledger.SENDING), timeout=5)
     store.close()
     async with running(settings_for(server, tmp_path)) as one:

@@ -48,8 +48,7 @@ def sign_in(visitor: Visitor, portal: str, who: str) -> None:
     """Without typing: the sign-in page has its own test."""
     client = Client()
     client.force_login(User.objects.get(username=who), backend="django.contrib.auth.backends.ModelBackend")
-    cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": portal}
-    visitor.context.add_cookies([cookie])
+    visitor.context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": portal}])
 
 
 def pages(world: World) -> list[str]:

@@ -63,7 +63,11 @@ class StandIn:
 
     def hangs(self) -> Script:
         """A script that never says anything."""
-        return lambda connection: self._stopped.wait() and None
+
+        def waits(connection: socket.socket) -> None:
+            self._stopped.wait()
+
+        return waits
 
     def stop(self) -> None:
         """Close the port."""

@@ -29,7 +29,7 @@ def beat(server: Server, second: float, *, goodbye: bool = False, sent: datetime
 
 
 def total(server: Server, resolution: int, field: str) -> float:
-    return sum(Sample.objects.filter(server=server, resolution=resolution).values_list(field, flat=True))
+    return float(sum(Sample.objects.filter(server=server, resolution=resolution).values_list(field, flat=True)))
 
 
 class TestEndpoint:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from django.test import Client
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from dashboard.health.document import parse
 from dashboard.health.shelf import Entry, Shelf
@@ -18,7 +19,7 @@ from dashboard.models import BotState
 from dashboard.services import heartbeats, proxy
 from deployments.models import Environment, Server
 from tests.dashboard.asking import ask_for
-from tests.dashboard.conftest import DOCUMENT, StandIn
+from tests.dashboard.conftest import DOCUMENT, Script, StandIn
 
 Enrol = Callable[..., Server]
 
@@ -89,10 +90,10 @@ def test_a_bot_never_heard_of_is_503_with_empty_fields(anyone: Client, enrol: En
     ids=["types", "html", "huge", "redirect", "contradiction", "error", "extra"],
 )
 def test_a_bot_that_lies_is_503_with_the_truth_we_have(
-    anyone: Client, enrol: Enrol, stand_in: StandIn, lie: Callable[[StandIn], object]
+    anyone: Client, enrol: Enrol, stand_in: StandIn, lie: Callable[[StandIn], Script]
 ) -> None:
     beat(enrol(port=stand_in.port))
-    stand_in.script = lie(stand_in)  # type: ignore[assignment]
+    stand_in.script = lie(stand_in)
     answer = anyone.get("/api/health/prod-1")
     assert answer.status_code == 503
     assert answer.json() == DOCUMENT | {"status": "disconnected", "connected": False}
@@ -133,11 +134,11 @@ def test_a_burst_asks_the_bot_once(anyone: Client, enrol: Enrol, stand_in: Stand
 
 
 def test_a_fresh_answer_needs_no_database(
-    anyone: Client, enrol: Enrol, stand_in: StandIn, django_assert_num_queries: Callable[..., object]
+    anyone: Client, enrol: Enrol, stand_in: StandIn, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     enrol(port=stand_in.port)
     anyone.get("/api/health/prod-1")
-    with django_assert_num_queries(0):  # type: ignore[attr-defined]
+    with django_assert_num_queries(0):
         anyone.get("/api/health/prod-1")
 
 

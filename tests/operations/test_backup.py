@@ -88,12 +88,12 @@ def machine(tmp_path: Path) -> Iterator[FreshMachine]:
         return
     name = f"restored_{os.getpid()}"
     config = connection.get_connection_params()
-    with connection._nodb_cursor() as cursor:  # type: ignore[attr-defined]
+    with connection._nodb_cursor() as cursor:
         cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         cursor.execute(f'CREATE DATABASE "{name}"')
     url = f"postgres://{config['user']}@/{name}?host={config['host']}"
     yield FreshMachine(state, url)
-    with connection._nodb_cursor() as cursor:  # type: ignore[attr-defined]
+    with connection._nodb_cursor() as cursor:
         cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
@@ -112,7 +112,7 @@ def test_a_fresh_machine_becomes_the_portal_that_was_backed_up(
     assert machine.asked("list(AuditEvent.objects.order_by('-sequence').values_list('name', flat=True)[:1])") == [
         "backup.restored"
     ]
-    stored = machine.state / "artifacts" / lived_in.release.artifact.name
+    stored = machine.state / "artifacts" / str(lived_in.release.artifact.name)
     assert sha256_of(stored) == lived_in.release.artifact_digest
     assert (machine.state / "secrets" / "portal_encryption_keys").stat().st_mode & 0o777 == 0o600
 

@@ -11,6 +11,7 @@ from dashboard.selectors.bots import all_bots
 from dashboard.selectors.targets import targets
 from deployments.lifecycle import Status
 from deployments.models import ApiToken, AuditEvent, Deployment, Scope, Server
+from deployments.remote.provisioning import provision
 from deployments.services import audit, decommissioning
 from deployments.services.access import system_actor
 from deployments.services.connections import address_of
@@ -113,10 +114,8 @@ def test_a_tree_on_a_disk_of_its_own_is_emptied_and_the_disk_stays(serving: Flee
 def test_ended_half_way_the_server_is_no_target_and_the_next_run_finishes(
     serving: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = decommissioning.provision
-
     def cut(session: Any, wanted: list[Any], **more: Any) -> Any:
-        return real(session, wanted if more.get("plan") else wanted[:2], **more)
+        return provision(session, wanted if more.get("plan") else wanted[:2], **more)
 
     with monkeypatch.context() as patched:
         patched.setattr(decommissioning, "provision", cut)

@@ -10,6 +10,7 @@ from deployments.errors import EnvironmentBusy, InvalidRequest, PortalError, Tar
 from deployments.lifecycle import Status
 from deployments.models import AuditEvent, Deployment, Move, Server
 from deployments.services import audit, moving, standing
+from deployments.ssh.errors import LinkLost
 from tests.operations.moving import answer_of, move
 from tests.operations.test_monitoring_role import Watching
 from tests.operations.test_portal_role import portal_host
@@ -73,7 +74,7 @@ def test_wherever_it_fails_the_old_one_stays(portal_host: Watching, monkeypatch:
     with monkeypatch.context() as patch:  # the line is cut when it should take charge: both hold still
 
         def cut(*_: object) -> None:
-            raise moving.LinkLost("gone")
+            raise LinkLost("gone")
 
         patch.setattr(moving._There, "take_charge", cut)
         with pytest.raises(TargetError, match="has let go"):

@@ -1,6 +1,7 @@
 """What roles need on a server, as data."""
 
 import base64
+from pathlib import Path
 
 import pytest
 
@@ -57,8 +58,8 @@ def test_the_portal_is_told_its_address() -> None:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "systemd").glob("cytube-*.service")), ids=lambda path: path.name)
-def test_every_unit_of_ours_runs_as_nobody_important_and_comes_back(path: object) -> None:
-    text = path.read_text()  # type: ignore[attr-defined]
+def test_every_unit_of_ours_runs_as_nobody_important_and_comes_back(path: Path) -> None:
+    text = path.read_text()
     for line in ("NoNewPrivileges=yes", "ProtectSystem=strict", "CapabilityBoundingSet=", "MemoryMax="):
         assert line in text, line
     assert "User=rosey" in text

@@ -245,8 +245,9 @@ def test_simultaneous_requests_with_one_key_make_one_deployment(
     olga: Caller, test_server: Server, example: Release
 ) -> None:
     from django.db import connection
+    from django.db.backends.sqlite3.base import DatabaseWrapper as SqliteDatabase
 
-    if connection.vendor == "sqlite" and connection.is_in_memory_db():  # type: ignore[attr-defined]
+    if isinstance(connection, SqliteDatabase) and connection.is_in_memory_db():
         pytest.skip("several connections to one in-memory database are not what is deployed")
     found: list[int] = []
 

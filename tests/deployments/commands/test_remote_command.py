@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from deployments.commands.agent import agent_command, agent_digest, install_command, provision_command
 from deployments.commands.remote_command import RemoteCommand
 
-words = st.text(st.characters(blacklist_characters="\0", blacklist_categories=("Cs",)), max_size=40)
+words = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=40)
 
 
 @given(st.lists(words, min_size=1))

@@ -9,5 +9,7 @@ from deployments.ssh.session import Session
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dead line is given up after two of the agent's signs of life, and not after five."""
-    monkeypatch.setitem(Conversation.lines.__kwdefaults__, "silence", 7.0)
-    monkeypatch.setitem(Session.__init__.__kwdefaults__, "connect_timeout", 4.0)
+    for function, name, seconds in ((Conversation.lines, "silence", 7.0), (Session.__init__, "connect_timeout", 4.0)):
+        defaults = function.__kwdefaults__
+        assert defaults is not None
+        monkeypatch.setitem(defaults, name, seconds)

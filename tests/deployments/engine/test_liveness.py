@@ -118,7 +118,7 @@ def workers(child: Child) -> list[int]:
 
 def done(group: str) -> bool:
     """Whether a task of this group has been done."""
-    return Task.objects.filter(group=group).exists()
+    return bool(Task.objects.filter(group=group).exists())
 
 
 def test_a_cluster_whose_idle_workers_were_killed_is_started_again_and_works(cluster: Child) -> None:

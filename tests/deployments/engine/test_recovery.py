@@ -211,7 +211,7 @@ def test_a_lost_artifact_does_not_keep_a_deployment_running(fleet: Fleet, old: s
     deployment = fleet.request(release)
     claimed = claims.claim(deployment.pk)
     assert claimed is not None
-    release.artifact.storage.delete(release.artifact.name)
+    release.artifact.storage.delete(str(release.artifact.name))
     abandon(claimed)
     assert reap() == [deployment.pk]
     deployment.refresh_from_db()

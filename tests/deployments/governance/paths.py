@@ -92,7 +92,7 @@ def _(world: World, who: str) -> bool:
 @tried("view", "api")
 def _(world: World, who: str) -> bool:
     row = world.request()
-    return world.api(who, "get", f"/deployments/{row.pk}").status_code == 200
+    return bool(world.api(who, "get", f"/deployments/{row.pk}").status_code == 200)
 
 
 # request, break-glass
@@ -189,7 +189,7 @@ def _(world: World, who: str) -> bool:
 def _(world: World, who: str) -> bool:
     # nothing is deployed, so nobody is connected to: that it is said proves that the question was allowed
     answer = world.client(who).post(reverse("admin:deployments_environment_verify", args=[world.production.pk]))
-    return answer.status_code == 302 and answer.url.startswith("/admin/deployments/environment/")
+    return answer.status_code == 302 and answer["Location"].startswith("/admin/deployments/environment/")
 
 
 @tried("verify", "bulk")
@@ -307,7 +307,7 @@ def _(world: World, who: str) -> bool:
     sent = {"configuration": '{"dice.json": {"sides": 12}}', "bake_seconds": 300, "bake_action": "rollback", "order": 1}
     address = reverse("admin:deployments_environment_change", args=[world.production.pk])
     world.client(who).post(address, sent)
-    return world.production.configuration == {"dice.json": {"sides": 12}}
+    return bool(world.production.configuration == {"dice.json": {"sides": 12}})
 
 
 def _policy(world: World, who: str, approvals: int) -> None:
@@ -480,7 +480,7 @@ def _(world: World, who: str) -> bool:
 
 @tried("read_audit", "api")
 def _(world: World, who: str) -> bool:
-    return world.api(who, "get", "/audit").status_code == 200
+    return bool(world.api(who, "get", "/audit").status_code == 200)
 
 
 @tried("read_audit", "command")

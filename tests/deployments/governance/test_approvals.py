@@ -1,6 +1,7 @@
 """Deciding: four eyes, several approvers, expiry, supersession, busy and locked environments."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -180,7 +181,7 @@ def test_break_glass_is_queued_at_once_and_marked_until_somebody_else_reviewed_i
 
 
 def test_break_glass_needs_a_reason_and_something_to_break(world: World) -> None:
-    ask = {"actor": world.people["operator"], "release": world.releases[1], "break_glass": True}
+    ask: dict[str, Any] = {"actor": world.people["operator"], "release": world.releases[1], "break_glass": True}
     with pytest.raises(InvalidRequest, match="needs a reason"):
         request_deployment(environment=world.production, **ask)
     with pytest.raises(InvalidRequest, match="needs no approval"):

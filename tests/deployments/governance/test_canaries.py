@@ -42,7 +42,7 @@ def canaries(world: World, settings: object) -> dict[str, str]:
         Secret.objects.create(
             environment=production, name="dice-token", version=version, value=planted[name], created_by="tests"
         )
-    values = {
+    values: dict[str, object] = {
         "name": "chat",
         "url": f"json://user:{planted['channel']}@127.0.0.1:9/x",
         "environment": None,

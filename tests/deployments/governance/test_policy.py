@@ -1,9 +1,11 @@
 """Loosening an environment's approval policy needs a second person; a team of one says so in writing."""
 
+from typing import Any
+
 import pytest
 
 from deployments.errors import Conflict, InvalidRequest, NotAllowed, NotApproved
-from deployments.models import AuditEvent, Environment, NotificationDelivery, PolicyChange, Scope
+from deployments.models import AuditEvent, Environment, NotificationDelivery, PolicyChange, Role, Scope
 from deployments.services.access import shell_actor, system_actor, token_actor
 from deployments.services.approvals import approve
 from deployments.services.channels import save_channel
@@ -16,9 +18,9 @@ from tests.deployments.governance.world import PEOPLE, World
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
 
 
-def _ask(world: World, who: str = "administrator", **more: object) -> PolicyChange | None:
+def _ask(world: World, who: str = "administrator", **more: Any) -> PolicyChange | None:
     wanted = {"approvals_required": 0, "approval_hours": 24, "reason": "holidays", **more}
-    return change_policy(actor=world.people[who], environment=world.production, **wanted)  # type: ignore[arg-type]
+    return change_policy(actor=world.people[who], environment=world.production, **wanted)
 
 
 def _alone(world: World) -> None:
@@ -28,7 +30,7 @@ def _alone(world: World) -> None:
 
 
 @pytest.mark.parametrize("wanted", [{"approvals_required": 2}, {"approvals_required": 1, "approval_hours": 1}])
-def test_tightening_is_applied_at_once(world: World, wanted: dict[str, int]) -> None:
+def test_tightening_is_applied_at_once(world: World, wanted: dict[str, Any]) -> None:
     assert _ask(world, **wanted) is None
     for field, value in wanted.items():
         assert getattr(world.production, field) == value
@@ -118,7 +120,13 @@ def test_a_loosened_policy_voids_what_waits_under_the_old_one(world: World) -> N
 
 
 def test_a_team_of_one_loosens_by_writing_the_name_of_the_environment(world: World) -> None:
-    values = {"name": "all", "url": "json://localhost/x", "environment": None, "events": [], "enabled": True}
+    values: dict[str, object] = {
+        "name": "all",
+        "url": "json://localhost/x",
+        "environment": None,
+        "events": [],
+        "enabled": True,
+    }
     save_channel(actor=world.people["superuser"], channel=None, values=values)
     _alone(world)
     assert is_alone(world.people["superuser"])
@@ -136,7 +144,7 @@ def test_a_team_of_one_loosens_by_writing_the_name_of_the_environment(world: Wor
 
 def test_with_two_people_a_written_name_does_not_help(world: World) -> None:
     _alone(world)
-    change_person(actor=world.people["superuser"], person=world.user("viewer"), changes={}, roles=["viewer"])  # type: ignore[list-item]
+    change_person(actor=world.people["superuser"], person=world.user("viewer"), changes={}, roles=[Role.VIEWER])
     assert _ask(world, "superuser", confirmation="production") is not None
     assert world.production.approvals_required == 1
 
@@ -156,7 +164,7 @@ def test_a_token_of_a_team_of_one_is_not_its_member(world: World) -> None:
 
 
 @pytest.mark.parametrize("wanted", [{"approvals_required": 11}, {"approvals_required": -1}, {"approval_hours": 0}])
-def test_impossible_policies_are_refused(world: World, wanted: dict[str, int]) -> None:
+def test_impossible_policies_are_refused(world: World, wanted: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
         _ask(world, **wanted)
 
@@ -184,7 +192,8 @@ def test_configuration_edits_are_told_field_by_field_and_hold_no_secret(world: W
             actor=admin, environment=world.test, changes={"configuration": {"dice.json": {"token": "hunter2-hunter2"}}}
         )
     assert refused.value.reason == "secret_in_configuration"
-    for wrong in ({"dice.json": 3}, [], "x"):
+    wrongs: list[object] = [{"dice.json": 3}, [], "x"]
+    for wrong in wrongs:
         with pytest.raises(InvalidRequest):
             configure_environment(actor=admin, environment=world.test, changes={"configuration": wrong})
     assert Environment.objects.get(name="test").configuration == {"dice.json": {"sides": 12}}

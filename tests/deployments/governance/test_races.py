@@ -158,9 +158,10 @@ def test_a_waiting_rollback_is_cancelled_while_its_deployment_ends(crowd: list[A
             )
             return ended or None
 
-        said = at_once(
-            [end, lambda rollback=rollback: cancel(actor=operator, deployment=Deployment.objects.get(pk=rollback.pk))]
-        )
+        def take_back(pk: int = rollback.pk) -> object:
+            return cancel(actor=operator, deployment=Deployment.objects.get(pk=pk))
+
+        said = at_once([end, take_back])
         assert said == {"done": 2}
         assert not Deployment.objects.filter(status__in=ACTIVE).exists()
     assert audit.verify() == []

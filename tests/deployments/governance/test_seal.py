@@ -15,7 +15,7 @@ from deployments.services.environments import configure_environment
 from deployments.services.rollbacks import request_rollback
 from tests.deployments.governance.world import World
 
-Change = Callable[[World], None]
+Change = Callable[[World], object]
 
 
 def _server(world: World, **fields: object) -> None:
@@ -60,11 +60,11 @@ def _other_artifact(world: World) -> None:
 CHANGES: dict[str, tuple[Change, str]] = {
     "the artifact on disk": (_other_artifact, "damaged"),
     "the artifact's digest": (
-        lambda world: Release.objects.filter(pk=world.releases[1].pk).update(artifact_digest="0" * 64) and None,
+        lambda world: Release.objects.filter(pk=world.releases[1].pk).update(artifact_digest="0" * 64),
         "The release changed: artifact_digest.",
     ),
     "the release": (
-        lambda world: Deployment.objects.update(release=world.releases[0]) and None,
+        lambda world: Deployment.objects.update(release=world.releases[0]),
         "The release changed: artifact_digest, identifier, manifest_digest, version.",
     ),
     "the configuration": (_configuration, "The configuration changed: digest, files."),
@@ -78,17 +78,17 @@ CHANGES: dict[str, tuple[Change, str]] = {
         "Another release runs on production-1 now.",
     ),
     "how many approvals": (
-        lambda world: Environment.objects.filter(name="production").update(approvals_required=2) and None,
+        lambda world: Environment.objects.filter(name="production").update(approvals_required=2),
         "The policy changed: approvals_required.",
     ),
     "the bake": (
-        lambda world: Environment.objects.filter(name="production").update(bake_seconds=1) and None,
+        lambda world: Environment.objects.filter(name="production").update(bake_seconds=1),
         "The policy changed: bake_seconds.",
     ),
     "a server retired": (lambda world: _server(world, state=Server.State.RETIRED), "has no server"),
     "a server's roles": (lambda world: _server(world, roles=["monitoring"]), "has no server"),
     "the snapshot itself": (
-        lambda world: Deployment.objects.update(seal="0" * 64) and None,
+        lambda world: Deployment.objects.update(seal="0" * 64),
         "The stored snapshot itself was altered.",
     ),
 }

@@ -4,11 +4,12 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from deployments.models import AuditEvent, Environment
+from deployments.models import AuditEvent, Environment, Server
 from deployments.services.access import system_actor
 from deployments.services.runner import Access, secret_names
 from deployments.services.servers import ensure_key
@@ -65,10 +66,10 @@ def test_the_printed_lines_give_github_what_a_runner_needs_and_put_no_value_on_a
     assert "PRIVATE" not in lines + done.stdout.decode() + done.stderr.decode()
 
 
-def test_a_private_key_that_is_handed_out_is_in_the_audit_trail(ready_server: object) -> None:
+def test_a_private_key_that_is_handed_out_is_in_the_audit_trail(ready_server: Callable[[Environment], Server]) -> None:
     environment = Environment.objects.get(name="test")
     ensure_key(actor=system_actor("tests"), environment=environment)
-    ready_server(environment)  # type: ignore[operator]  # a callable
+    ready_server(environment)  # a callable
     assert exit_code("github_secrets", "test", "--value", "TEST_SERVER_HOST") == 0
     assert not AuditEvent.objects.filter(name="key.handed_out").exists()
     assert exit_code("github_secrets", "test", "--value", "SSH_KEY_TEST") == 0
@@ -77,16 +78,16 @@ def test_a_private_key_that_is_handed_out_is_in_the_audit_trail(ready_server: ob
     assert "PRIVATE" not in str(event.data)
 
 
-def test_the_shell_alone_gets_no_production_key(ready_server: object) -> None:
+def test_the_shell_alone_gets_no_production_key(ready_server: Callable[[Environment], Server]) -> None:
     environment = Environment.objects.get(name="production")
     ensure_key(actor=system_actor("tests"), environment=environment)
-    ready_server(environment)  # type: ignore[operator]
+    ready_server(environment)
     err = io.StringIO()
     assert exit_code("github_secrets", "production", "--value", "SSH_KEY_PROD", err=err) == 1
 
 
-def test_a_terminal_is_shown_no_secret(ready_server: object) -> None:
-    ready_server(Environment.objects.get(name="test"))  # type: ignore[operator]
+def test_a_terminal_is_shown_no_secret(ready_server: Callable[[Environment], Server]) -> None:
+    ready_server(Environment.objects.get(name="test"))
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,13 +122,13 @@ class Release:
         return BaseRelease(self.identifier, self.manifest.files)
 
 
-def release(version: str, *, files: int = 20, **more: bytes) -> Release:
+def release(version: str, more: Mapping[str, bytes] | None = None, *, files: int = 20) -> Release:
     """A release with `files` modules of which three carry the version, and `more` by path."""
     contents = {"service.py": SERVICE, "VERSION": f"{version}\n".encode(), "bin/tool": b"#!/bin/sh\nexit 0\n"}
     for number in range(files):
         said = version if number < 3 else "always"
         contents[f"package{number % 4}/module{number}.py"] = f"said = {said!r}  # {number}\n".encode() * 20
-    return Release(version, {**contents, **more})
+    return Release(version, {**contents, **(more or {})})
 
 
 def role(**changes: Any) -> RolePlan:

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from deployments.plans.errors import ArtifactCorrupt
+from deployments.remote import HealthCheck
 from deployments.remote.client import Record
-from tests.deployments.remote.releases import DEADLINES, Release, plan, role
+from tests.deployments.remote.releases import DEADLINES, URL, Release, plan, role
 from tests.deployments.remote.servers import ROOT, Server
 
 pytestmark = pytest.mark.hosts
@@ -33,7 +34,7 @@ def test_a_bad_release_is_reverted_and_says_why(
     running: Server, old: Release, new: Release, config: dict[str, object], reason: str
 ) -> None:
     rows = running.rows()
-    wanted = role(health=role().health.__class__(url=role().health.url, samples=3, interval=0.05, timeout=3.0))
+    wanted = role(health=HealthCheck(url=URL, samples=3, interval=0.05, timeout=3.0))
     result = running.run(new, 2, base=old, config=config, roles=[wanted])
     assert (result.status, result.reason) == ("reverted", reason), result
     assert f"back on {old.identifier}" in result.sentence

@@ -37,7 +37,7 @@ def test_too_little_room_is_said_beforehand(small: Server, old: Release, new: Re
 
 
 def test_room_that_runs_out_while_files_arrive(small: Server, old: Release) -> None:
-    big = release("2.0", **{"big.bin": bytes(range(256)) * 4096 * 8})
+    big = release("2.0", {"big.bin": bytes(range(256)) * 4096 * 8})
     small.rehearse("stage", FILL)
     result = small.run(big, 2, base=old)
     assert (result.status, result.reason) == ("failed", "disk_full"), result

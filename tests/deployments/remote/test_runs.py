@@ -36,7 +36,7 @@ def test_a_second_release_sends_only_what_changed(running: Server, old: Release,
 
 
 def test_a_portal_that_errs_about_the_base_is_asked_for_the_rest(running: Server, new: Release) -> None:
-    assumed = release("0.9", **{"extra.py": new.contents["VERSION"]})  # it does not run there, and never did
+    assumed = release("0.9", {"extra.py": new.contents["VERSION"]})  # it does not run there, and never did
     result = running.run(new, 2, base=assumed)
     assert result.status == "succeeded", result
     running.assert_runs(new)
@@ -141,13 +141,13 @@ def test_the_environment_is_built_from_the_release_and_kept(server: Server) -> N
         "import sys; print('checked in', sys.prefix); sys.exit(0 if '/envs/' in sys.prefix else 1)",
     )
     with_lock = role(lock="requirements.txt", env_digest="e" * 64, check=check)
-    first = release("1.0", **{"requirements.txt": b"# nothing\n"})
+    first = release("1.0", {"requirements.txt": b"# nothing\n"})
     records: list[Record] = []
     result = server.carry_out(plan(first, 1, roles=[with_lock]), first, records.append)
     assert result.status == "succeeded", (result, records)
     assert any("checked in" in r.get("text", "") for r in records)
     assert server.shell(f"readlink -f {ROOT}/current/.envs/bot") == f"{ROOT}/envs/{'e' * 64}"
-    second = release("2.0", **{"requirements.txt": b"# nothing\n"})
+    second = release("2.0", {"requirements.txt": b"# nothing\n"})
     records.clear()
     assert server.run(second, 2, records.append, base=first, roles=[with_lock]).status == "succeeded"
     built = next(r for r in records if r["kind"] == "step" and r["step"] == "dependencies" and r["state"] == "ok")

@@ -12,7 +12,7 @@ from deployments.services import changes
 from deployments.services.changes import configuration_changes, release_changes
 from tests.fixtures.records import EXAMPLE
 
-Edit = Callable[[Path], None]
+Edit = Callable[[Path], object]
 Build = Callable[[str, Edit], ArtifactReader]
 
 
@@ -42,7 +42,7 @@ def test_a_first_release_adds_everything(build: Build) -> None:
 
 
 def test_lines_that_differ_are_shown_with_their_kind(build: Build) -> None:
-    new = build("1.0.1", lambda tree: (tree / "dicebot" / "new.py").write_text("one\ntwo\n") and None)
+    new = build("1.0.1", lambda tree: (tree / "dicebot" / "new.py").write_text("one\ntwo\n"))
     found = {change.path: change for change in _changes(build("1.0.0", lambda tree: None), new).files}
     assert set(found) == {"VERSION", "dicebot/new.py"}
     assert [(line.kind, line.text) for line in found["VERSION"].lines or []] == [
@@ -69,7 +69,7 @@ def test_what_cannot_be_read_is_named_with_the_reason(build: Build) -> None:
 
 
 def test_a_removed_file_is_told(build: Build) -> None:
-    old = build("1.0.0", lambda tree: (tree / "dicebot" / "gone.py").write_text("x = 1\n") and None)
+    old = build("1.0.0", lambda tree: (tree / "dicebot" / "gone.py").write_text("x = 1\n"))
     found = {change.path: change for change in _changes(old, build("1.0.1", lambda tree: None)).files}
     assert found["dicebot/gone.py"].kind == "removed"
     assert [line.text for line in found["dicebot/gone.py"].lines or []][-1] == "-x = 1"

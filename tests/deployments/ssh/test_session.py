@@ -97,7 +97,7 @@ def test_a_command_that_overstays_is_reported_in_time(session: Session) -> None:
 def test_several_threads_may_share_a_session(session: Session) -> None:
     seen: list[bytes] = []
     threads = [
-        threading.Thread(target=lambda n=n: seen.append(session.run(shell(f"sleep 0.1; echo {n}")).stdout))  # type: ignore[misc]
+        threading.Thread(target=lambda n=n: seen.append(session.run(shell(f"sleep 0.1; echo {n}")).stdout))
         for n in range(8)
     ]
     for thread in threads:

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from sandbox.hosts import CommandFailed, Host, HostsError
+from sandbox.hosts import CommandFailed, Host, HostsError, HostSet
 
 pytestmark = pytest.mark.hosts
 
@@ -156,7 +156,7 @@ class TestSmallDisk:
     """On host 2, which the other tests leave alone."""
 
     @pytest.fixture
-    def host(self, bare_hosts) -> Host:  # type: ignore[no-untyped-def]  # HostSet, from the plugin
+    def host(self, bare_hosts: HostSet) -> Host:
         host: Host = bare_hosts.host(2)
         if host.machine.disk.path is None:
             host.root(["sh", "-ec", f"mkdir -p {TREE}/shared; chown 65534:33 {TREE}; chmod 2750 {TREE}"])

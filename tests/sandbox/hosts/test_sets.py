@@ -15,6 +15,7 @@ import pytest
 from sandbox.hosts import (
     BootFailed,
     DirectoryRefused,
+    Host,
     HostSet,
     HostUnknown,
     NetworkTaken,
@@ -131,7 +132,7 @@ def test_nothing_stays_of_a_set_that_did_not_come_up(name: str, monkeypatch: pyt
     monkeypatch.setattr("sandbox.hosts.host.Host._identify", lambda host: _spoil(host, name))
     footprints: list[Footprint] = []
 
-    def _spoil(host, name) -> None:  # type: ignore[no-untyped-def]  # stands in for a method of Host
+    def _spoil(host: Host, name: str) -> None:
         (host.machine.directory / "upper").mkdir()
         (host.machine.directory / "upper" / "usr").mkdir()
         (host.machine.directory / "upper" / "usr" / "lib").symlink_to("/nowhere")
