@@ -4,14 +4,12 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
+from sandbox.cytube.audience import Audience, Handler
+from sandbox.cytube.config import Channel
 from sandbox.cytube.frames import as_object
 from sandbox.cytube.session import Session
 from sandbox.cytube.text import FILTERS, clean_html
-
-if TYPE_CHECKING:
-    from sandbox.cytube.room import Handler, Room
 
 #: Recording 02: what a registered channel starts with.
 REGISTERED_PERMISSIONS: Mapping[str, float] = {
@@ -67,16 +65,14 @@ def default_options(title: str, password: str) -> dict[str, object]:
 class Board:
     """Settings of one channel and the events that change them."""
 
-    def __init__(self, room: "Room") -> None:
-        definition = room.definition
-        self._room = room
-        self.permissions = dict(REGISTERED_PERMISSIONS if definition else UNREGISTERED_PERMISSIONS)
-        self.options = default_options(room.name, definition.password if definition else "")
+    def __init__(self, audience: Audience, definition: Channel | None) -> None:
+        self._audience = audience
+        self.options = default_options(audience.name, definition.password if definition else "")
         self.motd = definition.motd if definition else ""
         self.emotes: dict[str, dict[str, object]] = {}
         self.drinks = 0
 
-    def handlers(self) -> "Mapping[str, Handler]":
+    def handlers(self) -> Mapping[str, Handler]:
         """Events that are handled here."""
         return {
             "setMotd": self.set_motd,
@@ -98,60 +94,60 @@ class Board:
     def add_drinks(self, count: int) -> None:
         """Change the drink count and tell everybody."""
         self.drinks += count
-        self._room.broadcast("drinkCount", self.drinks)
+        self._audience.broadcast("drinkCount", self.drinks)
 
     def reset_drinks(self) -> None:
         """A new item starts with no drinks; everybody is told, also when there were none."""
         self.drinks = 0
-        self._room.broadcast("drinkCount", 0)
+        self._audience.broadcast("drinkCount", 0)
 
     def set_motd(self, session: Session, data: object) -> None:
         """Change the message of the day; markup that could run is dropped."""
         wanted = as_object(data, {"motd": "string"})
-        if self._room.may(session, "motdedit"):
+        if self._audience.may(session, "motdedit"):
             self.motd = clean_html(wanted["motd"])
-            self._room.broadcast("setMotd", self.motd)
+            self._audience.broadcast("setMotd", self.motd)
 
     def set_options(self, session: Session, data: object) -> None:
         """Change channel options. Trying without being a moderator ends in a kick (recording 20)."""
         wanted = as_object(data, {})
         if not session.is_moderator:
-            self._room.expel(session, "Attempted setOptions as a non-moderator")
+            self._audience.expel(session, "Attempted setOptions as a non-moderator")
             return
         for key, value in wanted.items():
             if key in self.options:
                 self.options[key] = value
         self.options["password"] = self.options["password"] or False
-        self._room.broadcast("channelOpts", self.options)
+        self._audience.broadcast("channelOpts", self.options)
 
     def set_permissions(self, session: Session, data: object) -> None:
         """Change who may do what; from rank 3 on."""
         wanted = as_object(data, {})
         if session.rank >= 3:
-            self.permissions |= {
+            self._audience.permissions |= {
                 key: value
                 for key, value in wanted.items()
-                if key in self.permissions and isinstance(value, int | float)
+                if key in self._audience.permissions and isinstance(value, int | float)
             }
-            self._room.broadcast("setPermissions", self.permissions)
+            self._audience.broadcast("setPermissions", self._audience.permissions)
 
     def update_emote(self, session: Session, data: object) -> None:
         """Add an emote or change its picture."""
         wanted = as_object(data, {"name": "string", "image": "string"})
-        if self._room.may(session, "emoteedit"):
+        if self._audience.may(session, "emoteedit"):
             name = wanted["name"]
             quoted = _UNQUOTED.sub(lambda match: f"\\{match.group()}", name)
             emote = {"name": name, "image": wanted["image"], "source": f"(^|\\s){quoted}(?!\\S)"}
             self.emotes[name] = emote
-            self._room.broadcast("updateEmote", emote)
+            self._audience.broadcast("updateEmote", emote)
 
     def remove_emote(self, session: Session, data: object) -> None:
         """Take an emote away."""
         wanted = as_object(data, {"name": "string"})
-        if self._room.may(session, "emoteedit") and self.emotes.pop(wanted["name"], None) is not None:
-            self._room.broadcast("removeEmote", wanted)
+        if self._audience.may(session, "emoteedit") and self.emotes.pop(wanted["name"], None) is not None:
+            self._audience.broadcast("removeEmote", wanted)
 
     def send_filters(self, session: Session, data: object) -> None:
         """The chat filters, for those who may edit them."""
-        if self._room.may(session, "filteredit"):
+        if self._audience.may(session, "filteredit"):
             session.send("chatFilters", [each.as_event() for each in FILTERS])

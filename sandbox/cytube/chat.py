@@ -2,18 +2,18 @@
 
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sandbox.cytube.audience import Audience, Handler
+from sandbox.cytube.board import Board
 from sandbox.cytube.commands import Commands
 from sandbox.cytube.frames import as_object
 from sandbox.cytube.limits import Rate
+from sandbox.cytube.moderation import Moderation
 from sandbox.cytube.names import is_user_name
-from sandbox.cytube.record import Line
+from sandbox.cytube.record import Line, Record
 from sandbox.cytube.session import Message, Session
 from sandbox.cytube.text import cut, format_line
-
-if TYPE_CHECKING:
-    from sandbox.cytube.room import Handler, Room
 
 #: Lines that somebody who joins is sent (recording 06).
 HISTORY = 15
@@ -22,12 +22,15 @@ HISTORY = 15
 class Chat:
     """What is said in one channel."""
 
-    def __init__(self, room: "Room") -> None:
-        self._room = room
-        self._commands = Commands(room, self)
+    def __init__(self, audience: Audience, board: Board, moderation: Moderation, *, record: Record, rate: Rate) -> None:
+        self._audience = audience
+        self._board = board
+        self._record = record
+        self._rate_of_all = rate
+        self._commands = Commands(audience, board, moderation, say=self.say, afk=self.set_afk, clear=self.clear)
         self.history: deque[Message] = deque(maxlen=HISTORY)
 
-    def handlers(self) -> "Mapping[str, Handler]":
+    def handlers(self) -> Mapping[str, Handler]:
         """Events that are handled here."""
         return {"chatMsg": self.receive, "pm": self.receive_pm}
 
@@ -36,31 +39,26 @@ class Chat:
         for message in self.history:
             session.post(message)
 
-    def server_line(self, text: str) -> dict[str, object]:
-        """A line said by the server itself."""
-        meta = {"addClass": "server-whisper", "addClassToNameAndTimestamp": True}
-        return {"username": "[server]", "msg": text, "meta": meta, "time": self._now()}
-
     def clear(self, by: Session) -> None:
         """Wipe the history and everybody's screen."""
         self.history.clear()
-        self._room.broadcast("clearchat", {"clearedBy": by.name})
-        self._room.broadcast("chatMsg", self.server_line(f"{by.name} cleared chat."))
+        self._audience.broadcast("clearchat", {"clearedBy": by.name})
+        self._audience.broadcast("chatMsg", self._audience.server_line(f"{by.name} cleared chat."))
 
     def set_afk(self, session: Session, *, afk: bool) -> None:
         """Mark the user as away or back."""
         session.afk = afk
         if afk:
             session.send("clearVoteskipVote")
-        self._room.announce_meta(session)
-        self._room.broadcast("setAFK", {"name": session.name, "afk": afk})
+        self._audience.announce_meta(session)
+        self._audience.broadcast("setAFK", {"name": session.name, "afk": afk})
 
     def active(self, session: Session) -> None:
         """The user has done something: AFK comes ``afk_timeout`` from now."""
         self.inactive(session)
-        timeout = _seconds(self._room.board.options["afk_timeout"])
+        timeout = _seconds(self._board.options["afk_timeout"])
         if session.outlet is not None and timeout > 0:
-            session.afk_timer = self._room.clock.call_later(timeout, lambda: self._idle(session))
+            session.afk_timer = self._audience.clock.call_later(timeout, lambda: self._idle(session))
 
     def inactive(self, session: Session) -> None:
         """Wait for nothing of this user any more."""
@@ -75,7 +73,7 @@ class Chat:
     def receive(self, session: Session, data: object) -> None:
         """A line from a client. Silent where the real server is: anonymous, without permission, blank."""
         wanted = as_object(data, {"msg": "string", "meta": "object?"})
-        if not session.name or not self._room.may(session, "chat"):
+        if not session.name or not self._audience.may(session, "chat"):
             return
         text = self._cut(wanted["msg"])
         if not text.strip() or self._is_silenced(session) or self._floods(session) or self._is_too_new(session, text):
@@ -95,9 +93,9 @@ class Chat:
         line = self._line(session, text, meta)
         if session.shadow_muted:
             session.send("chatMsg", line)
-            self._room.broadcast_from(2, "chatMsg", line | {"meta": {**meta, "shadow": True}}, but=session)
+            self._audience.broadcast_from(2, "chatMsg", line | {"meta": {**meta, "shadow": True}}, but=session)
             return
-        self._room.broadcast("chatMsg", line)
+        self._audience.broadcast("chatMsg", line)
         self.history.append(Message("chatMsg", line))
         self._remember(session, text, line)
 
@@ -105,7 +103,7 @@ class Chat:
         """A private message: to the addressee, and back to the sender as an echo."""
         wanted = as_object(data, {"msg": "string", "to": "string", "meta": "object?"})
         to = wanted["to"].lower()
-        addressee = self._room.find(to)
+        addressee = self._audience.find(to)
         wrong = self._wrong_with_pm(session, to, addressee)
         if wrong or addressee is None:
             session.send("errorMsg", {"msg": wrong})
@@ -135,16 +133,16 @@ class Chat:
         self._remember(session, text, line)
 
     def _line(self, session: Session, text: str, meta: Mapping[str, object]) -> dict[str, Any]:
-        html = format_line(text, links=bool(self._room.board.options["enable_link_regex"]))
-        return {"username": session.name, "msg": html, "meta": dict(meta), "time": self._now()}
+        html = format_line(text, links=bool(self._board.options["enable_link_regex"]))
+        return {"username": session.name, "msg": html, "meta": dict(meta), "time": self._audience.now_ms()}
 
     def _remember(self, session: Session, text: str, line: Mapping[str, Any]) -> None:
-        self._room.record.add(
-            Line(self._room.name, session.name, text, html=line["msg"], time=line["time"], to=line.get("to", ""))
+        self._record.add(
+            Line(self._audience.name, session.name, text, html=line["msg"], time=line["time"], to=line.get("to", ""))
         )
 
     def _cut(self, text: str) -> str:
-        return cut(text, keep_control=bool(self._room.board.options["allow_ascii_control"]))
+        return cut(text, keep_control=bool(self._board.options["allow_ascii_control"]))
 
     def _is_silenced(self, session: Session) -> bool:
         if session.muted and not session.shadow_muted:
@@ -160,17 +158,17 @@ class Chat:
         return False
 
     def _rate(self, session: Session) -> Rate:
-        options = self._room.board.options
+        options = self._board.options
         strict = options["chat_antiflood_params"]
         if options["chat_antiflood"] and not session.is_moderator and isinstance(strict, dict):
             return Rate(int(strict["burst"]), float(strict["sustained"]), float(strict["cooldown"]))
-        return self._room.config.chat_rate
+        return self._rate_of_all
 
     def _is_too_new(self, session: Session, text: str) -> bool:
         """Guests are as old as their login; registered users are never too new here."""
         if session.registered:
             return False
-        options, age = self._room.board.options, self._room.clock.monotonic() - session.named_at
+        options, age = self._board.options, self._audience.clock.monotonic() - session.named_at
         if age < _seconds(options["new_user_chat_delay"]):
             session.send("spamFiltered", {"reason": "NEW_USER_CHAT"})
             return True
@@ -183,9 +181,6 @@ class Chat:
     def _flair(session: Session, meta: object) -> dict[str, object]:
         wanted = meta.get("modflair") if isinstance(meta, dict) else None
         return {"modflair": session.rank} if session.is_moderator and wanted == session.rank else {}
-
-    def _now(self) -> int:
-        return int(self._room.clock.time() * 1000)
 
 
 def _seconds(option: object) -> float:

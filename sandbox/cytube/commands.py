@@ -2,38 +2,56 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from sandbox.cytube.audience import Audience
+from sandbox.cytube.board import Board
+from sandbox.cytube.moderation import Moderation
 from sandbox.cytube.session import Session
-
-if TYPE_CHECKING:
-    from sandbox.cytube.chat import Chat
-    from sandbox.cytube.room import Room
 
 _DRINK = re.compile(r"d(-?\d*)")
 
 Meta = Mapping[str, object]
+Say = Callable[[Session, str, Meta], None]
+
+
+class SetAway(Protocol):
+    """Marks a user as away or back."""
+
+    def __call__(self, session: Session, *, afk: bool) -> None: ...
 
 
 class Commands:
     """The commands of one channel. One that the user may not give is swallowed without a word."""
 
-    def __init__(self, room: "Room", chat: "Chat") -> None:
-        self._room = room
-        self._chat = chat
+    def __init__(
+        self,
+        audience: Audience,
+        board: Board,
+        moderation: Moderation,
+        *,
+        say: Say,
+        afk: SetAway,
+        clear: Callable[[Session], None],
+    ) -> None:
+        self._audience = audience
+        self._board = board
+        self._say = say
+        self._set_afk = afk
+        self._wipe = clear
         self._table: dict[str, Callable[[Session, str, Meta], None]] = {
             "me": self._me,
             "sp": self._spoiler,
             "say": self._shout,
             "afk": self._afk,
             "clear": self._clear,
-            "kick": lambda session, rest, meta: self._room.moderation.kick(session, rest),
-            "kickanons": lambda session, rest, meta: self._room.moderation.kick_anonymous(session),
-            "ban": lambda session, rest, meta: self._room.moderation.ban_name(session, rest),
-            "ipban": lambda session, rest, meta: self._room.moderation.ban_address(session, rest),
-            "mute": lambda session, rest, meta: self._room.moderation.mute(session, rest, shadow=False),
-            "smute": lambda session, rest, meta: self._room.moderation.mute(session, rest, shadow=True),
-            "unmute": lambda session, rest, meta: self._room.moderation.unmute(session, rest),
+            "kick": lambda session, rest, meta: moderation.kick(session, rest),
+            "kickanons": lambda session, rest, meta: moderation.kick_anonymous(session),
+            "ban": lambda session, rest, meta: moderation.ban_name(session, rest),
+            "ipban": lambda session, rest, meta: moderation.ban_address(session, rest),
+            "mute": lambda session, rest, meta: moderation.mute(session, rest, shadow=False),
+            "smute": lambda session, rest, meta: moderation.mute(session, rest, shadow=True),
+            "unmute": lambda session, rest, meta: moderation.unmute(session, rest),
         }
 
     def run(self, session: Session, text: str, meta: Meta) -> bool:
@@ -50,27 +68,27 @@ class Commands:
         return False
 
     def _me(self, session: Session, rest: str, meta: Meta) -> None:
-        self._chat.say(session, rest, {**meta, "addClass": "action", "action": True})
+        self._say(session, rest, {**meta, "addClass": "action", "action": True})
 
     def _spoiler(self, session: Session, rest: str, meta: Meta) -> None:
-        self._chat.say(session, rest, {**meta, "addClass": "spoiler"})
+        self._say(session, rest, {**meta, "addClass": "spoiler"})
 
     def _shout(self, session: Session, rest: str, meta: Meta) -> None:
         if session.rank >= 1.5:
             shout = {"addClass": "shout", "addClassToNameAndTimestamp": True, "forceShowName": True}
-            self._chat.say(session, rest, {**meta, **shout})
+            self._say(session, rest, {**meta, **shout})
 
     def _afk(self, session: Session, rest: str, meta: Meta) -> None:
-        self._chat.set_afk(session, afk=True)
+        self._set_afk(session, afk=True)
 
     def _clear(self, session: Session, rest: str, meta: Meta) -> None:
-        if self._room.may(session, "chatclear"):
-            self._chat.clear(session)
+        if self._audience.may(session, "chatclear"):
+            self._wipe(session)
 
     def _drink(self, session: Session, number: str, rest: str, meta: Meta) -> None:
-        if not self._room.may(session, "drink"):
+        if not self._audience.may(session, "drink"):
             return
         count = int(number) if number.strip("-") else 1
-        self._room.board.add_drinks(count)
+        self._board.add_drinks(count)
         times = f" (x{count})" if count > 1 else ""
-        self._chat.say(session, f"{rest} drink!{times}", {**meta, "addClass": "drink", "forceShowName": True})
+        self._say(session, f"{rest} drink!{times}", {**meta, "addClass": "drink", "forceShowName": True})

@@ -24,26 +24,44 @@ who is not there, 415 for another content type.
 import asyncio
 import ipaddress
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
+from sandbox.cytube.audience import Audience
+from sandbox.cytube.config import ServerConfig
+from sandbox.cytube.crowd import Crowd
 from sandbox.cytube.errors import SandboxError, UnknownName
 from sandbox.cytube.frames import BadFrame, as_object
 from sandbox.cytube.names import is_user_name
-
-if TYPE_CHECKING:
-    from sandbox.cytube.server import CytubeServer
 
 PREFIX = "/_sandbox"
 
 Body = dict[str, Any]
 
 
+class Controlled(Protocol):
+    """What the endpoint needs of a server; ``sandbox.cytube.server.CytubeServer`` is one."""
+
+    config: ServerConfig
+    silent_login: bool
+
+    def state(self) -> dict[str, object]: ...
+    def room(self, channel: str | None = None) -> Audience: ...
+    def crowd(self, channel: str | None = None) -> Crowd: ...
+    def lose_joins(self, count: int) -> None: ...
+    def delay(self, ms: float) -> None: ...
+    def drop_connections(self) -> int: ...
+    def kick(self, name: str, reason: str = "", *, channel: str | None = None) -> None: ...
+    def ban(self, name: str, *, reason: str = "", channel: str | None = None) -> None: ...
+    def unban(self, name: str, *, channel: str | None = None) -> None: ...
+    async def restart(self, *, downtime: float = 0.0) -> None: ...
+
+
 class Control:
     """HTTP routes for one server."""
 
-    def __init__(self, server: "CytubeServer") -> None:
+    def __init__(self, server: Controlled) -> None:
         self._server = server
         self._networks = [ipaddress.ip_network(each) for each in server.config.control_networks]
         self._restarts: set[asyncio.Task[None]] = set()

@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from sandbox.cytube.accounts import Accounts
+from sandbox.cytube.audience import Handler
 from sandbox.cytube.config import Account, ServerConfig
 from sandbox.cytube.frames import BadFrame
 from sandbox.cytube.limits import RateLimiter
 from sandbox.cytube.names import is_channel_name, is_reserved, is_user_name
 from sandbox.cytube.record import Record
-from sandbox.cytube.room import Handler, Room
+from sandbox.cytube.room import Room
 from sandbox.cytube.session import MODERATOR, Session
 
 BAD_GUEST_NAME = (
@@ -46,6 +47,8 @@ class Hub:
         self._per_address: Counter[str] = Counter()
         self._limiters: dict[str, RateLimiter] = {}
         self._guests: dict[str, float] = {}
+        self._inside: dict[Session, Room] = {}
+        self._waiting: dict[Session, Room] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._handlers: dict[str, Handler] = {
             "joinChannel": self._join,
@@ -88,10 +91,11 @@ class Hub:
     def closed(self, session: Session) -> None:
         """A connection is gone, for whatever reason."""
         session.closed = True
-        session.waiting_for = None
+        self._waiting.pop(session, None)
         self._per_address[session.ip] -= 1
-        if session.room is not None:
-            session.room.leave(session)
+        room = self._inside.pop(session, None)
+        if room is not None:
+            room.leave(session)
 
     async def stop(self) -> None:
         """Forget all connections without a word to anybody; rooms keep what a database would keep."""
@@ -100,6 +104,8 @@ class Hub:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for room in self.rooms.values():
             room.close()
+        self._inside.clear()
+        self._waiting.clear()
         self._per_address.clear()
         self._limiters.clear()
         self._guests.clear()
@@ -109,8 +115,9 @@ class Hub:
         if session.closed:
             return None
         handler = self._handlers.get(event)
-        if handler is None and session.room is not None:
-            handler = session.room.handlers.get(event)
+        room = self._inside.get(session)
+        if handler is None and room is not None:
+            handler = room.handlers.get(event)
         if handler is None:
             return None
         try:
@@ -138,7 +145,7 @@ class Hub:
         if room.moderation.is_address_banned(session):
             session.kick("You are banned from this channel.")
             return
-        session.waiting_for = room
+        self._waiting[session] = room
         if session.registered:
             session.rank = room.ranks.of(session)
             session.send("rank", session.rank)
@@ -156,13 +163,18 @@ class Hub:
             return
         if session.registered:
             room.announce_rank(session)
-        room.admit(session)
+        self._admit(session, room)
         if session.registered:
             session.send("listPlaylists", [])
         room.moderation.enforce(session)
 
+    def _admit(self, session: Session, room: Room) -> None:
+        self._waiting.pop(session, None)
+        self._inside[session] = room
+        room.admit(session)
+
     def _channel_password(self, session: Session, data: object) -> None:
-        room = session.waiting_for
+        room = self._waiting.get(session)
         if room is None or not room.password:
             return
         if data != room.password:
@@ -209,7 +221,8 @@ class Hub:
             return f"Guest logins are restricted to one per IP address per {limits.guest_seconds:.0f} seconds."
         if self._accounts.looks_registered(name):
             return "That username is registered."
-        if session.room is not None and session.room.find(name) is not None:
+        room = self._inside.get(session)
+        if room is not None and room.find(name) is not None:
             return "That name is already in use on this channel."
         return ""
 
@@ -241,10 +254,10 @@ class Hub:
 
     def _named(self, session: Session) -> None:
         session.named_at = self.config.clock.monotonic()
-        if session.room is not None:
-            self._named_inside(session, session.room)
-        elif session.waiting_for is not None:
-            self._named_at_the_door(session, session.waiting_for)
+        if session in self._inside:
+            self._named_inside(session, self._inside[session])
+        elif session in self._waiting:
+            self._named_at_the_door(session, self._waiting[session])
 
     def _named_inside(self, session: Session, room: Room) -> None:
         room.expel_duplicate(session)
@@ -265,7 +278,7 @@ class Hub:
         if not self._is_welcome(session, room, None):
             return
         guarded = bool(room.password)
-        room.admit(session)
+        self._admit(session, room)
         if guarded:
             session.send("cancelNeedPassword")
         if session.registered:

@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from sandbox.cytube.accounts import Accounts
+from sandbox.cytube.audience import Audience, Handler
 from sandbox.cytube.frames import as_object
 from sandbox.cytube.session import Session
-
-if TYPE_CHECKING:
-    from sandbox.cytube.room import Handler, Room
 
 ANY_ADDRESS = "*"
 
@@ -32,12 +30,13 @@ class Ban:
 class Moderation:
     """Who has been shown the door of one channel, and who may not speak."""
 
-    def __init__(self, room: "Room") -> None:
-        self._room = room
+    def __init__(self, audience: Audience, accounts: Accounts) -> None:
+        self._audience = audience
+        self._accounts = accounts
         self._bans: dict[int, Ban] = {}
         self._last_id = 0
 
-    def handlers(self) -> "Mapping[str, Handler]":
+    def handlers(self) -> Mapping[str, Handler]:
         """Events that are handled here."""
         return {"requestBanlist": self.send_bans, "unban": self.unban}
 
@@ -51,35 +50,35 @@ class Moderation:
 
     def enforce(self, session: Session) -> None:
         """Kick a member whose name is banned: this comes after the whole join and the login (recording 21)."""
-        if self.is_name_banned(session.name) and session.room is self._room:
-            self._room.expel(session, "You are banned from this channel.")
-            self._room.whisper(f"{session.name} was kicked (name is banned)")
+        if self.is_name_banned(session.name) and session in self._audience.members:
+            self._audience.expel(session, "You are banned from this channel.")
+            self._audience.whisper(f"{session.name} was kicked (name is banned)")
 
     def kick(self, session: Session, rest: str) -> None:
         """``/kick NAME [REASON]``; silent when the name is not here or the user may not kick at all."""
-        if not self._room.may(session, "kick"):
+        if not self._audience.may(session, "kick"):
             return
         name, _, reason = rest.strip().partition(" ")
         if not name:
             sentence = "No kick target specified.  If you're trying to kick anonymous users, use /kickanons"
             session.send("errorMsg", {"msg": sentence})
             return
-        target = self._room.find(name)
+        target = self._audience.find(name)
         if target is None:
             return
         if target.rank >= session.rank:
             session.send("errorMsg", {"msg": f"You do not have permission to kick {target.name}"})
             return
-        self._room.expel(target, reason)
-        self._room.whisper(f"{session.name} kicked {target.name}")
+        self._audience.expel(target, reason)
+        self._audience.whisper(f"{session.name} kicked {target.name}")
 
     def kick_anonymous(self, session: Session) -> None:
         """``/kickanons``: everybody without a name has to go."""
-        if not self._room.may(session, "kick"):
+        if not self._audience.may(session, "kick"):
             return
-        for member in [member for member in self._room.members if not member.name]:
-            self._room.expel(member, "All anonymous users were kicked")
-        self._room.whisper(f"{session.name} kicked all anonymous users.")
+        for member in [member for member in self._audience.members if not member.name]:
+            self._audience.expel(member, "All anonymous users were kicked")
+        self._audience.whisper(f"{session.name} kicked all anonymous users.")
 
     def ban_name(self, session: Session, rest: str) -> None:
         """``/ban NAME [REASON]``: whoever bears the name goes, and does not come back."""
@@ -94,8 +93,8 @@ class Moderation:
     def add_name_ban(self, name: str, *, reason: str, by: str) -> None:
         """Put a name on the list and show its bearer out."""
         self._add(ip=ANY_ADDRESS, name=name.lower(), reason=reason, by=by, code=ANY_ADDRESS)
-        self._room.whisper(f"{by} namebanned {name.lower()}")
-        self._show_out(self._room.find(name))
+        self._audience.whisper(f"{by} namebanned {name.lower()}")
+        self._show_out(self._audience.find(name))
 
     def lift_name_ban(self, name: str) -> bool:
         """Take a name off the list without a word; False when it is not on it."""
@@ -107,12 +106,12 @@ class Moderation:
     def ban_address(self, session: Session, rest: str) -> None:
         """``/ipban NAME [REASON]``: the address of a member, and the name as well."""
         name, reason = self._bannable(session, rest)
-        target = self._room.find(name)
+        target = self._audience.find(name)
         if target is None:
             return
-        code = self._room.code(target)
+        code = self._audience.code(target)
         self._add(ip=target.ip, name=name, reason=reason, by=session.name, code=code)
-        self._room.whisper(f"{session.name} banned {code} ({name})")
+        self._audience.whisper(f"{session.name} banned {code} ({name})")
         self._show_out(target)
         if not self.is_name_banned(name):
             self.add_name_ban(name, reason=reason, by=session.name)
@@ -120,17 +119,17 @@ class Moderation:
     def unban(self, session: Session, data: object) -> None:
         """Take one entry off the list."""
         wanted = as_object(data, {"id": "number"})
-        if not self._room.may(session, "ban"):
+        if not self._audience.may(session, "ban"):
             return
         ban = self._bans.pop(wanted["id"], None)
         if ban is not None:
-            needed = self._room.board.permissions["ban"]
-            self._room.broadcast_from(needed, "banlistRemove", {"id": ban.id, "name": ban.name})
-            self._room.whisper(f"{session.name} unbanned {ban.name}")
+            needed = self._audience.permissions["ban"]
+            self._audience.broadcast_from(needed, "banlistRemove", {"id": ban.id, "name": ban.name})
+            self._audience.whisper(f"{session.name} unbanned {ban.name}")
 
     def send_bans(self, session: Session, data: object) -> None:
         """The list, for those who may ban."""
-        if self._room.may(session, "ban"):
+        if self._audience.may(session, "ban"):
             session.send("banlist", [ban.as_event() for ban in self._bans.values()])
 
     def mute(self, session: Session, rest: str, *, shadow: bool) -> None:
@@ -140,11 +139,11 @@ class Moderation:
             return
         target.muted, target.shadow_muted = True, shadow
         if shadow:
-            meta = target.meta(full=True, code=self._room.code(target))
-            self._room.broadcast_from(2, "setUserMeta", {"name": target.name, "meta": meta}, but=target)
+            meta = target.meta(full=True, code=self._audience.code(target))
+            self._audience.broadcast_from(2, "setUserMeta", {"name": target.name, "meta": meta}, but=target)
         else:
-            self._room.announce_meta(target)
-        self._room.whisper(f"{session.name} {'shadowmuted' if shadow else 'muted'} {target.name}")
+            self._audience.announce_meta(target)
+        self._audience.whisper(f"{session.name} {'shadowmuted' if shadow else 'muted'} {target.name}")
 
     def unmute(self, session: Session, rest: str) -> None:
         """``/unmute NAME``, for both kinds."""
@@ -152,14 +151,14 @@ class Moderation:
         if target is None:
             return
         target.muted = target.shadow_muted = False
-        self._room.whisper(f"{session.name} unmuted {target.name.lower()}")
-        self._room.announce_meta(target)
+        self._audience.whisper(f"{session.name} unmuted {target.name.lower()}")
+        self._audience.announce_meta(target)
 
     def _mutable(self, session: Session, rest: str, command: str) -> Session | None:
-        if not self._room.may(session, "mute"):
+        if not self._audience.may(session, "mute"):
             return None
         name = rest.strip().partition(" ")[0]
-        target = self._room.find(name)
+        target = self._audience.find(name)
         if target is None:
             session.send("errorMsg", {"msg": f"{command} target {name} not present in channel."})
             return None
@@ -169,11 +168,11 @@ class Moderation:
         return target
 
     def _bannable(self, session: Session, rest: str) -> tuple[str, str]:
-        if not self._room.may(session, "ban"):
+        if not self._audience.may(session, "ban"):
             return "", ""
         name, _, reason = rest.strip().partition(" ")
         name = name.lower()
-        account, target = self._room.accounts.find(name), self._room.find(name)
+        account, target = self._accounts.find(name), self._audience.find(name)
         ranks = [account.rank if account else 0.0, target.rank if target else 0.0]
         if name and max(ranks) >= session.rank:
             session.send("errorMsg", {"msg": f"You don't have permission to ban {name}"})
@@ -186,4 +185,4 @@ class Moderation:
 
     def _show_out(self, target: Session | None) -> None:
         if target is not None:
-            self._room.expel(target, "You're banned!")
+            self._audience.expel(target, "You're banned!")

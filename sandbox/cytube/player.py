@@ -1,16 +1,14 @@
 """What plays in a channel, and who may change it. Source: recording 14, 15 and 31."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from random import Random
 
+from sandbox.cytube.audience import Audience, Handler
 from sandbox.cytube.frames import as_number, as_object
 from sandbox.cytube.playback import Playback
 from sandbox.cytube.playlist import Item, Playlist
-from sandbox.cytube.queueing import Queueing
+from sandbox.cytube.ranks import Ranks
 from sandbox.cytube.session import Session
-
-if TYPE_CHECKING:
-    from sandbox.cytube.room import Handler, Room
 
 #: Seconds between two ``requestPlaylist`` of one user, and what is said to the second.
 REQUEST_EVERY = 60
@@ -20,22 +18,22 @@ LEADER = 1.5
 
 
 class Player:
-    """Playlist, current item and leader of one channel."""
+    """Playlist, current item and leader of one channel. ``changes`` are called whenever another item starts."""
 
-    def __init__(self, room: "Room") -> None:
-        self._room = room
+    def __init__(self, audience: Audience, ranks: Ranks, *, shuffle: Random) -> None:
+        self._audience = audience
+        self._ranks = ranks
+        self._shuffle = shuffle
         self.items = Playlist()
         self.current: Item | None = None
         self.leader: Session | None = None
-        self.locked = room.definition is not None and room.definition.locked
-        self._playback = Playback(room.clock, updated=self._send_position, ended=self.play_next)
+        self.changes: list[Callable[[], None]] = []
+        self._playback = Playback(audience.clock, updated=self._send_position, ended=self.play_next)
         self._requested: dict[str, float] = {}
-        self._queueing = Queueing(room, self)
 
-    def handlers(self) -> "Mapping[str, Handler]":
+    def handlers(self) -> Mapping[str, Handler]:
         """Events that are handled here."""
         return {
-            **self._queueing.handlers(),
             "delete": self.delete,
             "moveMedia": self.move,
             "setTemp": self.set_temp,
@@ -54,10 +52,6 @@ class Player:
         """Uid of what plays; None when nothing does, which 0 does not mean."""
         return None if self.current is None else self.current.uid
 
-    def may(self, session: Session, action: str) -> bool:
-        """Whether the session may do ``action``, the open list having permissions of its own."""
-        return self._room.may(session, action if self.locked else f"o{action}")
-
     def as_events(self) -> list[dict[str, object]]:
         """The list as ``playlist`` carries it."""
         return [item.as_event() for item in self.items]
@@ -75,7 +69,7 @@ class Player:
 
     def send_length(self) -> None:
         """``setPlaylistMeta`` to everybody."""
-        self._room.broadcast("setPlaylistMeta", self.items.meta_event())
+        self._audience.broadcast("setPlaylistMeta", self.items.meta_event())
 
     # playing
 
@@ -88,10 +82,10 @@ class Player:
         self._playback.start(item.media.seconds)
         if self.leader is not None:
             self._playback.stop()
-        self._room.broadcast("setCurrent", item.uid)
-        self._room.broadcast("changeMedia", self._change_event(item))
-        self._room.board.reset_drinks()
-        self._room.votes.reset_skips()
+        self._audience.broadcast("setCurrent", item.uid)
+        self._audience.broadcast("changeMedia", self._change_event(item))
+        for changed in self.changes:
+            changed()
 
     def play_next(self) -> None:
         """Go on to the following item."""
@@ -121,21 +115,21 @@ class Player:
 
     def _drop(self, item: Item) -> None:
         self.items.remove(item)
-        self._room.broadcast("delete", {"uid": item.uid})
+        self._audience.broadcast("delete", {"uid": item.uid})
         self.send_length()
 
     def _change_event(self, item: Item) -> dict[str, object]:
         return item.media_event() | self._playback.as_event()
 
     def _send_position(self) -> None:
-        self._room.broadcast("mediaUpdate", self._playback.as_event())
+        self._audience.broadcast("mediaUpdate", self._playback.as_event())
 
     # what clients ask for; without permission or without such an item there is no answer
 
     def delete(self, session: Session, data: object) -> None:
         """Take an item off the list; when it was playing, the following one starts."""
         item = self.items.find(as_number(data))
-        if item is None or not self.may(session, "playlistdelete"):
+        if item is None or not self._audience.may(session, "playlistdelete"):
             return
         following = self.items.following(item)
         self._drop(item)
@@ -146,52 +140,56 @@ class Player:
         """Put an item behind another one, first or last."""
         wanted = as_object(data, {"from": "number"})
         item = self.items.find(wanted["from"])
-        if item is not None and self.may(session, "playlistmove") and self.items.move(item, wanted.get("after")):
-            self._room.broadcast("moveVideo", {"from": item.uid, "after": wanted.get("after")})
+        if (
+            item is not None
+            and self._audience.may(session, "playlistmove")
+            and self.items.move(item, wanted.get("after"))
+        ):
+            self._audience.broadcast("moveVideo", {"from": item.uid, "after": wanted.get("after")})
 
     def set_temp(self, session: Session, data: object) -> None:
         """Make an item stay or go after it has been played."""
         wanted = as_object(data, {"uid": "number", "temp": "boolean"})
         item = self.items.find(wanted["uid"])
-        if item is not None and self._room.may(session, "settemp"):
+        if item is not None and self._audience.may(session, "settemp"):
             item.temp = wanted["temp"]
-            self._room.broadcast("setTemp", {"uid": item.uid, "temp": item.temp})
+            self._audience.broadcast("setTemp", {"uid": item.uid, "temp": item.temp})
 
     def jump(self, session: Session, data: object) -> None:
         """Play an item now."""
         item = self.items.find(as_number(data))
-        if item is not None and self.may(session, "playlistjump"):
+        if item is not None and self._audience.may(session, "playlistjump"):
             self._switch(item)
 
     def skip(self, session: Session, data: object) -> None:
         """Play the following item now."""
-        if self.may(session, "playlistjump"):
+        if self._audience.may(session, "playlistjump"):
             self.play_next()
 
     def shuffle(self, session: Session, data: object) -> None:
         """Another order; the first item starts."""
-        if self._room.may(session, "playlistshuffle"):
-            self.items.shuffle(self._room.config.random)
-            self._room.broadcast("playlist", self.as_events())
+        if self._audience.may(session, "playlistshuffle"):
+            self.items.shuffle(self._shuffle)
+            self._audience.broadcast("playlist", self.as_events())
             self.play(self.items.following(None))
 
     def clear(self, session: Session, data: object) -> None:
         """Forget the list and stop."""
-        if self._room.may(session, "playlistclear"):
+        if self._audience.may(session, "playlistclear"):
             self.items.clear()
             self.play(None)
-            self._room.broadcast("playlist", [])
+            self._audience.broadcast("playlist", [])
             self.send_length()
 
     def toggle_lock(self, session: Session, data: object) -> None:
         """Open the list or close it."""
-        if self._room.may(session, "playlistlock"):
-            self.locked = not self.locked
-            self._room.broadcast("setPlaylistLocked", self.locked)
+        if self._audience.may(session, "playlistlock"):
+            self._audience.locked = not self._audience.locked
+            self._audience.broadcast("setPlaylistLocked", self._audience.locked)
 
     def request(self, session: Session, data: object) -> None:
         """The list for one user, once a minute."""
-        now = self._room.clock.monotonic()
+        now = self._audience.clock.monotonic()
         last = self._requested.get(session.name)
         if last is not None and now - last < REQUEST_EVERY:
             session.send("errorMsg", {"msg": _TOO_OFTEN, "code": "REQ_PLAYLIST_LIMIT_REACHED"})
@@ -206,10 +204,10 @@ class Player:
     def assign_leader(self, session: Session, data: object) -> None:
         """Let a member lead, or with an empty name nobody."""
         wanted = as_object(data, {"name": "string"})
-        if not self._room.may(session, "leaderctl"):
+        if not self._audience.may(session, "leaderctl"):
             return
         if wanted["name"]:
-            member = self._room.find(wanted["name"])
+            member = self._audience.find(wanted["name"])
             if member is not None:
                 self._lead(member)
         else:
@@ -223,13 +221,13 @@ class Player:
 
     def _lead(self, member: Session | None) -> None:
         old, self.leader = self.leader, member
-        if old is not None and old is not member and old.room is self._room:
-            old.rank = self._room.ranks.of(old)
-            self._room.announce_rank(old)
+        if old is not None and old is not member and old in self._audience.members:
+            old.rank = self._ranks.of(old)
+            self._audience.announce_rank(old)
         if member is not None and member.rank < LEADER:
             member.rank = LEADER
-            self._room.announce_rank(member)
-        self._room.broadcast("setLeader", member.name if member is not None else "")
+            self._audience.announce_rank(member)
+        self._audience.broadcast("setLeader", member.name if member is not None else "")
         if member is not None:
             self._playback.stop()
         elif self.current is not None:

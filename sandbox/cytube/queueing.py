@@ -4,17 +4,16 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sandbox.cytube.config import Media
+from sandbox.cytube.audience import Audience, Handler
+from sandbox.cytube.board import Board
+from sandbox.cytube.config import Channel, Media, ServerConfig
 from sandbox.cytube.frames import as_object
+from sandbox.cytube.player import Player
 from sandbox.cytube.playlist import Item
 from sandbox.cytube.session import Session
 from sandbox.cytube.text import escape_all
-
-if TYPE_CHECKING:
-    from sandbox.cytube.player import Player
-    from sandbox.cytube.room import Handler, Room
 
 _LINKS = {"yt": "https://youtu.be/", "tw": "https://twitch.tv/"}
 _SOURCE = re.compile(r"<iframe\b[^>]*\bsrc=\"([^\"]+)\"", re.IGNORECASE)
@@ -30,11 +29,16 @@ class Refusal(Exception):
 class Queueing:
     """Turns what people ask for into items of one channel's list."""
 
-    def __init__(self, room: "Room", player: "Player") -> None:
-        self._room = room
+    def __init__(
+        self, audience: Audience, board: Board, player: Player, definition: Channel | None, config: ServerConfig
+    ) -> None:
+        self._audience = audience
+        self._board = board
         self._player = player
+        self._stored = definition.playlists if definition else {}
+        self._config = config
 
-    def handlers(self) -> "Mapping[str, Handler]":
+    def handlers(self) -> Mapping[str, Handler]:
         """Events that are handled here."""
         return {"queue": self.queue, "queuePlaylist": self.queue_playlist, "searchMedia": self.search}
 
@@ -55,35 +59,34 @@ class Queueing:
     def queue_playlist(self, session: Session, data: object) -> None:
         """Queue a stored list by its name."""
         wanted = as_object(data, {"name": "string", "pos": "string", "temp": "boolean?"})
-        definition = self._room.definition
-        stored = definition.playlists.get(wanted["name"]) if definition else None
-        if stored and self._player.may(session, "playlistaddlist"):
+        stored = self._stored.get(wanted["name"])
+        if stored and self._audience.may(session, "playlistaddlist"):
             self._add(stored, session, wanted)
 
     def search(self, session: Session, data: object) -> None:
         """Media of the sandbox whose titles contain the query."""
         wanted = as_object(data, {"query": "string", "source": "string?"})
         query = wanted["query"].lower()
-        found = [media for media in self._room.config.media if query in media.title.lower()]
+        found = [media for media in self._config.media if query in media.title.lower()]
         results = [Item(media, 0, temp=False, queued_by="").media_event() for media in found]
         session.send("searchResults", {"source": wanted.get("source", "library"), "results": results})
 
     def _may_add(self, session: Session, position: str) -> bool:
-        if not self._player.may(session, "playlistadd"):
+        if not self._audience.may(session, "playlistadd"):
             return False
-        return position != "next" or self._player.may(session, "playlistnext")
+        return position != "next" or self._audience.may(session, "playlistnext")
 
     def _accept(self, session: Session, kind: str, media_id: str, wanted: Mapping[str, Any]) -> Media:
-        if kind not in {"yt", "tw", "cu"} | {media.type for media in self._room.config.media}:
+        if kind not in {"yt", "tw", "cu"} | {media.type for media in self._config.media}:
             raise Refusal(escape_all(f"Unknown media type '{kind}'"))
-        if kind == "tw" and not self._room.may(session, "playlistaddlive"):
+        if kind == "tw" and not self._audience.may(session, "playlistaddlive"):
             raise Refusal("You don't have permission to add live media")
-        if kind == "cu" and not self._room.may(session, "playlistaddcustom"):
+        if kind == "cu" and not self._audience.may(session, "playlistaddcustom"):
             raise Refusal("You don't have permission to add custom embeds")
-        if session.queue_limiter.refuses(self._room.config.queue_rate):
+        if session.queue_limiter.refuses(self._config.queue_rate):
             raise Refusal("You are adding videos too quickly")
         media = self._look_up(kind, media_id, wanted)
-        if not self._room.board.options["allow_dupes"] and self._player.items.holds(media):
+        if not self._board.options["allow_dupes"] and self._player.items.holds(media):
             raise Refusal("This item is already on the playlist")
         return media
 
@@ -94,7 +97,7 @@ class Queueing:
             return Media(media_id, f"Twitch.tv - {media_id}", seconds, "tw")
         if kind == "cu":
             return _embed(media_id, str(wanted.get("title") or "Custom Media"), seconds)
-        known = next((media for media in self._room.config.media if (media.type, media.id) == (kind, media_id)), None)
+        known = next((media for media in self._config.media if (media.type, media.id) == (kind, media_id)), None)
         if known is None:
             raise Refusal(_NO_KEY if kind == "yt" else escape_all(f"Unknown media '{media_id}'"))
         return known
@@ -102,13 +105,13 @@ class Queueing:
     def _add(self, media: Iterable[Media], session: Session, wanted: Mapping[str, Any]) -> None:
         player = self._player
         after = player.current if wanted["pos"] == "next" else None
-        temp = bool(wanted.get("temp", False)) or not self._room.may(session, "addnontemp")
+        temp = bool(wanted.get("temp", False)) or not self._audience.may(session, "addnontemp")
         first = None
         for each in media:
             item, before = player.items.add(each, after=after, temp=temp, by=session.name)
             first = first or item
             after = item if after is not None else None
-            self._room.broadcast("queue", {"item": item.as_event(), "after": before})
+            self._audience.broadcast("queue", {"item": item.as_event(), "after": before})
             player.send_length()
         if player.current is None and first is not None:
             player.play(first)

@@ -1,13 +1,11 @@
 """Ranks inside a channel. The sentences are those of recording 13."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
+from sandbox.cytube.accounts import Accounts
+from sandbox.cytube.audience import Audience, Handler
 from sandbox.cytube.frames import as_object
 from sandbox.cytube.session import MODERATOR, Session
-
-if TYPE_CHECKING:
-    from sandbox.cytube.room import Handler, Room
 
 _NOT_ABOVE = (
     "Updating user rank failed: You can't promote someone to a rank equal or higher than yourself, "
@@ -22,19 +20,21 @@ _NOT_STORED = (
 class Ranks:
     """What people may do in one channel."""
 
-    def __init__(self, room: "Room") -> None:
-        self._room = room
+    def __init__(self, audience: Audience, accounts: Accounts, *, registered: bool) -> None:
+        self._audience = audience
+        self._accounts = accounts
+        self._registered = registered
         self._stored: dict[str, float] = {}
 
-    def handlers(self) -> "Mapping[str, Handler]":
+    def handlers(self) -> Mapping[str, Handler]:
         """Events that are handled here."""
         return {"setChannelRank": self.set_rank, "requestChannelRanks": self.send_ranks}
 
     def of(self, session: Session) -> float:
         """Rank of a logged-in session in this channel."""
-        if not session.registered or self._room.definition is None:
+        if not session.registered or not self._registered:
             return session.site_rank
-        account = self._room.accounts.find(session.name)
+        account = self._accounts.find(session.name)
         default = account.rank if account else session.site_rank
         return max(session.site_rank, self._stored.get(session.name.lower(), default))
 
@@ -47,7 +47,7 @@ class Ranks:
         if name.lower() == session.name.lower():
             session.send("channelRankFail", {"msg": _NOT_SELF})
             return
-        target, account = self._room.find(name), self._room.accounts.find(name)
+        target, account = self._audience.find(name), self._accounts.find(name)
         present = max(target.rank if target else 0.0, account.rank if account and target is None else 0.0)
         if rank < 1 or rank >= session.rank or present >= session.rank:
             session.send("channelRankFail", {"msg": _NOT_ABOVE})
@@ -63,20 +63,20 @@ class Ranks:
         """Everybody with a stored rank above 1, for channel admins."""
         if session.rank < 3:
             return
-        ranks = {account.name: account.rank for account in self._room.accounts.ranked()}
+        ranks = {account.name: account.rank for account in self._accounts.ranked()}
         for name, rank in self._stored.items():
-            account = self._room.accounts.find(name)
+            account = self._accounts.find(name)
             if account is not None:
                 ranks[account.name] = rank
         listed = sorted(((name, rank) for name, rank in ranks.items() if rank > 1), key=lambda each: -each[1])
         session.send(
-            "channelRanks", [{"name": name, "rank": rank, "channel": self._room.name} for name, rank in listed]
+            "channelRanks", [{"name": name, "rank": rank, "channel": self._audience.name} for name, rank in listed]
         )
 
     def _apply(self, target: Session, rank: float) -> None:
         crossed = (target.rank >= MODERATOR) != (rank >= MODERATOR)
         target.rank = rank
         if crossed:
-            self._room.send_userlist(target)
+            self._audience.send_userlist(target)
         target.send("rank", rank)
-        self._room.announce_rank(target)
+        self._audience.announce_rank(target)

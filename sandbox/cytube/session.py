@@ -1,12 +1,9 @@
 """One connection, and the person behind it."""
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from sandbox.cytube.clock import Clock, Timer
 from sandbox.cytube.limits import RateLimiter
-
-if TYPE_CHECKING:
-    from sandbox.cytube.room import Room
 
 #: From this rank on somebody is a moderator: sees aliases and addresses, gets [server] lines.
 MODERATOR = 2.0
@@ -49,8 +46,6 @@ class Session:
         self.named_at = 0.0
         self.logging_in = False
         self.asked_to_join = False
-        self.waiting_for: Room | None = None
-        self.room: Room | None = None
         self.closed = False
         self.afk = False
         self.muted = False

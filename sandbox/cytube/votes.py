@@ -4,15 +4,15 @@ polls are never obscured here."""
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sandbox.cytube.audience import Audience, Handler
+from sandbox.cytube.board import Board
 from sandbox.cytube.clock import Timer
 from sandbox.cytube.frames import as_object
+from sandbox.cytube.player import Player
 from sandbox.cytube.session import Session
 from sandbox.cytube.text import escape_all
-
-if TYPE_CHECKING:
-    from sandbox.cytube.room import Handler, Room
 
 LONGEST_OPTION = 255
 
@@ -43,12 +43,14 @@ class Poll:
 class Votes:
     """What one channel votes on."""
 
-    def __init__(self, room: "Room") -> None:
-        self._room = room
+    def __init__(self, audience: Audience, board: Board, player: Player) -> None:
+        self._audience = audience
+        self._board = board
+        self._player = player
         self._skips: set[str] = set()
         self._poll: Poll | None = None
 
-    def handlers(self) -> "Mapping[str, Handler]":
+    def handlers(self) -> Mapping[str, Handler]:
         """Events that are handled here."""
         return {
             "voteskip": self.vote_skip,
@@ -66,24 +68,20 @@ class Votes:
 
     def vote_skip(self, session: Session, data: object) -> None:
         """One vote for each address; enough of them start the next item. Silent while nothing plays."""
-        options = self._room.board.options
-        if (
-            self._room.player.current is None
-            or not options["allow_voteskip"]
-            or not self._room.may(session, "voteskip")
-        ):
+        options = self._board.options
+        if self._player.current is None or not options["allow_voteskip"] or not self._audience.may(session, "voteskip"):
             return
         self._skips.add(session.ip)
         ratio = options["voteskip_ratio"]
-        voters = [each for each in self._room.members if self._room.may(each, "voteskip") and not each.afk]
+        voters = [each for each in self._audience.members if self._audience.may(each, "voteskip") and not each.afk]
         need = math.ceil(len(voters) * (ratio if isinstance(ratio, int | float) else 0.5))
         self._send_skips(need)
         if len(self._skips) >= need:
-            self._room.player.play_next()
+            self._player.play_next()
 
     def _send_skips(self, need: int) -> None:
-        needed = self._room.board.permissions["viewvoteskip"]
-        self._room.broadcast_from(needed, "voteskip", {"count": len(self._skips), "need": need})
+        needed = self._audience.permissions["viewvoteskip"]
+        self._audience.broadcast_from(needed, "voteskip", {"count": len(self._skips), "need": need})
 
     # polls
 
@@ -95,7 +93,7 @@ class Votes:
     def open_poll(self, session: Session, data: object) -> dict[str, object]:
         """Ask the room. This is the one event that the server acknowledges: with nothing, or with what is wrong."""
         wanted = as_object(data, {"title": "string", "opts": "object", "timeout": "number?"})
-        if not self._room.may(session, "pollctl"):
+        if not self._audience.may(session, "pollctl"):
             return _wrong("You do not have permission to create polls.")
         options = [each for each in wanted["opts"] if isinstance(each, str)]
         if not options or len(options) != len(wanted["opts"]) or not all(map(_is_option, options)):
@@ -105,25 +103,25 @@ class Votes:
             title=escape_all(wanted["title"]),
             options=[escape_all(each) for each in options],
             initiator=session.name,
-            timestamp=int(self._room.clock.time() * 1000),
+            timestamp=int(self._audience.clock.time() * 1000),
         )
         if wanted.get("timeout", 0) > 0:
-            poll.timer = self._room.clock.call_later(wanted["timeout"], self._close)
+            poll.timer = self._audience.clock.call_later(wanted["timeout"], self._close)
         self._poll = poll
-        self._room.broadcast("newPoll", poll.as_event())
+        self._audience.broadcast("newPoll", poll.as_event())
         return {}
 
     def vote(self, session: Session, data: object) -> None:
         """One vote for each address; a second one replaces the first."""
         wanted = as_object(data, {"option": "number"})
         poll = self._poll
-        if poll is not None and self._room.may(session, "pollvote") and 0 <= wanted["option"] < len(poll.options):
+        if poll is not None and self._audience.may(session, "pollvote") and 0 <= wanted["option"] < len(poll.options):
             poll.votes[session.ip] = int(wanted["option"])
-            self._room.broadcast("updatePoll", poll.as_event())
+            self._audience.broadcast("updatePoll", poll.as_event())
 
     def close_poll(self, session: Session, data: object) -> None:
         """End the poll."""
-        if self._room.may(session, "pollctl"):
+        if self._audience.may(session, "pollctl"):
             self._close()
 
     def forget(self) -> None:
@@ -136,7 +134,7 @@ class Votes:
     def _close(self) -> None:
         if self._poll is not None:
             self.forget()
-            self._room.broadcast("closePoll")
+            self._audience.broadcast("closePoll")
 
 
 def _is_option(text: str) -> bool:
