@@ -97,7 +97,8 @@ class Dispatcher:
             usage = f" Usage: {command.usage}" if command else ""
             return error.reason, [error.sentence() + usage]
         except BotError as error:
-            self._telemetry.failed(error.reason)
+            if error.is_failure:
+                self._telemetry.failed(error.reason)
             return error.reason, ["The connection was lost." if isinstance(error, SessionError) else error.sentence()]
         except Exception:
             log.exception("the chat command %s failed", call.name)

@@ -20,10 +20,11 @@ BotError
 │     └─ Banned           by name or by address
 └─ CommandError           a chat command that was not carried out
    ├─ UsageError          the moderator mistyped; not a failure of the bot
-   ├─ ActionRefused       the server, or our rank, said no
+   ├─ ActionRefused       the server, a rank or the state of the room says no; not a failure of the bot
    └─ ActionUnanswered    the server did not confirm in time
 
-`reason` is a stable word for logs and metrics, the text says what happened, `hint` says what to do.
+`reason` is a stable word for logs and metrics, the text says what happened, `hint` says what to do. `is_failure` is
+false for what people caused: it never counts as an error of the bot.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class BotError(Exception):
     """Base of all errors of the bot."""
 
     reason = "bot_error"
+    is_failure = True
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -158,15 +160,17 @@ class CommandError(BotError):
 
 
 class UsageError(CommandError):
-    """The moderator mistyped. Answered, but not counted as a failure of the bot."""
+    """The moderator mistyped: answered with how the chat command is used."""
 
     reason = "usage"
+    is_failure = False
 
 
 class ActionRefused(CommandError):
-    """The server, or our own rank, said no."""
+    """What was asked for cannot be: the server, a rank or the state of the room says no."""
 
     reason = "refused"
+    is_failure = False
 
 
 class ActionUnanswered(CommandError):

@@ -22,7 +22,7 @@ async def info(call: Call) -> Sequence[str]:
     return [
         f"{call.session.name}, version {now.version}, release {now.release}",
         f"channel {call.session.identity.channel}: {wording.crowd(room)}",
-        f"playlist: {len(room.playlist)} items, {wording.duration(room.playlist_seconds)}",
+        f"playlist: {wording.count(len(room.playlist), 'item')}, {wording.duration(room.playlist_seconds)}",
         f"my rank: {wording.rank(room.rank)} ({room.rank:g})",
     ]
 
@@ -40,9 +40,9 @@ async def status(call: Call) -> Sequence[str]:
     answer = [
         f"connected for {wording.duration(time.monotonic() - now.status.since)}",
         f"running for {wording.duration(counted.uptime)}",
-        f"{max(0, counted.sessions - 1)} reconnects",
-        f"{counted.requests} chat commands, {counted.error_count} errors",
-        f"{now.queue_length} messages waiting",
+        wording.count(max(0, counted.sessions - 1), "reconnect"),
+        f"{wording.count(counted.requests, 'chat command')}, {wording.count(counted.error_count, 'error')}",
+        f"{wording.count(now.queue_length, 'message')} waiting",
     ]
     if call.session.response_seconds is not None:
         answer.append(f"CyTube answers in {call.session.response_seconds * 1000:.0f} ms")
@@ -57,5 +57,14 @@ async def status(call: Call) -> Sequence[str]:
 async def stats(call: Call) -> Sequence[str]:
     """What is remembered."""
     totals = await call.remembered(people.totals)
-    peak = f"at most {totals.peak} users at once, on {wording.stamp(totals.peak_at)}" if totals.peak else "no peak yet"
-    return [f"{totals.people} people seen", f"{totals.lines} lines said", peak, f"{totals.actions} chat commands kept"]
+    peak = (
+        f"at most {wording.count(totals.peak, 'user')} at once, on {wording.stamp(totals.peak_at)}"
+        if totals.peak
+        else "no peak yet"
+    )
+    return [
+        f"{wording.count(totals.people, 'person', 'people')} seen",
+        f"{wording.count(totals.lines, 'line')} said",
+        peak,
+        f"{wording.count(totals.actions, 'chat command')} kept",
+    ]

@@ -56,7 +56,7 @@ class Call:
         try:
             return await self.outbox.perform(self.session, event, data, accept, timeout=timeout)
         except NoAnswer as error:
-            raise ActionUnanswered(f"{error} It may still have happened.") from error
+            raise ActionUnanswered("CyTube has not confirmed it in time; it may still have happened.") from error
 
     async def remembered(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Ask the memory, which first learns what was not written yet. Raises MemoryUnusable."""

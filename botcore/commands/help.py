@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from botcore.commands.call import Call
 from botcore.commands.registry import ChatCommand, Registry, chat_command
-from botcore.errors import UsageError
+from botcore.errors import ActionRefused
 
 
 def with_help(commands: Sequence[ChatCommand]) -> Registry:
@@ -23,7 +23,7 @@ def with_help(commands: Sequence[ChatCommand]) -> Registry:
             return [f"Chat commands: {', '.join(command.name for command in registry)}.", "Say help and one of them."]
         command = registry.get(call.argument)
         if command is None:
-            raise UsageError(f"There is no chat command {call.argument!r}.", hint="Say help for the list.")
+            raise ActionRefused(f"There is no chat command {call.argument!r}.", hint="Say help for the list.")
         return [command.help(), command.details]
 
     registry = Registry((help_, *commands))

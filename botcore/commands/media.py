@@ -33,7 +33,7 @@ async def playlist(call: Call) -> Sequence[str]:
     start = _place(call, call.words[0]) if call.words else current or 0
     shown = range(start, min(start + SHOWN, len(room.playlist)))
     return [
-        f"{len(room.playlist)} items, {wording.duration(room.playlist_seconds)}:",
+        f"{wording.count(len(room.playlist), 'item')}, {wording.duration(room.playlist_seconds)}:",
         *(wording.item(room, i) for i in shown),
     ]
 
@@ -112,7 +112,7 @@ async def move(call: Call) -> Sequence[str]:
     rest = [other for other in call.room.playlist if other.uid != item.uid]
     after: int | str = "prepend" if target == 0 else rest[target - 1].uid
     if call.room.index(item.uid) == target:
-        raise UsageError("It is there already.")
+        raise ActionRefused("It is there already.")
     await call.act("moveMedia", {"from": item.uid, "after": after}, _event("moveVideo", "from", item.uid))
     return [f"Moved to place {target + 1}: {item.media.title}"]
 
@@ -131,7 +131,7 @@ async def next_(call: Call) -> Sequence[str]:
     """Skip."""
     call.need("playlistjump")
     if not call.room.playlist:
-        raise UsageError("The playlist is empty.")
+        raise ActionRefused("The playlist is empty.")
     await call.act("playNext", None, lambda event, _data, _room: True if event == "changeMedia" else None)
     return [f"Playing: {_playing(call.room).media.title}"]
 
@@ -173,7 +173,7 @@ async def voteskip(call: Call) -> Sequence[str]:
     def accept(event: str, _data: Any, room: Room) -> str | None:
         if event == "changeMedia":
             return "Skipped."
-        return f"{room.voteskip[0]} of {room.voteskip[1]} votes." if event == "voteskip" else None
+        return _votes(room) if event == "voteskip" else None
 
     return [await call.act("voteskip", None, accept)]
 
@@ -186,6 +186,11 @@ async def _position(call: Call, playing: Playback, *, paused: bool) -> None:
         return True if event == "mediaUpdate" and data.get("paused") is paused else None
 
     await call.act("mediaUpdate", request, accept)
+
+
+def _votes(room: Room) -> str:
+    given, needed = room.voteskip
+    return f"{wording.count(given, 'vote')} of {needed} needed."
 
 
 def _event(name: str, key: str, value: object) -> Accept:
@@ -202,7 +207,7 @@ def _now(uid: int) -> Accept:
 
 def _playing(room: Room) -> Playback:
     if room.playback is None:
-        raise UsageError("Nothing plays.")
+        raise ActionRefused("Nothing plays.")
     return room.playback
 
 
@@ -220,6 +225,8 @@ def _item(call: Call, word: int) -> Item:
 def _place(call: Call, word: str) -> int:
     """A place as people count, as an index."""
     count = len(call.room.playlist)
+    if not count:
+        raise ActionRefused("The playlist is empty.")
     if not word.isascii() or not word.isdecimal() or len(word) > 9 or not 1 <= int(word) <= count:
-        raise UsageError(f"Places go from 1 to {count}." if count else "The playlist is empty.")
+        raise UsageError(f"Places go from 1 to {count}." if count > 1 else "There is only place 1.")
     return int(word) - 1

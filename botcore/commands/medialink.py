@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
-from botcore.errors import UsageError
+from botcore.errors import ActionRefused, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ _FILES = (".mp4", ".webm", ".ogv", ".ogg", ".mp3", ".m4a", ".mov", ".flac", ".op
 
 
 def parse(link: str) -> MediaLink:
-    """The link as type and id. Raises UsageError when it is none that CyTube plays."""
+    """The link as type and id. Raises UsageError when it is none, and ActionRefused when CyTube does not play it."""
     if short := _SHORT.match(link):
         return MediaLink(short.group(1), short.group(2))
     try:
@@ -37,7 +37,7 @@ def parse(link: str) -> MediaLink:
     path = [part for part in url.path.split("/") if part]
     found = _site(host, path, parse_qs(url.query)) or _file(link, url.path.lower(), url.scheme)
     if found is None:
-        raise UsageError(f"I do not know how to play something from {host}.")
+        raise ActionRefused(f"I do not know how to play something from {host}.")
     return found
 
 

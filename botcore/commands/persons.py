@@ -37,7 +37,7 @@ async def user(call: Call) -> Sequence[str]:
     here = call.room.user(name)
     known = await call.remembered(lambda connection: people.find(connection, name))
     if here is None and known is None:
-        raise UsageError(f"I have never seen {name}.")
+        raise ActionRefused(f"I have never seen {name}.")
     answer = [wording.person(here) if here else f"{known.name if known else name} is not here"]
     if here and len(here.aliases) > 1:
         answer.append(f"also known as {', '.join(alias for alias in here.aliases if alias != here.name)}")
@@ -45,7 +45,7 @@ async def user(call: Call) -> Sequence[str]:
         answer += [
             f"first seen {wording.stamp(known.first_seen)}",
             f"last seen {wording.stamp(known.last_seen)}",
-            f"{known.lines} lines",
+            wording.count(known.lines, "line"),
             f"{wording.duration(known.seconds)} in the room",
         ]
     return answer
@@ -78,9 +78,9 @@ async def kick(call: Call) -> Sequence[str]:
     name = _name(call)
     target = call.room.user(name)
     if target is None:
-        raise UsageError(f"{name} is not here.")
+        raise ActionRefused(f"{name} is not here.")
     if target.name == call.session.name:
-        raise UsageError("I do not kick myself.")
+        raise ActionRefused("I do not kick myself.")
     _outranked(call, target)
     call.need("kick")
     reason = call.argument.partition(" ")[2].strip()

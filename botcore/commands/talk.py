@@ -44,9 +44,9 @@ async def pm(call: Call) -> Sequence[str]:
         raise UsageError("To whom, and what?")
     target = call.room.user(name)
     if target is None:
-        raise UsageError(f"{name} is not here.")
+        raise ActionRefused(f"{name} is not here.")
     if target.name == call.session.name:
-        raise UsageError("CyTube lets nobody write to themselves.")
+        raise ActionRefused("CyTube lets nobody write to themselves.")
     return await _speak(call, target.name, text.strip())
 
 
@@ -83,4 +83,4 @@ async def _speak(call: Call, to: str | None, text: str) -> Sequence[str]:
 
 def _harmless(text: str) -> None:
     if text.startswith("/") and not text.startswith(_HARMLESS):
-        raise UsageError("I do not pass orders on to the server.", hint="Only /me and /sp may begin with a slash.")
+        raise ActionRefused("I do not pass orders on to the server.", hint="Only /me and /sp may begin with a slash.")

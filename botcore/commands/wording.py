@@ -17,6 +17,11 @@ RANKS = (
 )
 
 
+def count(number: int, one: str, many: str = "") -> str:
+    """1 line, 2 lines; `many` is the plural that is not made with an s."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
 def duration(seconds: float) -> str:
     """1 h 05 min, 3 min 20 s, 12 s, or 2 d 4 h."""
     whole = int(max(0, seconds))

@@ -107,7 +107,7 @@ async def test_users_and_user_name_people_and_never_their_address(
     assert "Moderator (moderator)" in await ask(mod, "users")
     answer = await ask(mod, "user vIEWER")
     assert answer.startswith("Viewer")
-    assert "1 lines" in answer
+    assert "1 line ·" in answer
     seen = bot.bot.snapshot().room.user("viewer")
     assert seen is not None
     assert seen.ip
@@ -178,7 +178,7 @@ async def test_add_playlist_and_current(bot: Running, mod: Viewer) -> None:
 async def test_add_passes_on_why_cytube_said_no(bot: Running, mod: Viewer) -> None:
     await ask(mod, "add tw:somestreamer")
     assert "already on the playlist" in await ask(mod, "add tw:somestreamer")
-    assert bot.bot.telemetry.errors == {"refused": 1}
+    assert bot.bot.telemetry.errors == {}
 
 
 async def test_fourteen_items_at_once_are_all_added_15(server: CytubeServer, bot: Running, mod: Viewer) -> None:
@@ -239,7 +239,7 @@ async def test_kick_puts_out_whom_the_moderator_outranks(server: CytubeServer, b
 
 async def test_voteskip_votes(bot: Running, mod: Viewer) -> None:
     await filled(mod, bot)
-    assert "votes" in await ask(mod, "voteskip")
+    assert await ask(mod, "voteskip") == "1 vote of 1 needed."
 
 
 async def test_what_the_rank_of_the_bot_forbids_is_never_tried_20(server: CytubeServer, bot: Running) -> None:
