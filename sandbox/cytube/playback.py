@@ -27,9 +27,13 @@ class Playback:
         self.position = 0.0
         self.paused = False
 
-    def start(self, seconds: int) -> None:
-        """Begin an item of that length; 0 has no end and no updates."""
+    def start(self, seconds: int, *, led: bool) -> None:
+        """Begin an item of that length; 0 has no end and no updates. One that is ``led`` stands at its beginning."""
         self.seconds = seconds
+        if led:
+            self.position, self.paused = 0.0, False
+            self.stop()
+            return
         self.position, self.paused = (-LEAD_IN, True) if seconds else (0.0, False)
         self.go()
 

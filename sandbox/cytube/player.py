@@ -1,4 +1,4 @@
-"""What plays in a channel, and who may change it. Source: recording 14, 15 and 31."""
+"""What plays in a channel, and who may change it. Source: recording 14, 15 and 31; CyTube's own channel/playlist.js."""
 
 from collections.abc import Callable, Mapping
 from random import Random
@@ -15,6 +15,8 @@ REQUEST_EVERY = 60
 _TOO_OFTEN = "Get Playlist URLs is limited to 1 usage every 60 seconds.  Please try again later."
 #: A leader has at least this rank while leading.
 LEADER = 1.5
+#: Types without a position: nobody can lead them.
+LIVE = frozenset(("li", "tw", "us", "rt", "cu", "hb"))
 
 
 class Player:
@@ -74,22 +76,34 @@ class Player:
     # playing
 
     def play(self, item: Item | None) -> None:
-        """Start an item, or nothing."""
+        """Start an item, or nothing. Under a leader it stands at its beginning until the leader says more."""
         self.current = item
         if item is None:
             self._playback.stop()
             return
-        self._playback.start(item.media.seconds)
-        if self.leader is not None:
-            self._playback.stop()
+        self._playback.start(item.media.seconds, led=self.leader is not None)
         self._audience.broadcast("setCurrent", item.uid)
         self._audience.broadcast("changeMedia", self._change_event(item))
         for changed in self.changes:
             changed()
 
     def play_next(self) -> None:
-        """Go on to the following item."""
-        self._switch(self.items.following(self.current))
+        """Go on to the following item; a temporary one is deleted, and after the last of them nothing plays."""
+        if self.current is None:
+            return
+        if self.current.temp:
+            self.remove(self.current)
+        else:
+            self.play(self.items.following(self.current))
+
+    def remove(self, item: Item) -> None:
+        """Take an item off the list; when it was playing, the following one starts."""
+        following = self.items.following(item)
+        self.items.remove(item)
+        self._audience.broadcast("delete", {"uid": item.uid})
+        self.send_length()
+        if item is self.current:
+            self.play(None if following is item else following)
 
     def pause(self) -> None:
         """Nobody is watching."""
@@ -103,20 +117,8 @@ class Player:
     def left(self, session: Session) -> None:
         """A member has gone; if it was the leader, the server leads again."""
         if self.leader is session:
-            self._lead(None)
-
-    def _switch(self, item: Item | None) -> None:
-        old = self.current
-        if old is not None and old.temp:
-            self._drop(old)
-            if item is old:
-                item = None
-        self.play(item)
-
-    def _drop(self, item: Item) -> None:
-        self.items.remove(item)
-        self._audience.broadcast("delete", {"uid": item.uid})
-        self.send_length()
+            self.leader = None
+            self._resume()
 
     def _change_event(self, item: Item) -> dict[str, object]:
         return item.media_event() | self._playback.as_event()
@@ -127,14 +129,10 @@ class Player:
     # what clients ask for; without permission or without such an item there is no answer
 
     def delete(self, session: Session, data: object) -> None:
-        """Take an item off the list; when it was playing, the following one starts."""
+        """Take an item off the list."""
         item = self.items.find(as_number(data))
-        if item is None or not self._audience.may(session, "playlistdelete"):
-            return
-        following = self.items.following(item)
-        self._drop(item)
-        if item is self.current:
-            self.play(None if following is item else following)
+        if item is not None and self._audience.may(session, "playlistdelete"):
+            self.remove(item)
 
     def move(self, session: Session, data: object) -> None:
         """Put an item behind another one, first or last."""
@@ -158,8 +156,12 @@ class Player:
     def jump(self, session: Session, data: object) -> None:
         """Play an item now."""
         item = self.items.find(as_number(data))
-        if item is not None and self._audience.may(session, "playlistjump"):
-            self._switch(item)
+        if item is None or not self._audience.may(session, "playlistjump"):
+            return
+        old = self.current
+        self.play(item)
+        if old is not None and old.temp and old is not item:
+            self.remove(old)
 
     def skip(self, session: Session, data: object) -> None:
         """Play the following item now."""
@@ -202,33 +204,45 @@ class Player:
     # leading
 
     def assign_leader(self, session: Session, data: object) -> None:
-        """Let a member lead, or with an empty name nobody."""
+        """Let a member lead, or with an empty name the server. Without the right it ends in a kick."""
         wanted = as_object(data, {"name": "string"})
         if not self._audience.may(session, "leaderctl"):
+            self._audience.expel(session, "Attempted assignLeader without sufficient permission")
             return
-        if wanted["name"]:
-            member = self._audience.find(wanted["name"])
-            if member is not None:
-                self._lead(member)
+        self._depose()
+        member = self._audience.find(wanted["name"])
+        if not wanted["name"]:
+            self._resume()
+        elif member is None or member.name != wanted["name"]:
+            sentence = f"Unable to assign leader: could not find user {wanted['name']}"
+            session.send("errorMsg", {"msg": sentence})
         else:
-            self._lead(None)
+            self._appoint(member)
 
     def follow(self, session: Session, data: object) -> None:
-        """The leader's position; from anybody else it means nothing."""
-        wanted = as_object(data, {"id": "string", "currentTime": "number", "paused": "boolean"})
-        if session is self.leader and self.current is not None and wanted["id"] == self.current.media.id:
-            self._playback.lead(wanted["currentTime"], paused=wanted["paused"])
+        """The leader's position; from anybody else, and for what has none, it means nothing."""
+        wanted = as_object(data, {"id": "string", "currentTime": "number", "paused": "boolean?", "type": "string?"})
+        if session is not self.leader or self.current is None or self.current.media.type in LIVE:
+            return
+        if wanted["id"] == self.current.media.id:
+            self._playback.lead(wanted["currentTime"], paused=wanted.get("paused", False))
 
-    def _lead(self, member: Session | None) -> None:
-        old, self.leader = self.leader, member
-        if old is not None and old is not member and old in self._audience.members:
+    def _depose(self) -> None:
+        old, self.leader = self.leader, None
+        if old is not None:
             old.rank = self._ranks.of(old)
             self._audience.announce_rank(old)
-        if member is not None and member.rank < LEADER:
+
+    def _appoint(self, member: Session) -> None:
+        self.leader = member
+        self._playback.stop()
+        self._audience.broadcast("setLeader", member.name)
+        if member.rank < LEADER:
             member.rank = LEADER
+            member.send("rank", LEADER)
             self._audience.announce_rank(member)
-        self._audience.broadcast("setLeader", member.name if member is not None else "")
-        if member is not None:
-            self._playback.stop()
-        elif self.current is not None:
+
+    def _resume(self) -> None:
+        self._audience.broadcast("setLeader", "")
+        if self.current is not None:
             self._playback.release()

@@ -73,11 +73,9 @@ async def test_a_leader_who_leaves_gives_the_lead_back(join: Join) -> None:
         "rank": 1.5,
     }
     assert await owner.wait_for("setLeader") == "Viewer"
-    await leader.emit("mediaUpdate", {"id": "streamer", "currentTime": 4, "paused": True, "type": "tw"})
-    assert await owner.wait_for("mediaUpdate") == {"currentTime": 4, "paused": True}
     await leader.leave()
     assert await owner.wait_for("setLeader") == ""
-    assert await owner.wait_for("mediaUpdate") == {"currentTime": 4, "paused": False}
+    assert (await owner.wait_for("mediaUpdate"))["paused"] is False
 
 
 async def test_nobody_but_the_leader_moves_the_position(join: Join, server: CytubeServer) -> None:
