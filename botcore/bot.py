@@ -17,6 +17,7 @@ from botcore.dispatcher import Dispatcher
 from botcore.events import Events
 from botcore.health.document import Snapshot
 from botcore.heartbeat import Heartbeat
+from botcore.leadership import Leadership
 from botcore.memory.journal import OutboundJournal
 from botcore.memory.store import Store
 from botcore.outbox import Outbox
@@ -55,9 +56,11 @@ class Bot:
         self.store = Store(settings.data_dir / "bot.db")
         self.journal = OutboundJournal(self.store)
         self.outbox = Outbox(lambda: self.connection.session, journal=self.journal)
+        self.leadership = Leadership(self.outbox)
         self.recorder = Recorder(self.store)
         self.dispatcher = Dispatcher(
             outbox=self.outbox,
+            leadership=self.leadership,
             recorder=self.recorder,
             store=self.store,
             telemetry=telemetry,
@@ -65,6 +68,7 @@ class Bot:
         )
         self.events = Events(telemetry)
         self.events.subscribe(self._late_echo)
+        self.events.subscribe(self.leadership.heard)
         self.events.subscribe(self.recorder.heard)
         self.events.subscribe(self.dispatcher.heard)
         self.connection = Connection(
@@ -119,6 +123,7 @@ class Bot:
             self.connection.run,
             self._speak,
             self.dispatcher.run,
+            self.leadership.run,
             self.recorder.run,
             self.heartbeat.run,
         ]

@@ -13,6 +13,7 @@ from botcore.commands import REGISTRY
 from botcore.commands.call import Call
 from botcore.errors import BotError, SessionError, UsageError
 from botcore.health.document import Snapshot
+from botcore.leadership import Leadership
 from botcore.memory import ledger
 from botcore.memory.store import Store
 from botcore.outbox import Message, Outbox
@@ -34,12 +35,14 @@ class Dispatcher:
         self,
         *,
         outbox: Outbox,
+        leadership: Leadership,
         recorder: Recorder,
         store: Store,
         telemetry: Telemetry,
         snapshot: Callable[[], Snapshot],
     ) -> None:
         self._outbox = outbox
+        self._leadership = leadership
         self._recorder = recorder
         self._store = store
         self._telemetry = telemetry
@@ -65,6 +68,7 @@ class Dispatcher:
             argument=argument.strip(),
             session=session,
             outbox=self._outbox,
+            leadership=self._leadership,
             recorder=self._recorder,
             store=self._store,
             snapshot=self._snapshot,

@@ -67,6 +67,17 @@ class Session:
         self._listener = listener
         self._waiting: list[tuple[Accept, asyncio.Future[Any]]] = []
         self._socket: Socket | None = None
+        self._placed = 0.0
+
+    def position(self) -> float:
+        """Where what plays is now, in seconds; 0 when nothing does. CyTube tells it every five seconds only."""
+        playing = self.room.playback
+        if playing is None:
+            return 0.0
+        # Before the start CyTube counts up from -3 and calls that paused.
+        stands = playing.paused and playing.position >= 0
+        position = playing.position if stands else playing.position + time.monotonic() - self._placed
+        return max(0.0, min(position, playing.media.seconds or position))
 
     async def enter(self, socket: Socket, url: str, *, connect_timeout: float) -> None:
         """Connect, join, log in and settle. Raises SessionError; the caller closes the socket in any case."""
@@ -139,6 +150,8 @@ class Session:
         except BotError as error:
             self._listener.rejected(event, error)
             return
+        if self.room.playback is not before.playback:
+            self._placed = time.monotonic()
         self._offer(event, data)
         self._listener.heard(self, event, data, before)
         if event == "kick":

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from botcore.commands import wording
 from botcore.errors import ActionRefused, ActionUnanswered, NoAnswer
 from botcore.health.document import Snapshot
+from botcore.leadership import Leadership
 from botcore.memory.store import Store
 from botcore.outbox import Outbox
 from botcore.recorder import Recorder
@@ -18,6 +20,15 @@ from botcore.session import Accept, Session
 
 T = TypeVar("T")
 REMEMBER_SECONDS = 5.0
+
+
+@contextlib.contextmanager
+def unanswered() -> Iterator[None]:
+    """CyTube's silence, as a sentence for whoever asked."""
+    try:
+        yield
+    except NoAnswer as error:
+        raise ActionUnanswered("CyTube has not confirmed it in time; it may still have happened.") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,7 @@ class Call:
     argument: str
     session: Session
     outbox: Outbox
+    leadership: Leadership
     recorder: Recorder
     store: Store
     snapshot: Callable[[], Snapshot]
@@ -53,10 +65,8 @@ class Call:
 
     async def act(self, event: str, data: object, accept: Accept, *, timeout: float | None = None) -> Any:
         """Do something in the room and wait for the server's word. Raises CommandError or SessionError."""
-        try:
+        with unanswered():
             return await self.outbox.perform(self.session, event, data, accept, timeout=timeout)
-        except NoAnswer as error:
-            raise ActionUnanswered("CyTube has not confirmed it in time; it may still have happened.") from error
 
     async def remembered(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Ask the memory, which first learns what was not written yet. Raises MemoryUnusable."""

@@ -7,9 +7,10 @@ from typing import Any
 
 from botcore import markup
 from botcore.commands import medialink, wording
-from botcore.commands.call import Call
+from botcore.commands.call import Call, unanswered
 from botcore.commands.registry import chat_command
 from botcore.errors import ActionRefused, UsageError
+from botcore.leadership import is_live
 from botcore.room import Item, Playback, Room
 from botcore.session import Accept
 
@@ -45,7 +46,7 @@ async def current(call: Call) -> Sequence[str]:
     item = _current(room)
     answer = [
         playing.media.title,
-        f"at {wording.length(max(1, playing.position))} of {wording.length(playing.media.seconds)}",
+        f"at {wording.length(max(1, call.session.position()))} of {wording.length(playing.media.seconds)}",
     ]
     answer += ["paused"] if playing.paused and playing.position >= 0 else []
     answer += [f"added by {item.queued_by}"] if item and item.queued_by else []
@@ -93,7 +94,7 @@ async def remove(call: Call) -> Sequence[str]:
     """Delete one item."""
     call.need("playlistdelete")
     item = _item(call, 0)
-    await call.act("delete", item.uid, _event("delete", "uid", item.uid))
+    await call.act("delete", item.uid, lambda _event, _data, room: True if room.index(item.uid) is None else None)
     return [f"Removed: {item.media.title}"]
 
 
@@ -113,7 +114,7 @@ async def move(call: Call) -> Sequence[str]:
     after: int | str = "prepend" if target == 0 else rest[target - 1].uid
     if call.room.index(item.uid) == target:
         raise ActionRefused("It is there already.")
-    await call.act("moveMedia", {"from": item.uid, "after": after}, _event("moveVideo", "from", item.uid))
+    await call.act("moveMedia", {"from": item.uid, "after": after}, _unless_gone(item, _moved(item.uid)))
     return [f"Moved to place {target + 1}: {item.media.title}"]
 
 
@@ -122,25 +123,27 @@ async def jump(call: Call) -> Sequence[str]:
     """Jump to one item."""
     call.need("playlistjump")
     item = _item(call, 0)
-    await call.act("jumpTo", item.uid, _now(item.uid))
+    await call.act("jumpTo", item.uid, _unless_gone(item, _now(item.uid)))
     return [f"Playing: {item.media.title}"]
 
 
-@chat_command("next", summary="plays the next item", details="After the last item the first one plays again.")
+@chat_command(
+    "next",
+    summary="plays the next item",
+    details="After the last item the first one plays again, if it is still there.",
+)
 async def next_(call: Call) -> Sequence[str]:
     """Skip."""
     call.need("playlistjump")
-    if not call.room.playlist:
-        raise ActionRefused("The playlist is empty.")
-    await call.act("playNext", None, lambda event, _data, _room: True if event == "changeMedia" else None)
-    return [f"Playing: {_playing(call.room).media.title}"]
+    _playing(call.room)
+    return [await call.act("playNext", None, _gone_on)]
 
 
 @chat_command(
     "pause",
     summary="pauses what plays, or goes on",
-    details="The bot makes itself leader to pause, and gives playback back to the server when it goes on. The right to"
-    " control the leader is needed.",
+    details="The bot makes itself leader to pause, and gives the lead back when it goes on, when something else plays"
+    " or when the list ends. Live streams cannot be paused. The right to control the leader is needed.",
 )
 async def pause(call: Call) -> Sequence[str]:
     """Toggle."""
@@ -148,13 +151,13 @@ async def pause(call: Call) -> Sequence[str]:
     playing, own = _playing(call.room), call.session.name
     if call.room.leader not in {"", own}:
         raise ActionRefused(f"{call.room.leader} is leader.")
-    if call.room.leader == own and playing.paused:
-        await _position(call, playing, paused=False)
-        await call.act("assignLeader", {"name": ""}, _value("setLeader", ""))
-        return ["Going on."]
-    if call.room.leader != own:
-        await call.act("assignLeader", {"name": own}, _value("setLeader", own))
-    await _position(call, playing, paused=True)
+    if is_live(playing.media):
+        raise ActionRefused(f"{playing.media.title} is live: it cannot be paused.")
+    with unanswered():
+        if call.room.leader == own:
+            await call.leadership.go_on(call.session)
+            return ["Going on."]
+        await call.leadership.pause(call.session)
     return ["Paused. Say pause again to go on."]
 
 
@@ -170,22 +173,10 @@ async def voteskip(call: Call) -> Sequence[str]:
     if call.room.options.get("allow_voteskip") is False:
         raise ActionRefused("The channel takes no votes to skip.")
 
-    def accept(event: str, _data: Any, room: Room) -> str | None:
-        if event == "changeMedia":
-            return "Skipped."
-        return _votes(room) if event == "voteskip" else None
+    def accept(event: str, data: Any, room: Room) -> str | None:
+        return _votes(room) if event == "voteskip" else _gone_on(event, data, room)
 
     return [await call.act("voteskip", None, accept)]
-
-
-async def _position(call: Call, playing: Playback, *, paused: bool) -> None:
-    media = playing.media
-    request = {"id": media.id, "type": media.type, "currentTime": max(0.0, playing.position), "paused": paused}
-
-    def accept(event: str, data: Any, _room: Room) -> bool | None:
-        return True if event == "mediaUpdate" and data.get("paused") is paused else None
-
-    await call.act("mediaUpdate", request, accept)
 
 
 def _votes(room: Room) -> str:
@@ -193,12 +184,26 @@ def _votes(room: Room) -> str:
     return f"{wording.count(given, 'vote')} of {needed} needed."
 
 
-def _event(name: str, key: str, value: object) -> Accept:
-    return lambda event, data, _room: True if event == name and data.get(key) == value else None
+def _gone_on(event: str, _data: Any, room: Room) -> str | None:
+    """What plays after the present item; after the last one CyTube says nothing but that it is off the list."""
+    if event == "changeMedia" and room.playback is not None:
+        return f"Playing: {room.playback.media.title}"
+    return "That was the last item: nothing plays now." if event == "delete" and not room.playlist else None
 
 
-def _value(name: str, value: object) -> Accept:
-    return lambda event, data, _room: True if event == name and data == value else None
+def _unless_gone(item: Item, accept: Accept) -> Accept:
+    """CyTube stays silent about an item that somebody else has just taken away."""
+
+    def either(event: str, data: Any, room: Room) -> Any:
+        if room.index(item.uid) is None:
+            raise ActionRefused(f"{item.media.title} is off the playlist.")
+        return accept(event, data, room)
+
+    return either
+
+
+def _moved(uid: int) -> Accept:
+    return lambda event, data, _room: True if event == "moveVideo" and data.get("from") == uid else None
 
 
 def _now(uid: int) -> Accept:

@@ -26,9 +26,12 @@ def queue(room: Room, data: object) -> Room:
 
 
 def delete(room: Room, data: object) -> Room:
-    """An item was taken away."""
+    """An item was taken away. If it was playing, nothing plays until `setCurrent` and `changeMedia` say what does."""
     uid = parse.integer(parse.key(data, "uid"))
-    return replace(room, playlist=tuple(item for item in room.playlist if item.uid != uid))
+    left = tuple(item for item in room.playlist if item.uid != uid)
+    if uid == room.current_uid:
+        return replace(room, playlist=left, current_uid=None, playback=None)
+    return replace(room, playlist=left)
 
 
 def move_video(room: Room, data: object) -> Room:
