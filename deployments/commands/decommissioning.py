@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from deployments.commands.provisioning import DEPLOY_USER, Operation, unit
+from deployments.commands.provisioning import DEPLOY_USER, Operation, ownership, unit
 from deployments.commands.role_packs import BESIDE_A_RELEASE, KEPT_STATE
 
 JOURNALD = "systemd-journald.service"
@@ -46,7 +46,9 @@ def operations(removal: Removal) -> list[Operation]:
     ]
     gone = [f"/opt/{name}", *(removal.data[2:] if removal.delete_data else ())]
     return [
-        *(_ended(unit_name) for unit_name in (*(("caddy.service",) if portal else ()), *removal.all_units)),
+        ownership(name),
+        *((_ended("caddy.service", f"/etc/systemd/system/caddy.service.d/{name}.conf"),) if portal else ()),
+        *(_ended(unit_name) for unit_name in removal.all_units),
         *({"op": "absent", "title": f"file {path}", "path": path} for path in files),
         unit(JOURNALD, enabled=None, started=True, restart_on=[journal]),
         *(_cleared(path, [] if removal.delete_data else removal.data) for path in gone),
@@ -54,8 +56,9 @@ def operations(removal: Removal) -> list[Operation]:
     ]
 
 
-def _ended(name: str) -> Operation:
-    return {"op": "ended", "title": f"unit {name}", "name": name}
+def _ended(name: str, ours_by: str = "") -> Operation:
+    """A unit that ends if its file is ours, or the file `ours_by`."""
+    return {"op": "ended", "title": f"unit {name}", "name": name, "ours_by": ours_by}
 
 
 def _cleared(path: str, keep: Sequence[str]) -> Operation:

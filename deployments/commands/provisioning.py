@@ -74,6 +74,7 @@ def operations(setup: ServerSetup) -> list[Operation]:
     """Everything in the order it is done; each one leaves alone what is already as it should be."""
     return [
         _facts(setup),
+        ownership(setup.name),
         *(_package(name) for name in ("python3-venv", "sudo", "nftables", *setup.packages)),
         *_users(setup),
         *_tree(setup),
@@ -110,7 +111,10 @@ def file(path: str, content: bytes, *, title: str, mode: int = 0o644, owner: str
 
 
 def unit(name: str, *, enabled: bool | None = True, started: bool | None = None, **more: Any) -> Operation:
-    """A unit's place in the boot and whether it runs; None leaves that as it is."""
+    """A unit's place in the boot and whether it runs; None leaves that as it is.
+
+    One that comes with `package` is not stopped where somebody else installed it.
+    """
     return {
         "op": "unit",
         "title": f"unit {name}",
@@ -118,7 +122,13 @@ def unit(name: str, *, enabled: bool | None = True, started: bool | None = None,
         "enabled": enabled,
         "started": started,
         "restart_on": list(more.get("restart_on", ())),
+        "package": more.get("package", ""),
     }
+
+
+def ownership(name: str) -> Operation:
+    """What of this application provisioning made there; everything after it touches nothing else."""
+    return {"op": "ownership", "title": f"what is of {name}", "name": name}
 
 
 def _facts(setup: ServerSetup) -> Operation:
@@ -253,7 +263,9 @@ def _firewall(setup: ServerSetup) -> list[Operation]:
         private_ports=setup.private_ports,
         allowed=setup.allowed,
     )
+    table = f"inet {setup.name.replace('-', '_')}"
     return [
+        {"op": "table", "title": f"table {table}", "name": table},
         file(rules, content.encode(), title="firewall rules", validate=("nft", "-c", "-f", "{}")),
         file(service_path, firewall_unit(setup.name, rules), title=f"unit file {service}", validate=_verify(service)),
         unit(service, started=True, restart_on=[rules, service_path]),

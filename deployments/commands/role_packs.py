@@ -173,12 +173,12 @@ def _portal(application: str, host: str, units: Mapping[str, bytes], *, watched:
 
 def _monitoring(application: str) -> RolePack:
     # Debian starts both as soon as they are installed, with a configuration of its own, on our ports
-    put_away = ("prometheus.service", "prometheus-alertmanager.service")
+    packages = ("prometheus", "prometheus-alertmanager")
     return RolePack(
-        packages=("prometheus", "prometheus-alertmanager"),
+        packages=packages,
         operations=(
             _user(WATCH_USER, application),
-            *(unit(name, enabled=False, started=False) for name in put_away),
+            *(unit(f"{name}.service", enabled=False, started=False, package=name) for name in packages),
         ),
     )
 

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """The provisioning interpreter: carries out idempotent operations, given as data, as root on a server.
 
-One file, Python >= 3.9, standard library alone. It reads one JSON request from standard input,
-{"protocol": 1, "plan": bool, "operations": [...]}, looks at how each thing is, changes what differs (with "plan" it
-only says so) and answers with a JSON line per operation. The first that fails ends it; what was done stays done.
+Python >= 3.9, standard library alone; sent with the modules it imports as one file. It reads one JSON request from
+standard input, {"protocol": 1, "plan": bool, "operations": [...]}, looks at how each thing is, changes what differs
+(with "plan" it only says so) and answers with a JSON line per operation. All are planned before the first is done: what
+can be refused is refused before anything has changed. What fails later ends it, and what was done stays done.
 
-Errors: Refused    an operation cannot be done, and why
+What has the name of something of ours and was not made by provisioning (see ownership) is refused, and no path leads
+through a directory that others may write to (see paths).
 """
 
 from __future__ import annotations
@@ -31,7 +33,13 @@ import stat
 import subprocess
 import tempfile
 import time
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from deployments.host.accounts import as_account
+from deployments.host.authorized_keys import allow
+from deployments.host.clearing import cleared
+from deployments.host.ownership import DEPLOYING, Ours, ours
+from deployments.host.paths import DIRECTORY, Place, Refused, describe, moved_by_its_owner_alone, names_of, place
 
 PROTOCOL = 1
 TOOL_PATIENCE = 120.0  # s for any program but apt
@@ -47,15 +55,13 @@ Operation = Dict[str, Any]
 Change = Tuple[str, str]  # how it is, how it will be; equal when nothing is to do
 
 
-class Refused(Exception):
-    """An operation cannot be done; the text is the sentence a person reads."""
-
-
 class Machine:
     """This server, as the operations see and change it. `planned` collects what a plan would have made."""
 
-    def __init__(self, plan: bool) -> None:
+    def __init__(self, plan: bool, operations: Optional[List[Operation]] = None) -> None:
         self.plan = plan
+        self.operations = operations or []
+        self.ours = Ours()
         self.changed_paths: List[str] = []
         self.planned_users: List[str] = []
         self.planned_paths: List[str] = []
@@ -107,18 +113,6 @@ def group_id(machine: Machine, name: str) -> int:
         if machine.plan and name in machine.planned_users:
             return -1
         raise Refused("There is no group %s on this server." % name) from None
-
-
-def describe(status: os.stat_result) -> str:
-    try:
-        owner = pwd.getpwuid(status.st_uid).pw_name
-    except KeyError:
-        owner = str(status.st_uid)
-    try:
-        group = grp.getgrgid(status.st_gid).gr_name
-    except KeyError:
-        group = str(status.st_gid)
-    return "%s:%s %04o" % (owner, group, stat.S_IMODE(status.st_mode))
 
 
 def wanted_rights(operation: Operation) -> str:
@@ -195,6 +189,7 @@ def op_package(machine: Machine, operation: Operation) -> Change:
     installed, _, version = output.partition(" ")
     if code == 0 and installed == "installed":
         return version, version
+    machine.ours.add("package", name)
     if not machine.plan:
         install = ["apt-get", "install", "-y", "--no-install-recommends", "-q", name]
         if call(install, APT_PATIENCE)[0] != 0:
@@ -208,17 +203,31 @@ def op_user(machine: Machine, operation: Operation) -> Change:
     try:
         found = pwd.getpwnam(name)
     except KeyError:
+        refuse_taken_group(machine, name)
+        if os.path.lexists(operation["home"]) and not machine.ours.has("directory", operation["home"]):
+            raise Refused("%s is there, but no account %s. Move it away first." % (operation["home"], name)) from None
         machine.planned_users.append(name)
+        machine.ours.add("account", name)
         if not machine.plan:
             argv = ["useradd", "--user-group", "--shell", operation["shell"], "--home-dir", operation["home"]]
             argv += ["--system"] if operation["system"] else []
             argv += ["--create-home"] if operation["create_home"] else ["--no-create-home"]
             must([*argv, name])
         return "no such user", wanted
+    machine.ours.refuse_foreign("account", name, "Rename or remove it (usermod --login, userdel).")
+    machine.ours.add("account", name)
     before = "shell %s, home %s" % (found.pw_shell, found.pw_dir)
     if before != wanted and not machine.plan:
         must(["usermod", "--shell", operation["shell"], "--home", operation["home"], name])
     return before, wanted
+
+
+def refuse_taken_group(machine: Machine, name: str) -> None:
+    try:
+        grp.getgrnam(name)
+    except KeyError:
+        return
+    raise Refused("The group %s is there already and was not made by provisioning. Rename or remove it." % name)
 
 
 def op_member(machine: Machine, operation: Operation) -> Change:
@@ -239,53 +248,87 @@ def op_member(machine: Machine, operation: Operation) -> Change:
 def op_directory(machine: Machine, operation: Operation) -> Change:
     path, wanted = operation["path"], wanted_rights(operation)
     try:
-        status = os.lstat(path)
+        where = place(path)
     except FileNotFoundError:
         parent = os.path.dirname(path)
-        if not os.path.isdir(parent) and parent not in machine.planned_paths:
+        if parent not in machine.planned_paths:
             raise Refused("%s does not exist, so %s cannot be made." % (parent, path)) from None
         machine.planned_paths.append(path)
-        if not machine.plan:
-            os.mkdir(path, 0o700)
-            apply_rights(machine, path, operation)
-        else:
-            user_id(machine, operation["owner"])
-            group_id(machine, operation["group"])
         return "missing", wanted
-    if not stat.S_ISDIR(status.st_mode):
-        raise Refused("%s is in the way: it should be a directory. Move it away first." % path)
-    before = describe(status)
-    if before != wanted and not machine.plan:
-        apply_rights(machine, path, operation)
-    return before, wanted
+    with where:
+        if not where.exists():
+            return make_directory(machine, where, operation), wanted
+        status = where.status()
+        if not stat.S_ISDIR(status.st_mode):
+            raise Refused("%s is in the way: it should be a directory. Move it away first." % path)
+        if where.trusted:
+            machine.ours.refuse_foreign("directory", path, "Move it away, or give the application another name.")
+            machine.ours.add("directory", path)
+        before = describe(status)
+        if before != wanted and not machine.plan:
+            set_directory_rights(machine, where, operation)
+        return before, wanted
 
 
-def apply_rights(machine: Machine, path: str, operation: Operation) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+def make_directory(machine: Machine, where: Place, operation: Operation) -> str:
+    user_id(machine, operation["owner"])
+    group_id(machine, operation["group"])
+    machine.planned_paths.append(operation["path"])
+    if where.trusted:
+        machine.ours.add("directory", operation["path"])
+    if not machine.plan:
+        os.mkdir(where.name, 0o700, dir_fd=where.parent)
+        set_directory_rights(machine, where, operation)
+    return "missing"
+
+
+def set_directory_rights(machine: Machine, where: Place, operation: Operation) -> None:
+    """Of a directory that is ours: others may have moved one of theirs, or of somebody else's, to its place."""
+    fd = os.open(where.name, DIRECTORY, dir_fd=where.parent)
     try:
+        status = os.fstat(fd)
+        owner = names_of(status)[0]
+        moved = owner == "root" and not where.trusted and not moved_by_its_owner_alone(status)
+        if owner not in ("root", DEPLOYING, operation["owner"], operation["group"], machine.ours.name) or moved:
+            raise Refused(
+                "%s belongs to %s, which provisioning did not do. Look who put it there, and move it away."
+                % (operation["path"], owner)
+            )
         set_rights(machine, fd, operation)
     finally:
         os.close(fd)
 
 
 def op_file(machine: Machine, operation: Operation) -> Change:
-    path, content = operation["path"], binascii.a2b_base64(operation["content"])
-    after = "sha256 %s, %s" % (hashlib.sha256(content).hexdigest()[:16], wanted_rights(operation))
+    """A file with this content; where others may write, it is looked at and written as the account it is for."""
+    try:
+        with place(operation["path"]) as where:
+            trusted = where.trusted
+    except FileNotFoundError:
+        trusted = True  # below a directory that is missing; place() makes none in others' directories
+    if trusted:
+        return put(machine, operation)
+    if machine.plan and operation["owner"] in machine.planned_users:
+        return "missing", rights_and_digest(operation)
+    return tuple(as_account(operation["owner"], lambda: put(machine, operation)))
+
+
+def rights_and_digest(operation: Operation) -> str:
+    content = binascii.a2b_base64(operation["content"])
+    return "sha256 %s, %s" % (hashlib.sha256(content).hexdigest()[:16], wanted_rights(operation))
+
+
+def put(machine: Machine, operation: Operation) -> Change:
+    path, content, after = operation["path"], binascii.a2b_base64(operation["content"]), rights_and_digest(operation)
     before, old = "missing", None
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = open_file(machine, path)
     except FileNotFoundError:
         pass
-    except OSError as error:
-        raise Refused("%s is in the way: %s. Move it away first." % (path, error.strerror)) from None
     else:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            os.close(fd)
-            raise Refused("%s is in the way: it should be a file. Move it away first." % path)
         with os.fdopen(fd, "rb") as file:
             old = file.read()
-            before = "sha256 %s, %s" % (hashlib.sha256(old).hexdigest()[:16], describe(status))
+            before = "sha256 %s, %s" % (hashlib.sha256(old).hexdigest()[:16], describe(os.fstat(fd)))
     if before == after:
         return before, after
     if old != content:
@@ -296,6 +339,36 @@ def op_file(machine: Machine, operation: Operation) -> Change:
     if not machine.plan:
         put_file(machine, operation, content)
     return before, after
+
+
+def open_file(machine: Machine, path: str) -> int:
+    """The file that is there, to be read. Raises FileNotFoundError, and Refused for anything that is not ours."""
+    with place(path) as where:
+        try:
+            fd = where.open(os.O_RDONLY)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise Refused("%s is in the way: %s. Move it away first." % (path, error.strerror)) from None
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise Refused("%s is in the way: it should be a file. Move it away first." % path)
+        if where.trusted and not shipped(fd, path):
+            machine.ours.refuse_foreign("file", path, "Move it away first.")
+            machine.ours.add("file", path)
+        return fd
+
+
+def shipped(fd: int, path: str) -> bool:
+    """Whether a file of a package's is still as the package brought it: nobody's work is lost."""
+    package, _, named = call(["dpkg-query", "-S", path])[1].partition(": ")
+    if named != path:
+        return False
+    known = call(["dpkg-query", "-W", "-f", "${Conffiles}\n", package])[1].split()
+    with open(fd, "rb", closefd=False) as file:
+        digest = hashlib.md5(file.read()).hexdigest()  # noqa: S324 - it is what dpkg keeps
+    os.lseek(fd, 0, os.SEEK_SET)
+    return any(pair == (path, digest) for pair in zip(known, known[1:]))  # noqa: RUF007 - newer than 3.9
 
 
 def validate(operation: Operation, content: bytes) -> None:
@@ -321,118 +394,117 @@ def validate(operation: Operation, content: bytes) -> None:
 
 
 def put_file(machine: Machine, operation: Operation, content: bytes) -> None:
-    path = operation["path"]
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    temporary = os.path.join(os.path.dirname(path), ".provision-%d" % os.getpid())
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(content)
-            set_rights(machine, file.fileno(), operation)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
+    with place(operation["path"], make=True) as where:
+        if where.trusted:
+            machine.ours.add("file", operation["path"])
+        temporary = ".provision-%d" % os.getpid()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(temporary, flags, 0o600, dir_fd=where.parent)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(content)
+                set_rights(machine, file.fileno(), operation)
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(temporary, where.name, src_dir_fd=where.parent, dst_dir_fd=where.parent)
+        except BaseException:
+            os.unlink(temporary, dir_fd=where.parent)
+            raise
 
 
 def op_absent(machine: Machine, operation: Operation) -> Change:
     """A file that provisioning made once and that no longer has a purpose."""
     path = operation["path"]
-    if not os.path.lexists(path):
+    try:
+        where = place(path)
+    except FileNotFoundError:
         return "absent", "absent"
-    if os.path.isdir(path) and not os.path.islink(path):
-        raise Refused("%s is a directory and is not deleted here." % path)
-    machine.changed_paths.append(path)
-    if not machine.plan:
-        os.unlink(path)
+    with where:
+        if not where.exists():
+            machine.ours.drop("file", path)
+            return "absent", "absent"
+        if stat.S_ISDIR(where.status().st_mode):
+            raise Refused("%s is a directory and is not deleted here." % path)
+        if not where.trusted:
+            raise Refused("%s lies where others than root may write, and is not deleted here." % path)
+        machine.ours.refuse_foreign("file", path, "Look at it, and move it away if it is of no use.")
+        machine.changed_paths.append(path)
+        if not machine.plan:
+            os.unlink(where.name, dir_fd=where.parent)
+        machine.ours.drop("file", path)
     return "there", "absent"
 
 
 def op_cleared(machine: Machine, operation: Operation) -> Change:
     """A directory that goes with everything in it, but for the directories in `keep`, disks mounted there, and the way
     to them; of a disk all that lies on it goes."""
-    path, keep = operation["path"], [kept for kept in operation["keep"] if os.path.isdir(kept)]
-    if os.path.islink(path):
-        raise Refused("%s is a link and is not followed here." % path)
-    disks = [disk for disk in mount_points() if within(disk, path)]
-    gone = list(outermost(path, keep, disks))
-    if not machine.plan:
-        for name in gone:
-            if os.path.isdir(name) and not os.path.islink(name):
-                shutil.rmtree(name)
-            else:
-                os.unlink(name)
-    stays = [kept for kept in keep if within(kept, path)] + ["the empty disk %s" % disk for disk in disks]
-    after = "kept: %s" % ", ".join(stays) if stays else "absent"
-    return ("%d entries to remove" % len(gone) if gone else after), after
-
-
-def mount_points() -> List[str]:
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        return [line.split()[4] for line in file]
-
-
-def within(path: str, directory: str) -> bool:
-    return path == directory or path.startswith(directory + "/")
-
-
-def outermost(path: str, keep: List[str], disks: List[str]) -> Iterator[str]:
-    """The fewest files and directories that hold everything at `path` but what is kept, and disks themselves."""
-    if path in keep or not os.path.lexists(path):
-        return
-    if not any(within(stays, path) for stays in keep + disks):
-        yield path
-        return
-    for name in sorted(os.listdir(path)):
-        yield from outermost(os.path.join(path, name), keep, disks)
+    path = operation["path"]
+    if os.path.lexists(path) and not os.path.islink(path):
+        machine.ours.refuse_foreign("directory", path, "Nothing of it is deleted.")
+    change = cleared(path, operation["keep"], machine.plan)
+    if not os.path.lexists(path):
+        machine.ours.drop("directory", path)
+    return change
 
 
 def op_link(machine: Machine, operation: Operation) -> Change:
+    """A link in a directory of the account's own, looked at and made as that account."""
+    owner = operation["owner"]
+    if machine.plan and owner in machine.planned_users:
+        return "missing", operation["target"]
+    return as_account(owner, lambda: link(machine, operation)), operation["target"]
+
+
+def link(machine: Machine, operation: Operation) -> str:
     path, target = operation["path"], operation["target"]
-    before = os.readlink(path) if os.path.islink(path) else "missing"
-    if before == "missing" and os.path.lexists(path):
-        raise Refused("%s is in the way: it should be a link. Move it away first." % path)
-    if before != target and not machine.plan:
-        temporary = "%s.provision-%d" % (path, os.getpid())
-        os.symlink(target, temporary)
-        os.lchown(temporary, user_id(machine, operation["owner"]), group_id(machine, operation["group"]))
-        os.rename(temporary, path)
-    return before, target
+    try:
+        where = place(path)
+    except FileNotFoundError:
+        if machine.plan:
+            return "missing"
+        raise
+    with where:
+        before = "missing"
+        if where.exists():
+            if not stat.S_ISLNK(where.status().st_mode):
+                raise Refused("%s is in the way: it should be a link. Move it away first." % path)
+            before = os.readlink(where.name, dir_fd=where.parent)
+        if before != target and not machine.plan:
+            temporary = "%s.provision-%d" % (where.name, os.getpid())
+            os.symlink(target, temporary, dir_fd=where.parent)
+            os.rename(temporary, where.name, src_dir_fd=where.parent, dst_dir_fd=where.parent)
+    return before
 
 
 def op_authorized_key(machine: Machine, operation: Operation) -> Change:
     """One line of ~user/.ssh/authorized_keys, known by its key; other people's lines stay as they are."""
-    user, line, present = operation["user"], operation["key"], operation["present"]
+    user, present = operation["user"], operation["present"]
     after = "allowed" if present else "not allowed"
     try:
-        account = pwd.getpwnam(user)
+        home = pwd.getpwnam(user).pw_dir
     except KeyError:
-        user_id(machine, user)
-        return "not allowed", after
-    directory = os.path.join(account.pw_dir, ".ssh")
-    path = os.path.join(directory, "authorized_keys")
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            lines = file.read().splitlines()
-    except FileNotFoundError:
-        lines = []
-    blob = line.split()[1]
-    ours = [old for old in lines if blob in old.split() and not old.lstrip().startswith("#")]
-    has = bool(ours)
-    if has == present:
-        return after, after
-    if not machine.plan:
-        kept = [old for old in lines if old not in ours] + ([line] if present else [])
-        if not os.path.isdir(directory):
-            os.mkdir(directory, 0o700)
-        os.chown(directory, account.pw_uid, account.pw_gid)
-        os.chmod(directory, 0o700)
-        rights = {"path": path, "owner": user, "group": grp.getgrgid(account.pw_gid).gr_name, "mode": 0o600}
-        put_file(machine, rights, "".join(old + "\n" for old in kept).encode(errors="surrogateescape"))
+        if present:
+            user_id(machine, user)
+        return ("not allowed", after) if present else (after, after)
+    machine.ours.refuse_foreign("account", user, "Its keys are not touched.")
+    has = as_account(user, lambda: allow(home, operation["key"], present, machine.plan))
     return "allowed" if has else "not allowed", after
+
+
+def op_ownership(machine: Machine, operation: Operation) -> Change:
+    """What of this application is ours here; everything after it asks."""
+    machine.ours = ours(operation["name"], machine.operations, machine.plan)
+    return "known", "known"
+
+
+def op_table(machine: Machine, operation: Operation) -> Change:
+    """A table of the firewall that is about to be made, and must not be anybody else's."""
+    name = operation["name"]
+    loaded = call(["nft", "list", "table", *name.split()])[0] == 0
+    if loaded:
+        machine.ours.refuse_foreign("table", name, "Give the application another name.")
+    machine.ours.add("table", name)
+    return "ours", "ours"
 
 
 def op_unit(machine: Machine, operation: Operation) -> Change:
@@ -452,12 +524,15 @@ def op_unit(machine: Machine, operation: Operation) -> Change:
             after[-1] = "static"
         if before[-1] != after[-1] and not machine.plan:
             must(["systemctl", "enable" if operation["enabled"] else "disable", "--quiet", name])
+    theirs = operation["package"] and not machine.ours.has("package", operation["package"])
     if operation["started"] is not None:
         running = shown["ActiveState"] in ("active", "activating")
         before.append("running" if running else "stopped")
         after.append("running" if operation["started"] else "stopped")
         if changed and running and operation["started"]:
             after[-1] = "running, restarted"
+        if theirs and running and not operation["started"]:
+            raise Refused("%s runs here, and was not installed by provisioning. Stop and disable it first." % name)
         if before[-1] != after[-1] and not machine.plan:
             verb = "stop" if not operation["started"] else "restart" if running else "start"
             must(["systemctl", verb, name])
@@ -467,6 +542,11 @@ def op_unit(machine: Machine, operation: Operation) -> Change:
 def op_ended(machine: Machine, operation: Operation) -> Change:
     """A unit that neither runs nor starts at boot; one that systemd does not know is as good."""
     name, shown = operation["name"], unit_state(operation["name"])
+    files = [operation["ours_by"], "/etc/systemd/system/" + name]
+    if shown["LoadState"] == "not-found" or not any(machine.ours.has("file", path) for path in files):
+        if shown["FragmentPath"]:
+            raise Refused("The unit %s was not made by provisioning, and is not ended." % name)
+        return "ended", "ended"
     runs = shown["ActiveState"] not in ("inactive", "failed")
     starts = shown["UnitFileState"] in ("enabled", "enabled-runtime")
     if not machine.plan:
@@ -480,8 +560,8 @@ def op_ended(machine: Machine, operation: Operation) -> Change:
 
 
 def unit_state(name: str) -> Dict[str, str]:
-    output = must(["systemctl", "show", "-p", "LoadState,ActiveState,UnitFileState", name])
-    return {"UnitFileState": "", **dict(line.partition("=")[::2] for line in output.splitlines())}
+    output = must(["systemctl", "show", "-p", "LoadState,ActiveState,UnitFileState,FragmentPath", name])
+    return {"UnitFileState": "", "FragmentPath": "", **dict(line.partition("=")[::2] for line in output.splitlines())}
 
 
 OPERATIONS: Dict[str, Callable[[Machine, Operation], Any]] = {
@@ -495,6 +575,8 @@ OPERATIONS: Dict[str, Callable[[Machine, Operation], Any]] = {
     "cleared": op_cleared,
     "link": op_link,
     "authorized_key": op_authorized_key,
+    "ownership": op_ownership,
+    "table": op_table,
     "unit": op_unit,
     "ended": op_ended,
 }
@@ -541,13 +623,27 @@ def main() -> None:
     if os.geteuid() != 0:
         raise SystemExit("provisioning needs root, or a bootstrap account that may use sudo without a password")
     os.umask(0o022)
-    machine = Machine(bool(request["plan"]))
+    if not request["plan"]:
+        rehearse(request["operations"])
+    machine = Machine(bool(request["plan"]), request["operations"])
     for operation in request["operations"]:
+        tell(carry_out(machine, operation))
+
+
+def rehearse(operations: List[Operation]) -> None:
+    """Plan everything first, so that a refusal leaves the server as it was."""
+    machine = Machine(True, operations)
+    for operation in operations:
         report = carry_out(machine, operation)
-        sys.stdout.write(json.dumps(report) + "\n")
-        sys.stdout.flush()
         if report["state"] == "failed":
-            raise SystemExit(1)
+            tell(report)
+
+
+def tell(report: Dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(report) + "\n")
+    sys.stdout.flush()
+    if report["state"] == "failed":
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

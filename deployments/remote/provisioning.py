@@ -18,6 +18,10 @@ SILENCE = 960.0
 """Seconds without a report: apt alone may take 900."""
 
 
+_AGAIN = "What came before it stays done; provision again once this is put right."
+_NOTHING = "Nothing was changed; provision again once this is put right."
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What became of one operation.
@@ -65,7 +69,7 @@ def provision(
                 raise ProvisionFailed(
                     f"{session.address.host}: {report.name} failed: {report.sentence}",
                     reports=reports,
-                    hint="What came before it stays done; provision again once this is put right.",
+                    hint=_AGAIN if not plan and len(reports) > 1 else _NOTHING,
                 )
         exit_code = conversation.exit_code()
         said = conversation.stderr.decode(errors="replace").strip()[-500:]

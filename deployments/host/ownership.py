@@ -1,0 +1,175 @@
+"""What provisioning made on this server, by root's own record: accounts, directories, files, tables, packages.
+
+Whatever has the name of something of ours and is not in the record belongs to somebody else, and is never touched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import re
+import stat
+from typing import Any, Dict, Iterable, List, Optional, Set
+
+from deployments.host.paths import Refused, place
+
+RECORDS = "/var/lib/cytube-ops"
+SUDOERS = "/etc/sudoers.d"
+DEPLOYING = "rosey"
+"""The account that every application of a server shares."""
+PORTAL = "rosey-portal"
+OUR_SUDOERS = "# What deployments of %s need root for. Written by provision."
+LARGEST = 1 << 20  # bytes of a record, of sudoers
+
+
+class Ours:
+    """What is ours of one application. `things` are sentences such as "account dice-bot" or "file /etc/…"."""
+
+    def __init__(self, name: str = "", plan: bool = True) -> None:
+        self.name = name
+        self.plan = plan
+        self.things: Set[str] = set()
+        self.planned: Set[str] = set()
+
+    def has(self, kind: str, name: str) -> bool:
+        """Whether this is ours, or will be once what is planned is done."""
+        return "%s %s" % (kind, name) in self.things | self.planned
+
+    def refuse_foreign(self, kind: str, name: str, remedy: str) -> None:
+        """Refuse what is there and not ours; call it when something is there."""
+        if not self.has(kind, name):
+            raise Refused("The %s %s is there already and was not made by provisioning. %s" % (kind, name, remedy))
+
+    def add(self, kind: str, name: str) -> None:
+        """This is ours from now on. Written down before it is made: what is made and not known would be nobody's."""
+        thing = "%s %s" % (kind, name)
+        if self.plan:
+            self.planned.add(thing)
+        elif thing not in self.things:
+            self.things.add(thing)
+            self.save()
+
+    def drop(self, kind: str, name: str) -> None:
+        """This is gone; whoever takes the name next is not us."""
+        thing = "%s %s" % (kind, name)
+        if not self.plan and thing in self.things:
+            self.things.discard(thing)
+            self.save()
+
+    def save(self) -> None:
+        """Keep the record, on disk before anything it tells of is done."""
+        if not self.name:
+            return
+        with place("%s/%s.json" % (RECORDS, self.name), make=True) as where:
+            if not where.trusted:
+                raise Refused("%s can be written by others than root, so nothing is believed there." % RECORDS)
+            temporary = ".%s.new" % where.name
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600, dir_fd=where.parent)
+            with os.fdopen(fd, "w") as file:
+                json.dump(sorted(self.things), file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(temporary, where.name, src_dir_fd=where.parent, dst_dir_fd=where.parent)
+            os.fsync(where.parent)
+
+
+def roots_own(path: str) -> Optional[bytes]:
+    """The content of a file that only root can have put there; None when it is not there or is not such a file."""
+    try:
+        with place(path) as where:
+            if not where.trusted:
+                return None
+            fd = where.open(os.O_RDONLY)
+    except OSError:
+        return None
+    with os.fdopen(fd, "rb") as file:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != 0 or status.st_mode & 0o022:
+            return None
+        return file.read(LARGEST)
+
+
+def ours(name: str, operations: Iterable[Dict[str, Any]], plan: bool) -> Ours:
+    """What is ours of the application `name`, as recorded, or as an earlier provisioning left it without a record."""
+    found = Ours(name, plan)
+    content = roots_own("%s/%s.json" % (RECORDS, name))
+    if content is not None:
+        found.things = set(json.loads(content))
+    elif _provisioned_before_records(name, operations):
+        taken = _left_by(name, operations)
+        found.things = set() if plan else taken
+        found.planned = taken if plan else set()
+        if not plan:
+            found.save()
+    if _deploys_for_others():
+        found.planned.add("account %s" % DEPLOYING)
+    return found
+
+
+def _provisioned_before_records(name: str, operations: Iterable[Dict[str, Any]]) -> bool:
+    """Root's sudoers say so; or, after it was taken out of service, the tree and its two accounts do."""
+    if _sudo_lines(name):
+        return True
+    try:
+        tree, deploying = os.lstat("/opt/" + name), pwd.getpwnam(DEPLOYING)
+        account = pwd.getpwnam(name)
+    except (OSError, KeyError):
+        return False
+    return _has_shape(account, name) and stat.S_ISDIR(tree.st_mode) and tree.st_uid == deploying.pw_uid
+
+
+def _sudo_lines(name: str) -> List[str]:
+    lines = (roots_own("%s/%s" % (SUDOERS, name)) or b"").decode(errors="replace").splitlines()
+    return lines if lines[:1] == [OUR_SUDOERS % name] else []
+
+
+def _left_by(name: str, operations: Iterable[Dict[str, Any]]) -> Set[str]:
+    """What of these operations' things lies there in the shape that provisioning gave it."""
+    units = {line.rpartition(" ")[2] for line in _sudo_lines(name)}
+    accounts = [account.pw_name for account in pwd.getpwall() if _has_shape(account, name)]
+    things = {"account %s" % account for account in accounts}
+    if PORTAL in accounts:
+        things.add("directory /etc/%s" % name)
+    for operation in operations:
+        if operation["op"] in ("directory", "cleared") and os.path.isdir(operation["path"]):
+            things.add("directory %s" % operation["path"])
+        elif operation["op"] in ("file", "absent") and roots_own(operation["path"]) is not None:
+            unit = operation["path"].rpartition("/")[2]
+            if not _is_unit(operation["path"]) or unit in units or _always_ours(name, unit):
+                things.add("file %s" % operation["path"])
+        elif operation["op"] == "table" and roots_own("/etc/nftables.d/%s.nft" % name) is not None:
+            things.add("table %s" % operation["name"])
+    return things
+
+
+def _is_unit(path: str) -> bool:
+    return os.path.dirname(path) == "/etc/systemd/system"
+
+
+def _always_ours(name: str, unit: str) -> bool:
+    return unit in ("%s-recover.service" % name, "%s-firewall.service" % name, *BESIDE)
+
+
+BESIDE = ("cytube-backup.service", "cytube-backup.timer")
+"""Units of the role portal for which sudo was never granted."""
+
+
+def _has_shape(account: pwd.struct_passwd, name: str) -> bool:
+    """Whether provisioning made it: the deploying account, or one that runs something of the application's tree."""
+    if account.pw_name == DEPLOYING:
+        return account.pw_dir == "/home/" + DEPLOYING
+    return account.pw_dir == "/opt/" + name and account.pw_shell.endswith("/nologin") and account.pw_uid < 1000
+
+
+def _deploys_for_others() -> bool:
+    """Whether provisioning made the deploying account for another application of this server."""
+    try:
+        records = [entry for entry in os.listdir(RECORDS) if entry.endswith(".json")]
+    except OSError:
+        records = []
+    for entry in records:
+        if "account %s" % DEPLOYING in json.loads(roots_own("%s/%s" % (RECORDS, entry)) or b"[]"):
+            return True
+    names = [name for name in os.listdir(SUDOERS) if re.fullmatch("[a-z][a-z0-9-]*", name)]
+    return any(_sudo_lines(name) for name in names)
