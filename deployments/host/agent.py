@@ -70,9 +70,12 @@ MARGIN_INODES = 1000
 # An environment, measured with the bot's lock: 23 MB empty, and 33 MB more for 7 MB of wheels, unpacked and compiled.
 ENV_BYTES, ENV_FACTOR = 25 << 20, 5
 LINE_LIMIT = 4000  # characters of one log line
+DATABASE_PATIENCE = 10.0  # s for the application to let go of its database, and again for counting its rows
+TABLES_COUNTED = 500  # per database
 LOG_LINES = 5000  # lines of output kept per step
 BLOCK = 1 << 20
 KEEP_AGENTS = 3
+LEFTOVERS = (".staging-", ".trash-", ".rows-", ".check-")
 
 OURS = (".release", ".envs", ".config", ".checked")
 SYSTEMCTL = "/usr/bin/systemctl"
@@ -1703,10 +1706,7 @@ class Preflight:
         needed = int(self.plan["need_bytes"]) + MARGIN + BALLAST
         for role in self.plan["roles"]:
             for name in role["databases"]:
-                try:
-                    needed += os.stat(os.path.join(self.tree.data, name)).st_size
-                except FileNotFoundError:
-                    continue
+                needed += 2 * database_bytes(self.tree.data, name)  # the backup, and the copy for counting afterwards
             if role["env_digest"] and not env_complete(self.tree, role["env_digest"]):
                 stem = os.path.splitext(os.path.basename(role["lock"]))[0]
                 wheels = sum(row[3] for row in self.plan["manifest"] if row[0].startswith("wheels/%s/" % stem))
@@ -1816,7 +1816,7 @@ class Run:
         self.before: Record = {}
         self.old_units: Dict[str, Dict[str, str]] = {}
         self.activated_at = 0.0
-        self.rows_before: Dict[str, Dict[str, int]] = {}
+        self.rows_before: Dict[str, Dict[str, Optional[int]]] = {}
         self._ends = since + plan["deadline"]
         self._step_ends = self._ends
 
@@ -2045,11 +2045,31 @@ class Run:
             raise StepFailed(reason, "%s (exit code %d); the log says why." % (otherwise, code), exit_code=code)
 
     def _run_check(self, role: Record) -> None:
+        """The release's own check. It runs as us, so that {data} is a place of copies and not the application's."""
+        data = os.path.join(self.tree.backups, ".check-%s" % self.plan["deployment"])
+        delete(data)
+        os.mkdir(data, 0o700)
+        try:
+            if any("{data}" in word for word in role["check"]):
+                self._copy_data(role, data)
+            self._check_with(role, data)
+        finally:
+            delete(data)
+
+    def _copy_data(self, role: Record, data: str) -> None:
+        for name in role["databases"]:
+            os.makedirs(os.path.dirname(os.path.join(data, name)), 0o700, exist_ok=True)
+            try:
+                LiveDatabase(self.tree.data, name).copy_to(os.path.join(data, name))
+            except FileNotFoundError:
+                continue
+
+    def _check_with(self, role: Record, data: str) -> None:
         env = os.path.join(self.tree.envs, role["env_digest"]) if role["env_digest"] else ""
         places = {
             "{release}": self.directory,
             "{config}": self.config_directory,
-            "{data}": self.tree.data,
+            "{data}": data,
             "{env}": env,
         }
         argv = []
@@ -2076,20 +2096,27 @@ class Run:
         directory = os.path.join(
             self.tree.backups, "%s-%s" % (time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), self.plan["deployment"])
         )
-        for name in dict.fromkeys(names):
-            source = os.path.join(self.tree.data, name)
-            if not os.path.exists(source):
-                facts["databases"][name] = None
-                continue
-            os.makedirs(directory, 0o700, exist_ok=True)
-            copy = os.path.join(directory, name.replace("/", "_"))
-            self.rows_before[name] = copy_database(source, copy)
-            digest = sha256_file(copy)
-            write_atomic(copy + ".sha256", ("%s  %s\n" % (digest, os.path.basename(copy))).encode(), 0o400)
-            facts["databases"][name] = {"copy": copy, "sha256": digest, "rows": self.rows_before[name]}
-        if os.path.isdir(directory):
+        if names:
+            os.mkdir(directory, 0o700)
+        try:
+            for name in dict.fromkeys(names):
+                facts["databases"][name] = self._back_up(name, directory)
+        finally:
+            if names and not os.listdir(directory):  # else it would count as a backup, and a real one be pruned for it
+                os.rmdir(directory)
+        if facts["databases"]:
             fsync_path(self.tree.backups)
         return facts
+
+    def _back_up(self, name: str, directory: str) -> Optional[Record]:
+        copy = os.path.join(directory, name.replace("/", "_"))
+        try:
+            self.rows_before[name] = copy_database(self.tree.data, name, copy)
+        except FileNotFoundError:
+            return None
+        digest = sha256_file(copy)
+        write_atomic(copy + ".sha256", ("%s  %s\n" % (digest, os.path.basename(copy))).encode(), 0o400)
+        return {"copy": copy, "sha256": digest, "rows": self.rows_before[name]}
 
     def activate(self) -> Record:
         self.tree.check_fence(self.plan["fence"])
@@ -2147,15 +2174,28 @@ class Run:
         counts: Record = {}
         lost = []
         for name, before in self.rows_before.items():
-            after = count_rows(os.path.join(self.tree.data, name))
+            after = self._rows_now(name)
             counts[name] = {table: [before[table], after.get(table)] for table in before}
             for table, number in before.items():
-                if after.get(table, 0) < number:
+                now = after.get(table, 0)
+                if number is not None and now is not None and now < number:
                     lost.append({"database": name, "table": table, "before": number, "after": after.get(table)})
                     self.recorder.log(
                         "verify", "%s: %s has %s rows, and had %d" % (name, table, after.get(table, "no"), number)
                     )
         return counts, lost
+
+    def _rows_now(self, name: str) -> Dict[str, Optional[int]]:
+        """In a copy that goes at once: the application has it open, and may write it."""
+        directory = os.path.join(self.tree.backups, ".rows-%s" % self.plan["deployment"])
+        delete(directory)
+        os.mkdir(directory, 0o700)
+        try:
+            return copy_database(self.tree.data, name, os.path.join(directory, "copy"))
+        except FileNotFoundError:
+            return {}
+        finally:
+            delete(directory)
 
     def prune(self) -> Record:
         kept = {self.release, self.before["current"], *self.plan["pins"]}
@@ -2237,51 +2277,251 @@ def rehearse(tree: Tree, tools: Tools, moment: str, recorder: Recorder) -> None:
             raise StepFailed("rehearsed", "The rehearsal of %s ended with %d." % (moment, code))
 
 
-def copy_database(source: str, copy: str) -> Dict[str, int]:
-    """An online copy through SQLite's backup call, on disk when this returns; its rows per table."""
+def open_below(top: str, name: str, flags: int = os.O_RDONLY) -> int:
+    """Open what another account may have put there: no link is followed in any part of `name`, no pipe waited for.
+
+    Raises FileNotFoundError, and StepFailed for what is no plain file (with O_DIRECTORY: no directory).
+    """
+    said = os.path.join(top, name)
+    here = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        parts = name.split("/")
+        for number, part in enumerate(parts):
+            last = number == len(parts) - 1
+            kind = flags if last else os.O_RDONLY | os.O_DIRECTORY
+            inner = os.open(part, kind | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=here)
+            os.close(here)
+            here = inner
+        if not flags & os.O_DIRECTORY and not stat.S_ISREG(os.fstat(here).st_mode):
+            raise StepFailed("not_a_file", "%s is no plain file, and nothing else is read there." % said)
+        found, here = here, -1
+        return found
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        sentence = "%s is not read (%s): it has to be a plain file, and links are not followed."
+        raise StepFailed("not_a_file", sentence % (said, error.strerror)) from error
+    finally:
+        if here >= 0:
+            os.close(here)
+
+
+class LiveDatabase:
+    """An SQLite database that the application's account may write, and a copy of it that only we can.
+
+    SQLite never opens it where it lies: it would obey what lies beside it (a journal can name another file, which is
+    then deleted) and follow links. Read-only descriptors hold the locks of SQLite's own protocol for reading, so that
+    nobody changes database, -wal or journal while their bytes are copied; what a crash left is settled in the copy.
+    """
+
+    WHOLE = ((0x40000000, 1), (0x40000002, 510))  # pending and shared: no commit, no checkpoint by the last to leave
+    RESERVED = (0x40000001, 1)  # held while somebody writes, and then the journal is no crash's
+    SHM = (120, 3)  # of -shm: writing, checkpoint, recovery
+    END = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+
+    def __init__(self, top: str, name: str) -> None:
+        self._top, self._name = top, name
+        self.path = os.path.join(top, name)
+        self._ends = time.monotonic() + DATABASE_PATIENCE
+        self._open: Dict[str, int] = {}
+
+    def copy_to(self, copy: str) -> None:
+        """Byte by byte, then whatever a crash left is settled there. Raises StepFailed, FileNotFoundError, OSError."""
+        try:
+            while not self._copied(copy):
+                self._wait()
+        except BaseException:
+            remove_copy(copy)
+            raise
+
+    def _copied(self, copy: str) -> bool:
+        """False when somebody began to use it meanwhile, in a way that the locks did not cover."""
+        try:
+            database = self._fd("")
+            for place in self.WHOLE:
+                self._lock(database, place)
+            shm = self._fd_if_there("-shm")
+            if shm >= 0:
+                self._lock(shm, self.SHM)
+            parts = {"": database, "-wal": self._fd_if_there("-wal")}
+            if self._try_lock(database, self.RESERVED):
+                parts["-journal"] = self._crashed_journal()
+            sizes = {ending: os.fstat(fd).st_size for ending, fd in parts.items() if fd >= 0}
+            self._check_room(sum(sizes.values()), copy)
+            for ending, size in sizes.items():
+                copy_bytes(parts[ending], copy + ending, size)
+            if shm < 0 and self._fd_if_there("-shm") >= 0:
+                remove_copy(copy)
+                return False
+        finally:
+            for fd in self._open.values():
+                os.close(fd)  # and its locks
+            self._open = {}
+        if any(sizes.get(ending) for ending in ("-wal", "-journal")):
+            settle_copy(copy, sum(sizes.values()))
+        remove_copy(copy, ("-wal", "-journal", "-shm"))
+        return True
+
+    def _fd(self, ending: str) -> int:
+        self._open[ending] = open_below(self._top, self._name + ending)
+        return self._open[ending]
+
+    def _fd_if_there(self, ending: str) -> int:
+        try:
+            return self._fd(ending)
+        except FileNotFoundError:
+            return -1
+
+    def _crashed_journal(self) -> int:
+        fd = self._fd_if_there("-journal")
+        if fd < 0 or os.pread(fd, 1, 0) in (b"", b"\0"):
+            return -1  # the last transaction was finished
+        if os.pread(fd, 8, max(0, os.fstat(fd).st_size - 8)) == self.END:
+            raise StepFailed(
+                "backup_failed",
+                "%s-journal belongs to a transaction over several databases that was cut off, and only the application "
+                "may finish that: start it once (systemctl start), or move the journal away." % self.path,
+            )
+        return fd
+
+    def _try_lock(self, fd: int, place: Tuple[int, int]) -> bool:
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB, place[1], place[0])
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
+    def _lock(self, fd: int, place: Tuple[int, int]) -> None:
+        while not self._try_lock(fd, place):
+            self._wait()
+
+    def _wait(self) -> None:
+        if time.monotonic() > self._ends:
+            raise StepFailed(
+                "backup_failed", "%s was locked by its application for %d s." % (self.path, DATABASE_PATIENCE)
+            )
+        time.sleep(0.005)
+
+    def _check_room(self, size: int, copy: str) -> None:
+        disk = os.statvfs(os.path.dirname(copy))
+        if disk.f_bavail * disk.f_frsize < size + MARGIN:
+            raise StepFailed(
+                "disk_full", "%s has %d MB, and there is no room for a copy of it here." % (self.path, size >> 20)
+            )
+
+
+def database_bytes(top: str, name: str) -> int:
+    """How much an application's database takes with what it has not merged yet; what is no file counts nothing."""
+    size = 0
+    for ending in ("", "-wal"):
+        try:
+            fd = open_below(top, name + ending)
+        except (FileNotFoundError, StepFailed):
+            continue
+        size += os.fstat(fd).st_size
+        os.close(fd)
+    return size
+
+
+def copy_bytes(source: int, path: str, size: int) -> None:
+    """As many bytes as there were when it was looked at: a file that grows meanwhile is not chased."""
+    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        place = 0
+        while place < size:
+            block = os.pread(source, min(BLOCK, size - place), place)
+            if not block:
+                break
+            write_all(target, block)
+            place += len(block)
+    finally:
+        os.close(target)
+
+
+def remove_copy(copy: str, endings: Tuple[str, ...] = ("", "-wal", "-journal", "-shm")) -> None:
+    for ending in endings:
+        unlink(copy + ending)
+
+
+def settle_copy(copy: str, size: int) -> None:
+    """Have SQLite play a crash's journal back, or merge the -wal, in a copy of ours. `size`: bytes that were copied."""
     import sqlite3
 
     try:
-        origin = sqlite3.connect(source, timeout=10)
-        target = sqlite3.connect(copy)
+        database = sqlite3.connect(copy, timeout=0, isolation_level=None)
         try:
-            origin.backup(target)
+            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         finally:
-            target.close()
-            origin.close()
+            database.close()
+    except sqlite3.Error as error:
+        raise StepFailed("backup_failed", "What a crash left of a database cannot be settled: %s." % error) from error
+    left = sum(os.path.getsize(copy + ending) for ending in ("-wal", "-journal") if os.path.exists(copy + ending))
+    if left or os.path.getsize(copy) > 2 * size + BLOCK:
+        raise StepFailed("backup_failed", "What a crash left of a database (-wal or -journal) is no proper one.")
+
+
+def copy_database(top: str, name: str, copy: str) -> Dict[str, Optional[int]]:
+    """A consistent copy of `name` below `top` that nobody else may write, on disk when this returns; its rows."""
+    LiveDatabase(top, name).copy_to(copy)
+    try:
         os.chmod(copy, 0o400)
         fsync_path(copy)
-        return count_rows(copy)
+        return count_rows(copy, os.path.join(top, name))
+    except BaseException:
+        remove_copy(copy)
+        raise
+
+
+def count_rows(copy: str, said: str) -> Dict[str, Optional[int]]:
+    """Rows per table in a copy of ours; None where counting took too long. Names and tables are the application's:
+    virtual tables, which run code of their own, are left out, and so is what goes beyond TABLES_COUNTED."""
+    import sqlite3
+    import threading
+
+    database = sqlite3.connect("file:%s?mode=ro&immutable=1" % quoted(copy), uri=True)
+    limit = threading.Timer(DATABASE_PATIENCE, database.interrupt)  # a counted tree may be built to have no end
+    limit.daemon = True
+    limit.start()
+    ends = time.monotonic() + DATABASE_PATIENCE
+    try:
+        database.execute("PRAGMA trusted_schema=OFF")
+        names = database.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
+            "AND sql LIKE 'CREATE TABLE%' AND length(name) <= 200 ORDER BY name LIMIT ?",
+            (TABLES_COUNTED,),
+        )
+        tables = [str(name) for (name,) in names.fetchall()]
+        return {name: rows_of(database, name) if time.monotonic() < ends else None for name in tables}
     except sqlite3.Error as error:
-        raise StepFailed("backup_failed", "%s could not be copied: %s." % (source, error)) from error
+        raise StepFailed("database_unreadable", "The tables of %s cannot be counted: %s." % (said, error)) from error
+    finally:
+        limit.cancel()
+        limit.join()
+        database.close()
 
 
-def count_rows(path: str) -> Dict[str, int]:
+def rows_of(database: Any, table: str) -> Optional[int]:
     import sqlite3
 
-    database = sqlite3.connect(path, timeout=10)
     try:
-        names = [
-            row[0]
-            for row in database.execute(
-                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-            )
-        ]
-        quoted = ['"%s"' % name.replace('"', '""') for name in names]
-        return {
-            name: database.execute("SELECT count(*) FROM %s" % table).fetchone()[0]  # noqa: S608 - a quoted identifier
-            for name, table in zip(names, quoted)
-        }
-    except sqlite3.Error as error:
-        raise StepFailed("database_unreadable", "The tables of %s cannot be counted: %s." % (path, error)) from error
-    finally:
-        database.close()
+        count = 'SELECT count(*) FROM "%s"' % table.replace('"', '""')  # noqa: S608 - a quoted identifier
+        return int(database.execute(count).fetchone()[0])
+    except sqlite3.OperationalError as error:
+        if "interrupted" in str(error):
+            return None
+        raise
+
+
+def quoted(path: str) -> str:
+    """A path inside a file: URI."""
+    return "".join(letter if letter.isalnum() or letter in "/._-" else "%%%02x" % ord(letter) for letter in path)
 
 
 # Settling: finish or undo a run from what journal and disk say
 
 
-def clear_leftovers(tree: Tree, prefixes: Tuple[str, ...] = (".staging-", ".trash-")) -> None:
+def clear_leftovers(tree: Tree, prefixes: Tuple[str, ...] = LEFTOVERS) -> None:
     """Delete what a run had begun to make (the lock must be held for that) or had taken away."""
     for parent in (tree.releases, tree.config, tree.envs, tree.backups):
         for name in names_in(parent):
