@@ -55,7 +55,7 @@ def source(name: str) -> bytes:
 
     Read once: a portal that is being updated under our feet must not send a text under another one's digest.
     """
-    return _with_what_it_imports(name, set()).encode()
+    return _with_what_it_imports("agent/__main__" if name == "agent" else name, set()).encode()
 
 
 def _with_what_it_imports(name: str, there: set[str]) -> str:

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from deployments.host import agent
-from deployments.host.agent import Run, StepFailed, Tree
+from deployments.host.agent import __main__ as agent
+from deployments.host.agent.__main__ import Run, StepFailed, Tree
 
 JOURNAL = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 

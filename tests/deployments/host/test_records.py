@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from deployments.host import agent
-from deployments.host.agent import Journal, Lock, Masker, Recorder, Refused, StepFailed, Stream, Tree
+from deployments.host.agent import __main__ as agent
+from deployments.host.agent.__main__ import Journal, Lock, Masker, Recorder, Refused, StepFailed, Stream, Tree
 
 PLAN: dict[str, Any] = {"release": "r2", "roles": [], "config_digest": "d", "deadlines": {}}
 

@@ -11,7 +11,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deployments.host.agent import Frames, Hangup, Refused, Row, Staging, TarReader, Tree, canonical, release_problems
+from deployments.host.agent.__main__ import (
+    Frames,
+    Hangup,
+    Refused,
+    Row,
+    Staging,
+    TarReader,
+    Tree,
+    canonical,
+    release_problems,
+)
 from deployments.plans import tarstream
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from deployments.host.agent import Expectation, StepFailed, Systemd, Tools, Verifier
+from deployments.host.agent.__main__ import Expectation, StepFailed, Systemd, Tools, Verifier
 
 WELL = {"ActiveState": "active", "SubState": "running", "NRestarts": "0", "MainPID": "20", "InvocationID": "new"}
 OLD = {"ActiveState": "active", "NRestarts": "4", "MainPID": "10", "InvocationID": "old"}
