@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-MEASUREMENTS = ("redeploy", "rollback", "bot_day", "health_proxy", "dashboard")
+MEASUREMENTS = ("agent_start", "redeploy", "rollback", "bot_day", "health_proxy", "dashboard")
 
 
 def main(argv: list[str]) -> int:

@@ -6,6 +6,7 @@ from functools import cache
 from importlib import resources
 
 from deployments.commands.remote_command import RemoteCommand
+from deployments.host.pack import pack
 
 MISSING = "agent_missing"
 """What a server answers that does not have this agent: {"kind": "agent_missing"}."""
@@ -55,7 +56,9 @@ def source(name: str) -> bytes:
 
     Read once: a portal that is being updated under our feet must not send a text under another one's digest.
     """
-    return _with_what_it_imports("agent/__main__" if name == "agent" else name, set()).encode()
+    if name == "agent":
+        return pack(resources.files("deployments.host") / name)
+    return _with_what_it_imports(name, set()).encode()
 
 
 def _with_what_it_imports(name: str, there: set[str]) -> str:

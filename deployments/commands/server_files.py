@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Iterable, Sequence
 
-from deployments.host.agent.__main__ import sudo_commands
+from deployments.host.agent.systemd import sudo_commands
 
 DEPLOY_USER = "rosey"
 

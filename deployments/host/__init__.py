@@ -1,5 +1,5 @@
-"""What runs on servers: `agent.py` carries plans out, `provision.py` makes a machine ready.
+"""What runs on servers: `agent/` carries plans out, `provision.py` makes a machine ready.
 
-Both are one file each, standard library alone, and are sent to servers as they are; nothing here imports the rest of
-the portal.
+Python >= 3.9, standard library alone; nothing here imports the rest of the portal. What travels is one file each, which
+`pack` makes of a package.
 """

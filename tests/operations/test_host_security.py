@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deployments.commands.remote_command import RemoteCommand
-from deployments.host.agent.__main__ import sudo_commands
+from deployments.host.agent.systemd import sudo_commands
 from deployments.lifecycle import Status
 from deployments.services.connections import address_of
 from deployments.ssh.keys import PrivateKey

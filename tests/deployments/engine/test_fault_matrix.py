@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from deployments.host.agent.__main__ import STEPS
+from deployments.host.agent.run import STEPS
 from deployments.lifecycle import Status, StepState, TargetStatus
 from deployments.models import Deployment, Release, Step
 from deployments.services import audit

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.host.agent.__main__ import Tree
+from deployments.host.agent.tree import Tree
 
 
 @pytest.fixture

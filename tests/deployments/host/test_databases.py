@@ -12,8 +12,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from deployments.host.agent import __main__ as agent
-from deployments.host.agent.__main__ import Run, StepFailed, Tree
+from deployments.host.agent import databases
+from deployments.host.agent.databases import copy_database
+from deployments.host.agent.errors import StepFailed
+from deployments.host.agent.processes import Tools
+from deployments.host.agent.steps.backup import backup
+from deployments.host.agent.steps.dependencies import run_check
+from deployments.host.agent.steps.verify import compare_rows
+from deployments.host.agent.steps.work import Work
+from deployments.host.agent.tree import Tree
 
 JOURNAL = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 
@@ -32,10 +39,10 @@ os._exit(0)
 """
 
 
-def run_for(tree: Tree, *names: str) -> Run:
+def run_for(tree: Tree, *names: str) -> Work:
     """A run of which only the steps that look at databases are tried."""
     role = {"role": "bot", "units": [], "databases": list(names), "check": [], "env_digest": None}
-    run = Run.__new__(Run)
+    run = Work.__new__(Work)
     run.tree, run.rows_before = tree, {}
     run.plan = {"deployment": "d1", "roles": [role]}
     run.recorder = SimpleNamespace(log=lambda *said: None)  # type: ignore[assignment]
@@ -56,7 +63,7 @@ def crash(path: Path, journal_mode: str, ending: str) -> None:
 
 
 def backed_up(tree: Tree, name: str = "bot.db") -> dict[str, int | None]:
-    return dict(run_for(tree, name).backup()["databases"][name]["rows"])
+    return dict(backup(run_for(tree, name))["databases"][name]["rows"])
 
 
 def leftovers(tree: Tree) -> list[str]:
@@ -155,7 +162,7 @@ def test_copies_are_whole_while_the_application_writes(tree: Tree, journal_mode:
             seen = []
             for number in range(10):
                 copy = str(Path(tree.backups, f"copy-{number}"))
-                counted = agent.copy_database(tree.data, "bot.db", copy)
+                counted = copy_database(tree.data, "bot.db", copy)
                 assert counted["rolls"] == counted["twins"]
                 found = sqlite3.connect(copy)
                 assert found.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -172,7 +179,7 @@ def test_a_lock_that_is_never_let_go_ends_the_step(tree: Tree, monkeypatch: pyte
         f"import sqlite3; database = sqlite3.connect({str(path)!r}); database.execute('BEGIN EXCLUSIVE'); "
         "print(1, flush=True); input()"
     )
-    monkeypatch.setattr(agent, "DATABASE_PATIENCE", 0.3)
+    monkeypatch.setattr(databases, "DATABASE_PATIENCE", 0.3)
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
@@ -211,7 +218,7 @@ def endless_tree(path: Path) -> None:
 
 def test_a_table_that_never_ends_is_not_counted_for_ever(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     endless_tree(rolls(Path(tree.data, "bot.db")))
-    monkeypatch.setattr(agent, "DATABASE_PATIENCE", 0.5)
+    monkeypatch.setattr(databases, "DATABASE_PATIENCE", 0.5)
     watch = threading.Timer(20, os._exit, [9])
     watch.start()
     try:
@@ -242,12 +249,12 @@ def test_virtual_tables_are_left_alone(tree: Tree) -> None:
 def test_rows_after_a_deployment_are_counted_in_a_copy_too(tree: Tree) -> None:
     path = rolls(Path(tree.data, "bot.db"), journal_mode="wal")
     run = run_for(tree, "bot.db")
-    run.backup()
+    backup(run)
     with sqlite3.connect(path) as database:
         database.execute("DELETE FROM rolls WHERE id > 1")
     database.close()
     before = sorted(file.name for file in Path(tree.data).iterdir())
-    counts, lost = run._compare_rows()
+    counts, lost = compare_rows(run)
     assert counts == {"bot.db": {"rolls": [3, 1]}}
     assert [(item["table"], item["before"], item["after"]) for item in lost] == [("rolls", 3, 1)]
     assert sorted(file.name for file in Path(tree.data).iterdir()) == before
@@ -265,8 +272,8 @@ def test_the_live_file_is_never_given_to_sqlite(tree: Tree, monkeypatch: pytest.
 
     monkeypatch.setattr(sqlite3, "connect", connect)
     run = run_for(tree, "bot.db")
-    run.backup()
-    run._compare_rows()
+    backup(run)
+    compare_rows(run)
     assert opened
     assert not [path for path in opened if tree.data in path]
 
@@ -278,10 +285,10 @@ def test_a_check_that_asks_for_the_data_gets_copies(tree: Tree) -> None:
     run.directory = run.config_directory = tree.root
     said: list[str] = []
     run.recorder = SimpleNamespace(log=lambda step, line, stream="": said.append(line))  # type: ignore[assignment]
-    run.tools = agent.Tools("d1")
+    run.tools = Tools("d1")
     look = "import os, sys; print(sorted(os.listdir(sys.argv[1]))); open(sys.argv[1] + '/bot.db', 'w').close()"
     before = path.read_bytes()
-    run._run_check({**run.plan["roles"][0], "check": [sys.executable, "-c", look, "{data}"]})
+    run_check(run, {**run.plan["roles"][0], "check": [sys.executable, "-c", look, "{data}"]})
     assert said == ["['bot.db']"]
     assert path.read_bytes() == before
     assert leftovers(tree) == []

@@ -7,8 +7,16 @@ from typing import Any
 
 import pytest
 
-from deployments.host.agent import __main__ as agent
-from deployments.host.agent.__main__ import Journal, Lock, Masker, Recorder, Refused, StepFailed, Stream, Tree
+from deployments.host.agent import journal as journal_module
+from deployments.host.agent.errors import Refused, StepFailed
+from deployments.host.agent.files import swap_link, write_all
+from deployments.host.agent.journal import Journal
+from deployments.host.agent.limits import BALLAST, LATER
+from deployments.host.agent.lock import Lock
+from deployments.host.agent.processes import process_start, same_process
+from deployments.host.agent.recorder import Masker, Recorder
+from deployments.host.agent.tree import Tree
+from deployments.host.agent.wire import Stream
 
 PLAN: dict[str, Any] = {"release": "r2", "roles": [], "config_digest": "d", "deadlines": {}}
 
@@ -52,7 +60,7 @@ def test_a_journal_that_has_grown_is_rotated_and_still_read(tree: Tree) -> None:
     writer = recorder(tree, journal)
     writer.record("run", {"plan": PLAN})
     for _ in range(300):
-        writer.record("log", {"step": "stage", "stream": "output", "text": "x" * 2000}, agent.LATER)
+        writer.record("log", {"step": "stage", "stream": "output", "text": "x" * 2000}, LATER)
     journal.close()
     journal.rotate()
     assert not Path(tree.journal).exists()
@@ -65,15 +73,14 @@ def test_a_journal_that_has_grown_is_rotated_and_still_read(tree: Tree) -> None:
 
 def test_a_full_disk_still_has_room_for_the_revert(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     tree.fill_ballast()
-    assert Path(tree.ballast).stat().st_size == agent.BALLAST
-    write = agent.write_all
+    assert Path(tree.ballast).stat().st_size == BALLAST
 
     def no_room(fd: int, content: bytes) -> None:
         if Path(tree.ballast).exists():
             raise OSError(28, "No space left on device")
-        write(fd, content)
+        write_all(fd, content)
 
-    monkeypatch.setattr(agent, "write_all", no_room)
+    monkeypatch.setattr(journal_module, "write_all", no_room)
     recorder(tree, Journal(tree)).record("run", {"plan": PLAN})
     assert not Path(tree.ballast).exists()
     assert [record["kind"] for record in Journal(tree).records()] == ["run"]
@@ -106,11 +113,11 @@ def test_a_lock_has_one_owner_and_is_free_when_that_one_has_ended(tree: Tree) ->
 
 
 def test_a_pid_that_was_given_to_another_process_is_not_mistaken() -> None:
-    started = agent.process_start(os.getpid())
-    assert agent.same_process(os.getpid(), started)
-    assert not agent.same_process(os.getpid(), "12345")
-    assert not agent.same_process(1, agent.process_start(1))
-    assert not agent.same_process(None, None)
+    started = process_start(os.getpid())
+    assert same_process(os.getpid(), started)
+    assert not same_process(os.getpid(), "12345")
+    assert not same_process(1, process_start(1))
+    assert not same_process(None, None)
 
 
 def test_every_secret_is_masked_wherever_it_turns_up(tree: Tree) -> None:
@@ -146,8 +153,8 @@ def test_a_reader_that_has_stopped_never_blocks_the_work() -> None:
 
 
 def test_what_a_link_points_to_is_swapped_in_one_step(tree: Tree) -> None:
-    agent.swap_link(tree.current, "releases/a")
-    agent.swap_link(tree.current, "releases/b")
+    swap_link(tree.current, "releases/a")
+    swap_link(tree.current, "releases/b")
     assert tree.current_release() == "b"
     assert sorted(path.name for path in Path(tree.root).iterdir()) == [
         ".deploy",

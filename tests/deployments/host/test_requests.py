@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from deployments.host.agent.__main__ import Refused, Tree, check_plan, safe_path
+from deployments.host.agent.errors import Refused
+from deployments.host.agent.request import check_plan, safe_path
+from deployments.host.agent.tree import Tree
 from deployments.remote.plan import config_digest
 
 SHA = hashlib.sha256(b"").hexdigest()

@@ -11,17 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deployments.host.agent.__main__ import (
-    Frames,
-    Hangup,
-    Refused,
-    Row,
-    Staging,
-    TarReader,
-    Tree,
-    canonical,
-    release_problems,
-)
+from deployments.host.agent.errors import Hangup, Refused
+from deployments.host.agent.files import canonical
+from deployments.host.agent.limits import Row
+from deployments.host.agent.releases import Staging, release_problems
+from deployments.host.agent.tree import Tree
+from deployments.host.agent.wire import Frames, TarReader
 from deployments.plans import tarstream
 
 

@@ -5,7 +5,11 @@ from typing import Any
 
 import pytest
 
-from deployments.host.agent.__main__ import Expectation, StepFailed, Systemd, Tools, Verifier
+from deployments.host.agent.errors import StepFailed
+from deployments.host.agent.health import Expectation
+from deployments.host.agent.processes import Tools
+from deployments.host.agent.systemd import Systemd
+from deployments.host.agent.verification import Verifier
 
 WELL = {"ActiveState": "active", "SubState": "running", "NRestarts": "0", "MainPID": "20", "InvocationID": "new"}
 OLD = {"ActiveState": "active", "NRestarts": "4", "MainPID": "10", "InvocationID": "old"}

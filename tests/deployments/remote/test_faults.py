@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from deployments.host.agent.__main__ import STEPS
+from deployments.host.agent.run import STEPS
 from deployments.remote import Result
 from deployments.ssh.errors import LinkLost
 from tests.deployments.remote.releases import DEADLINES, Release, plan

@@ -204,7 +204,7 @@ def test_five_deployments_in_a_row_do_not_trip_the_start_limit(running: Server, 
 
 
 def test_deadlines_name_every_step() -> None:
-    from deployments.host.agent.__main__ import STEPS
+    from deployments.host.agent.run import STEPS
 
     assert set(DEADLINES) == set(STEPS)
 

@@ -1,0 +1,52 @@
+"""What the whole agent agrees on: how long it waits, how much it keeps, what a name may be."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, Tuple
+
+PROTOCOL = 1
+
+DECISIVE = ("activate", "restart", "revert")  # these change what runs: their beginning is on disk before they begin
+NOW, SOON, LATER = 2, 1, 0  # when a record has to be on disk
+
+Record = Dict[str, Any]
+Row = Tuple[str, int, str, int]
+Shown = Dict[str, Dict[str, str]]  # what systemd shows, by unit
+
+ALIVE_EVERY = 3.0  # s between signs of life when there is nothing to say; the portal gives up after five of them
+READ_PATIENCE = 60.0  # s without a byte from a portal that still owes us some
+REVERT_PATIENCE = 60.0  # s for the old units to be healthy again, unless the plan says otherwise
+CANCEL_PATIENCE = 45.0  # s beyond that for a supervisor that was asked to end, before it is killed
+TOOL_PATIENCE = 15.0  # s for a systemctl, sudo or journalctl call that does not wait for anything
+PROBE_PATIENCE = 2.0  # s for one health answer
+WATCH_WITHOUT_HEALTH = 1.0  # s that a unit without a health URL is watched for a crash
+GRACE_DISCONNECTED = 3.0  # s a bot gets to connect although it need not
+LOCK_PATIENCE = 1.0  # s to wait for a lock that is just being let go
+CLOCK_TOLERANCE = 300.0  # s of difference to the portal's clock
+NEED_ROUNDS = 2
+BACKLOG = 1 << 20  # bytes kept for a reader that is slow; more goes to the journal only
+JOURNAL_LIMIT = 512 * 1024  # bytes after which the journal is rotated at the start of a run
+BALLAST = 256 * 1024  # bytes set aside so that a full disk still has room for the journal of the revert
+MARGIN = 16 << 20  # bytes that must be left beyond what is needed
+MARGIN_INODES = 1000
+# An environment, measured with the bot's lock: 23 MB empty, and 33 MB more for 7 MB of wheels, unpacked and compiled.
+ENV_BYTES, ENV_FACTOR = 25 << 20, 5
+LINE_LIMIT = 4000  # characters of one log line
+DATABASE_PATIENCE = 10.0  # s for the application to let go of its database, and again for counting its rows
+TABLES_COUNTED = 500  # per database
+LOG_LINES = 5000  # lines of output kept per step
+BLOCK = 1 << 20
+KEEP_AGENTS = 3
+LEFTOVERS = (".staging-", ".trash-", ".rows-", ".check-")
+
+OURS = (".release", ".envs", ".config", ".checked")
+SYSTEMCTL = "/usr/bin/systemctl"
+SUDO = ("/usr/bin/sudo", "-n")
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+RELEASE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
+UNIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.@-]{0,120}\.(?:service|socket|timer|path|target)")
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
+DIGEST = re.compile(r"[0-9a-f]{64}")
+HEALTH_URL = re.compile(r"http://(127\.0\.0\.1|localhost):([0-9]{1,5})(/[!-~]*)?")

@@ -1,0 +1,154 @@
+"""Other programs: started with a mark, waited for, and gone when their run is over."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from typing import Any, Callable, Dict, List, Tuple
+
+from .files import read_bytes
+from .limits import PATH, TOOL_PATIENCE
+
+
+def process_start(pid: int) -> str:
+    """When a process began, in clock ticks since boot: with the pid it names one process for good."""
+    try:
+        return read_bytes("/proc/%d/stat" % pid).rsplit(b")", 1)[1].split()[19].decode()
+    except (OSError, IndexError):
+        return ""
+
+
+def same_process(pid: Any, started: Any) -> bool:
+    """Whether a pid still is the process it was noted for."""
+    return isinstance(pid, int) and pid > 1 and bool(started) and process_start(pid) == started
+
+
+def marker(deployment: str) -> str:
+    """What every process of a run has in its environment, and is found again by."""
+    return "DEPLOYMENT_RUN=%s" % deployment
+
+
+def environment(deployment: str) -> Dict[str, str]:
+    """What a program of a run gets: nothing of ours but a place to run in and the mark."""
+    return {
+        "PATH": PATH,
+        "LANG": "C.UTF-8",
+        "HOME": os.environ.get("HOME", "/"),
+        "PYTHONDONTWRITEBYTECODE": "1",  # a check of the release must leave nothing in it
+        "DEPLOYMENT_RUN": deployment,
+    }
+
+
+def marked_processes(deployment: str) -> List[int]:
+    """Every process that a step of this deployment started, and what those started, as far as they are our user's."""
+    wanted = marker(deployment).encode()
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            if wanted in read_bytes("/proc/%s/environ" % name).split(b"\0"):
+                found.append(int(name))
+        except OSError:
+            continue
+    return found
+
+
+def sweep(deployment: str, patience: float = 5.0) -> Dict[str, int]:
+    """Kill what is left of a run's steps and prove that it is gone: how many there were, how many are left."""
+    seen: set[int] = set()
+    ends = time.monotonic() + patience
+    while True:
+        alive = marked_processes(deployment)
+        if not alive or time.monotonic() > ends:
+            return {"killed": len(seen - set(alive)), "left": len(alive)}
+        for pid in alive:
+            seen.add(pid)
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                pass
+        time.sleep(0.01)
+
+
+def kill_and_reap(pid: int) -> None:
+    """End a child of ours for good."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except OSError:
+        pass
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass
+
+
+class Tools:
+    """Runs other programs: argument lists, a marked environment, their own session so that they can be killed whole."""
+
+    def __init__(self, deployment: str) -> None:
+        self._deployment = deployment
+
+    def start(self, argv: List[str], cwd: str = "/", merge: bool = True) -> Any:
+        """Begin a program and do not wait; its output goes to a pipe."""
+        import subprocess
+
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if merge else subprocess.DEVNULL,
+            cwd=cwd,
+            env=environment(self._deployment),
+            start_new_session=True,
+        )
+
+    @staticmethod
+    def finish(process: Any, patience: float = TOOL_PATIENCE) -> Tuple[int, str]:
+        """Exit code and output. A program that overstays is left to `sweep` and counts as failed (code 124)."""
+        import subprocess
+
+        try:
+            output, _ = process.communicate(timeout=patience)
+        except subprocess.TimeoutExpired:
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except OSError:
+                pass
+            process.stdout.close()
+            return 124, "no answer within %d s" % patience
+        return int(process.returncode), output.decode(errors="replace").strip()
+
+    def call(self, argv: List[str], patience: float = TOOL_PATIENCE, cwd: str = "/") -> Tuple[int, str]:
+        """Run a short program to its end: exit code and output."""
+        return self.finish(self.start(argv, cwd), patience)
+
+    def logged(self, argv: List[str], cwd: str, log: Callable[[str], None]) -> int:
+        """Run to its end, each line to `log`; the step's deadline is the supervisor's business."""
+        process = self.start(argv, cwd)
+        for line in process.stdout:
+            log(line.decode(errors="replace").rstrip())
+        process.stdout.close()
+        return int(process.wait())
+
+
+def wait_exit(pid: int, ends: float) -> bool:
+    """Until a process that is not ours to wait for has ended."""
+    if pid <= 1:
+        return True
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    except (OSError, AttributeError):
+        while os.path.exists("/proc/%d" % pid):
+            if time.monotonic() > ends:
+                return False
+            time.sleep(0.02)
+        return True
+    try:
+        return bool(select.select([fd], [], [], max(0.0, ends - time.monotonic()))[0])
+    finally:
+        os.close(fd)

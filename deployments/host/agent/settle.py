@@ -1,0 +1,228 @@
+"""Finish or undo a run from what journal and disk say."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from typing import Callable, List, Optional
+
+from .errors import Refused, StepFailed
+from .files import discard, fsync_path, swap_link, unlink
+from .health import Expectation
+from .journal import Journal, RunState
+from .limits import REVERT_PATIENCE, Record
+from .processes import Tools, wait_exit
+from .recorder import Masker, Recorder
+from .rehearsal import rehearse
+from .systemd import RUNNING, Systemd, keeps_running
+from .tree import Tree, clear_leftovers
+from .verification import Verifier
+
+
+class Settler:
+    """Brings an unfinished run to a true end. Idempotent: whoever runs it, however often, after whatever happened."""
+
+    def __init__(self, tree: Tree, state: RunState, recorder: Recorder, tick: Callable[[], None], boot: bool) -> None:
+        self.tree = tree
+        self.state = state
+        self.recorder = recorder
+        self.tools = Tools(state.deployment)
+        self.systemd = Systemd(self.tools)
+        self._tick = tick
+        self._boot = boot
+
+    def settle(self, cause: Record) -> Record:
+        """`cause`: reason and sentence of what ended the run, and the status if it is not a failure."""
+        state = self.state
+        if state.verified is not None:
+            return self._result("succeeded", "verified", "%s runs and is verified." % state.plan["release"], {})
+        undone = self._undo_needed()
+        begun = self.recorder.begin("revert") if undone else 0.0
+        facts: Record = {"cause": cause["reason"]}
+        problem = ""
+        if undone:
+            problem = self._undo(facts)
+        self._clean(facts)
+        status = cause.get("status", "failed")
+        sentence = cause["sentence"]
+        if undone:
+            self.recorder.end("revert", "failed" if problem else "reverted", begun, facts)
+            status = "reverted" if status == "failed" else status
+            sentence += " " + (problem or self._restored())
+        else:
+            sentence += " Nothing on this server was changed."
+        return self._result("interrupted" if problem else status, cause["reason"], sentence, facts)
+
+    def _undo_needed(self) -> bool:
+        before = self.state.before
+        if before is None:
+            return False
+        restarted = "restart" in self.state.begun or "revert" in self.state.begun or self.state.cause is not None
+        return restarted or not self._links_as_before()
+
+    def _links_as_before(self) -> bool:
+        before = self.state.before or {}
+        current = self.tree.current_release()
+        return bool(current == before["current"]) and self.tree.config_link(current) == before["config"]
+
+    def _undo(self, facts: Record) -> str:
+        """Put everything back; returns what a person has to know when it did not work, else an empty string."""
+        try:
+            self._restore_links()
+            facts["links"] = True
+            rehearse(self.tree, self.tools, "revert", self.recorder)
+            if self._boot:
+                facts["units"] = "left to the boot that is under way"
+                return ""
+            restarted = "restart" in self.state.begun or self.state.cause is not None or "revert" in self.state.begun
+            if restarted:
+                self._restore_units(facts)
+        except (Refused, OSError) as error:
+            facts["problem"] = str(error)
+            return (
+                "It could not be put back as it was: %s Look at the units with systemctl and journalctl on this "
+                "server, then deploy or roll back again." % error
+            )
+        return ""
+
+    def _restore_links(self) -> None:
+        before = self.state.before or {}
+        release = before["current"]
+        if release is None:
+            unlink(self.tree.current)
+            fsync_path(self.tree.root)
+            return
+        if self.tree.config_link(release) != before["config"]:
+            link = os.path.join(self.tree.release(release), ".config")
+            if before["config"] is None:
+                unlink(link)
+            else:
+                self._swap(link, before["config"])
+        if self.tree.current_release() != release:
+            self._swap(self.tree.current, "releases/" + release)
+
+    def _swap(self, path: str, target: str) -> None:
+        try:
+            swap_link(path, target)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self.tree.drop_ballast():
+                raise
+            swap_link(path, target)
+
+    def _restore_units(self, facts: Record) -> None:
+        before = self.state.before or {}
+        ends = time.monotonic() + float(self.state.plan["deadlines"].get("revert", REVERT_PATIENCE))
+        units = [unit for role in self.state.plan["roles"] for unit in role["units"]]
+        if not units:
+            return
+        old = self.systemd.show(units)
+        active = [unit for unit in units if before["units"].get(unit, {}).get("active") in RUNNING]
+        if before["current"] is None:
+            active = []
+        for unit in units:
+            if unit in active and keeps_running(unit, old[unit]):
+                old[unit] = {}
+            elif unit in active:
+                self.systemd.reset(unit)
+                self.systemd.restart(unit)
+            else:
+                self.systemd.stop(unit)
+        for unit in units:
+            pid = int(old[unit].get("MainPID") or 0)
+            while not wait_exit(pid, min(ends, time.monotonic() + 1)):
+                self._tick()
+                if time.monotonic() > ends:
+                    raise StepFailed("unit_stuck", "%s does not stop." % unit)
+        facts["restarted"] = active
+        verifier = Verifier(self.systemd, lambda line: self.recorder.log("revert", line, "journal"), self._tick)
+        facts["proof"] = verifier.prove(self.expectations(active), {u: old[u] for u in active}, 0.0, ends)
+
+    def expectations(self, active: List[str]) -> List[Expectation]:
+        """As it was before: a role that did not answer then is started and not asked now."""
+        before = self.state.before or {}
+        expectations = []
+        for role in self.state.plan["roles"]:
+            seen = before["health"].get(role["role"], {})
+            units = [unit for unit in role["units"] if unit in active]
+            if not units or (role["health"] and not seen.get("answered")):
+                continue
+            role = dict(role, units=units)
+            version = None if seen.get("version") is None else str(seen["version"])
+            expectations.append(Expectation(role, version, seen.get("release"), False))
+        return expectations
+
+    def _restored(self) -> str:
+        before = self.state.before or {}
+        if before["current"] is None:
+            return "Nothing ran here before: the units are stopped, and nothing of the release is left."
+        if self._boot:
+            return "The server is back on %s, which starts with this boot." % before["current"]
+        return "The server is back on %s." % before["current"]
+
+    def _clean(self, facts: Record) -> None:
+        """Take away what the run made and nobody uses. Trouble here changes nothing about the end."""
+        before, plan = self.state.before, self.state.plan
+        try:
+            clear_leftovers(self.tree)
+            for role in plan["roles"]:
+                env = os.path.join(self.tree.envs, role["env_digest"] or "-")
+                if os.path.isdir(env) and not os.path.exists(os.path.join(env, ".complete")):
+                    discard(env)
+            if before is None:
+                return
+            current = self.tree.current_release()
+            if not before["had_release"] and current != plan["release"]:
+                if os.path.isdir(self.tree.release(plan["release"])):
+                    discard(self.tree.release(plan["release"]))
+                unlink(self.tree.manifest_path(plan["release"]))
+            used = {os.path.basename(self.tree.config_link(name) or "") for name in self.tree.release_names()}
+            if not before["had_config"] and plan["config_digest"] not in used:
+                path = os.path.join(self.tree.config, plan["config_digest"])
+                if os.path.isdir(path):
+                    discard(path)
+        except OSError as error:
+            facts["left_behind"] = "%s: %s" % (error.filename, error.strerror)
+
+    def _result(self, status: str, reason: str, sentence: str, facts: Record) -> Record:
+        state = self.state
+        facts = dict(facts)
+        facts["seconds"] = state.seconds
+        facts["current"] = self.tree.current_release()
+        facts["boot"] = self._boot
+        for step in ("stage", "backup"):
+            if step in state.facts:
+                facts[step] = state.facts[step]
+        if state.verified is not None:
+            facts["proof"] = state.verified.get("facts", {})
+        fields = {"status": status, "reason": reason, "sentence": sentence, "facts": facts}
+        return self.recorder.record("result", fields)
+
+
+def settle_last(
+    tree: Tree,
+    journal: Journal,
+    emit: Callable[[Record], None],
+    tick: Callable[[], None],
+    cause: Record,
+    boot: bool = False,
+) -> Optional[Record]:
+    """Settle the run that the journal shows as unfinished; None when there is none. The lock must be held."""
+    state = journal.last_run()
+    if state is None or not state.unfinished:
+        return None
+    mine = {"deployment": state.deployment, "fence": state.fence, "seq": state.seq}
+    recorder = Recorder(journal, emit, Masker(tree), mine, lenient=True)
+    return Settler(tree, state, recorder, tick, boot).settle(cause)
+
+
+DIED = {
+    "reason": "agent_died",
+    "sentence": "The agent was killed, or the server lost power, in the middle of the deployment.",
+}
+
+
+def plan_summary(plan: Record) -> Record:
+    """What settling needs to know of a plan, for the journal."""
+    kept = {key: value for key, value in plan.items() if key not in ("manifest", "config", "base")}
+    return {**kept, "config_digest": plan["config"]["digest"]}
