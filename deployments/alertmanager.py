@@ -41,7 +41,11 @@ class AlertmanagerRefused(AlertmanagerError):
 
 @dataclass(frozen=True)
 class Matcher:
-    """One condition on a label; `regex` values must match the whole label."""
+    """One condition on a label; `regex` values must match the whole label.
+
+    Only Alertmanager asks whether a label fulfils it: its patterns are other people's, in Go's language, where none
+    takes long. Python's would hold the process for as long as the writer likes.
+    """
 
     name: str
     value: str
@@ -49,14 +53,16 @@ class Matcher:
     equal: bool = True
 
     def __str__(self) -> str:
-        sign = {(True, True): "=~", (True, False): "!~", (False, True): "=", (False, False): "!="}
-        return f'{self.name}{sign[self.regex, self.equal]}"{self.value}"'
+        return self._written(self.value)
 
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether labels fulfil it; a label that is missing counts as empty."""
-        value = labels.get(self.name, "")
-        hit = re.fullmatch(self.value, value) is not None if self.regex else value == self.value
-        return hit == self.equal
+    @property
+    def filter(self) -> str:
+        """As Alertmanager's parameter `filter` reads it: backslash, quote and line feed escaped (labels/parse.go)."""
+        return self._written(self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n"))
+
+    def _written(self, value: str) -> str:
+        sign = {(True, True): "=~", (True, False): "!~", (False, True): "=", (False, False): "!="}
+        return f'{self.name}{sign[self.regex, self.equal]}"{value}"'
 
 
 @dataclass(frozen=True)
@@ -71,19 +77,19 @@ class Silence:
     ends_at: datetime
     matchers: tuple[Matcher, ...]
 
-    def covers(self, labels: Mapping[str, str]) -> bool:
-        """Whether alerts with these labels are silenced while it holds."""
-        return self.state == "active" and all(each.matches(labels) for each in self.matchers)
-
 
 @dataclass(frozen=True)
 class ActiveAlert:
-    """An alert that Alertmanager holds; `state` is active, suppressed (silenced or inhibited) or unprocessed."""
+    """An alert that Alertmanager holds; `state` is active, suppressed (silenced or inhibited) or unprocessed.
+
+    `silenced_by` has the identifiers of the silences that cover it now.
+    """
 
     fingerprint: str
     labels: Mapping[str, str]
     state: str
     starts_at: datetime
+    silenced_by: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -133,13 +139,17 @@ def silences() -> list[Silence]:
     ]
 
 
-def alerts() -> list[ActiveAlert]:
-    """What it holds now, silenced and inhibited alerts too. Raises AlertmanagerError."""
+def alerts(matchers: Sequence[Matcher] = ()) -> list[ActiveAlert]:
+    """What it holds now and matches, silenced and inhibited alerts too. Raises AlertmanagerError."""
     return [
         ActiveAlert(
-            each["fingerprint"], each["labels"], each["status"]["state"], datetime.fromisoformat(each["startsAt"])
+            fingerprint=each["fingerprint"],
+            labels=each["labels"],
+            state=each["status"]["state"],
+            starts_at=datetime.fromisoformat(each["startsAt"]),
+            silenced_by=tuple(each["status"]["silencedBy"]),
         )
-        for each in _ask("GET", "alerts")
+        for each in _ask("GET", "alerts", filter=[each.filter for each in matchers])
     ]
 
 
@@ -188,10 +198,10 @@ def running_since() -> datetime:
     return datetime.fromisoformat(_ask("GET", "status")["uptime"])
 
 
-def _ask(method: str, path: str, document: Any = None) -> Any:
+def _ask(method: str, path: str, document: Any = None, **query: Sequence[str]) -> Any:
     url = f"{settings.ALERTMANAGER_URL}/api/v2/{path}"
     try:
-        answer = httpx.request(method, url, json=document, timeout=TIMEOUT_SECONDS)
+        answer = httpx.request(method, url, params=query, json=document, timeout=TIMEOUT_SECONDS)
     except httpx.HTTPError as error:
         raise AlertmanagerUnreachable(
             f"Alertmanager does not answer at {settings.ALERTMANAGER_URL} ({type(error).__name__}).",

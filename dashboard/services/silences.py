@@ -12,6 +12,7 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
+from dashboard.models import Alert
 from dashboard.services.pulse import SWITCH
 from deployments import alertmanager
 from deployments.alertmanager import ActiveAlert, AlertmanagerError, Matcher, Silence
@@ -44,7 +45,7 @@ class Wanted:
 def preview(*, actor: Actor, wanted: Wanted) -> list[ActiveAlert]:
     """What fires now and would be silenced. Raises NotAllowed, InvalidRequest, AlertmanagerError."""
     _checked(actor, wanted)
-    return [alert for alert in alertmanager.alerts() if all(each.matches(alert.labels) for each in wanted.matchers)]
+    return alertmanager.alerts(wanted.matchers)
 
 
 def silence(*, actor: Actor, wanted: Wanted, reason: str, lasting: timedelta) -> str:
@@ -82,8 +83,7 @@ def lift(*, actor: Actor, identifier: str) -> Silence:
     found = next((one for one in alertmanager.silences() if one.identifier == identifier), None)
     if found is None:
         raise NotFound("Alertmanager knows no such silence.", hint="It forgets those that ended days ago.")
-    named = next((each.value for each in found.matchers if each.name == "environment" and not each.regex), "")
-    environment = Environment.objects.filter(name=named).first()
+    environment = Environment.objects.filter(name=environment_of(found)).first()
     _for_its_environment(actor, environment)
     if found.state == _EXPIRED:
         raise Conflict("This silence has ended already.", reason="silence_ended")
@@ -97,6 +97,27 @@ def lift(*, actor: Actor, identifier: str) -> Silence:
             data={"matchers": _texts(found.matchers), "made_by": found.created_by, "reason": found.comment},
         )
     return found
+
+
+def covering(alert: Alert) -> list[Silence]:
+    """The silences that hush this alert now, as Alertmanager says; it may not hold it. Raises AlertmanagerError."""
+    held = alertmanager.alerts([Matcher("alertname", alert.name)])
+    identifiers = {each for one in held if one.fingerprint == alert.fingerprint for each in one.silenced_by}
+    return [one for one in standing() if one.identifier in identifiers] if identifiers else []
+
+
+def environment_of(silence: Silence) -> str:
+    """The one environment that a silence is about; "" when it is about several, or may be."""
+    return next((each.value for each in silence.matchers if str(each) == f'environment="{each.value}"'), "")
+
+
+def visible_to(actor: Actor) -> list[Silence]:
+    """Those that stand; for a token for one environment those about that one. Raises NotAllowed, AlertmanagerError."""
+    require(actor, "view")
+    if not actor.environment_id:
+        return standing()
+    home = Environment.objects.values_list("name", flat=True).get(pk=actor.environment_id)
+    return [one for one in standing() if environment_of(one) == home]
 
 
 def standing() -> list[Silence]:

@@ -123,7 +123,7 @@ def _silencing(request: HttpRequest, alert: Alert) -> dict[str, Any]:
         "silence_query": urlencode(named),
     }
     try:
-        found["silenced"] = [one for one in silences.standing() if one.covers(alert.labels)]
+        found["silenced"] = silences.covering(alert)
     except AlertmanagerError as error:
         found["unasked"] = error
     return found

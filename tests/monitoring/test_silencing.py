@@ -1,5 +1,6 @@
 """People's silences in a real Alertmanager, from the page and the API; and ends that nobody tells."""
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from dashboard.services.pulse import SILENT, SWITCH
 from dashboard.services.reconciling import end_unheard
 from dashboard.services.silences import Wanted
 from deployments import alertmanager
-from deployments.alertmanager import AlertmanagerUnreachable
+from deployments.alertmanager import AlertmanagerUnreachable, Matcher
 from deployments.errors import Conflict, InvalidRequest, NotAllowed, NotFound
 from deployments.models import AuditEvent, Environment, Scope
 from deployments.services import audit
@@ -60,6 +61,12 @@ def fire(**labels: str) -> None:
 
 def state_of(server: str) -> str:
     return next((one.state for one in alertmanager.alerts() if one.labels.get("server") == server), "unknown")
+
+
+def held(server: str) -> Alert:
+    """The record that the portal would have of what Alertmanager holds about a server."""
+    one = next(each for each in alertmanager.alerts() if each.labels.get("server") == server)
+    return Alert(fingerprint=one.fingerprint, name=one.name, labels=dict(one.labels), starts_at=one.starts_at)
 
 
 def member(name: str) -> Client:
@@ -154,8 +161,48 @@ def test_labels_are_taken_literally(olga: Actor) -> None:
     silences.silence(actor=olga, wanted=Wanted(odd), reason="x", lasting=HOUR)
     (one,) = silences.standing()
     assert one.matchers[0].value == odd
-    assert one.covers({"alertname": odd})
-    assert not one.covers({"alertname": "BotDown"})
+    fire(alertname=odd, server="odd-1")
+    fire(server="odd-2")
+    assert [each.name for each in silences.preview(actor=olga, wanted=Wanted(odd))] == [odd]
+    until(lambda: state_of("odd-1") == "suppressed", "the silence to hold")
+    assert state_of("odd-2") == "active"
+    assert [one.identifier] == [each.identifier for each in silences.covering(held("odd-1"))]
+    assert silences.covering(held("odd-2")) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "value"),
+    [
+        ("(a|aa)+b", "a" * 3000),
+        ("(a*)*(a*)*c", "a" * 3000),
+        (r"\pL+", "Grüße"),
+        (r"[[:alpha:]]+", "abc"),
+        (r"(?U)a+", "aa"),
+    ],
+)
+def test_a_strangers_pattern_is_matched_by_alertmanager_alone(olga: Actor, pattern: str, value: str) -> None:
+    now, server = timezone.now(), f"hit-{len(pattern)}"
+    alertmanager.create_silence(
+        matchers=[Matcher("victim", pattern, regex=True), Matcher("server", server)],
+        starts_at=now,
+        ends_at=now + HOUR,
+        created_by="a stranger",
+        comment="x",
+    )
+    fire(server=server, victim=value)
+    (one,) = silences.standing()
+    covered = not pattern.startswith(("(a|", "(a*"))
+    alert = held(server)
+    row = Alert.objects.create(
+        fingerprint=alert.fingerprint, name="BotDown", status="firing", labels=dict(alert.labels), starts_at=now
+    )
+    began = time.process_time()
+    page = member("olga").get(f"/alerts/{row.pk}/")
+    assert time.process_time() - began < 2, "the portal matched it itself"
+    assert page.status_code == 200
+    assert ("Silenced by" in page.content.decode()) is covered
+    assert [each.identifier for each in silences.covering(row)] == ([one.identifier] if covered else [])
+    assert member("olga").get("/silences/").status_code == 200
 
 
 def test_programs_preview_make_list_and_lift(olga: Actor) -> None:
@@ -187,6 +234,37 @@ def test_a_token_for_one_environment_silences_there_only(olga: Actor) -> None:
     assert call("post", "/silences", {**body, "environment": "test"}).status_code == 201
     elsewhere = silences.silence(actor=olga, wanted=Wanted("BotDown"), reason="x", lasting=HOUR)
     assert call("delete", f"/silences/{elsewhere}").status_code == 403
+
+
+def test_a_token_for_one_environment_lists_and_lifts_what_is_about_that_environment(olga: Actor) -> None:
+    owner, home = User.objects.get(username="olga"), Environment.objects.get(name="test")
+    scopes = [Scope.ALERTS, Scope.READ]
+    _, text = issue_token(actor=system_actor("tests"), name="ci", scopes=scopes, owner=owner, environment=home)
+    call = caller(str.__str__(text))
+    now = timezone.now()
+
+    def silenced(*matchers: Matcher) -> str:
+        return alertmanager.create_silence(
+            matchers=[Matcher("alertname", "BotDown"), *matchers],
+            starts_at=now,
+            ends_at=now + HOUR,
+            created_by="olga",
+            comment="x",
+        )
+
+    here = silenced(Matcher("environment", "test"))
+    others = [
+        silenced(),
+        silenced(Matcher("environment", "production")),
+        silenced(Matcher("environment", "test", equal=False)),
+        silenced(Matcher("environment", "test|production", regex=True)),
+        silenced(Matcher("environment", "test", regex=True)),
+        silenced(Matcher("environment", "test", regex=True, equal=False)),
+    ]
+    assert [each["identifier"] for each in call("get", "/silences").json()] == [here]
+    for identifier in others:
+        assert call("delete", f"/silences/{identifier}").status_code == 403
+    assert call("delete", f"/silences/{here}").status_code == 204
 
 
 def test_an_alert_that_ended_in_silence_is_ended_here_and_one_that_lasts_is_not(olga: Actor) -> None:
