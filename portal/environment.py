@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,16 @@ def optional_secret(env: environ.Env, name: str) -> str:
     return str(env(name, default=""))
 
 
+def keep_private(directory: Path) -> None:
+    """Make a directory that its owner alone enters, or make one so that exists; one of another account's is left."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    found = directory.stat()
+    if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) & 0o077:
+        directory.chmod(stat.S_IMODE(found.st_mode) & 0o700)
+
+
 def _generated(path: Path, generate: Callable[[], str]) -> str:
-    path.parent.mkdir(mode=0o700, exist_ok=True)
+    keep_private(path.parent)
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
     if not path.exists():
         draft.touch(mode=0o600)

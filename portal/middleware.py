@@ -1,4 +1,4 @@
-"""Content security policy of the admin, which needs one thing that the public pages never get."""
+"""What every answer carries: a content security policy, and that nobody keeps a copy."""
 
 from collections.abc import Callable
 
@@ -19,4 +19,19 @@ class AdminContentSecurityPolicy:
         response = self.get_response(request)
         if request.path.startswith("/admin/"):
             response._csp_update = {"script-src": ["'unsafe-eval'"]}  # type: ignore[attr-defined]  # django-csp's hook
+        return response
+
+
+class NothingIsKept:
+    """No browser and no proxy keeps an answer that does not say otherwise: pages, logs, exports and the API alike.
+
+    Most are for members, and all are about now. Static files are served before this is asked.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response.headers.setdefault("Cache-Control", "private, no-store")
         return response

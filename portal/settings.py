@@ -16,7 +16,7 @@ VERSION = (BASE_DIR / "VERSION").read_text().strip()
 
 env = environment.read()
 STATE_DIR = Path(env("PORTAL_STATE_DIR", default=str(BASE_DIR / ".state"))).resolve()
-STATE_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+environment.keep_private(STATE_DIR)
 
 SECRET_KEY = environment.secret(env, "PORTAL_SECRET_KEY", STATE_DIR, environment.new_secret_key)
 # Newest first: the first one encrypts, all of them decrypt.
@@ -57,6 +57,7 @@ MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "portal.middleware.NothingIsKept",
     "csp.middleware.CSPMiddleware",
     "portal.middleware.AdminContentSecurityPolicy",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -7,7 +7,7 @@ from typing import Concatenate, ParamSpec
 from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from deployments.services.access import Actor, may, user_actor
@@ -38,9 +38,6 @@ def members_only(view: View[P]) -> View[P]:
             return redirect_to_login(request.get_full_path())
         if not is_member(request):
             raise PermissionDenied("Your account has no role. Ask an administrator for one.")
-        response = view(request, *args, **kwargs)
-        if isinstance(response, HttpResponse):
-            response.headers.setdefault("Cache-Control", "private, no-store")
-        return response
+        return view(request, *args, **kwargs)
 
     return guarded

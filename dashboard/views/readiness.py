@@ -22,6 +22,4 @@ def readiness_page(request: HttpRequest) -> HttpResponse:
         "holding": sum(fact.holds for fact in facts),
         "now": timezone.now(),
     }
-    response = render(request, "dashboard/readiness.html", context)
-    response["Cache-Control"] = "no-store"
-    return response
+    return render(request, "dashboard/readiness.html", context)

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -25,6 +25,8 @@ from deployments.services import standing
 from deployments.services.access import Actor, require
 
 GENESIS = "0" * 64
+CLOCK_STEP = timedelta(minutes=5)
+"""Events may be dated earlier than those before them by so much: clocks are set, and several machines have several."""
 _ADVISORY_LOCK = 0x43594F50  # "CYOP": serialises writers on PostgreSQL; SQLite's IMMEDIATE transactions already do
 _EXACT_INTEGERS = 2**53  # beyond it a float's JSON text differs between SQLite and PostgreSQL
 _HEAD = re.compile(r"^(\d+):([0-9a-f]{64})$")
@@ -112,7 +114,7 @@ def verify(known_head: Head | None = None) -> list[Problem]:
         Problem(0, f"The trigger {name} is missing or altered: events could be rewritten.")
         for name in audit_triggers.missing()
     ]
-    expected, previous = 1, GENESIS
+    expected, previous, before = 1, GENESIS, datetime.min.replace(tzinfo=UTC)
     for event in AuditEvent.objects.order_by("sequence").iterator(chunk_size=2000):
         what = f"Event {event.sequence} ({event.name})"
         if event.sequence < expected:
@@ -125,9 +127,17 @@ def verify(known_head: Head | None = None) -> list[Problem]:
             )
         if digest(event) != event.hash:
             problems.append(Problem(event.sequence, f"{what} was altered."))
+        else:
+            if before - event.at > CLOCK_STEP:
+                problems.append(Problem(event.sequence, f"{what} is dated {_earlier(event.at, before)}"))
+            before = event.at
         if known_head and event.sequence == known_head.sequence and event.hash != known_head.hash:
             problems.append(Problem(event.sequence, f"{what} is not the one whose head was given."))
         expected, previous = max(event.sequence + 1, expected), event.hash
+    if before - timezone.now() > CLOCK_STEP:
+        problems.append(
+            Problem(expected - 1, f"The last event is dated {before:%Y-%m-%d %H:%M} UTC: that is yet to come.")
+        )
     if known_head and known_head.sequence >= expected:
         sentence = _missing(expected, known_head.sequence)
         problems.append(Problem(expected, f"{sentence.removesuffix('.')}: the tail was cut off."))
@@ -177,6 +187,13 @@ def _lines(events: QuerySet[AuditEvent], last: AuditEvent) -> Iterator[str]:
         line = _content(event) | {"previous_hash": event.previous_hash, "hash": event.hash}
         yield json.dumps(line, ensure_ascii=False)
     yield json.dumps({"head": str(Head(last.sequence, last.hash)), "exported_at": datetime.now(UTC).isoformat()})
+
+
+def _earlier(at: datetime, before: datetime) -> str:
+    return (
+        f"{at:%Y-%m-%d %H:%M} UTC, earlier than the event before it ({before:%Y-%m-%d %H:%M} UTC): "
+        "a clock was wrong, or it was dated to deceive."
+    )
 
 
 def _missing(first: int, last: int) -> str:

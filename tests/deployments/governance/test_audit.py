@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
 
 from deployments import checks
 from deployments.errors import InvalidRequest, NotAllowed
@@ -154,6 +156,36 @@ def test_an_edited_event_with_a_hash_made_to_fit_is_found_by_the_next_one(
     behind_its_back(f"UPDATE {TABLE} SET actor = 'somebody else', hash = '{audit.digest(forged)}' WHERE sequence = 4")
     assert [sentence[:17] for sentence in _sentences()] == ["Event 5 (thing.do"]
     assert "does not follow the event before it" in _sentences()[0]
+
+
+@pytest.mark.parametrize("years", [-25, 25])
+def test_an_event_with_a_date_out_of_order_is_named(
+    trail: list[AuditEvent], monkeypatch: pytest.MonkeyPatch, years: int
+) -> None:
+    def record() -> None:
+        with transaction.atomic():
+            audit.record(actor=system_actor("tests"), name="thing.done", subject="thing:11")
+
+    with monkeypatch.context() as patch:
+        at = timezone.now() + timedelta(days=365 * years)
+        patch.setattr(timezone, "now", lambda: at)
+        record()
+    found = audit.verify()
+    assert [problem.sequence for problem in found] == [11]
+    assert f"{at:%Y-%m-%d}" in found[0].sentence
+    record()
+    assert [problem.sequence for problem in audit.verify()] == [11 if years < 0 else 12]
+
+
+def test_a_clock_that_is_set_back_a_little_is_no_problem(
+    trail: list[AuditEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        at = timezone.now() - timedelta(minutes=4)
+        patch.setattr(timezone, "now", lambda: at)
+        with transaction.atomic():
+            audit.record(actor=system_actor("tests"), name="thing.done", subject="thing:11")
+    assert _sentences() == []
 
 
 def test_a_deleted_event_is_named(behind_its_back: Callable[..., None]) -> None:
