@@ -87,20 +87,6 @@ def live_release(environment: Environment) -> Release | None:
     return last.release if last else None
 
 
-def rollback_target(environment: Environment) -> Release | None:
-    """The release that ran before the live one and is not quarantined."""
-    live = live_release(environment)
-    rows = (
-        Deployment.objects.filter(environment=environment, status=Status.SUCCEEDED, release__quarantined_at=None)
-        .select_related("release")
-        .order_by("-finished_at", "-id")
-    )
-    if live is not None:
-        rows = rows.exclude(release=live)
-    last = rows.first()
-    return last.release if last else None
-
-
 def expected_seconds(environment: Environment, kind: Kind) -> float | None:
     """Median claim → end of the last ten successes of this kind, in seconds; None without one."""
     rows = Deployment.objects.filter(environment=environment, kind=kind, status=Status.SUCCEEDED).exclude(
@@ -117,11 +103,6 @@ def unreviewed_break_glass() -> QuerySet[Deployment]:
         .select_related("environment", "release")
         .order_by("id")
     )
-
-
-def can_roll_back(environment: Environment) -> bool:
-    """Whether there is an earlier release to go back to, or something running to end."""
-    return rollback_target(environment) is not None or active_deployment(environment) is not None
 
 
 def waiting_requests() -> QuerySet[Deployment]:

@@ -20,6 +20,7 @@ from deployments.services.foureyes import refuse_same_person
 from deployments.services.requests import request_deployment
 from deployments.services.reviews import review_of
 from deployments.services.rollbacks import request_rollback
+from deployments.services.ways_back import is_way_back, rollback_target
 
 
 def _own(obj: Deployment, actor: Actor) -> PortalError | None:
@@ -186,7 +187,7 @@ class RollBack(Confirmation[Deployment]):
     form_class = ReasonForm
 
     def offered(self, obj: Deployment, actor: Actor) -> bool:
-        """While it runs, is what runs or needs a person; and for every earlier success of another release."""
+        """While it runs, is what runs or needs a person; and for an earlier success that is a way back."""
         if obj.kind == Kind.DEPLOYMENT and obj.status in (*ACTIVE, Status.INTERRUPTED):
             return True
         return obj.status == Status.SUCCEEDED and self._release(obj) is not None
@@ -233,10 +234,11 @@ class RollBack(Confirmation[Deployment]):
     def _release(self, obj: Deployment) -> Release | None:
         """What the words of the page name."""
         if earlier := self._earlier(obj):
-            return earlier
+            return earlier if is_way_back(obj.environment, earlier) else None
         live = selectors.live_release(obj.environment)
-        undone = obj.status != Status.SUCCEEDED and live is not None and live != obj.release
-        return live if undone else selectors.rollback_target(obj.environment)
+        if obj.status != Status.SUCCEEDED and live not in (None, obj.release) and is_way_back(obj.environment, live):
+            return live
+        return rollback_target(obj.environment)
 
 
 class AgainForm(PageForm):

@@ -17,6 +17,7 @@ from deployments.services.people import is_alone
 from deployments.services.policies import MAX_APPROVALS, MAX_HOURS, change_policy
 from deployments.services.requests import request_deployment
 from deployments.services.rollbacks import request_rollback
+from deployments.services.ways_back import can_roll_back, releases_to_go_back_to
 
 RELEASES_OFFERED = 50
 
@@ -99,17 +100,11 @@ class RollBackForm(PageForm):
     )
 
     def prepare(self) -> None:
-        """Releases that have succeeded here and are not in quarantine."""
-        ran: dict[int, str] = {}
-        if self.subject is not None:
-            live = selectors.live_release(self.subject)
-            rows = Deployment.objects.filter(
-                environment=self.subject, status="succeeded", release__quarantined_at=None
-            ).select_related("release")
-            ran = {row.release_id: str(row.release) for row in rows[:200] if row.release != live}
-        previous = selectors.rollback_target(self.subject) if self.subject is not None else None
-        first = ("", f"The previous one ({previous})" if previous else "Nothing to go back to")
-        self.fields["release"].choices = [first, *ran.items()]  # type: ignore[attr-defined]  # a ChoiceField
+        """Releases that succeeded here with consent and are not in quarantine."""
+        ran = list(releases_to_go_back_to(self.subject)) if self.subject is not None else []
+        first = ("", f"The previous one ({ran[0]})" if ran else "Nothing to go back to")
+        named = [(str(release.pk), str(release)) for release in ran]
+        self.fields["release"].choices = [first, *named]  # type: ignore[attr-defined]  # a ChoiceField
 
 
 class RollBackEnvironment(Confirmation[Environment]):
@@ -124,7 +119,7 @@ class RollBackEnvironment(Confirmation[Environment]):
 
     def offered(self, obj: Environment, actor: Actor) -> bool:
         """Where there is something to go back to, or to end."""
-        return selectors.can_roll_back(obj)
+        return can_roll_back(obj)
 
     def title(self, obj: Environment) -> str:
         """Where."""
@@ -134,7 +129,7 @@ class RollBackEnvironment(Confirmation[Environment]):
         """What a rollback does here."""
         running = selectors.active_deployment(obj)
         seconds = selectors.expected_seconds(obj, Kind.ROLLBACK)
-        if not selectors.can_roll_back(obj):
+        if not can_roll_back(obj):
             return [f"{obj} has no earlier release to go back to."]
         return [
             *([f"Deployment {running.pk} is cancelled first; the rollback begins then."] if running else []),

@@ -13,6 +13,7 @@ from deployments.lifecycle import Kind, Status
 from deployments.models import AuditEvent, Deployment, Environment, PolicyChange, Release, Server
 from deployments.services import audit
 from deployments.services.access import Actor, identity_in, may
+from deployments.services.ways_back import can_roll_back, rollback_target
 
 RECENT = 8
 
@@ -63,7 +64,7 @@ def _card(environment: Environment, actor: Actor) -> EnvironmentCard:
         live=selectors.live_release(environment),
         active=selectors.active_deployment(environment),
         last=last,
-        way_back=selectors.rollback_target(environment),
+        way_back=rollback_target(environment),
         rollback_seconds=selectors.expected_seconds(environment, Kind.ROLLBACK),
         buttons=list(_buttons(environment, actor)),
     )
@@ -84,5 +85,5 @@ def _buttons(environment: Environment, actor: Actor) -> list[dict[str, str]]:
             "url": reverse(f"admin:deployments_environment_{slug.replace('-', '_')}", args=[environment.pk]),
         }
         for verb, slug, label, icon, tone in offered
-        if may(actor, verb, environment) and (verb != "roll_back" or selectors.can_roll_back(environment))
+        if may(actor, verb, environment) and (verb != "roll_back" or can_roll_back(environment))
     ]

@@ -13,6 +13,7 @@ from deployments.api.problems import answers
 from deployments.api.schemas import EnvironmentOut, ServerOut
 from deployments.models import Environment, Server
 from deployments.services.access import Actor, require
+from deployments.services.ways_back import rollback_target
 
 router = Router(tags=["Servers"], auth=BearerToken())
 
@@ -50,7 +51,7 @@ def _servers(actor: Actor) -> Any:
 def _environment(row: Environment) -> EnvironmentOut:
     live, target, active = (
         selectors.live_release(row),
-        selectors.rollback_target(row),
+        rollback_target(row),
         selectors.active_deployment(row),
     )
     return EnvironmentOut(

@@ -12,6 +12,7 @@ _WORDS = {
     "targets": "the servers",
     "plan": "the plan",
     "policy": "the policy",
+    "consent": "the success that it goes back to",
 }
 
 

@@ -13,14 +13,16 @@ from deployments import queueing
 from deployments.errors import Conflict, InvalidRequest, NotApproved, PortalError
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, Deployment
-from deployments.plans.snapshot import differences, seal
+from deployments.plans.snapshot import Snapshot, differences, seal
 from deployments.services import audit
 from deployments.services.access import Actor, identity_in, require
+from deployments.services.evidence import approvals_on_record, request_on_record
 from deployments.services.foureyes import refuse_same_person
 from deployments.services.notices import tell
 from deployments.services.requests import refuse_busy, refuse_locked, withdraw_broken
 from deployments.services.rowlocks import locked_deployment
 from deployments.services.snapshots import take_snapshot
+from deployments.services.ways_back import rollback_snapshot
 
 _MAX_COMMENT = 500
 
@@ -139,17 +141,25 @@ def broken_seal(deployment: Deployment) -> list[str]:
     """Why the seal does not cover what would happen now, in sentences; empty when it does.
 
     A queued deployment whose policy asks for approvals must also have them, given for this very seal by others than
-    its requester: a row that was moved by hand is not run.
+    its requester, and the audit trail must know of the request and of each: a row written or moved by hand is not run.
     """
     if seal(deployment.snapshot) != deployment.seal:
         return ["The stored snapshot itself was altered."]
-    if deployment.status == Status.QUEUED and (lacking := _lacking_approvals(deployment)):
-        return [lacking]
+    if not request_on_record(deployment):
+        return ["The audit trail knows of no such request: somebody wrote it into the database, or changed it there."]
+    if deployment.status == Status.QUEUED and (objection := _locked(deployment) or _lacking_approvals(deployment)):
+        return [objection]
     try:
-        now = take_snapshot(environment=deployment.environment, release=deployment.release, kind=Kind(deployment.kind))
+        now = _snapshot_now(deployment)
     except PortalError as error:
         return [str(error)]
     return differences(deployment.snapshot, now)
+
+
+def _snapshot_now(deployment: Deployment) -> Snapshot:
+    if deployment.kind == Kind.ROLLBACK:
+        return rollback_snapshot(environment=deployment.environment, release=deployment.release)
+    return take_snapshot(environment=deployment.environment, release=deployment.release, kind=Kind.DEPLOYMENT)
 
 
 def approvals_needed(deployment: Deployment) -> int:
@@ -159,6 +169,8 @@ def approvals_needed(deployment: Deployment) -> int:
 
 def approvals_given(deployment: Deployment) -> int:
     """How many people other than the requester have approved this seal."""
+    if deployment.status in (Status.AWAITING_APPROVAL, Status.QUEUED):
+        return approvals_on_record(deployment)
     given = deployment.approvals.filter(decision=Approval.Decision.APPROVED, seal=deployment.seal)
     return given.exclude(actor=identity_in(deployment.requested_by)).count()
 
@@ -175,7 +187,7 @@ def _approve(actor: Actor, locked: Deployment, comment: str) -> None:
             )
     except IntegrityError as error:
         raise Conflict(f"{actor} has approved deployment {locked.pk} already.", reason="approved_already") from error
-    given, needed = approvals_given(locked), approvals_needed(locked)
+    given, needed = approvals_given(locked) + 1, approvals_needed(locked)  # the trail has not heard of this one yet
     audit.record(
         actor=actor,
         name="deployment.approved",
@@ -190,6 +202,14 @@ def _approve(actor: Actor, locked: Deployment, comment: str) -> None:
         raise NotApproved(f"Deployment {locked.pk} was decided by somebody else just now.", reason="not_waiting")
     queueing.enqueue_execution(locked.pk, rescue=False)
     tell(locked, "decided", approved=True, by=str(actor))
+
+
+def _locked(deployment: Deployment) -> str:
+    """A locked environment lets back, and only back."""
+    home = deployment.environment
+    if deployment.kind == Kind.ROLLBACK or not home.locked:
+        return ""
+    return f"{home} was locked by {home.locked_by}: {home.lock_reason}."
 
 
 def _lacking_approvals(deployment: Deployment) -> str:

@@ -25,8 +25,9 @@ from deployments.models import Deployment, Environment, Release
 from deployments.services import audit, backups, notices
 from deployments.services.access import Actor, require
 from deployments.services.baking import baking_deployment
-from deployments.services.requests import refuse_busy
+from deployments.services.requests import refuse_busy, refuse_locked
 from deployments.services.rollbacks import request_rollback
+from deployments.services.ways_back import is_way_back, rollback_target, success_of
 
 WORKER_SECONDS = 420.0
 """How long a scheduled drill waits for each of its two rollbacks: together less than a task may take."""
@@ -50,17 +51,19 @@ def drill_rollback(
     """Roll back to the release before, and forward again; both are real deployments, and both are timed.
 
     `carry_out` brings a queued deployment to its end. Afterwards no release is quarantined because of the drill. Raises
-    NotAllowed, EnvironmentBusy, InvalidRequest when there is nothing to go back to.
+    NotAllowed (role, locked), EnvironmentBusy, InvalidRequest when there is no way back, or none forward again.
     """
     require(actor, "drill", environment)
     refuse_busy(environment)
-    current, earlier = selectors.live_release(environment), selectors.rollback_target(environment)
+    refuse_locked(environment)
+    current, earlier = selectors.live_release(environment), rollback_target(environment)
     if current is None or earlier is None:
         raise InvalidRequest(
             f"{environment} has no earlier release to go back to.",
             hint="Deploy a second release first.",
             reason="no_rollback_target",
         )
+    success_of(environment, current)  # else there would be a way back, and none forward again
     measured: dict[str, float] = {}
     problems: list[str] = []
     good = Release.objects.filter(pk__in=[current.pk, earlier.pk], quarantined_at=None)
@@ -91,7 +94,8 @@ def hold_scheduled(*, actor: Actor) -> Rehearsal | None:
     """
     for environment in Environment.objects.filter(approvals_required=0, locked_at=None):
         going_on = Deployment.objects.active().filter(environment=environment).exists()
-        possible = selectors.live_release(environment) and selectors.rollback_target(environment)
+        live = selectors.live_release(environment)
+        possible = live and is_way_back(environment, live) and rollback_target(environment)
         if possible and not going_on and baking_deployment(environment) is None:
             return drill_rollback(actor=actor, environment=environment, carry_out=_by_a_worker)
     return None

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from deployments import selectors
 from deployments.errors import PortalError
 from deployments.lifecycle import Status, TargetStatus
 from deployments.models import Deployment, Target
@@ -25,6 +24,7 @@ from deployments.services.ourselves import HANDED_OVER, restarts_us
 from deployments.services.patience import patiently
 from deployments.services.recorder import Recorder
 from deployments.services.settling import RUN_FENCE, Unsettled, apply_result, settle_target, target_snapshot
+from deployments.services.ways_back import rollback_target
 from deployments.ssh.errors import LinkLost, RemoteDeadline
 
 logger = logging.getLogger(__name__)
@@ -155,5 +155,5 @@ class _Execution:
 def pins_for(target: Target) -> Sequence[str]:
     """Releases that pruning on this server must keep: what runs now, and what a rollback would need."""
     server = target.server
-    wanted = (server.current_release, server.previous_release, selectors.rollback_target(server.environment))
+    wanted = (server.current_release, server.previous_release, rollback_target(server.environment))
     return list(dict.fromkeys(release.identifier for release in wanted if release is not None))

@@ -17,6 +17,7 @@ from deployments.services.access import Actor, require
 from deployments.services.connections import agent, open_session
 from deployments.services.host_plans import role_plans
 from deployments.services.notices import tell_environment
+from deployments.services.ways_back import rollback_target
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _verify(server: Server) -> Finding:
 
 
 def _compare(actor: Actor, server: Server) -> Finding:
-    target = selectors.rollback_target(server.environment)
+    target = rollback_target(server.environment)
     wanted = [release for release in (server.current_release, target) if release is not None]
     try:
         with open_session(server) as session:

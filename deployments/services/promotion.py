@@ -11,8 +11,8 @@ from deployments.plans.snapshot import seal
 from deployments.services import audit
 from deployments.services.access import system_actor
 from deployments.services.notices import tell
-from deployments.services.snapshots import take_snapshot
 from deployments.services.targets import write_targets
+from deployments.services.ways_back import rollback_snapshot
 
 
 def promote_waiting_rollback(ended: Deployment) -> None:
@@ -36,7 +36,7 @@ def promote_waiting_rollback(ended: Deployment) -> None:
 
 
 def _queue(rollback: Deployment, ended: Deployment) -> None:
-    snapshot = take_snapshot(environment=rollback.environment, release=rollback.release, kind=Kind.ROLLBACK)
+    snapshot = rollback_snapshot(environment=rollback.environment, release=rollback.release)
     rollback.snapshot, rollback.seal = snapshot, seal(snapshot)
     queued = Deployment.objects.move(
         rollback.pk,

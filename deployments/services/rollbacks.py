@@ -13,14 +13,15 @@ from deployments.services.cancellation import cancel
 from deployments.services.promotion import promote_waiting_rollback
 from deployments.services.requests import check_reason, record_request
 from deployments.services.rowlocks import locked_environment
-from deployments.services.snapshots import take_snapshot
+from deployments.services.ways_back import is_way_back, rollback_snapshot, rollback_target
 
 
 def request_rollback(*, actor: Actor, environment: Environment, reason: str, to: Release | None = None) -> Deployment:
     """Ask for an earlier release (the one before what runs or is under way, unless `to` names another).
 
+    Only a release that succeeded in this environment under a policy that was met is a way back (`services.ways_back`).
     A running deployment is cancelled first, and the rollback begins when that is proven. Raises NotAllowed,
-    InvalidRequest (no reason, nothing to go back to), EnvironmentBusy (that very rollback is under way).
+    InvalidRequest (no reason, nothing to go back to, no way back), EnvironmentBusy (that rollback is under way).
     """
     require(actor, "roll_back", environment)
     if not reason.strip():
@@ -38,7 +39,7 @@ def request_rollback(*, actor: Actor, environment: Environment, reason: str, to:
             actor=actor,
             environment=environment,
             release=release,
-            snapshot=take_snapshot(environment=environment, release=release, kind=Kind.ROLLBACK),
+            snapshot=rollback_snapshot(environment=environment, release=release),
             status=Status.AWAITING_APPROVAL if running else Status.QUEUED,
             reason=reason,
             kind=Kind.ROLLBACK,
@@ -67,13 +68,13 @@ def _release_before(environment: Environment, suspect: Deployment | None) -> Rel
     live = selectors.live_release(environment)
     if suspect is not None and suspect.kind == Kind.ROLLBACK:
         return suspect.release
-    if suspect is not None and live is not None and live != suspect.release:
+    if suspect is not None and live not in (None, suspect.release) and is_way_back(environment, live):
         return live
-    release = selectors.rollback_target(environment)
+    release = rollback_target(environment)
     if release is None:
         raise InvalidRequest(
             f"{environment} has no earlier release to go back to.",
-            hint="Deploy a good release instead, or name one with --to.",
+            hint="Back is to a release that succeeded here with consent; deploy a good one instead.",
             reason="no_rollback_target",
         )
     return release

@@ -11,9 +11,11 @@ import pytest
 from django.utils import timezone
 
 from deployments.api import idempotency
-from deployments.lifecycle import Status
+from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, Deployment, Environment, LogLine, Release, Scope, Server
+from deployments.services.snapshots import take_snapshot
 from tests.deployments.api.conftest import Caller
+from tests.fixtures.records import record_success
 
 Callers = Callable[..., Caller]
 
@@ -92,6 +94,10 @@ def test_cancelling(olga: Caller, test_server: Server, example: Release) -> None
 def test_a_rollback_needs_something_to_go_back_to(olga: Caller, test_server: Server, example: Release) -> None:
     body = {"environment": "test", "reason": "Errors"}
     problem(olga.post("/rollbacks", body), 422, "no_rollback_target")
+    problem(olga.post("/rollbacks", body | {"to": example.identifier}), 422, "no_way_back")
+    home = test_server.environment
+    sealed = take_snapshot(environment=home, release=example, kind=Kind.DEPLOYMENT)
+    record_success(home, example, sealed, approved_by=())
     answer = olga.post("/rollbacks", body | {"to": example.identifier})
     assert answer.status_code == 201
     assert (answer.json()["kind"], answer.json()["status"]) == ("rollback", "queued")

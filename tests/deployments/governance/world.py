@@ -11,16 +11,15 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
-from django.utils import timezone
 
-from deployments.lifecycle import Kind, Status
+from deployments.lifecycle import Kind
 from deployments.models import Deployment, Environment, Release, Scope, Server
-from deployments.plans.snapshot import seal
 from deployments.services.access import Actor, system_actor
 from deployments.services.requests import request_deployment
 from deployments.services.snapshots import take_snapshot
 from deployments.services.targets import write_targets
 from deployments.services.tokens import issue_token
+from tests.fixtures.records import record_success
 
 PEOPLE = {
     "none": (),
@@ -67,21 +66,11 @@ class World:
             **more,
         )
 
-    def succeeded(self, release: Release, environment: str = "production") -> Deployment:
-        """A deployment that succeeded earlier, as its end leaves the records."""
+    def succeeded(self, release: Release, environment: str = "production", **more: Any) -> Deployment:
+        """A deployment that succeeded earlier, as its request, its approval and its end leave the records."""
         home = Environment.objects.get(name=environment)
         snapshot = take_snapshot(environment=home, release=release, kind=Kind.DEPLOYMENT)
-        now = timezone.now()
-        made = Deployment.objects.create(
-            environment=home,
-            release=release,
-            status=Status.SUCCEEDED,
-            requested_by="somebody",
-            snapshot=snapshot,
-            seal=seal(snapshot),
-            started_at=now,
-            finished_at=now,
-        )
+        made = record_success(home, release, snapshot, **more)
         write_targets(made)
         Server.objects.filter(environment=home).update(current_release=release)
         return made
