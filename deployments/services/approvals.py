@@ -16,7 +16,7 @@ from deployments.models import Approval, Deployment
 from deployments.plans.snapshot import Snapshot, differences, seal
 from deployments.services import audit
 from deployments.services.access import Actor, identity_in, require
-from deployments.services.evidence import approvals_on_record, request_on_record
+from deployments.services.evidence import Evidence
 from deployments.services.foureyes import refuse_same_person
 from deployments.services.notices import tell
 from deployments.services.requests import refuse_busy, refuse_locked, withdraw_broken
@@ -145,7 +145,7 @@ def broken_seal(deployment: Deployment) -> list[str]:
     """
     if seal(deployment.snapshot) != deployment.seal:
         return ["The stored snapshot itself was altered."]
-    if not request_on_record(deployment):
+    if not Evidence.of(deployment).requested:
         return ["The audit trail knows of no such request: somebody wrote it into the database, or changed it there."]
     if deployment.status == Status.QUEUED and (objection := _locked(deployment) or _lacking_approvals(deployment)):
         return [objection]
@@ -159,7 +159,7 @@ def broken_seal(deployment: Deployment) -> list[str]:
 def _snapshot_now(deployment: Deployment) -> Snapshot:
     if deployment.kind == Kind.ROLLBACK:
         return rollback_snapshot(environment=deployment.environment, release=deployment.release)
-    return take_snapshot(environment=deployment.environment, release=deployment.release, kind=Kind.DEPLOYMENT)
+    return take_snapshot(environment=deployment.environment, release=deployment.release)
 
 
 def approvals_needed(deployment: Deployment) -> int:
@@ -170,7 +170,7 @@ def approvals_needed(deployment: Deployment) -> int:
 def approvals_given(deployment: Deployment) -> int:
     """How many people other than the requester have approved this seal."""
     if deployment.status in (Status.AWAITING_APPROVAL, Status.QUEUED):
-        return approvals_on_record(deployment)
+        return len(Evidence.of(deployment).approvers())
     given = deployment.approvals.filter(decision=Approval.Decision.APPROVED, seal=deployment.seal)
     return given.exclude(actor=identity_in(deployment.requested_by)).count()
 

@@ -1,49 +1,52 @@
 """What the audit trail says of one deployment: a row in a table counts for as much as the events that go with it."""
 
-from django.db.models import QuerySet
+from dataclasses import dataclass
 
 from deployments.lifecycle import Kind
 from deployments.models import Approval, AuditEvent, Deployment
 from deployments.services.access import identity_in
 
 
-def request_on_record(deployment: Deployment) -> bool:
-    """Whether somebody asked for it under this very seal, as whoever its row names and by the way it says."""
-    first = "deployment.break_glass" if deployment.break_glass else f"{deployment.kind}.requested"
-    anew = "rollback.queued"  # a rollback that waited is sealed again when its turn comes
-    events = list(_events(deployment, first, *([anew] if deployment.kind == Kind.ROLLBACK else [])))
-    asked = any(event.name == first and event.actor == deployment.requested_by for event in events)
-    return asked and any(event.data.get("seal") == deployment.seal for event in events)
+@dataclass(frozen=True)
+class Evidence:
+    """A deployment and its events, read once."""
 
+    deployment: Deployment
+    events: tuple[AuditEvent, ...]
 
-def success_on_record(deployment: Deployment) -> bool:
-    """Whether its success was written by whoever carried it out."""
-    return _events(deployment, f"{deployment.kind}.succeeded").exists()
+    @classmethod
+    def of(cls, deployment: Deployment) -> "Evidence":
+        """The events of a deployment's subject."""
+        return cls(deployment, tuple(AuditEvent.objects.filter(subject=f"deployment:{deployment.pk}")))
 
+    @property
+    def requested(self) -> bool:
+        """Whether somebody asked for it under this very seal, as whoever its row names and by the way it says."""
+        row = self.deployment
+        first = "deployment.break_glass" if row.break_glass else f"{row.kind}.requested"
+        # a rollback that waited is sealed again when its turn comes
+        sealing = {first, "rollback.queued"} if row.kind == Kind.ROLLBACK else {first}
+        asked = any(event.name == first and event.actor == row.requested_by for event in self.events)
+        return asked and any(event.name in sealing and event.data.get("seal") == row.seal for event in self.events)
 
-def reviewed_on_record(deployment: Deployment) -> bool:
-    """Whether somebody else has looked at its use of break-glass."""
-    asked = identity_in(deployment.requested_by)
-    return any(identity_in(event.actor) != asked for event in _events(deployment, "deployment.reviewed"))
+    @property
+    def succeeded(self) -> bool:
+        """Whether its success was written by whoever carried it out."""
+        return any(event.name == f"{self.deployment.kind}.succeeded" for event in self.events)
 
+    @property
+    def reviewed(self) -> bool:
+        """Whether somebody else has looked at its use of break-glass."""
+        asked = identity_in(self.deployment.requested_by)
+        return any(event.name == "deployment.reviewed" and identity_in(event.actor) != asked for event in self.events)
 
-def approvers_on_record(deployment: Deployment) -> set[str]:
-    """Who has approved this seal, other than its requester, by the row and by the trail."""
-    if deployment.kind != Kind.DEPLOYMENT:
-        return set()
-    rows = deployment.approvals.filter(decision=Approval.Decision.APPROVED, seal=deployment.seal)
-    told = {
-        identity_in(event.actor)
-        for event in _events(deployment, "deployment.approved")
-        if event.data.get("seal") == deployment.seal
-    }
-    return (set(rows.values_list("actor", flat=True)) & told) - {identity_in(deployment.requested_by)}
-
-
-def approvals_on_record(deployment: Deployment) -> int:
-    """How many they are."""
-    return len(approvers_on_record(deployment))
-
-
-def _events(deployment: Deployment, *names: str) -> QuerySet[AuditEvent]:
-    return AuditEvent.objects.filter(subject=f"deployment:{deployment.pk}", name__in=names)
+    def approvers(self) -> set[str]:
+        """Who has approved this seal, other than its requester, by the row and by the trail."""
+        row = self.deployment
+        rows = row.approvals.filter(decision=Approval.Decision.APPROVED, seal=row.seal)
+        heard = {
+            identity_in(event.actor)
+            for event in self.events
+            if event.name == "deployment.approved" and event.data.get("seal") == row.seal
+        }
+        return (set(rows.values_list("actor", flat=True)) & heard) - {identity_in(row.requested_by)}

@@ -43,7 +43,7 @@ def request_deployment(
             actor=actor,
             environment=environment,
             release=release,
-            snapshot=take_snapshot(environment=environment, release=release, kind=Kind.DEPLOYMENT),
+            snapshot=take_snapshot(environment=environment, release=release),
             status=Status.AWAITING_APPROVAL if waits else Status.QUEUED,
             reason=reason,
             break_glass=break_glass,

@@ -5,7 +5,7 @@ from typing import Any
 
 from deployments.errors import InvalidRequest
 from deployments.lifecycle import Kind
-from deployments.models import Environment, Release, Secret, Server
+from deployments.models import Deployment, Environment, Release, Secret, Server
 from deployments.plans.deploy_toml import DeployToml
 from deployments.plans.snapshot import Snapshot
 from deployments.remote.plan import config_digest
@@ -15,25 +15,24 @@ FORMAT = 1
 STEPS = ("preflight", "stage", "dependencies", "backup", "activate", "restart", "verify")
 
 
-def take_snapshot(*, environment: Environment, release: Release, kind: Kind) -> Snapshot:
+def take_snapshot(*, environment: Environment, release: Release, success: Deployment | None = None) -> Snapshot:
     """What a deployment of `release` to `environment` would use now.
 
-    Raises InvalidRequest when there is nothing to deploy to, or the release does not fit.
+    With `success`, a rollback to it: configuration, units and policy as they were sealed with it. Current are the
+    facts that say where and how a server is reached and what runs there, and secrets alone are the newest. Raises
+    InvalidRequest when there is nothing to deploy to, or the release does not fit.
     """
-    if environment.application and environment.application != release.name:
-        raise InvalidRequest(
-            f"{environment} runs {environment.application}; {release} is a release of {release.name}.",
-            hint="One environment holds one application: make another environment for this one.",
-        )
+    _refuse_other_application(environment, release)
     with artifacts.open_release(release) as reader:
         deploy = reader.deploy
-        files = artifacts.rendered_configuration(reader, environment)
+        files = _sealed_files(success) if success else artifacts.rendered_configuration(reader, environment)
     servers = _servers(environment, deploy)
     _refuse_second_account(servers, deploy, files)
     versions = _newest_versions(environment)
-    return {
+    units = {target["server"]: target["unit_files"] for target in success.snapshot["targets"]} if success else {}
+    snapshot = {
         "format": FORMAT,
-        "kind": str(kind),
+        "kind": str(Kind.ROLLBACK if success else Kind.DEPLOYMENT),
         "environment": environment.name,
         "application": release.name,
         "release": {
@@ -46,19 +45,36 @@ def take_snapshot(*, environment: Environment, release: Release, kind: Kind) -> 
             "digest": config_digest(files),
             "files": {name: content.decode() for name, content in files.items()},
         },
-        "targets": [_target(server, deploy, versions) for server in servers],
+        "targets": [_target(server, deploy, versions, units.get(server.name)) for server in servers],
         "plan": {
             "steps": list(STEPS),
             "deadlines": deploy.deadlines.model_dump(),
             "keep": deploy.keep,
         },
-        "policy": {
-            "approvals_required": environment.approvals_required if kind == Kind.DEPLOYMENT else 0,
-            "on_failure": "revert every server",
-            "bake_seconds": environment.bake_seconds,
-            "bake_action": environment.bake_action,
-        },
+        "policy": success.snapshot["policy"] | {"approvals_required": 0} if success else _policy(environment),
     }
+    return snapshot | {"consent": {"deployment": success.pk, "seal": success.seal}} if success else snapshot
+
+
+def _refuse_other_application(environment: Environment, release: Release) -> None:
+    if environment.application and environment.application != release.name:
+        raise InvalidRequest(
+            f"{environment} runs {environment.application}; {release} is a release of {release.name}.",
+            hint="One environment holds one application: make another environment for this one.",
+        )
+
+
+def _policy(environment: Environment) -> dict[str, Any]:
+    return {
+        "approvals_required": environment.approvals_required,
+        "on_failure": "revert every server",
+        "bake_seconds": environment.bake_seconds,
+        "bake_action": environment.bake_action,
+    }
+
+
+def _sealed_files(success: Deployment) -> dict[str, bytes]:
+    return {name: text.encode() for name, text in success.snapshot["configuration"]["files"].items()}
 
 
 def identity_of(deploy: DeployToml, role: str, files: dict[str, bytes]) -> list[str] | None:
@@ -139,7 +155,7 @@ def _secrets(server: Server, deploy: DeployToml, newest: dict[str, int]) -> dict
     return {name: versions[name] for name in wanted}
 
 
-def _target(server: Server, deploy: DeployToml, newest: dict[str, int]) -> dict[str, Any]:
+def _target(server: Server, deploy: DeployToml, newest: dict[str, int], units: dict[str, str] | None) -> dict[str, Any]:
     base = server.current_release
     return {
         "server": server.name,
@@ -148,7 +164,7 @@ def _target(server: Server, deploy: DeployToml, newest: dict[str, int]) -> dict[
         "user": server.user,
         "host_key": server.host_key,
         "roles": [role for role in server.roles if role in deploy.roles],
-        "unit_files": server.unit_files,
+        "unit_files": server.unit_files if units is None else units,
         "secrets": _secrets(server, deploy, newest),
         "base": {"release": base.identifier, "manifest_digest": base.manifest_digest} if base else None,
     }

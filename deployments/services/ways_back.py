@@ -13,7 +13,7 @@ from deployments.errors import InvalidRequest
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Release
 from deployments.plans.snapshot import Snapshot, seal
-from deployments.services.evidence import approvals_on_record, request_on_record, reviewed_on_record, success_on_record
+from deployments.services.evidence import Evidence
 from deployments.services.snapshots import take_snapshot
 
 LOOKED_AT = 50
@@ -41,9 +41,7 @@ def success_of(environment: Environment, release: Release) -> Deployment:
 def rollback_snapshot(*, environment: Environment, release: Release) -> Snapshot:
     """What a rollback of `environment` to `release` would use now. Raises InvalidRequest when there is no way back."""
     success = success_of(environment, release)
-    snapshot = take_snapshot(environment=environment, release=release, kind=Kind.ROLLBACK)
-    snapshot["consent"] = {"deployment": success.pk, "seal": success.seal}
-    return snapshot
+    return take_snapshot(environment=environment, release=release, success=success)
 
 
 def releases_to_go_back_to(environment: Environment) -> Iterator[Release]:
@@ -88,13 +86,14 @@ def _lacking(success: Deployment) -> str:
     snapshot, release = success.snapshot, success.release
     if "imported" in snapshot:
         return f"{number} was made without this portal, which does not know what was sealed with it."
-    if seal(snapshot) != success.seal or not request_on_record(success) or not success_on_record(success):
+    evidence = Evidence.of(success)
+    if seal(snapshot) != success.seal or not evidence.requested or not evidence.succeeded:
         return f"{number} is not in the audit trail as its record says."
     sealed = {name: snapshot["release"].get(name) for name in ("manifest_digest", "artifact_digest")}
     if sealed != {"manifest_digest": release.manifest_digest, "artifact_digest": release.artifact_digest}:
         return f"its artifact is another one than {number} had."
     if success.break_glass:
-        return "" if reviewed_on_record(success) else f"{number} used break-glass, and nobody has reviewed that yet."
+        return "" if evidence.reviewed else f"{number} used break-glass, and nobody has reviewed that yet."
     needed = int(snapshot["policy"]["approvals_required"])
-    given = approvals_on_record(success)
+    given = len(evidence.approvers())
     return "" if given >= needed else f"{number} has {given} of the {needed} approvals it needed."

@@ -4,7 +4,6 @@ from argparse import ArgumentParser
 from typing import Any
 
 from deployments import selectors
-from deployments.lifecycle import Kind
 from deployments.management.planning import print_plan
 from deployments.management.waiting import RequestCommand
 from deployments.services.requests import request_deployment
@@ -37,7 +36,7 @@ class Command(RequestCommand):
             else selectors.newest_release(environment.application)
         )
         if options["plan"]:
-            snapshot = take_snapshot(environment=environment, release=release, kind=Kind.DEPLOYMENT)
+            snapshot = take_snapshot(environment=environment, release=release)
             print_plan(self, environment, release, snapshot)
             return 0
         verb = "break_glass" if options["break_glass"] else "request"

@@ -8,7 +8,6 @@ from typing import Any
 
 from deployments import selectors
 from deployments.errors import PortalError
-from deployments.lifecycle import Kind
 from deployments.management.describing import describe
 from deployments.management.planning import plan_document
 from deployments.management.summary import append_summary, deployment_summary, failure_summary, plan_summary
@@ -57,9 +56,7 @@ class Command(RequestCommand):
             actor=system_actor("runner"), path=options["artifact"], sha256=options["sha256"], builder="workflow"
         )
         prepare(environment=environment, release=release, access=access, roles=options["role"] or ["bot"])
-        plan = plan_document(
-            environment, release, take_snapshot(environment=environment, release=release, kind=Kind.DEPLOYMENT)
-        )
+        plan = plan_document(environment, release, take_snapshot(environment=environment, release=release))
         append_summary(plan_summary(plan["servers"], plan["snapshot"]["plan"]["steps"]))
         deployment = request_from_runner(
             environment=environment,

@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from deployments.api import idempotency
-from deployments.lifecycle import Kind, Status
+from deployments.lifecycle import Status
 from deployments.models import Approval, Deployment, Environment, LogLine, Release, Scope, Server
 from deployments.services.snapshots import take_snapshot
 from tests.deployments.api.conftest import Caller
@@ -96,7 +96,7 @@ def test_a_rollback_needs_something_to_go_back_to(olga: Caller, test_server: Ser
     problem(olga.post("/rollbacks", body), 422, "no_rollback_target")
     problem(olga.post("/rollbacks", body | {"to": example.identifier}), 422, "no_way_back")
     home = test_server.environment
-    sealed = take_snapshot(environment=home, release=example, kind=Kind.DEPLOYMENT)
+    sealed = take_snapshot(environment=home, release=example)
     record_success(home, example, sealed, approved_by=())
     answer = olga.post("/rollbacks", body | {"to": example.identifier})
     assert answer.status_code == 201

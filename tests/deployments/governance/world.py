@@ -12,7 +12,6 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from deployments.lifecycle import Kind
 from deployments.models import Deployment, Environment, Release, Scope, Server
 from deployments.services.access import Actor, system_actor
 from deployments.services.requests import request_deployment
@@ -69,7 +68,7 @@ class World:
     def succeeded(self, release: Release, environment: str = "production", **more: Any) -> Deployment:
         """A deployment that succeeded earlier, as its request, its approval and its end leave the records."""
         home = Environment.objects.get(name=environment)
-        snapshot = take_snapshot(environment=home, release=release, kind=Kind.DEPLOYMENT)
+        snapshot = take_snapshot(environment=home, release=release)
         made = record_success(home, release, snapshot, **more)
         write_targets(made)
         Server.objects.filter(environment=home).update(current_release=release)
