@@ -7,6 +7,9 @@ from sandbox.cytube.names import cloak
 from sandbox.cytube.session import Message, Session
 
 Handler = Callable[[Session, object], object]
+Meta = Mapping[str, object]
+#: A chat command of CyTube itself: who gives it, what follows its word, and how the line would look.
+Command = Callable[[Session, str, Meta], None]
 
 
 class Audience:

@@ -1,4 +1,4 @@
-"""What hangs on the channel's wall: permissions, options, message of the day, emotes, style and the drink count."""
+"""What hangs on the channel's wall: permissions, options, message of the day, emotes, filters and the drink count."""
 
 import base64
 import hashlib
@@ -9,7 +9,7 @@ from sandbox.cytube.audience import Audience, Handler
 from sandbox.cytube.config import Channel
 from sandbox.cytube.frames import as_object
 from sandbox.cytube.session import Session
-from sandbox.cytube.text import FILTERS, clean_html
+from sandbox.cytube.text import FILTERS, ChatFilter, clean_html
 
 #: Recording 02: what a registered channel starts with.
 REGISTERED_PERMISSIONS: Mapping[str, float] = {
@@ -33,6 +33,8 @@ UNREGISTERED_PERMISSIONS: Mapping[str, float] = {
     "chat": 0, "chatclear": 2, "exceedmaxitems": 2, "deletefromchannellib": 2,
 }  # fmt: skip
 
+MOST_DRINKS = 10_000
+_DRINK = re.compile(r"/d(-?[0-9]+)?")
 _UNQUOTED = re.compile(r"[\\.?+*$^|()\[\]{}]")
 
 
@@ -70,6 +72,7 @@ class Board:
         self.options = default_options(audience.name, definition.password if definition else "")
         self.motd = definition.motd if definition else ""
         self.emotes: dict[str, dict[str, object]] = {}
+        self.filters = list(FILTERS)
         self.drinks = 0
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -81,6 +84,9 @@ class Board:
             "updateEmote": self.update_emote,
             "removeEmote": self.remove_emote,
             "requestChatFilters": self.send_filters,
+            "addFilter": self.add_filter,
+            "updateFilter": self.update_filter,
+            "removeFilter": self.remove_filter,
         }
 
     def send_all(self, session: Session) -> None:
@@ -91,10 +97,22 @@ class Board:
         session.send("setMotd", self.motd)
         session.send("channelOpts", self.options)
 
-    def add_drinks(self, count: int) -> None:
-        """Change the drink count and tell everybody."""
+    def call_drinks(self, session: Session, text: str) -> str | None:
+        """The line that ``/d`` with or without a number makes of its rest, "" for none; None when it is no such line or
+        the session may not. CyTube looks at nothing but the beginning: ``/dance`` is a drink too (channel/drink.js).
+        """
+        called = _DRINK.match(text)
+        if called is None or not self._audience.may(session, "drink"):
+            return None
+        count = int(called.group(1) or 1)
+        if abs(count) > MOST_DRINKS:
+            return ""
+        rest = text[called.end() :].strip()
         self.drinks += count
         self._audience.broadcast("drinkCount", self.drinks)
+        if not called.group(1):
+            return f"{rest} drink!"
+        return f"{rest} drink! (x{count})" if rest or count > 0 else ""
 
     def reset_drinks(self) -> None:
         """A new item starts with no drinks; everybody is told, also when there were none."""
@@ -121,9 +139,11 @@ class Board:
         self._audience.broadcast("channelOpts", self.options)
 
     def set_permissions(self, session: Session, data: object) -> None:
-        """Change who may do what; from rank 3 on."""
+        """Change who may do what; below rank 3 it ends in a kick."""
         wanted = as_object(data, {})
-        if session.rank >= 3:
+        if session.rank < 3:
+            self._audience.expel(session, "Attempted setPermissions as a non-admin")
+        else:
             self._audience.permissions |= {
                 key: value
                 for key, value in wanted.items()
@@ -150,4 +170,45 @@ class Board:
     def send_filters(self, session: Session, data: object) -> None:
         """The chat filters, for those who may edit them."""
         if self._audience.may(session, "filteredit"):
-            session.send("chatFilters", [each.as_event() for each in FILTERS])
+            session.send("chatFilters", [each.as_event() for each in self.filters])
+
+    def add_filter(self, session: Session, data: object) -> None:
+        """A new filter; silent without the right."""
+        each = self._filter(session, data)
+        if each is None:
+            return
+        if any(other.name == each.name for other in self.filters):
+            session.send("errorMsg", {"msg": "Filter add failed: Filter already exists", "alert": True})
+            return
+        self.filters.append(each)
+        session.send("addFilterSuccess")
+        self._tell_editors("updateChatFilter", each.as_event())
+
+    def update_filter(self, session: Session, data: object) -> None:
+        """Another content for a filter; silent without the right."""
+        each = self._filter(session, data)
+        if each is not None:
+            self.filters = [each if other.name == each.name else other for other in self.filters]
+            self._tell_editors("updateChatFilter", each.as_event())
+
+    def remove_filter(self, session: Session, data: object) -> None:
+        """A filter goes; silent without the right."""
+        wanted = as_object(data, {"name": "string"})
+        if self._audience.may(session, "filteredit"):
+            self.filters = [each for each in self.filters if each.name != wanted["name"]]
+            self._tell_editors("deleteChatFilter", wanted)
+
+    def _filter(self, session: Session, data: object) -> ChatFilter | None:
+        wanted = as_object(data, {"name": "string", "source": "string", "flags": "string", "replace": "string"})
+        if not self._audience.may(session, "filteredit"):
+            return None
+        try:
+            re.compile(wanted["source"])
+        except re.error as wrong:
+            session.send("errorMsg", {"msg": f"Invalid regex: {wrong}", "alert": True})
+            return None
+        active = bool(wanted.get("active"))
+        return ChatFilter(wanted["name"], wanted["source"], wanted["flags"], wanted["replace"], active=active)
+
+    def _tell_editors(self, event: str, data: object) -> None:
+        self._audience.broadcast_from(self._audience.permissions["filteredit"], event, data)

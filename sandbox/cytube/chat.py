@@ -1,33 +1,44 @@
-"""Public chat and private messages."""
+"""Public chat and private messages. Source: recording 05, 06, 17 and 18; CyTube's channel/chat.js."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from sandbox.cytube.audience import Audience, Handler
+from sandbox.cytube.audience import Audience, Command, Handler, Meta
 from sandbox.cytube.board import Board
-from sandbox.cytube.commands import Commands
 from sandbox.cytube.frames import as_object
 from sandbox.cytube.limits import Rate
-from sandbox.cytube.moderation import Moderation
 from sandbox.cytube.names import is_user_name
 from sandbox.cytube.record import Line, Record
 from sandbox.cytube.session import Message, Session
-from sandbox.cytube.text import cut, format_line
+from sandbox.cytube.text import cut, format_line, without_control
 
 #: Lines that somebody who joins is sent (recording 06).
 HISTORY = 15
+#: Words that JavaScript finds in every object: a line that begins with one is swallowed as if it were a command.
+INHERITED = frozenset(
+    ("constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString", "toString", "valueOf")
+)
 
 
 class Chat:
     """What is said in one channel."""
 
-    def __init__(self, audience: Audience, board: Board, moderation: Moderation, *, record: Record, rate: Rate) -> None:
+    def __init__(self, audience: Audience, board: Board, *, record: Record, rate: Rate, longest: int) -> None:
         self._audience = audience
         self._board = board
         self._record = record
         self._rate_of_all = rate
-        self._commands = Commands(audience, board, moderation, say=self.say, afk=self.set_afk, clear=self.clear)
+        self._longest = longest
+        #: CyTube's own chat commands by their word, without the slash.
+        self.commands: dict[str, Command] = {
+            "me": self._formatted(addClass="action", action=True),
+            "sp": self._formatted(addClass="spoiler"),
+            **dict.fromkeys(("say", "rcv", "shout"), self._shout),
+            "afk": lambda session, rest, meta: self.set_afk(session, afk=not session.afk),
+            "clear": lambda session, rest, meta: self.clear(session),
+        }
+        self.away: list[Callable[[Session], None]] = []
         self.history: deque[Message] = deque(maxlen=HISTORY)
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -40,7 +51,9 @@ class Chat:
             session.post(message)
 
     def clear(self, by: Session) -> None:
-        """Wipe the history and everybody's screen."""
+        """Wipe the history and everybody's screen; silent without the right."""
+        if not self._audience.may(by, "chatclear"):
+            return
         self.history.clear()
         self._audience.broadcast("clearchat", {"clearedBy": by.name})
         self._audience.broadcast("chatMsg", self._audience.server_line(f"{by.name} cleared chat."))
@@ -50,6 +63,8 @@ class Chat:
         session.afk = afk
         if afk:
             session.send("clearVoteskipVote")
+            for unvote in self.away:
+                unvote(session)
         self._audience.announce_meta(session)
         self._audience.broadcast("setAFK", {"name": session.name, "afk": afk})
 
@@ -75,20 +90,39 @@ class Chat:
         wanted = as_object(data, {"msg": "string", "meta": "object?"})
         if not session.name or not self._audience.may(session, "chat"):
             return
-        text = self._cut(wanted["msg"])
-        if not text.strip() or self._is_silenced(session) or self._floods(session) or self._is_too_new(session, text):
+        text = cut(wanted["msg"], longest=self._longest)
+        if not self._board.options["allow_ascii_control"]:
+            text = without_control(text)
+        if not text.strip() or self._is_too_new(session, text):
             return
-        self.active(session)
-        if session.afk and not text.startswith("/afk"):
-            self.set_afk(session, afk=False)
         meta = self._flair(session, wanted.get("meta"))
-        if text.startswith("/") and self._commands.run(session, text, meta):
+        called = self._board.call_drinks(session, text)
+        if called is not None:
+            text, meta = called, {**meta, "addClass": "drink", "forceShowName": True}
+        if called != "":
+            self.process(session, text, meta)
+
+    def process(self, session: Session, text: str, meta: Meta) -> None:
+        """A line or a command: the rest of ``/me``, ``/sp`` and ``/say`` comes here again, and counts again."""
+        if "/afk" not in text:
+            self.active(session)
+            if session.afk:
+                self.set_afk(session, afk=False)
+        if self._floods(session, self._rate(session)):
             return
         if text.startswith(">"):
-            meta["addClass"] = "greentext"
-        self.say(session, text, meta)
+            meta = {**meta, "addClass": "greentext"}
+        word, _, rest = text[1:].partition(" ")
+        if text.startswith("/") and word in INHERITED:
+            return
+        if text.startswith("/") and word in self.commands:
+            self.commands[word](session, rest, meta)
+        elif session.muted and not session.shadow_muted:
+            session.send("noflood", {"action": "chat", "msg": "You have been muted on this channel."})
+        else:
+            self.say(session, text, meta)
 
-    def say(self, session: Session, text: str, meta: Mapping[str, object]) -> None:
+    def say(self, session: Session, text: str, meta: Meta) -> None:
         """Send a line to the room and remember it; a shadow-muted user's only to moderators and themselves."""
         line = self._line(session, text, meta)
         if session.shadow_muted:
@@ -103,26 +137,31 @@ class Chat:
         """A private message: to the addressee, and back to the sender as an echo."""
         wanted = as_object(data, {"msg": "string", "to": "string", "meta": "object?"})
         to = wanted["to"].lower()
-        addressee = self._audience.find(to)
-        wrong = self._wrong_with_pm(session, to, addressee)
-        if wrong or addressee is None:
+        wrong = self._wrong_with_pm(session, to)
+        if wrong:
             session.send("errorMsg", {"msg": wrong})
-        elif not self._floods(session):
-            self.deliver_pm(session, addressee, wanted["msg"], wanted.get("meta"))
+            return
+        if self._floods(session, self._rate_of_all):
+            return
+        addressee = self._audience.find(to)
+        if addressee is None:
+            session.send("errorMsg", {"msg": f"PM failed: {to} isn't connected to this channel."})
+            return
+        self.deliver_pm(session, addressee, wanted["msg"], wanted.get("meta"))
 
     @staticmethod
-    def _wrong_with_pm(session: Session, to: str, addressee: Session | None) -> str:
+    def _wrong_with_pm(session: Session, to: str) -> str:
         if not session.name:
             return "You must be signed in to send PMs"
         if to == session.name.lower():
             return "You can't PM yourself!"
         if not is_user_name(to):
             return f"PM failed: {to} isn't a valid username."
-        return "" if addressee is not None else f"PM failed: {to} isn't connected to this channel."
+        return ""
 
     def deliver_pm(self, session: Session, addressee: Session, text: str, flair: object = None) -> None:
         """Send a private message that has passed all checks."""
-        text = self._cut(text)
+        text = cut(text, longest=self._longest)
         meta = self._flair(session, flair)
         if text.startswith(">"):
             meta["addClass"] = "greentext"
@@ -132,8 +171,9 @@ class Chat:
         session.post(message)
         self._remember(session, text, line)
 
-    def _line(self, session: Session, text: str, meta: Mapping[str, object]) -> dict[str, Any]:
-        html = format_line(text, links=bool(self._board.options["enable_link_regex"]))
+    def _line(self, session: Session, text: str, meta: Meta) -> dict[str, Any]:
+        links = bool(self._board.options["enable_link_regex"])
+        html = format_line(text, filters=self._board.filters, links=links)
         return {"username": session.name, "msg": html, "meta": dict(meta), "time": self._audience.now_ms()}
 
     def _remember(self, session: Session, text: str, line: Mapping[str, Any]) -> None:
@@ -141,17 +181,16 @@ class Chat:
             Line(self._audience.name, session.name, text, html=line["msg"], time=line["time"], to=line.get("to", ""))
         )
 
-    def _cut(self, text: str) -> str:
-        return cut(text, keep_control=bool(self._board.options["allow_ascii_control"]))
+    def _formatted(self, **style: object) -> Command:
+        return lambda session, rest, meta: self.process(session, rest, {**meta, **style})
 
-    def _is_silenced(self, session: Session) -> bool:
-        if session.muted and not session.shadow_muted:
-            session.send("noflood", {"action": "chat", "msg": "You have been muted on this channel."})
-            return True
-        return False
+    def _shout(self, session: Session, rest: str, meta: Meta) -> None:
+        if session.rank >= 1.5:
+            shout = {"addClass": "shout", "addClassToNameAndTimestamp": True, "forceShowName": True}
+            self.process(session, rest, {**meta, **shout})
 
-    def _floods(self, session: Session) -> bool:
-        rate = self._rate(session)
+    @staticmethod
+    def _floods(session: Session, rate: Rate) -> bool:
         if session.chat_limiter.refuses(rate):
             session.send("cooldown", rate.wait_ms)
             return True

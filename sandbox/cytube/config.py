@@ -7,6 +7,7 @@ from ssl import SSLContext
 
 from sandbox.cytube.clock import Clock, LoopClock
 from sandbox.cytube.limits import Rate
+from sandbox.cytube.text import LONGEST
 
 #: Password of every default account. It opens nothing but a sandbox.
 SANDBOX_PASSWORD = "sandbox"  # noqa: S105 - published on purpose
@@ -16,6 +17,8 @@ SANDBOX_PASSWORD = "sandbox"  # noqa: S105 - published on purpose
 CONNECTIONS = Rate(burst=5, sustained=0.1)
 CHAT = Rate(burst=20, sustained=10)
 QUEUE = Rate(burst=10, sustained=2)
+#: The same for those below moderator (CyTube's channel/playlist.js).
+GUEST_QUEUE = Rate(burst=3, sustained=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,8 @@ DEFAULT_ACCOUNTS = (
 class ServerConfig:
     """Everything a :class:`~sandbox.cytube.server.CytubeServer` can be told.
 
-    ``port`` 0 takes any free port and keeps it over a restart. ``address_limits`` None lifts them, because tests and
+    ``chat_length`` is the ``max-chat-message-length`` of a real one, in UTF-16 units. ``port`` 0 takes any free port
+    and keeps it over a restart. ``address_limits`` None lifts them, because tests and
     the demo come from one address. ``lost_join_window`` is how long, in seconds, a joinChannel gets no answer after its
     channel was emptied (a real server is busy saving it: up to 14 ms were seen). ``login_cost`` is the cost of bcrypt:
     10 as on the real server, 4 for tests that have no use for the delay. ``media`` is what ``queue`` finds for types
@@ -92,7 +96,9 @@ class ServerConfig:
     media: tuple[Media, ...] = ()
     address_limits: AddressLimits | None = None
     chat_rate: Rate = CHAT
+    chat_length: int = LONGEST
     queue_rate: Rate = QUEUE
+    guest_queue_rate: Rate = GUEST_QUEUE
     lost_join_window: float = 0.0
     login_cost: int = 10
     ping_interval: float = 25.0

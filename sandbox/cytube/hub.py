@@ -41,6 +41,8 @@ class Hub:
         self.config = config
         self.faults = Faults()
         self.rooms: dict[str, Room] = {}
+        #: Addresses that the whole server has banned (CyTube's io/ioserver.js).
+        self.banned: set[str] = set()
         self._accounts = accounts
         self._record = record
         self._definitions = {channel.name.lower(): channel for channel in config.channels}
@@ -71,13 +73,15 @@ class Hub:
 
     # connections
 
-    def refuses(self, ip: str) -> bool:
-        """Whether a new connection from the address comes too early."""
+    def refusal(self, ip: str) -> str:
+        """Why a new connection from the address is not let in; "" when it is."""
+        if ip in self.banned:
+            return "You are banned from the server"
         limits = self.config.address_limits
         if limits is None:
-            return False
+            return ""
         limiter = self._limiters.setdefault(ip, RateLimiter(self.config.clock))
-        return limiter.refuses(limits.connections)
+        return "Rate limit exceeded" if limiter.refuses(limits.connections) else ""
 
     def opened(self, session: Session) -> None:
         """A connection stands: it is told its rank and nothing else, or that it is one too many."""

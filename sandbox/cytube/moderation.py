@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sandbox.cytube.accounts import Accounts
-from sandbox.cytube.audience import Audience, Handler
+from sandbox.cytube.audience import Audience, Command, Handler
 from sandbox.cytube.frames import as_object
 from sandbox.cytube.session import Session
 
@@ -39,6 +39,20 @@ class Moderation:
     def handlers(self) -> Mapping[str, Handler]:
         """Events that are handled here."""
         return {"requestBanlist": self.send_bans, "unban": self.unban}
+
+    def commands(self) -> Mapping[str, Command]:
+        """CyTube's own chat commands that are handled here."""
+        return {
+            "kick": lambda session, rest, meta: self.kick(session, rest),
+            "kickanons": lambda session, rest, meta: self.kick_anonymous(session),
+            "ban": lambda session, rest, meta: self.ban_name(session, rest),
+            "ipban": lambda session, rest, meta: self.ban_address(session, rest),
+            "banip": lambda session, rest, meta: self.ban_address(session, rest),
+            "mute": lambda session, rest, meta: self.mute(session, rest, shadow=False),
+            "smute": lambda session, rest, meta: self.mute(session, rest, shadow=True),
+            "unmute": lambda session, rest, meta: self.unmute(session, rest),
+            "unsmute": lambda session, rest, meta: self.unmute(session, rest),
+        }
 
     def is_address_banned(self, session: Session) -> bool:
         """Whether the session comes from a banned address."""
@@ -168,16 +182,28 @@ class Moderation:
         return target
 
     def _bannable(self, session: Session, rest: str) -> tuple[str, str]:
-        if not self._audience.may(session, "ban"):
-            return "", ""
         name, _, reason = rest.strip().partition(" ")
         name = name.lower()
+        wrong = self._wrong_with_ban(session, name)
+        if wrong:
+            session.send("errorMsg", {"msg": wrong})
+            return "", ""
         account, target = self._accounts.find(name), self._audience.find(name)
         ranks = [account.rank if account else 0.0, target.rank if target else 0.0]
-        if name and max(ranks) >= session.rank:
+        if max(ranks) >= session.rank:
             session.send("errorMsg", {"msg": f"You don't have permission to ban {name}"})
             return "", ""
         return name, reason
+
+    def _wrong_with_ban(self, session: Session, name: str) -> str:
+        if not name:
+            return "No ban target specified."
+        if not self._audience.may(session, "ban"):
+            return "You do not have ban permissions on this channel"
+        if name == session.name.lower():
+            session.send("costanza", {"msg": "You can't ban yourself"})
+            return "You cannot ban yourself"
+        return ""
 
     def _add(self, *, ip: str, name: str, reason: str, by: str, code: str) -> None:
         self._last_id += 1

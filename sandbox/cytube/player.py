@@ -1,9 +1,10 @@
 """What plays in a channel, and who may change it. Source: recording 14, 15 and 31; CyTube's own channel/playlist.js."""
 
+import re
 from collections.abc import Callable, Mapping
 from random import Random
 
-from sandbox.cytube.audience import Audience, Handler
+from sandbox.cytube.audience import Audience, Command, Handler
 from sandbox.cytube.frames import as_number, as_object
 from sandbox.cytube.playback import Playback
 from sandbox.cytube.playlist import Item, Playlist
@@ -49,6 +50,13 @@ class Player:
             "requestPlaylist": self.request,
         }
 
+    def commands(self) -> Mapping[str, Command]:
+        """CyTube's own chat commands that are handled here."""
+        return {
+            "clean": lambda session, rest, meta: self._clean(session, rest, lambda item: item.queued_by),
+            "cleantitle": lambda session, rest, meta: self._clean(session, rest, lambda item: item.media.title),
+        }
+
     @property
     def current_uid(self) -> int | None:
         """Uid of what plays; None when nothing does, which 0 does not mean."""
@@ -61,13 +69,18 @@ class Player:
     def send_playlist(self, session: Session) -> None:
         """Length and list."""
         session.send("setPlaylistMeta", self.items.meta_event())
-        session.send("playlist", self.as_events())
+        if self._audience.may(session, "seeplaylist"):
+            session.send("playlist", self.as_events())
 
     def send_current(self, session: Session) -> None:
         """What plays, for somebody who joins; nothing when nothing does."""
         if self.current is not None:
             session.send("setCurrent", self.current.uid)
             session.send("changeMedia", self._change_event(self.current))
+
+    def tell_viewers(self, event: str, data: object) -> None:
+        """Tell those who may see the playlist."""
+        self._audience.broadcast_from(self._audience.permissions["seeplaylist"], event, data)
 
     def send_length(self) -> None:
         """``setPlaylistMeta`` to everybody."""
@@ -100,7 +113,7 @@ class Player:
         """Take an item off the list; when it was playing, the following one starts."""
         following = self.items.following(item)
         self.items.remove(item)
-        self._audience.broadcast("delete", {"uid": item.uid})
+        self.tell_viewers("delete", {"uid": item.uid})
         self.send_length()
         if item is self.current:
             self.play(None if following is item else following)
@@ -172,7 +185,7 @@ class Player:
         """Another order; the first item starts."""
         if self._audience.may(session, "playlistshuffle"):
             self.items.shuffle(self._shuffle)
-            self._audience.broadcast("playlist", self.as_events())
+            self.tell_viewers("playlist", self.as_events())
             self.play(self.items.following(None))
 
     def clear(self, session: Session, data: object) -> None:
@@ -200,6 +213,17 @@ class Player:
         self.send_playlist(session)
         if self.current is not None:
             session.send("setCurrent", self.current.uid)
+
+    def _clean(self, session: Session, pattern: str, part: Callable[[Item], str]) -> None:
+        if not self._audience.may(session, "playlistdelete"):
+            return
+        try:
+            target = re.compile(pattern)
+        except re.error:
+            session.send("errorMsg", {"msg": f"Invalid target: {pattern}"})
+            return
+        for item in [item for item in self.items if target.search(part(item))]:
+            self.remove(item)
 
     # leading
 

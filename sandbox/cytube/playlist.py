@@ -62,9 +62,14 @@ class Playlist:
         """The entry with that uid."""
         return next((item for item in self._items if item.uid == uid), None)
 
-    def holds(self, media: Media) -> bool:
-        """Whether the medium is queued already."""
-        return any(item.media.id == media.id and item.media.type == media.type for item in self._items)
+    def find_media(self, media: Media) -> Item | None:
+        """The first entry with that medium."""
+        return next((item for item in self._items if (item.media.id, item.media.type) == (media.id, media.type)), None)
+
+    def before(self, item: Item) -> int | str:
+        """The uid of what stands before an entry, or "prepend"."""
+        place = self._items.index(item)
+        return self._items[place - 1].uid if place else "prepend"
 
     def add(self, media: Media, *, after: Item | None, temp: bool, by: str) -> tuple[Item, int | str]:
         """Put a medium after an entry, or at the end; tells its entry and what stands before it (or "prepend")."""
@@ -72,7 +77,7 @@ class Playlist:
         self._next_uid += 1
         place = len(self._items) if after is None else self._items.index(after) + 1
         self._items.insert(place, item)
-        return item, self._items[place - 1].uid if place else "prepend"
+        return item, self.before(item)
 
     def remove(self, item: Item) -> None:
         """Take an entry out."""
@@ -97,9 +102,8 @@ class Playlist:
         return self._items[(self._items.index(item) + 1) % len(self._items)]
 
     def clear(self) -> None:
-        """Forget all; uids begin at 0 again."""
+        """Forget all; no uid is given twice."""
         self._items.clear()
-        self._next_uid = 0
 
     def shuffle(self, source: random.Random) -> None:
         """Another order, with new uids (recording 14)."""

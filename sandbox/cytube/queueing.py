@@ -17,6 +17,13 @@ from sandbox.cytube.text import escape_all
 
 _LINKS = {"yt": "https://youtu.be/", "tw": "https://twitch.tv/"}
 _SOURCE = re.compile(r"<iframe\b[^>]*\bsrc=\"([^\"]+)\"", re.IGNORECASE)
+#: Types that take a permission of their own.
+_SPECIAL = (
+    (("yp",), "playlistaddlist", "playlists"),
+    (("li", "tw", "us", "rt", "hb"), "playlistaddlive", "live media"),
+    (("cu",), "playlistaddcustom", "custom embeds"),
+    (("fi", "cm"), "playlistaddrawfile", "raw video files"),
+)
 _NO_KEY = (
     "The YouTube API now requires an API key.  Please see the documentation for youtube-v3-key in config.template.yaml"
 )
@@ -79,16 +86,38 @@ class Queueing:
     def _accept(self, session: Session, kind: str, media_id: str, wanted: Mapping[str, Any]) -> Media:
         if kind not in {"yt", "tw", "cu"} | {media.type for media in self._config.media}:
             raise Refusal(escape_all(f"Unknown media type '{kind}'"))
-        if kind == "tw" and not self._audience.may(session, "playlistaddlive"):
-            raise Refusal("You don't have permission to add live media")
-        if kind == "cu" and not self._audience.may(session, "playlistaddcustom"):
-            raise Refusal("You don't have permission to add custom embeds")
-        if session.queue_limiter.refuses(self._config.queue_rate):
+        for kinds, action, what in _SPECIAL:
+            if kind in kinds and not self._audience.may(session, action):
+                raise Refusal(f"You don't have permission to add {what}")
+        rate = self._config.queue_rate if session.is_moderator else self._config.guest_queue_rate
+        if session.queue_limiter.refuses(rate):
             raise Refusal("You are adding videos too quickly")
         media = self._look_up(kind, media_id, wanted)
-        if not self._board.options["allow_dupes"] and self._player.items.holds(media):
+        self._limit(session, media)
+        if not self._board.options["allow_dupes"] and self._is_double(media, wanted["pos"]):
             raise Refusal("This item is already on the playlist")
         return media
+
+    def _limit(self, session: Session, media: Media) -> None:
+        """What the channel's options forbid to those who may not exceed them."""
+        options, may = self._board.options, self._audience.may
+        own = [item for item in self._player.items if item.queued_by.lower() == session.name.lower()]
+        longest, most = _whole(options["maxlength"]), _whole(options["playlist_max_per_user"])
+        total = _whole(options["playlist_max_duration_per_user"])
+        if media.seconds == 0 and not may(session, "playlistaddlive"):
+            raise Refusal("You don't have permission to add livestreams")
+        if longest and media.seconds > longest and not may(session, "exceedmaxlength"):
+            raise Refusal(f"Video exceeds the maximum length set by the channel admin: {longest} seconds")
+        if most and len(own) >= most and not may(session, "exceedmaxitems"):
+            raise Refusal("Channel limit exceeded: maximum number of videos per user")
+        seconds = sum(item.media.seconds for item in own) + media.seconds
+        if total and seconds >= total and not may(session, "exceedmaxdurationperuser"):
+            raise Refusal("Channel limit exceeded: maximum total playlist time per user")
+
+    def _is_double(self, media: Media, position: str) -> bool:
+        """Next to what plays, a medium that waits elsewhere is moved instead."""
+        existing = self._player.items.find_media(media)
+        return existing is not None and (position == "end" or existing is self._player.current)
 
     def _look_up(self, kind: str, media_id: str, wanted: Mapping[str, Any]) -> Media:
         seconds = wanted.get("duration", 0)
@@ -104,14 +133,20 @@ class Queueing:
 
     def _add(self, media: Iterable[Media], session: Session, wanted: Mapping[str, Any]) -> None:
         player = self._player
+        dupes = bool(self._board.options["allow_dupes"])
         after = player.current if wanted["pos"] == "next" else None
         temp = bool(wanted.get("temp", False)) or not self._audience.may(session, "addnontemp")
         first = None
         for each in media:
+            existing = None if dupes else player.items.find_media(each)
             item, before = player.items.add(each, after=after, temp=temp, by=session.name)
             first = first or item
             after = item if after is not None else None
-            self._audience.broadcast("queue", {"item": item.as_event(), "after": before})
+            if existing is not None and after is not None:
+                item.temp = existing.temp
+                player.remove(existing)
+                before = player.items.before(item)
+            player.tell_viewers("queue", {"item": item.as_event(), "after": before})
             player.send_length()
         if player.current is None and first is not None:
             player.play(first)
@@ -123,3 +158,7 @@ def _embed(markup: str, title: str, seconds: int) -> Media:
         raise Refusal("Invalid embed code")
     digest = base64.b64encode(hashlib.sha256(markup.encode()).digest()).decode()
     return Media(f"cu:{digest}", title, seconds, "cu", {"embed": {"tag": "iframe", "src": source.group(1)}})
+
+
+def _whole(option: object) -> int:
+    return int(option) if isinstance(option, int | float) else 0

@@ -1,12 +1,18 @@
-"""Ranks inside a channel. The sentences are those of recording 13."""
+"""Ranks inside a channel. The sentences are those of recording 13, the rest is CyTube's channel/ranks.js."""
 
+import re
 from collections.abc import Mapping
 
 from sandbox.cytube.accounts import Accounts
-from sandbox.cytube.audience import Audience, Handler
+from sandbox.cytube.audience import Audience, Command, Handler, Meta
 from sandbox.cytube.frames import as_object
 from sandbox.cytube.session import MODERATOR, Session
 
+#: From this rank on somebody is an admin of the channel.
+ADMIN = 3.0
+OWNER = 4.0
+_LEADING_NUMBER = re.compile(r"[+-]?\d+")
+_SYNTAX = "Syntax: /rank <username> <rank>.  <rank> must be a positive integer > 1"
 _NOT_ABOVE = (
     "Updating user rank failed: You can't promote someone to a rank equal or higher than yourself, "
     "or demote them to below rank 1."
@@ -30,6 +36,18 @@ class Ranks:
         """Events that are handled here."""
         return {"setChannelRank": self.set_rank, "requestChannelRanks": self.send_ranks}
 
+    def commands(self) -> Mapping[str, Command]:
+        """CyTube's own chat commands that are handled here."""
+        return {"rank": self._command}
+
+    def _command(self, session: Session, rest: str, meta: Meta) -> None:
+        name, _, number = rest.partition(" ")
+        rank = _LEADING_NUMBER.match(number)
+        if not name or rank is None:
+            session.send("noflood", {"action": "/rank", "msg": _SYNTAX})
+        else:
+            self.set_rank(session, {"name": name, "rank": int(rank.group())})
+
     def of(self, session: Session) -> float:
         """Rank of a logged-in session in this channel."""
         if not session.registered or not self._registered:
@@ -41,7 +59,7 @@ class Ranks:
     def set_rank(self, session: Session, data: object) -> None:
         """Promote or demote somebody; a moderator's list of users changes its details with the rank."""
         wanted = as_object(data, {"name": "string", "rank": "number"})
-        if not session.is_moderator:
+        if session.rank < ADMIN:
             return
         name, rank = wanted["name"], wanted["rank"]
         if name.lower() == session.name.lower():
@@ -49,7 +67,7 @@ class Ranks:
             return
         target, account = self._audience.find(name), self._accounts.find(name)
         present = max(target.rank if target else 0.0, account.rank if account and target is None else 0.0)
-        if rank < 1 or rank >= session.rank or present >= session.rank:
+        if rank < 1 or not _below(rank, session) or not _below(present, session):
             session.send("channelRankFail", {"msg": _NOT_ABOVE})
             return
         if account is not None:
@@ -80,3 +98,8 @@ class Ranks:
             self._audience.send_userlist(target)
         target.send("rank", rank)
         self._audience.announce_rank(target)
+
+
+def _below(rank: float, session: Session) -> bool:
+    """Ranks that the session may give and take: the lower ones, and among owners also their own."""
+    return rank < session.rank or rank == session.rank == OWNER

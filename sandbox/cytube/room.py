@@ -37,10 +37,13 @@ class Room(Audience):
         self.moderation = Moderation(self, accounts)
         self.player = Player(self, self.ranks, shuffle=config.random)
         self.votes = Votes(self, self.board, self.player)
-        self.chat = Chat(self, self.board, self.moderation, record=record, rate=config.chat_rate)
+        self.chat = Chat(self, self.board, record=record, rate=config.chat_rate, longest=config.chat_length)
+        for commanded in (self.ranks, self.moderation, self.player, self.votes):
+            self.chat.commands.update(commanded.commands())
+        self.chat.away.append(self.votes.unvote)
         self.queueing = Queueing(self, self.board, self.player, definition, config)
         self.player.changes += [self.board.reset_drinks, self.votes.reset_skips]
-        self.departures += [self.chat.inactive, self.player.left, self._left]
+        self.departures += [self.chat.inactive, self.player.left, self.votes.unvote, self._left]
         self.usercount = Throttle(self.clock, config.usercount_interval, self._send_usercount)
         self.handlers: dict[str, Handler] = {}
         for feature in (

@@ -233,8 +233,9 @@ class CytubeServer:
         ip = request.remote or ""
         if ip in _PROXIES:
             ip = request.headers.get("X-Forwarded-For", ip)
-        if self.hub.refuses(ip):
-            raise socketio.exceptions.ConnectionRefusedError("Rate limit exceeded")
+        refusal = self.hub.refusal(ip)
+        if refusal:
+            raise socketio.exceptions.ConnectionRefusedError(refusal)
         assert self._wire is not None  # noqa: S101 - connections exist only while the server runs
         engine_sid = self._sio.manager.eio_sid_from_sid(sid, "/")
         outlet = Socket(self._wire, sid=sid, engine_sid=engine_sid)

@@ -1,30 +1,38 @@
-"""How CyTube turns what people type into HTML. Source: recording 05, 06 and 16."""
+"""How CyTube turns what people type into HTML.
+
+Source: recording 05, 06 and 16; CyTube's channel/filters.js, channel/chat.js and xss.js.
+"""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html.parser import HTMLParser
 
-#: Longest chat line in characters; the rest is cut off before anything else is done with it.
+#: Longest chat line in UTF-16 units, unless the server is told otherwise.
 LONGEST = 320
 
 _CONTROL = re.compile(r"[\x00-\x1f]+")
 _LINK = re.compile(r"(?:https?|ftp)://[^\s<>\"']+")
 _PLACE = re.compile("\x02(\\d+)\x03")
+_TAG = re.compile(r"<(/?)([a-z]+\d?)[^>]*>")
+_GROUP = re.compile(r"\$(\d)")
 
 
 @dataclass(frozen=True, slots=True)
 class ChatFilter:
-    """A replacement that the channel applies to every line."""
+    """A replacement that the channel applies to every line; ``source`` is a regular expression."""
 
     name: str
     source: str
     flags: str
     replace: str
+    active: bool = True
 
     def apply(self, text: str) -> str:
         """``text`` after this filter."""
         flags = re.IGNORECASE if "i" in self.flags else 0
-        return re.sub(self.source, self.replace, text, flags=flags)
+        count = 0 if "g" in self.flags else 1
+        return re.sub(self.source, _GROUP.sub(r"\\\1", self.replace), text, count=count, flags=flags)
 
     def as_event(self) -> dict[str, object]:
         """The filter as ``chatFilters`` carries it."""
@@ -33,7 +41,7 @@ class ChatFilter:
             "source": self.source,
             "flags": self.flags,
             "replace": self.replace,
-            "active": True,
+            "active": self.active,
             "filterlinks": False,
         }
 
@@ -47,10 +55,17 @@ FILTERS = (
 )
 
 
-def cut(text: str, *, keep_control: bool = False) -> str:
-    """At most :data:`LONGEST` characters, control characters as one space unless the channel allows them."""
-    text = text[:LONGEST]
-    return text if keep_control else _CONTROL.sub(" ", text)
+def cut(text: str, *, longest: int = LONGEST) -> str:
+    """At most ``longest`` UTF-16 units, as JavaScript counts: an emoji is two, and may be halved."""
+    if len(text) * 2 <= longest:
+        return text
+    units = text.encode("utf-16-le", "surrogatepass")[: longest * 2]
+    return units.decode("utf-16-le", "surrogatepass")
+
+
+def without_control(text: str) -> str:
+    """Control characters, however many together, as one space."""
+    return _CONTROL.sub(" ", text)
 
 
 def escape(text: str) -> str:
@@ -63,8 +78,8 @@ def escape_all(text: str) -> str:
     return escape(text).replace('"', "&quot;").replace("'", "&#39;")
 
 
-def format_line(text: str, *, links: bool = True) -> str:
-    """A chat line as HTML: escaped, links made clickable, filters applied to all but the links."""
+def format_line(text: str, *, filters: Iterable[ChatFilter] = FILTERS, links: bool = True) -> str:
+    """A chat line as HTML: escaped, links made clickable, filters applied to all but the links, tags balanced."""
     found: list[str] = []
 
     def keep(match: re.Match[str]) -> str:
@@ -74,14 +89,39 @@ def format_line(text: str, *, links: bool = True) -> str:
     if links:
         text = _LINK.sub(keep, text)
     text = escape(text)
-    for each in FILTERS:
-        text = each.apply(text)
+    for each in filters:
+        if each.active:
+            text = each.apply(text)
 
     def restore(match: re.Match[str]) -> str:
         number = int(match.group(1))
         return _anchor(found[number]) if number < len(found) else match.group()
 
-    return _PLACE.sub(restore, text)
+    return balance(_PLACE.sub(restore, text))
+
+
+def balance(markup: str) -> str:
+    """Every tag closed, in the order in which they were opened, as sanitize-html leaves them: a closing tag closes what
+    was opened inside, and one that closes nothing is dropped.
+    """
+    if "<" not in markup:
+        return markup
+    opened: list[str] = []
+
+    def settle(match: re.Match[str]) -> str:
+        closing, name = match.groups()
+        if not closing:
+            opened.append(name)
+            return match.group()
+        if name not in opened:
+            return ""
+        closed = ""
+        while not closed.endswith(f"</{name}>"):
+            closed += f"</{opened.pop()}>"
+        return closed
+
+    balanced = _TAG.sub(settle, markup)
+    return balanced + "".join(f"</{name}>" for name in reversed(opened))
 
 
 def _anchor(url: str) -> str:

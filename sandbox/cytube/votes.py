@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.cytube.audience import Audience, Handler
+from sandbox.cytube.audience import Audience, Command, Handler
 from sandbox.cytube.board import Board
 from sandbox.cytube.clock import Timer
 from sandbox.cytube.frames import as_object
@@ -59,6 +59,10 @@ class Votes:
             "closePoll": self.close_poll,
         }
 
+    def commands(self) -> Mapping[str, Command]:
+        """CyTube's own chat commands that are handled here."""
+        return dict.fromkeys(("poll", "hpoll"), lambda session, rest, meta: self._ask(session, rest))
+
     # skipping
 
     def reset_skips(self) -> None:
@@ -67,11 +71,25 @@ class Votes:
         self._send_skips(0)
 
     def vote_skip(self, session: Session, data: object) -> None:
-        """One vote for each address; enough of them start the next item. Silent while nothing plays."""
+        """One vote for each address; enough of them start the next item. A second vote and one on an empty list are
+        silent.
+        """
         options = self._board.options
-        if self._player.current is None or not options["allow_voteskip"] or not self._audience.may(session, "voteskip"):
+        if not len(self._player.items) or not options["allow_voteskip"] or session.ip in self._skips:
+            return
+        if not self._audience.may(session, "voteskip"):
             return
         self._skips.add(session.ip)
+        self._count_skips()
+
+    def unvote(self, session: Session) -> None:
+        """Somebody has gone, or is away: their vote is void, and fewer are needed."""
+        if self._skips and self._audience.members:
+            self._skips.discard(session.ip)
+            self._count_skips()
+
+    def _count_skips(self) -> None:
+        options = self._board.options
         ratio = options["voteskip_ratio"]
         voters = [each for each in self._audience.members if self._audience.may(each, "voteskip") and not each.afk]
         need = math.ceil(len(voters) * (ratio if isinstance(ratio, int | float) else 0.5))
@@ -98,18 +116,26 @@ class Votes:
         options = [each for each in wanted["opts"] if isinstance(each, str)]
         if not options or len(options) != len(wanted["opts"]) or not all(map(_is_option, options)):
             return _wrong(f"Poll options must be 1-{LONGEST_OPTION} characters long.")
-        self._close()
-        poll = Poll(
-            title=escape_all(wanted["title"]),
-            options=[escape_all(each) for each in options],
-            initiator=session.name,
-            timestamp=int(self._audience.clock.time() * 1000),
-        )
+        poll = self._open(session, wanted["title"], options)
         if wanted.get("timeout", 0) > 0:
             poll.timer = self._audience.clock.call_later(wanted["timeout"], self._close)
-        self._poll = poll
-        self._audience.broadcast("newPoll", poll.as_event())
         return {}
+
+    def _ask(self, session: Session, rest: str) -> None:
+        title, *options = rest.split(",")
+        if self._audience.may(session, "pollctl"):
+            self._open(session, title, options)
+
+    def _open(self, session: Session, title: str, options: list[str]) -> Poll:
+        self._close()
+        self._poll = Poll(
+            title=escape_all(title),
+            options=[escape_all(each) for each in options],
+            initiator=session.name,
+            timestamp=self._audience.now_ms(),
+        )
+        self._audience.broadcast("newPoll", self._poll.as_event())
+        return self._poll
 
     def vote(self, session: Session, data: object) -> None:
         """One vote for each address; a second one replaces the first."""

@@ -1,5 +1,8 @@
 """What becomes of typed text. The plain cases are in the recording; here are the corners."""
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +43,15 @@ def test_no_markup_survives_that_was_typed(typed: str) -> None:
     html = format_line(typed.replace("script", ""))
     assert "<script" not in html
     assert cut(typed) == cut(cut(typed))
-    assert len(cut(typed)) <= LONGEST
+    assert len(cut(typed).encode("utf-16-le", "surrogatepass")) <= 2 * LONGEST
+
+
+def test_formatting_is_that_of_the_libraries_which_cytube_uses() -> None:
+    """200 texts, put through CyTube's default filters and sanitize-html 2 by Node."""
+    page = Path(__file__).parents[2] / "data" / "cytube-formatting.json"
+    cases = json.loads(page.read_text(encoding="utf-8"))
+    assert len(cases) == 200
+    assert [[typed, format_line(typed)] for typed, _ in cases] == cases
 
 
 @pytest.mark.parametrize(
