@@ -10,6 +10,7 @@ from aiohttp import web
 from engineio.exceptions import EngineIOError
 from engineio.packet import NOOP, Packet
 
+from sandbox.cytube import engine3
 from sandbox.cytube.accounts import Accounts
 from sandbox.cytube.config import ServerConfig
 from sandbox.cytube.control import Control
@@ -229,10 +230,7 @@ class CytubeServer:
         return sio
 
     async def _on_connect(self, sid: str, environ: dict[str, Any]) -> None:
-        request: web.Request = environ["aiohttp.request"]
-        ip = request.remote or ""
-        if ip in _PROXIES:
-            ip = request.headers.get("X-Forwarded-For", ip)
+        ip = _address(environ["aiohttp.request"])
         refusal = self.hub.refusal(ip)
         if refusal:
             raise socketio.exceptions.ConnectionRefusedError(refusal)
@@ -255,10 +253,21 @@ class CytubeServer:
                 await self._sio.eio.send_packet(session.outlet.engine_sid, Packet(NOOP))
 
     async def _on_event(self, event: str, sid: str, *args: object) -> object:
+        answer = self._handle(event, sid, args[0] if args else None)
+        return self._sio.not_handled if answer is None else answer
+
+    def _on_line(self, line: engine3.Line) -> str:
+        refusal = self.hub.refusal(line.address)
+        if not refusal:
+            session = Session(ip=line.address, outlet=line, clock=self.config.clock)
+            self._sessions[line.sid] = session
+            asyncio.get_running_loop().call_soon(self.hub.opened, session)
+        return refusal
+
+    def _handle(self, event: str, sid: str, data: object) -> object:
         self.received += 1
         session = self._sessions.get(sid)
-        answer = self.hub.handle(session, event, args[0] if args else None) if session is not None else None
-        return self._sio.not_handled if answer is None else answer
+        return self.hub.handle(session, event, data) if session is not None else None
 
     async def _socketconfig(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -273,8 +282,19 @@ class CytubeServer:
         if transport is not None:
             self._transports.add(transport)
         try:
-            response: web.StreamResponse = await handler(request)
+            response: web.StreamResponse
+            if engine3.is_spoken(request):
+                handlers = engine3.Handlers(self._on_line, self._handle, self._on_disconnect)
+                ping = (self.config.ping_interval, self.config.ping_timeout)
+                response = await engine3.serve(request, handlers, address=_address(request), ping=ping)
+            else:
+                response = await handler(request)
         finally:
             if transport is not None:
                 self._transports.discard(transport)
         return response
+
+
+def _address(request: web.Request) -> str:
+    ip = request.remote or ""
+    return request.headers.get("X-Forwarded-For", ip) if ip in _PROXIES else ip
