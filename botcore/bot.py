@@ -30,6 +30,9 @@ from botcore.telemetry import TICK_SECONDS, Telemetry
 
 log = logging.getLogger(__name__)
 
+# Five seconds from SIGTERM to the end: orders, then what there is to say about them, then the goodbye.
+FINISH_SECONDS = 3.0
+SPEAK_SECONDS = 1.0
 GOODBYE_SECONDS = 2.5
 JOB_PAUSE_SECONDS = 1.0
 # A thread that computes gives way to the event loop after so long; Python's default of 5 ms would be felt.
@@ -111,7 +114,7 @@ class Bot:
         self.heartbeat.aim(settings.portal_url, credentials.portal_token)
 
     def stop(self) -> None:
-        """Leave the channel and end `run`."""
+        """Finish what fits into a few seconds, leave the channel and end `run`."""
         self._stopping.set()
 
     async def run(self) -> None:
@@ -131,11 +134,13 @@ class Bot:
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await stopping
+            self.service.stopping()
+            await self.dispatcher.finish(FINISH_SECONDS)
+            await self.outbox.drain(SPEAK_SECONDS)
         finally:
             await self._close([stopping, *tasks])
 
     async def _close(self, tasks: list[asyncio.Task[Any]]) -> None:
-        self.service.stopping()
         self.service.status("leaving the channel")
         for task in tasks:
             task.cancel()

@@ -1,10 +1,16 @@
-"""Takes chat commands from PMs, carries them out one after the other, and answers."""
+"""Takes chat commands from PMs, carries them out, and answers.
+
+Each person's are carried out one after the other, those of different people side by side, unless they touch the same
+thing (`ChatCommand.touches`).
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,12 +30,13 @@ from botcore.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
+# Chat commands of one person that may wait.
 BACKLOG = 100
 LOGGED_LENGTH = 200
 
 
 class Dispatcher:
-    """One chat command at a time, in the order in which they came."""
+    """The chat commands that wait and those being carried out. `run` works, `finish` ends it in good order."""
 
     def __init__(
         self,
@@ -47,7 +54,12 @@ class Dispatcher:
         self._store = store
         self._telemetry = telemetry
         self._snapshot = snapshot
-        self._waiting: asyncio.Queue[Call] = asyncio.Queue(BACKLOG)
+        self._waiting: defaultdict[str, deque[Call]] = defaultdict(deque)
+        self._running: dict[str, Call] = {}
+        self._workers: dict[str, asyncio.Task[None]] = {}
+        self._touched: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._came = asyncio.Event()
+        self._stopping = False
 
     def heard(self, session: Session, event: str, data: Any, _before: Room) -> None:
         """Take a PM from a moderator; stay silent to everybody else."""
@@ -73,19 +85,73 @@ class Dispatcher:
             store=self._store,
             snapshot=self._snapshot,
         )
-        try:
-            self._waiting.put_nowait(call)
-        except asyncio.QueueFull:
-            log.warning("too many chat commands at once; one of %s was dropped", name)
+        self._take(call)
 
     async def run(self) -> None:
         """Work until cancelled."""
-        while True:
-            call = await self._waiting.get()
-            outcome, answer = await self._carry_out(call)
-            self._record(call, outcome)
-            for line in markup.chunks(answer):
-                self._outbox.put(Message(line, to=call.sender.name))
+        self._workers.clear()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                for name in self._waiting.keys() - self._workers.keys():
+                    self._workers[name] = group.create_task(self._serve(name))
+                self._came.clear()
+                await self._came.wait()
+
+    async def finish(self, seconds: float) -> None:
+        """Carry out what fits into so many seconds; tell whoever ordered the rest that it was not done."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._waiting:
+                    await asyncio.sleep(0.01)
+        self._stopping = True
+        started = dict(self._running)
+        undone = {name: list(calls) for name, calls in self._waiting.items()}
+        for worker in list(self._workers.values()):
+            worker.cancel()
+        for name in started.keys() | undone.keys():
+            self._not_done(undone.get(name, []), started.get(name))
+
+    def _take(self, call: Call) -> None:
+        key = call.sender.name.lower()
+        if self._stopping:
+            self._not_done([call], None)
+        elif len(self._waiting[key]) >= BACKLOG:
+            log.warning("too many chat commands at once; one of %s was dropped", call.sender.name)
+            self._tell(call, [f"{BACKLOG} orders of yours are waiting; this one was dropped: {call.text}"])
+        else:
+            self._waiting[key].append(call)
+            self._came.set()
+
+    async def _serve(self, name: str) -> None:
+        """Carry out what one person ordered."""
+        waiting = self._waiting[name]
+        try:
+            while waiting:
+                call = self._running[name] = waiting.popleft()
+                outcome, answer = await self._carry_out(call)
+                self._record(call, outcome)
+                self._tell(call, answer)
+        finally:
+            del self._waiting[name], self._workers[name]
+            self._running.pop(name, None)
+
+    def _tell(self, call: Call, answer: Sequence[str], *, first: bool = False) -> None:
+        lines = list(markup.chunks(answer))
+        for line in reversed(lines) if first else lines:
+            self._outbox.put(Message(line, to=call.sender.name), first=first)
+
+    def _not_done(self, waiting: Sequence[Call], started: Call | None) -> None:
+        """One person's orders that end with the bot."""
+        answer = ["I am being stopped."]
+        if started is not None:
+            answer.append(f"Cut short, perhaps done in part: {started.text}")
+        if waiting:
+            answer += [f"Not done: {waiting[0].text}", *(call.text for call in waiting[1:])]
+        calls = [*([started] if started is not None else []), *waiting]
+        if calls:
+            self._tell(calls[0], answer, first=True)
+        for call in calls:
+            self._record(call, "stopped")
 
     async def _carry_out(self, call: Call) -> tuple[str, Sequence[str]]:
         """The outcome as a word, and the answer."""
@@ -94,9 +160,10 @@ class Dispatcher:
         try:
             if command is None:
                 raise UsageError(f"There is no chat command {call.name!r}.", hint="Say help for the list.")
-            if call.sender.rank < command.rank:
+            if (call.room.user(call.sender.name) or call.sender).rank < command.rank:
                 return "silent", []
-            return "ok", await command.run(call)
+            async with self._touched[command.touches] if command.touches else contextlib.nullcontext():
+                return "ok", await command.run(call)
         except UsageError as error:
             usage = f" Usage: {command.usage}" if command else ""
             return error.reason, [error.sentence() + usage]
@@ -115,7 +182,7 @@ class Dispatcher:
         self._telemetry.commands[(name, outcome)] += 1
         log.info(
             "chat command %s by %s: %s",
-            markup.one_line(f"{call.name} {call.argument}")[:LOGGED_LENGTH],
+            call.text[:LOGGED_LENGTH],
             call.sender.name,
             outcome,
             extra={"who": call.sender.name, "rank": call.sender.rank, "command": name, "outcome": outcome},

@@ -1,7 +1,8 @@
 """What the bot says: one queue under the server's flood limits, each message delivered at most once.
 
 One message is on its way at a time, so that every answer of the server belongs to it: an echo, `cooldown` (the line
-was lost: it goes again), or a refusal. A message without an answer is never repeated; its echo may come late, and
+was lost: it goes again), or a refusal. Other orders wait for nothing but their like: a long look-up of a link holds up
+neither talk nor playback. A message without an answer is never repeated; its echo may come late, and
 counts as delivered then.
 """
 
@@ -12,7 +13,7 @@ import contextlib
 import enum
 import logging
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -28,6 +29,16 @@ CAPACITY = 500
 MAX_AGE_SECONDS = 600.0
 COOLDOWN_TRIES = 20
 LATE_KEPT = 100
+# What shares a floor. CyTube looks links up one after the other, and lets the list wait for that but not playback
+# (`semaphore` in its playlist.js).
+_FLOORS = {
+    "pm": "chatMsg",
+    "moveMedia": "delete",
+    "jumpTo": "playNext",
+    "voteskip": "playNext",
+    "assignLeader": "playNext",
+    "mediaUpdate": "playNext",
+}
 
 
 class Delivery(enum.Enum):
@@ -38,6 +49,7 @@ class Delivery(enum.Enum):
     UNCONFIRMED = "unconfirmed"
     EXPIRED = "expired"
     OVERFLOW = "overflow"
+    WITHDRAWN = "withdrawn"
 
 
 @dataclass(slots=True, eq=False)
@@ -78,22 +90,26 @@ class Outbox:
         self._late: deque[Message] = deque(maxlen=LATE_KEPT)
         self._brakes = {event: limits.Brake() for event in ("chatMsg", "queue")}
         self._wake = asyncio.Event()
-        self._floor = asyncio.Lock()
+        self._floors: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._busy: Message | None = None
 
     def __len__(self) -> int:
         return len(self._queue) + (self._busy is not None)
 
-    def put(self, message: Message) -> asyncio.Future[Delivery]:
-        """Queue a message; the future says what became of it and never raises."""
+    def put(self, message: Message, *, first: bool = False) -> asyncio.Future[Delivery]:
+        """Queue a message, before all others if it is to be first.
+
+        The future says what became of it and never raises; cancelling it takes back what is not on its way yet.
+        """
         message.result = asyncio.get_running_loop().create_future()
         if message.number is None:
             self._journal.queued(message)
         if len(self._queue) >= CAPACITY:
             self._settle(message, Delivery.OVERFLOW)
         else:
-            self._queue.append(message)
+            self._queue.insert(0 if first else len(self._queue), message)
             self._wake.set()
+            message.result.add_done_callback(lambda result: self._withdraw(message) if result.cancelled() else None)
         return message.result
 
     def wake(self) -> None:
@@ -140,15 +156,17 @@ class Outbox:
     ) -> Any:
         """Send an event under its flood limit, and answer what `accept` makes of a later one.
 
-        Has the floor alone, so that a refusal cannot belong to anything else. What the server lost to its flood limit
-        goes again. Raises SessionError as `Session.ask` does, and whatever `accept` raises.
+        Has the floor of its kind alone, so that a refusal cannot belong to anything else. What the server lost to its
+        flood limit goes again. Raises SessionError as `Session.ask` does, and whatever `accept` raises.
         """
 
+        floor = _FLOORS.get(event, event)
+
         def lost_or(event: str, data: Any, room: Room) -> Any:
-            return _cooldown(event, data) or accept(event, data, room)
+            return _cooldown(floor, event, data) or accept(event, data, room)
 
         for _ in range(COOLDOWN_TRIES):
-            async with self._floor:
+            async with self._floors[floor]:
                 await self._pace(session.room, event)
                 answer = await session.ask(event, data, lost_or, timeout=timeout)
                 if not isinstance(answer, _Cooldown):
@@ -208,13 +226,18 @@ class Outbox:
             return False
         return any(late.to == message.to and markup.same(late.text, echoed) for late in self._late)
 
+    def _withdraw(self, message: Message) -> None:
+        if message in self._queue:
+            self._queue.remove(message)
+            self._settle(message, Delivery.WITHDRAWN)
+
     def _drop_expired(self) -> None:
         oldest = time.monotonic() - MAX_AGE_SECONDS
         while self._queue and self._queue[0].queued < oldest:
             self._settle(self._queue.popleft(), Delivery.EXPIRED)
 
     def _settle(self, message: Message, delivery: Delivery) -> None:
-        if delivery is not Delivery.DELIVERED:
+        if delivery not in {Delivery.DELIVERED, Delivery.WITHDRAWN}:
             log.warning(
                 "a message to %s was not delivered: %s %s", message.to or "the room", delivery.value, message.detail
             )
@@ -235,11 +258,11 @@ def _frame(message: Message) -> tuple[str, dict[str, object]]:
     return "pm", {"to": message.to, "msg": message.text, "meta": {}}
 
 
-def _cooldown(event: str, data: Any) -> _Cooldown | None:
+def _cooldown(floor: str, event: str, data: Any) -> _Cooldown | None:
     """`cooldown` gives milliseconds: 100 or 1000 (recording, scenarios 17 and 18); queueing says it in words."""
-    if event == "queueFail" and data.get("msg") == "You are adding videos too quickly":
+    if floor == "queue" and event == "queueFail" and data.get("msg") == "You are adding videos too quickly":
         return _Cooldown(1.0)
-    if event != "cooldown":
+    if floor != "chatMsg" or event != "cooldown":
         return None
     known = isinstance(data, int | float) and not isinstance(data, bool) and 0 <= data <= 60_000
     return _Cooldown((data if known else 1000) / 1000 + 0.05)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from botcore import markup
 from botcore.commands import wording
 from botcore.errors import ActionRefused, ActionUnanswered, NoAnswer
 from botcore.health.document import Snapshot
@@ -49,6 +50,11 @@ class Call:
     def room(self) -> Room:
         """The room as it is now."""
         return self.session.room
+
+    @property
+    def text(self) -> str:
+        """The whole order, as one line."""
+        return markup.one_line(f"{self.name} {self.argument}")
 
     @property
     def words(self) -> list[str]:

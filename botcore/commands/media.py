@@ -15,8 +15,9 @@ from botcore.room import Item, Playback, Room
 from botcore.session import Accept
 
 SHOWN = 10
-# CyTube asks other sites about a link before it says yes or no.
+# CyTube asks other sites about a link before it says yes or no, and lets the list wait meanwhile.
 ADD_SECONDS = 15.0
+LIST, PLAYBACK = "list", "playback"
 
 
 @chat_command(
@@ -89,12 +90,18 @@ async def add(call: Call) -> Sequence[str]:
     return [f"Added at place {(call.room.index(item.uid) or 0) + 1}: {item.media.title}"]
 
 
-@chat_command("remove", usage="<place>", summary="takes an item off the playlist", details="Places count from 1.")
+@chat_command(
+    "remove",
+    usage="<place>",
+    summary="takes an item off the playlist",
+    details="Places count from 1.",
+    touches=LIST,
+)
 async def remove(call: Call) -> Sequence[str]:
     """Delete one item."""
     call.need("playlistdelete")
     item = _item(call, 0)
-    await call.act("delete", item.uid, lambda _event, _data, room: True if room.index(item.uid) is None else None)
+    await call.act("delete", item.uid, _gone(item), timeout=ADD_SECONDS)
     return [f"Removed: {item.media.title}"]
 
 
@@ -103,6 +110,7 @@ async def remove(call: Call) -> Sequence[str]:
     usage="<from> <to>",
     summary="moves an item to another place",
     details="Both places count from 1; the item is at the second place afterwards.",
+    touches=LIST,
 )
 async def move(call: Call) -> Sequence[str]:
     """Move one item."""
@@ -114,11 +122,13 @@ async def move(call: Call) -> Sequence[str]:
     after: int | str = "prepend" if target == 0 else rest[target - 1].uid
     if call.room.index(item.uid) == target:
         raise ActionRefused("It is there already.")
-    await call.act("moveMedia", {"from": item.uid, "after": after}, _unless_gone(item, _moved(item.uid)))
+    await call.act(
+        "moveMedia", {"from": item.uid, "after": after}, _unless_gone(item, _moved(item.uid)), timeout=ADD_SECONDS
+    )
     return [f"Moved to place {target + 1}: {item.media.title}"]
 
 
-@chat_command("jump", usage="<place>", summary="plays an item now", details="Places count from 1.")
+@chat_command("jump", usage="<place>", summary="plays an item now", details="Places count from 1.", touches=PLAYBACK)
 async def jump(call: Call) -> Sequence[str]:
     """Jump to one item."""
     call.need("playlistjump")
@@ -131,6 +141,7 @@ async def jump(call: Call) -> Sequence[str]:
     "next",
     summary="plays the next item",
     details="After the last item the first one plays again, if it is still there.",
+    touches=PLAYBACK,
 )
 async def next_(call: Call) -> Sequence[str]:
     """Skip."""
@@ -144,6 +155,7 @@ async def next_(call: Call) -> Sequence[str]:
     summary="pauses what plays, or goes on",
     details="The bot makes itself leader to pause, and gives the lead back when it goes on, when something else plays"
     " or when the list ends. Live streams cannot be paused. The right to control the leader is needed.",
+    touches=PLAYBACK,
 )
 async def pause(call: Call) -> Sequence[str]:
     """Toggle."""
@@ -165,6 +177,7 @@ async def pause(call: Call) -> Sequence[str]:
     "voteskip",
     summary="votes to skip what plays, and says how the vote stands",
     details="One vote, as anybody's. The channel's option decides whether votes are taken at all.",
+    touches=PLAYBACK,
 )
 async def voteskip(call: Call) -> Sequence[str]:
     """Vote."""
@@ -189,6 +202,10 @@ def _gone_on(event: str, _data: Any, room: Room) -> str | None:
     if event == "changeMedia" and room.playback is not None:
         return f"Playing: {room.playback.media.title}"
     return "That was the last item: nothing plays now." if event == "delete" and not room.playlist else None
+
+
+def _gone(item: Item) -> Accept:
+    return lambda _event, _data, room: True if room.index(item.uid) is None else None
 
 
 def _unless_gone(item: Item, accept: Accept) -> Accept:

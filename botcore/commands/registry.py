@@ -13,13 +13,17 @@ Handler = Callable[[Call], Awaitable[Sequence[str]]]
 
 @dataclass(frozen=True, slots=True)
 class ChatCommand:
-    """A word a moderator may send as PM. `details` says what it answers and when it fails."""
+    """A word a moderator may send as PM. `details` says what it answers and when it fails.
+
+    Chat commands of different people run side by side unless `touches` names the same thing.
+    """
 
     name: str
     usage: str
     summary: str
     details: str
     run: Handler
+    touches: str = ""
     rank: float = MODERATOR_RANK
 
     def help(self) -> str:
@@ -27,10 +31,12 @@ class ChatCommand:
         return f"{self.usage}: {self.summary}"
 
 
-def chat_command(name: str, *, usage: str = "", summary: str, details: str) -> Callable[[Handler], ChatCommand]:
+def chat_command(
+    name: str, *, usage: str = "", summary: str, details: str, touches: str = ""
+) -> Callable[[Handler], ChatCommand]:
     """Make a chat command of its handler."""
     return lambda handler: ChatCommand(
-        name=name, usage=f"{name} {usage}".strip(), summary=summary, details=details, run=handler
+        name=name, usage=f"{name} {usage}".strip(), summary=summary, details=details, run=handler, touches=touches
     )
 
 
