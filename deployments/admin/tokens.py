@@ -19,7 +19,7 @@ from deployments.admin.confirmations import Confirmation, status_of
 from deployments.admin.forms import PageForm, choice, number, word
 from deployments.errors import PortalError
 from deployments.models import ApiToken, Environment, Scope, Server
-from deployments.services.access import Actor, may
+from deployments.services.access import MACHINES, PERSONAL, Actor, may, usable_scopes
 from deployments.services.tokens import MAX_DAYS, issue_token, revoke_token
 
 SCOPE_WORDS = {scope: scope.label for scope in Scope}
@@ -35,7 +35,8 @@ class TokenForm(PageForm):
     scopes = forms.MultipleChoiceField(
         choices=[(scope.value, words) for scope, words in SCOPE_WORDS.items()],
         widget=forms.CheckboxSelectMultiple(attrs={"class": "cy-checks"}),
-        help_text="It can never do more than its owner's roles allow.",
+        help_text="Those that its owner's roles can use; they end with the roles. What needs a person (deploying, "
+        "approving, administering, alerts in somebody's name) takes a token that the person made.",
     )
     days = number("Valid for days", min_value=1, max_value=MAX_DAYS, initial=90)
 
@@ -52,6 +53,10 @@ class TokenForm(PageForm):
             self._choices("owner", [(actor.identity, f"{actor.identity} (you)"), ("", "nobody"), *names])
             in_service = Server.objects.exclude(state=Server.State.RETIRED)
             self._choices("server", [("", "no bot"), *((str(row.pk), row.name) for row in in_service)])
+        usable = usable_scopes(User.objects.filter(username=actor.identity).first())
+        if may(actor, "manage_tokens"):
+            usable |= MACHINES | (frozenset(Scope) - PERSONAL)
+        self._choices("scopes", [(scope.value, words) for scope, words in SCOPE_WORDS.items() if scope in usable])
         rows = [(str(row.pk), row.name) for row in Environment.objects.all()]
         self._choices("environment", [("", "every environment"), *rows])
 

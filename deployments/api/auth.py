@@ -9,7 +9,7 @@ from deployments.api import limits
 from deployments.api.problems import Unauthenticated
 from deployments.errors import NotAllowed
 from deployments.models import ApiToken, Scope, Server
-from deployments.services.access import Actor, require, token_actor
+from deployments.services.access import Actor, require, token_actor, usable_scopes
 from deployments.services.tokens import authenticate
 
 
@@ -54,9 +54,17 @@ def reader(request: HttpRequest) -> Actor:
 
 
 def require_scope(token: ApiToken, scope: Scope) -> None:
-    """Raise NotAllowed unless `token` has `scope`; for the scopes of machines, which have no person behind them."""
+    """Raise NotAllowed unless `token` has `scope`; for the scopes of machines.
+
+    What machines deliver is believed, so a person's token delivers nothing; one that reads needs an owner with a role.
+    """
     if scope not in token.scopes:
         raise NotAllowed(f"The token {token.name} may not do this.", hint=f"It needs the scope {scope.value}.")
+    if token.owner is not None and (scope != Scope.METRICS or scope not in usable_scopes(token.owner)):
+        raise NotAllowed(
+            f"The token {token.name} belongs to {token.owner.get_username()}, not to a machine.",
+            hint="An administrator makes tokens of machines: for a server, or belonging to nobody.",
+        )
 
 
 def server_of(token: ApiToken) -> Server:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from deployments.errors import NotAllowed
-from deployments.models import ApiToken, Environment, Role, Scope
+from deployments.models import ApiToken, AuditEvent, Environment, Role, Scope
 from deployments.services import standing
 
 if TYPE_CHECKING:
@@ -71,11 +71,17 @@ SCOPES: dict[str, Scope] = {
     "silence": Scope.ALERTS,
 }
 TOKEN_MARK = "/token:"  # noqa: S105  (what stands between a person and their token)
+NOT_ON_RECORD = "somebody else"
+"""Stands for the maker of a token that the audit trail does not know; no account has such a name."""
 MAX_ACTOR = 150
 """Characters of an actor that the record keeps."""
+MACHINES = frozenset({Scope.HEARTBEAT, Scope.ALERTS, Scope.METRICS})
+"""What bots, Alertmanager and Prometheus do, with tokens that belong to no person."""
 NEEDS_A_PERSON = frozenset({"approve", "break_glass", "review", "decide_policy", "manage_people", "own_token"})
 # A person at the shell already holds the database; these leave no trace on a protected server.
 SHELL_EVERYWHERE = frozenset({"view", "add_release", "read_audit", "export_audit", "back_up", "verify"})
+PERSONAL = frozenset(scope for verb, scope in SCOPES.items() if verb not in SHELL_EVERYWHERE)
+"""Scopes with a verb that needs a person, at least where an environment is protected."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,8 @@ class Actor:
     scopes: frozenset[Scope] | None = None
     person: str = ""
     environment_id: int | None = None
+    maker: str = ""
+    """Of a person's token: who made it, by the audit trail, where that is not the person."""
 
     def __str__(self) -> str:
         """The text that the record keeps: `alice`, `alice/token:ci`, `shell:root`, `system:reaper`."""
@@ -103,6 +111,11 @@ class Actor:
     def identity(self) -> str:
         """Who answers for it; four eyes compares these, so a token is its owner."""
         return self.person or str(self)
+
+    @property
+    def people(self) -> frozenset[str]:
+        """Everyone who has it in hand: its person, and whoever made the credential."""
+        return frozenset({self.identity, self.maker} - {""})
 
 
 def identity_in(text: str) -> str:
@@ -127,14 +140,34 @@ def user_actor(user: "User") -> Actor:
 def token_actor(token: ApiToken) -> Actor:
     """The actor for a valid token (`services.tokens.authenticate` has checked it)."""
     owner = token.owner
+    person = owner.get_username() if owner else ""
+    maker = maker_of(token) if owner else ""
     return Actor(
         "token",
         token.name,
         roles_of(owner) if owner else frozenset(),
         frozenset(Scope(scope) for scope in token.scopes),
-        person=owner.get_username() if owner else "",
+        person=person,
         environment_id=token.environment_id,
+        maker="" if maker == person else maker,
     )
+
+
+def maker_of(token: ApiToken) -> str:
+    """Who made a person's token, by the audit trail; `NOT_ON_RECORD` where that knows no such token of this owner."""
+    issued = AuditEvent.objects.filter(subject=f"token:{token.pk}", name="token.issued").first()
+    if issued is None or token.owner is None or issued.data.get("owner") != token.owner.get_username():
+        return NOT_ON_RECORD
+    return identity_in(issued.actor)
+
+
+def usable_scopes(user: "User | None") -> frozenset[Scope]:
+    """What a token of this owner could do at all: what the owner's roles allow; for nobody, what machines do."""
+    if user is None:
+        return MACHINES
+    roles = roles_of(user)
+    usable = {scope for verb, scope in SCOPES.items() if roles & VERBS[verb]}
+    return frozenset(usable | {Scope.METRICS}) if roles else frozenset()
 
 
 def shell_actor(login: str) -> Actor:
@@ -182,6 +215,11 @@ def refusal(actor: Actor, verb: str, environment: Environment | None) -> tuple[s
             return f"The token {actor.name} may not {what}.", f"This needs {wanted}."
         if actor.environment_id and environment and actor.environment_id != environment.pk:
             return f"The token {actor.name} is not for {environment}.", "Make a token for this environment."
+        if actor.maker and _shell_refusal(verb, what, environment):
+            return (
+                f"The token {actor.name} of {actor.person} was made by {actor.maker}: it may not {what}.",
+                f"What needs a person takes a token that the person made: let {actor.person} make one.",
+            )
     if not actor.roles & VERBS[verb]:
         wanted = " or ".join(sorted(role.value for role in VERBS[verb]))
         return f"{actor} may not {what}.", f"Ask an administrator for the role {wanted}."

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from deployments.lifecycle import Kind
 from deployments.models import Approval, AuditEvent, Deployment
 from deployments.services.access import identity_in
+from deployments.services.foureyes import people_behind
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,13 @@ class Evidence:
     @property
     def reviewed(self) -> bool:
         """Whether somebody else has looked at its use of break-glass."""
-        asked = identity_in(self.deployment.requested_by)
-        return any(event.name == "deployment.reviewed" and identity_in(event.actor) != asked for event in self.events)
+        asked = people_behind(self.deployment.requested_by)
+        return any(
+            event.name == "deployment.reviewed" and identity_in(event.actor) not in asked for event in self.events
+        )
 
     def approvers(self) -> set[str]:
-        """Who has approved this seal, other than its requester, by the row and by the trail."""
+        """Who has approved this seal, other than who answers for the request, by the row and by the trail."""
         row = self.deployment
         rows = row.approvals.filter(decision=Approval.Decision.APPROVED, seal=row.seal)
         heard = {
@@ -49,4 +52,4 @@ class Evidence:
             for event in self.events
             if event.name == "deployment.approved" and event.data.get("seal") == row.seal
         }
-        return (set(rows.values_list("actor", flat=True)) & heard) - {identity_in(row.requested_by)}
+        return (set(rows.values_list("actor", flat=True)) & heard) - people_behind(row.requested_by)

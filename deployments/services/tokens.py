@@ -14,7 +14,7 @@ from deployments.errors import InvalidRequest, NotAllowed
 from deployments.models import ApiToken, Environment, Scope, Server
 from deployments.models.encryption import SecretText
 from deployments.services import audit
-from deployments.services.access import Actor, require
+from deployments.services.access import PERSONAL, Actor, require, usable_scopes
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -37,13 +37,15 @@ def issue_token(
 ) -> tuple[ApiToken, SecretText]:
     """Make a token; the second value is its text, which exists nowhere else. `days` None never expires.
 
-    People make tokens for themselves; for servers and other people an administrator does. A token that approves is made
-    by its owner alone: else whoever makes tokens would be two people. Raises NotAllowed, InvalidRequest.
+    People make tokens for themselves; for machines, which have no owner, an administrator does. What needs a person is
+    done by tokens of that person's own making: else whoever makes tokens would be two people. Scopes that the owner's
+    roles cannot use are refused. Raises NotAllowed, InvalidRequest.
     """
     chosen = sorted({Scope(scope).value for scope in scopes})
     if not chosen:
         raise InvalidRequest("A token needs at least one scope.", hint=f"Choose from {', '.join(Scope.values)}.")
     _authorise(actor, chosen, owner, server, environment)
+    _refuse_unusable(chosen, owner, server)
     _check(name, days)
     text = SecretText(PREFIX + secrets.token_urlsafe(32))
     token = ApiToken.objects.create(
@@ -108,11 +110,26 @@ def _authorise(
 ) -> None:
     own = owner is not None and server is None and actor.identity == owner.get_username()
     require(actor, "own_token" if own else "manage_tokens", environment or (server.environment if server else None))
-    if Scope.APPROVE.value in scopes and not own and actor.kind != "system":
+    personal = sorted(PERSONAL.intersection(scopes))
+    if owner is not None and not own and personal:
         raise NotAllowed(
-            "A token that approves is made by the person it belongs to.",
-            hint="Let them sign in and make it themselves.",
+            f"A token with the scope {' or '.join(personal)} is made by the person it belongs to.",
+            hint=f"Let {owner.get_username()} sign in and make it themselves.",
             reason="four_eyes",
+        )
+
+
+def _refuse_unusable(scopes: list[str], owner: "User | None", server: Server | None) -> None:
+    if owner is not None and server is not None:
+        raise InvalidRequest(
+            "A token is a person's or a machine's, not both.", hint="Leave the owner or the server away."
+        )
+    usable = sorted(usable_scopes(owner))
+    if unusable := sorted(set(scopes) - set(usable)):
+        raise InvalidRequest(
+            f"{owner.get_username() if owner else 'A machine'} could not use the scope {' or '.join(unusable)}.",
+            hint=f"Choose from {', '.join(usable)}." if usable else "Without a role nobody may do anything.",
+            reason="unusable_scope",
         )
 
 

@@ -4,7 +4,7 @@ SCRIPT = """
 import json, os, sys
 from django.contrib.auth.models import Group, User
 from deployments.models import Environment, Scope
-from deployments.services.access import system_actor
+from deployments.services.access import system_actor, usable_scopes, user_actor
 from deployments.services.tokens import issue_token
 
 asked = json.loads(os.environ["DEMO_ACCOUNTS"])
@@ -20,11 +20,11 @@ for name, password in asked["passwords"].items():
 for name, scopes in (
     ("operator", [Scope.READ, Scope.DEPLOY]),
     ("approver", [Scope.READ, Scope.APPROVE]),
-    ("admin", list(Scope)),
+    ("admin", None),
 ):
-    _, text = issue_token(
-        actor=system_actor("demo"), name=f"demo-{name}", scopes=scopes, owner=User.objects.get(username=name), days=1
-    )
+    owner = User.objects.get(username=name)
+    scopes = usable_scopes(owner) if scopes is None else scopes
+    _, text = issue_token(actor=user_actor(owner), name=f"demo-{name}", scopes=scopes, owner=owner, days=1)
     tokens[name] = str(text)
 _, text = issue_token(
     actor=system_actor("demo"), name="demo-monitoring", scopes=[Scope.METRICS, Scope.ALERTS], days=1

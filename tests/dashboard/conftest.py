@@ -14,7 +14,7 @@ from django.conf import settings
 from django.test import Client
 
 from deployments.models import ApiToken, Environment, Scope, Server
-from deployments.services.access import system_actor
+from deployments.services.access import system_actor, user_actor
 from deployments.services.tokens import issue_token
 from tests.dashboard.browsing import chromium, visit
 
@@ -153,7 +153,9 @@ def token_for(db: None) -> Callable[..., str]:
     """`token_for(Scope.HEARTBEAT, server=…)`: the text of a new token."""
 
     def make(*scopes: Scope, **more: Any) -> str:
-        _, text = issue_token(actor=system_actor("tests"), name=f"t{ApiToken.objects.count()}", scopes=scopes, **more)
+        owner = more.get("owner")
+        actor = user_actor(owner) if owner else system_actor("tests")
+        _, text = issue_token(actor=actor, name=f"t{ApiToken.objects.count()}", scopes=scopes, **more)
         return str.__str__(text)
 
     return make

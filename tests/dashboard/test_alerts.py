@@ -143,7 +143,7 @@ def test_a_delivery_that_is_too_large_is_413(deliver: Deliver, db: None) -> None
     assert deliver(body=b" " * (4 << 20)).status_code == 413
 
 
-@pytest.mark.parametrize(("scope", "status"), [(None, 401), (Scope.READ, 403), (Scope.HEARTBEAT, 403)])
+@pytest.mark.parametrize(("scope", "status"), [(None, 401), (Scope.METRICS, 403), (Scope.HEARTBEAT, 403)])
 def test_others_may_not_deliver(
     anyone: Client, token_for: Callable[..., str], scope: Scope | None, status: int
 ) -> None:

@@ -58,7 +58,7 @@ class TestEndpoint:
 
     @pytest.mark.parametrize(
         ("scope", "with_server", "status"),
-        [(None, False, 401), (Scope.READ, True, 403), (Scope.HEARTBEAT, False, 403)],
+        [(None, False, 401), (Scope.METRICS, True, 403), (Scope.HEARTBEAT, False, 403)],
     )
     def test_others_are_refused(
         self,

@@ -78,7 +78,7 @@ class TestMetrics:
     @pytest.mark.parametrize("path", ["/metrics", "/api/prometheus/targets"])
     def test_they_need_a_token_with_the_scope(self, anyone: Client, token_for: Callable[..., str], path: str) -> None:
         assert anyone.get(path).status_code == 401
-        wrong = {"authorization": f"Bearer {token_for(Scope.READ)}"}
+        wrong = {"authorization": f"Bearer {token_for(Scope.ALERTS)}"}
         assert anyone.get(path, headers=wrong).status_code == 403
 
     def test_deployments_are_counted_by_result(self, scraped: Read, enrol: Enrol) -> None:

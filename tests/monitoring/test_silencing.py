@@ -24,7 +24,7 @@ from deployments.alertmanager import AlertmanagerUnreachable, Matcher
 from deployments.errors import Conflict, InvalidRequest, NotAllowed, NotFound
 from deployments.models import AuditEvent, Environment, Scope
 from deployments.services import audit
-from deployments.services.access import Actor, system_actor
+from deployments.services.access import Actor, user_actor
 from deployments.services.tokens import issue_token
 from sandbox.monitoring import Monitoring
 from tests.fixtures.records import MakePerson
@@ -209,7 +209,7 @@ def test_programs_preview_make_list_and_lift(olga: Actor) -> None:
     fire(server="prod-3")
     owner = User.objects.get(username="olga")
     _, text = issue_token(
-        actor=system_actor("tests"), name="ci", scopes=[Scope.READ, Scope.ALERTS], owner=owner, environment=None
+        actor=user_actor(owner), name="ci", scopes=[Scope.READ, Scope.ALERTS], owner=owner, environment=None
     )
     call = caller(str.__str__(text))
     found = call("get", "/silences/matches?server=prod-3").json()
@@ -226,7 +226,7 @@ def test_programs_preview_make_list_and_lift(olga: Actor) -> None:
 
 def test_a_token_for_one_environment_silences_there_only(olga: Actor) -> None:
     owner, home = User.objects.get(username="olga"), Environment.objects.get(name="test")
-    _, text = issue_token(actor=system_actor("tests"), name="ci", scopes=[Scope.ALERTS], owner=owner, environment=home)
+    _, text = issue_token(actor=user_actor(owner), name="ci", scopes=[Scope.ALERTS], owner=owner, environment=home)
     call = caller(str.__str__(text))
     body = {"alertname": "BotDown", "reason": "x", "minutes": 5}
     assert call("post", "/silences", body).status_code == 403
@@ -239,7 +239,7 @@ def test_a_token_for_one_environment_silences_there_only(olga: Actor) -> None:
 def test_a_token_for_one_environment_lists_and_lifts_what_is_about_that_environment(olga: Actor) -> None:
     owner, home = User.objects.get(username="olga"), Environment.objects.get(name="test")
     scopes = [Scope.ALERTS, Scope.READ]
-    _, text = issue_token(actor=system_actor("tests"), name="ci", scopes=scopes, owner=owner, environment=home)
+    _, text = issue_token(actor=user_actor(owner), name="ci", scopes=scopes, owner=owner, environment=home)
     call = caller(str.__str__(text))
     now = timezone.now()
 

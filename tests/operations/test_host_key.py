@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from deployments.errors import NotApproved
 from deployments.lifecycle import Status
 from deployments.models import AuditEvent, Deployment, Environment, Release, Scope
-from deployments.services.access import system_actor
+from deployments.services.access import user_actor
 from deployments.services.approvals import approve
 from deployments.services.requests import request_deployment
 from deployments.services.tokens import issue_token
@@ -100,4 +100,4 @@ def _request_with_approval(make_person: MakePerson, release: Release) -> Deploym
 
 def _token(make_person: MakePerson) -> str:
     owner = User.objects.get(username=make_person("adam", "administrator").name)
-    return str(issue_token(actor=system_actor("tests"), name="keys", scopes=[Scope.ADMINISTER], owner=owner)[1])
+    return str(issue_token(actor=user_actor(owner), name="keys", scopes=[Scope.ADMINISTER], owner=owner)[1])

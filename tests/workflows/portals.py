@@ -23,7 +23,7 @@ SCRIPT = """
 import json, os
 from django.contrib.auth.models import Group, User
 from deployments.models import Environment, Scope, Server
-from deployments.services.access import system_actor
+from deployments.services.access import user_actor
 from deployments.services.tokens import issue_token
 
 wanted = json.loads(os.environ["PORTAL_FOR_TESTS"])
@@ -32,7 +32,7 @@ for name, roles, scopes in wanted["people"]:
     user = User.objects.create_user(name)
     user.groups.set(Group.objects.filter(name__in=roles))
     chosen = [Scope(scope) for scope in scopes]
-    tokens[name] = str(issue_token(actor=system_actor("tests"), name="tests", scopes=chosen, owner=user)[1])
+    tokens[name] = str(issue_token(actor=user_actor(user), name="tests", scopes=chosen, owner=user)[1])
 for server in wanted["servers"]:
     environment = Environment.objects.get(name=server.pop("environment"))
     environment.private_key, environment.public_key = wanted["private_key"], wanted["public_key"]

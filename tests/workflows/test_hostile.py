@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from deployments.models import Deployment, Scope
-from deployments.services.access import system_actor
+from deployments.services.access import user_actor
 from deployments.services.execution import execute
 from deployments.services.tokens import issue_token
 from tests.deployments.management.commands import exit_code
@@ -100,7 +100,7 @@ def test_hostile_reasons_and_releases_are_texts_to_the_api(
     fleet.release("1.0.0")
     olga = User.objects.create_user("olga")
     olga.groups.set(Group.objects.filter(name="operator"))
-    _, token = issue_token(actor=system_actor("tests"), name="t", scopes=[Scope.DEPLOY], owner=olga)
+    _, token = issue_token(actor=user_actor(olga), name="t", scopes=[Scope.DEPLOY], owner=olga)
 
     def ask(**body: str) -> tuple[int, dict[str, object]]:
         answer = client.post(

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from deployments.models import ApiToken, Environment, Release, Scope, Server
-from deployments.services.access import user_actor
+from deployments.services.access import usable_scopes, user_actor
 from deployments.services.tokens import issue_token
 
 MakePerson = Callable[..., Any]
@@ -59,7 +59,7 @@ def caller(make_person: MakePerson) -> Callable[..., Caller]:
         _, text = issue_token(
             actor=user_actor(user),
             name=f"token {ApiToken.objects.count()}",
-            scopes=scopes if scopes is not None else [Scope.READ, Scope.DEPLOY, Scope.APPROVE, Scope.RELEASE],
+            scopes=scopes if scopes is not None else usable_scopes(user) - {Scope.ADMINISTER, Scope.METRICS},
             owner=user,
             **more,
         )

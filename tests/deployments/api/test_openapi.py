@@ -29,7 +29,7 @@ from deployments.api import limits
 from deployments.lifecycle import FINAL, Status
 from deployments.models import Deployment, Environment, LogLine, Release, Role, Scope, Secret, Server
 from deployments.plans.snapshot import seal
-from deployments.services.access import system_actor, user_actor
+from deployments.services.access import system_actor, usable_scopes, user_actor
 from deployments.services.requests import request_deployment
 from deployments.services.tokens import issue_token
 
@@ -120,7 +120,7 @@ def tokens(test_server: Server) -> dict[str, str]:
     found = {"none": "", "wrong": "cyop_" + "a" * 43}
     for name, scopes, server in [
         *((str(scope), [scope], test_server if scope == Scope.HEARTBEAT else None) for scope in Scope),
-        ("all", list(Scope), None),
+        ("all", usable_scopes(everything), None),
     ]:
         owner = None if server else everything
         actor = system_actor("tests") if owner is None else user_actor(owner)

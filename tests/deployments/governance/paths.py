@@ -32,6 +32,7 @@ from deployments.services.policies import change_policy
 from deployments.services.tokens import issue_token
 from deployments.ssh.keys import generate_key
 from tests.deployments.governance.world import World
+from tests.fixtures.records import hand_token
 
 Try = Callable[[World, str], bool]
 TRIES: dict[tuple[str, str], Try] = {}
@@ -440,7 +441,8 @@ def _(world: World, who: str) -> bool:
 
 @tried("own_token", "bulk")
 def _(world: World, who: str) -> bool:
-    token, _ = issue_token(actor=system_actor("tests"), name="own", scopes=[Scope.READ], owner=world.user(who))
+    hand_token(world.user(who), "own")
+    token = ApiToken.objects.get(name="own")
     bulk(world, who, "deployments_apitoken", token, "revoke")
     return _revoked(token)
 

@@ -44,7 +44,7 @@ def test_a_superuser_cannot_approve_their_own_request(world: World) -> None:
 
 def test_a_token_answers_for_its_owner(world: World) -> None:
     token, _ = issue_token(
-        actor=system_actor("tests"), name="ci", scopes=[Scope.APPROVE, Scope.DEPLOY], owner=world.user("requester")
+        actor=world.people["requester"], name="ci", scopes=[Scope.APPROVE, Scope.DEPLOY], owner=world.user("requester")
     )
     by_token = token_actor(token)
     row = request_deployment(actor=by_token, release=world.releases[1], environment=world.production)

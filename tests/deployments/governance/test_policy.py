@@ -5,15 +5,16 @@ from typing import Any
 import pytest
 
 from deployments.errors import Conflict, InvalidRequest, NotAllowed, NotApproved
-from deployments.models import AuditEvent, Environment, NotificationDelivery, PolicyChange, Role, Scope
+from deployments.models import AuditEvent, Environment, NotificationDelivery, PolicyChange, Role
 from deployments.services.access import shell_actor, system_actor, token_actor
 from deployments.services.approvals import approve
 from deployments.services.channels import save_channel
 from deployments.services.environments import configure_environment, lock_environment, unlock_environment
 from deployments.services.people import change_person, is_alone
 from deployments.services.policies import change_policy, decide_policy_change, withdraw_policy_change
-from deployments.services.tokens import issue_token
+from deployments.services.tokens import authenticate
 from tests.deployments.governance.world import PEOPLE, World
+from tests.fixtures.records import hand_token
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
 
@@ -71,7 +72,8 @@ def test_whoever_asked_does_not_decide_even_as_a_superuser(world: World) -> None
 def test_tokens_and_the_shell_decide_about_no_policy(world: World) -> None:
     change = _ask(world)
     assert change is not None
-    token, _ = issue_token(actor=system_actor("tests"), name="all", scopes=list(Scope), owner=world.user("approver"))
+    token = authenticate(hand_token(world.user("approver"), "all"))
+    assert token is not None
     for actor in (token_actor(token), shell_actor("root"), system_actor("schedule")):
         with pytest.raises(NotAllowed):
             decide_policy_change(actor=actor, change=change, approve=True)
@@ -151,7 +153,8 @@ def test_with_two_people_a_written_name_does_not_help(world: World) -> None:
 
 def test_a_token_of_a_team_of_one_is_not_its_member(world: World) -> None:
     _alone(world)
-    token, _ = issue_token(actor=system_actor("tests"), name="all", scopes=list(Scope), owner=world.user("superuser"))
+    token = authenticate(hand_token(world.user("superuser"), "all"))
+    assert token is not None
     change = change_policy(
         actor=token_actor(token),
         environment=world.production,

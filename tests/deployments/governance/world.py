@@ -12,13 +12,12 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from deployments.models import Deployment, Environment, Release, Scope, Server
-from deployments.services.access import Actor, system_actor
+from deployments.models import Deployment, Environment, Release, Server
+from deployments.services.access import Actor
 from deployments.services.requests import request_deployment
 from deployments.services.snapshots import take_snapshot
 from deployments.services.targets import write_targets
-from deployments.services.tokens import issue_token
-from tests.fixtures.records import record_success
+from tests.fixtures.records import hand_token, record_success
 
 PEOPLE = {
     "none": (),
@@ -83,10 +82,7 @@ class World:
     def token(self, who: str) -> str:
         """A token of somebody with every scope."""
         if who not in self._tokens:
-            _, text = issue_token(
-                actor=system_actor("tests"), name=f"of {who}", scopes=list(Scope), owner=self.user(who)
-            )
-            self._tokens[who] = str(text)
+            self._tokens[who] = hand_token(self.user(who), f"of {who}")
         return self._tokens[who]
 
     def api(self, who: str, method: str, path: str, body: Any = None) -> Any:

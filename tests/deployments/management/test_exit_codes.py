@@ -14,7 +14,7 @@ from django.db import connection
 from deployments.lifecycle import EXIT_CODES, Status
 from deployments.management.waiting import INTERRUPTED_BY_KEYBOARD, STILL_GOING
 from deployments.models import Deployment, Environment, Scope
-from deployments.services.access import system_actor
+from deployments.services.access import user_actor
 from deployments.services.tokens import issue_token
 from tests.deployments.engine.running import GO, HOLD, go_on, rehearse
 from tests.deployments.management.commands import exit_code
@@ -49,8 +49,8 @@ def act(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Act:
     for name, role in (("olga", "operator"), ("anna", "approver")):
         user = User.objects.create_user(name)
         user.groups.set(Group.objects.filter(name=role))
-        scopes = [Scope.DEPLOY, Scope.APPROVE]
-        _, tokens[name] = issue_token(actor=system_actor("tests"), name="tests", scopes=scopes, owner=user)
+        scopes = [Scope.DEPLOY] if role == "operator" else [Scope.APPROVE]
+        _, tokens[name] = issue_token(actor=user_actor(user), name="tests", scopes=scopes, owner=user)
     return lambda name: monkeypatch.setenv("PORTAL_TOKEN", tokens[name])
 
 
