@@ -8,7 +8,7 @@ from datetime import datetime
 from statistics import median
 
 from django.conf import settings
-from django.db.models import Count, Max
+from django.db.models import Case, Count, F, Max, Value, When
 from django.utils import timezone
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -23,6 +23,8 @@ from deployments.services import audit
 
 _BEGUN = (Status.SUCCEEDED, Status.FAILED, Status.ROLLED_BACK, Status.INTERRUPTED, Status.CANCELLED)
 _RECENT = 20
+_DRILL = "drill"
+"""The kind under which rehearsals are counted: no rule reads it."""
 
 
 class PortalCollector(Collector):
@@ -54,11 +56,12 @@ def _deployments() -> Iterator[Metric]:
     rows = (
         Deployment.objects.exclude(finished_at=None)
         .order_by()
-        .values("environment__name", "kind", "status")
+        .annotate(what=Case(When(drill=True, then=Value(_DRILL)), default=F("kind")))
+        .values("environment__name", "what", "status")
         .annotate(count=Count("pk"), last=Max("finished_at"))
     )
     for row in rows:
-        labels = [row["environment__name"], row["kind"], row["status"]]
+        labels = [row["environment__name"], row["what"], row["status"]]
         counted.add_metric(labels, row["count"])
         ended.add_metric(labels, row["last"].timestamp())
     yield counted
@@ -78,7 +81,7 @@ def _durations() -> Iterator[Metric]:
     )
     for environment in Environment.objects.all():
         for kind in Kind.values:
-            begun = Deployment.objects.filter(environment=environment, kind=kind, started_at__isnull=False)
+            begun = Deployment.objects.filter(environment=environment, kind=kind, drill=False, started_at__isnull=False)
             spans = begun.order_by("-pk").values_list("started_at", "finished_at")
             if latest := spans.filter(status__in=_BEGUN).first():
                 last.add_metric([environment.name, kind], _seconds(latest))

@@ -29,6 +29,11 @@ class Shown:
         """Whether it fires and nobody has it in hand."""
         return self.alert.status == Alert.Status.FIRING and self.held is None
 
+    @property
+    def alarm(self) -> bool:
+        """Whether somebody has to do something: it is loud, more than information, and no drill."""
+        return self.loud and self.alert.severity != "info" and self.alert.labels.get("concerns") != "drill"
+
 
 @dataclass(frozen=True)
 class Group:

@@ -52,6 +52,7 @@ def inbox_page(request: HttpRequest) -> HttpResponseBase:
         "groups": alerts.groups(found),
         "firing": len(found),
         "loud": sum(one.loud for one in found),
+        "alarms": sum(one.alarm for one in found),
         "channels": channels.channels(),
         "page": alerts.page(wanted, now),
         "environments": Environment.objects.values_list("name", flat=True),

@@ -28,6 +28,9 @@ class Deployment(models.Model):
     requested_by = models.CharField(max_length=150)
     reason = models.CharField(max_length=500, blank=True)
     break_glass = models.BooleanField(default=False)
+    drill = models.BooleanField(
+        default=False, db_default=False, editable=False, help_text="A rehearsal, which no alert counts."
+    )
     reviewed_by = models.CharField(max_length=150, blank=True, help_text="Who reviewed the break-glass use.")
     reviewed_at = models.DateTimeField(null=True, blank=True)
     snapshot = models.JSONField(default=dict)

@@ -72,7 +72,11 @@ def drill_rollback(
         for direction, release in (("back", earlier), ("forward", current)):
             done = carry_out(
                 request_rollback(
-                    actor=actor, environment=environment, to=release, reason=f"rollback drill, {direction}"
+                    actor=actor,
+                    environment=environment,
+                    to=release,
+                    reason=f"rollback drill, {direction}",
+                    drill=True,
                 )
             )
             measured[direction] = round(done.seconds or 0.0, 2)

@@ -69,6 +69,7 @@ def record_request(
     kind: Kind = Kind.DEPLOYMENT,
     rollback_of: Deployment | None = None,
     break_glass: bool = False,
+    drill: bool = False,
 ) -> Deployment:
     """Write the deployment, its targets and its audit event; runs in the caller's transaction.
 
@@ -88,6 +89,7 @@ def record_request(
                 requested_by=str(actor),
                 reason=reason,
                 break_glass=break_glass,
+                drill=drill,
                 snapshot=snapshot,
                 seal=seal(snapshot),
                 requested_at=now,

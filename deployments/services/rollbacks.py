@@ -16,12 +16,15 @@ from deployments.services.rowlocks import locked_environment
 from deployments.services.ways_back import is_way_back, rollback_snapshot, rollback_target
 
 
-def request_rollback(*, actor: Actor, environment: Environment, reason: str, to: Release | None = None) -> Deployment:
+def request_rollback(
+    *, actor: Actor, environment: Environment, reason: str, to: Release | None = None, drill: bool = False
+) -> Deployment:
     """Ask for an earlier release (the one before what runs or is under way, unless `to` names another).
 
     Only a release that succeeded in this environment under a policy that was met is a way back (`services.ways_back`).
-    A running deployment is cancelled first, and the rollback begins when that is proven. Raises NotAllowed,
-    InvalidRequest (no reason, nothing to go back to, no way back), EnvironmentBusy (that rollback is under way).
+    A running deployment is cancelled first, and the rollback begins when that is proven. A `drill` is marked as one,
+    so that no alert counts it. Raises NotAllowed, InvalidRequest (no reason, nothing to go back to, no way back),
+    EnvironmentBusy (that rollback is under way).
     """
     require(actor, "roll_back", environment)
     if not reason.strip():
@@ -44,6 +47,7 @@ def request_rollback(*, actor: Actor, environment: Environment, reason: str, to:
             reason=reason,
             kind=Kind.ROLLBACK,
             rollback_of=suspect or _last_success(environment),
+            drill=drill,
         )
         if running:
             _wait_for(actor, deployment, running)

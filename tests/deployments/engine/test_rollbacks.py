@@ -44,9 +44,9 @@ def two(fleet: Fleet) -> list[Release]:
     return releases
 
 
-def back(fleet: Fleet, **wanted: Release) -> Deployment:
+def back(fleet: Fleet, to: Release | None = None) -> Deployment:
     """A rollback, carried out here."""
-    rollback = request_rollback(actor=fleet.actor, environment=fleet.environment, reason="it smells", **wanted)
+    rollback = request_rollback(actor=fleet.actor, environment=fleet.environment, reason="it smells", to=to)
     execute(rollback.pk)
     rollback.refresh_from_db()
     return rollback
