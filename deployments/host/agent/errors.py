@@ -23,6 +23,10 @@ class SupervisorGone(BaseException):
     """The parent died: the worker restores what it began and ends. No step may take it for a failure of its own."""
 
 
+class LastWords(BaseException):
+    """The worker must end now: it hands over what it holds, and does nothing more."""
+
+
 class Hangup(Exception):
     """The portal stopped sending in the middle."""
 

@@ -9,7 +9,7 @@ import time
 from typing import Any, Callable, Dict, List, Tuple
 
 from .files import read_bytes
-from .limits import PATH, TOOL_PATIENCE
+from .limits import LINE_LIMIT, OUTPUT_LIMIT, PATH, TOOL_PATIENCE
 
 
 def process_start(pid: int) -> str:
@@ -110,16 +110,24 @@ class Tools:
         """Exit code and output. A program that overstays is left to `sweep` and counts as failed (code 124)."""
         import subprocess
 
+        ends, output = time.monotonic() + patience, b""
+        while select.select([process.stdout], [], [], max(0.0, ends - time.monotonic()))[0]:
+            block = os.read(process.stdout.fileno(), 1 << 16)
+            if len(output) < OUTPUT_LIMIT:
+                output += block
+            if not block:
+                break
+        process.stdout.close()
         try:
-            output, _ = process.communicate(timeout=patience)
+            code = process.wait(timeout=max(0.0, ends - time.monotonic()))
         except subprocess.TimeoutExpired:
             try:
                 os.killpg(process.pid, signal.SIGKILL)
-            except OSError:
+                process.wait(timeout=1.0)
+            except (OSError, subprocess.TimeoutExpired):
                 pass
-            process.stdout.close()
             return 124, "no answer within %d s" % patience
-        return int(process.returncode), output.decode(errors="replace").strip()
+        return int(code), output.decode(errors="replace").strip()
 
     def call(self, argv: List[str], patience: float = TOOL_PATIENCE, cwd: str = "/") -> Tuple[int, str]:
         """Run a short program to its end: exit code and output."""
@@ -128,7 +136,7 @@ class Tools:
     def logged(self, argv: List[str], cwd: str, log: Callable[[str], None]) -> int:
         """Run to its end, each line to `log`; the step's deadline is the supervisor's business."""
         process = self.start(argv, cwd)
-        for line in process.stdout:
+        for line in iter(lambda: process.stdout.readline(4 * LINE_LIMIT), b""):  # an endless line comes in pieces
             log(line.decode(errors="replace").rstrip())
         process.stdout.close()
         return int(process.wait())

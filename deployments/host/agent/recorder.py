@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from typing import Any, Callable, Dict, List, Tuple
 
 from .files import names_in, now_iso, read_bytes
 from .journal import Journal
-from .limits import DECISIVE, LATER, LINE_LIMIT, LOG_LINES, NOW, SOON, Record
+from .limits import DECISIVE, LATER, LINE_LIMIT, LOG_HEAD, LOG_TAIL, NOW, SOON, Record
 from .tree import Tree
 
 
@@ -64,6 +65,7 @@ class Recorder:
         self.fence = int(state_of["fence"])
         self.seq = int(state_of["seq"])
         self._lines: Dict[str, int] = {}
+        self._held: Dict[str, deque[Record]] = {}
 
     def record(self, kind: str, fields: Record, sync: int = NOW) -> Record:
         """Number a record, write it, pass it on. Raises OSError when it cannot be written, unless lenient."""
@@ -83,16 +85,31 @@ class Recorder:
         self._emit(self.masker.value(record))
 
     def log(self, step: str, text: str, stream: str = "agent") -> None:
-        """A line of output, for the record when there is room; long ones are cut, endless ones are ended."""
+        """A line of a step. Of very many the newest are held until the step ends: they say how it came to that."""
         count = self._lines[step] = self._lines.get(step, 0) + 1
-        if count > LOG_LINES:
-            return
-        if count == LOG_LINES:
-            text = "(more than %d lines; the rest of this step's output is not kept)" % LOG_LINES
+        line = {"step": step, "stream": stream, "text": text[:LINE_LIMIT]}
+        if count <= LOG_HEAD + LOG_TAIL:
+            self._write_line(line)
+        else:
+            self._held.setdefault(step, deque(maxlen=LOG_TAIL)).append(line)
+
+    def _write_line(self, line: Record) -> None:
         try:
-            self.record("log", {"step": step, "stream": stream, "text": text[:LINE_LIMIT]}, LATER)
+            self.record("log", line, LATER)
         except OSError:  # a full disk must not end the work for the sake of a line of output
             pass
+
+    def flush(self) -> None:
+        """Write the lines that are held, after one that says how many were left out before them."""
+        for step, lines in self._held.items():
+            left_out = self._lines[step] - LOG_HEAD - LOG_TAIL - len(lines)
+            self._lines[step] -= left_out
+            if left_out:
+                text = "(%d lines are left out here)" % left_out
+                self._write_line({"step": step, "stream": "agent", "text": text, "left_out": left_out})
+            while lines:
+                self._lines[step] -= 1
+                self._write_line(lines.popleft())
 
     def begin(self, step: str) -> float:
         """A step begins; on disk before it does when it changes what runs. The moment, for `end`."""
@@ -102,6 +119,7 @@ class Recorder:
 
     def end(self, step: str, state: str, since: float, facts: Record) -> None:
         """A step has ended: "ok", "failed" or "reverted", with what it found out."""
+        self.flush()
         seconds = round(time.monotonic() - since, 4)
         self.record("step", {"step": step, "state": state, "seconds": seconds, "facts": facts}, SOON)
 

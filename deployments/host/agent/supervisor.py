@@ -11,7 +11,7 @@ from typing import Any, Callable, List, Optional
 
 from .files import read_json, unlink
 from .journal import Journal
-from .limits import ALIVE_EVERY, Record
+from .limits import ALIVE_EVERY, LAST_WORDS, Record
 from .lock import Lock
 from .processes import kill_and_reap, sweep
 from .recorder import Masker, Recorder, outcome
@@ -50,10 +50,21 @@ class Supervisor:
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         from_worker = self._start_worker(recorder, since)
         cause = self._watch(from_worker, wake_read, since + self.plan["deadline"])
-        kill_and_reap(self._worker)
+        self._end_worker(from_worker)
         cause["proof"] = sweep(self.plan["deployment"])
         self._hear(from_worker)
         return self._settle(cause)
+
+    def _end_worker(self, from_worker: int) -> None:
+        """It gets a moment to hand over the lines it holds."""
+        try:
+            os.kill(self._worker, signal.SIGUSR2)
+        except OSError:
+            pass
+        ends, gone = time.monotonic() + LAST_WORDS, False
+        while not gone and select.select([from_worker], [], [], max(0.0, ends - time.monotonic()))[0]:
+            gone = self._hear(from_worker)
+        kill_and_reap(self._worker)
 
     def _recorder(self, emit: Callable[[Record], None], seq: int) -> Recorder:
         state = {"deployment": self.plan["deployment"], "fence": self.plan["fence"], "seq": seq}

@@ -7,7 +7,7 @@ import os
 import signal
 from typing import Any, NoReturn
 
-from .errors import SupervisorGone, as_failure
+from .errors import LastWords, SupervisorGone, as_failure
 from .files import write_all
 from .journal import Journal
 from .limits import Record
@@ -37,12 +37,16 @@ class Worker:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGUSR1, self._on_parent_gone)
+            signal.signal(signal.SIGUSR2, self._on_last_words)
             nothing = os.open(os.devnull, os.O_RDWR)
             os.dup2(nothing, 1)  # what the portal reads is the supervisor's alone: it ends when that one ends
             os.dup2(nothing, 2)
             self._watch_parent()
             mine = {"deployment": recorder.deployment, "fence": recorder.fence, "seq": recorder.seq}
-            self._tell(self._outcome(Recorder(self.journal, self._tell, recorder.masker, mine), since))
+            recorder = Recorder(self.journal, self._tell, recorder.masker, mine)
+            self._tell(self._outcome(recorder, since))
+        except LastWords:
+            recorder.flush()
         except SupervisorGone:
             signal.signal(signal.SIGUSR1, signal.SIG_IGN)
             self._settle_alone()
@@ -65,6 +69,10 @@ class Worker:
 
     def _on_parent_gone(self, *_: Any) -> None:
         raise SupervisorGone
+
+    def _on_last_words(self, *_: Any) -> None:
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        raise LastWords
 
     def _watch_parent(self) -> None:
         import _thread

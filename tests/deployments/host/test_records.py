@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from deployments.host.agent import journal as journal_module
-from deployments.host.agent.errors import Refused, StepFailed
+from deployments.host.agent.errors import LastWords, Refused, StepFailed
 from deployments.host.agent.files import swap_link, write_all
 from deployments.host.agent.journal import Journal
-from deployments.host.agent.limits import BALLAST, LATER
+from deployments.host.agent.limits import BALLAST, LATER, NOW
 from deployments.host.agent.lock import Lock
 from deployments.host.agent.processes import process_start, same_process
 from deployments.host.agent.recorder import Masker, Recorder
@@ -164,3 +164,54 @@ def test_what_a_link_points_to_is_swapped_in_one_step(tree: Tree) -> None:
         "releases",
         "shared",
     ]
+
+
+def logged(tree: Tree, count: int) -> list[str]:
+    journal = Journal(tree)
+    writer = recorder(tree, journal)
+    writer.record("run", {"plan": PLAN})
+    begun = writer.begin("dependencies")
+    for number in range(1, count + 1):
+        writer.log("dependencies", f"line {number}", "output")
+    writer.end("dependencies", "failed", begun, {})
+    return [record["text"] for record in Journal(tree).records() if record["kind"] == "log"]
+
+
+def test_the_last_lines_of_very_many_are_kept_and_those_left_out_are_counted(tree: Tree) -> None:
+    lines = logged(tree, 200_000)
+    assert lines[:200] == [f"line {number}" for number in range(1, 201)]
+    assert lines[-2000:] == [f"line {number}" for number in range(198_001, 200_001)]
+    assert len(lines) == 4201
+    assert lines[2200] == "(195800 lines are left out here)"
+
+
+@pytest.mark.parametrize("count", [0, 200, 2200, 2201, 4200, 4201])
+def test_nothing_is_left_out_where_there_is_room(tree: Tree, count: int) -> None:
+    lines = logged(tree, count)
+    said = [line for line in lines if not line.startswith("(")]
+    assert len(said) == min(count, 4200)
+    assert len(lines) - len(said) == (count > 4200)
+    assert not count or said[-1] == f"line {count}"
+
+
+def test_lines_that_are_held_are_written_once_although_their_writing_was_broken_off(tree: Tree) -> None:
+    writer = recorder(tree, Journal(tree))
+    writer.record("run", {"plan": PLAN})
+    for number in range(6000):
+        writer.log("stage", str(number))
+    real, written = writer.record, list[str]()
+
+    def break_off(kind: str, fields: dict[str, Any], sync: int = NOW) -> dict[str, Any]:
+        if len(written) == 50:
+            raise LastWords
+        written.append(fields["text"])
+        return real(kind, fields, sync)
+
+    writer.record = break_off  # type: ignore[method-assign]  # a signal comes in the middle
+    with pytest.raises(LastWords):
+        writer.flush()
+    writer.record = real  # type: ignore[method-assign]  # as it was
+    writer.flush()
+    texts = [record["text"] for record in Journal(tree).records() if record["kind"] == "log"]
+    assert texts[-1] == "5999"
+    assert len(texts) == len(set(texts))
