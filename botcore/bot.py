@@ -22,6 +22,7 @@ from botcore.memory.journal import OutboundJournal
 from botcore.memory.store import Store
 from botcore.outbox import Outbox
 from botcore.recorder import Recorder
+from botcore.response_time import ResponseTime
 from botcore.room import Room
 from botcore.service import Service
 from botcore.session import Session
@@ -60,6 +61,7 @@ class Bot:
         self.journal = OutboundJournal(self.store)
         self.outbox = Outbox(lambda: self.connection.session, journal=self.journal)
         self.leadership = Leadership(self.outbox)
+        self.response_time = ResponseTime(self.outbox, lambda: self.connection.session, telemetry)
         self.recorder = Recorder(self.store)
         self.dispatcher = Dispatcher(
             outbox=self.outbox,
@@ -85,7 +87,6 @@ class Bot:
     def snapshot(self) -> Snapshot:
         """What health reports; may be called from any thread."""
         session = self.connection.session
-        answered = session.response_seconds if session else None
         return Snapshot(
             status=self.connection.status,
             room=session.room if session else _EMPTY,
@@ -93,7 +94,6 @@ class Bot:
             version=self.version,
             release=self.release,
             telemetry=self.telemetry,
-            response_ms=None if answered is None else round(answered * 1000, 1),
             queue_length=len(self.outbox),
             dropped_writes=self.store.dropped,
         )
@@ -127,6 +127,7 @@ class Bot:
             self._speak,
             self.dispatcher.run,
             self.leadership.run,
+            self.response_time.run,
             self.recorder.run,
             self.heartbeat.run,
         ]
@@ -168,6 +169,7 @@ class Bot:
 
     def _changed(self, status: Status) -> None:
         self.outbox.wake()
+        self.response_time.changed()
         self.heartbeat.changed()
         if status.connected:
             self.service.status(f"in the room {self.settings.channel.name} as {self.settings.user.name}")

@@ -78,6 +78,7 @@ class Connection:
         self._pacing = pacing
         self._backoff = pacing(settings)
         self._wake = asyncio.Event()
+        self._anonymous = 0
 
     def reload(self, settings: Settings, credentials: Credentials) -> None:
         """Use new settings from the next session on, and end a wait at once."""
@@ -100,7 +101,9 @@ class Connection:
 
     async def _stay(self) -> tuple[SessionError, float]:
         """One session from start to end: why it ended, and how many seconds it was in the room."""
-        session = Session(self._identity, self._listener, timeout=self._settings.response_timeout)
+        session = Session(
+            self._identity, self._listener, timeout=self._settings.response_timeout, anonymous=self._anonymous
+        )
         entered = 0.0
         deadline = max(CONNECT_SECONDS, self._settings.response_timeout)
         async with aiohttp.ClientSession() as http:
@@ -116,6 +119,8 @@ class Connection:
             finally:
                 session.in_room = False
                 self.session = None
+                if session.room.user_count:
+                    self._anonymous = session.room.people - len(session.room.users)
                 if entered:
                     self._set(Status(connected=False, since=time.monotonic(), reason="leaving"))
                 await wire.close()

@@ -14,7 +14,7 @@ import enum
 import logging
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -166,14 +166,20 @@ class Outbox:
             return _cooldown(floor, event, data) or accept(event, data, room)
 
         for _ in range(COOLDOWN_TRIES):
-            async with self._floors[floor]:
-                await self._pace(session.room, event)
+            async with self.turn(session, event):
                 answer = await session.ask(event, data, lost_or, timeout=timeout)
                 if not isinstance(answer, _Cooldown):
                     return answer
                 # The line was lost. Nobody else may speak meanwhile: every attempt would start the wait again.
                 await asyncio.sleep(answer.seconds)
         raise NoAnswer("CyTube's flood limit did not let the line through.")
+
+    @contextlib.asynccontextmanager
+    async def turn(self, session: Session, event: str) -> AsyncIterator[None]:
+        """Wait for the floor and the flood limit of an event, and keep everything like it waiting."""
+        async with self._floors[_FLOORS.get(event, event)]:
+            await self._pace(session.room, event)
+            yield
 
     async def _pace(self, room: Room, event: str) -> None:
         """Wait for the turn of an event that the server counts; PMs count as chat lines."""

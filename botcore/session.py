@@ -53,16 +53,16 @@ class Identity:
 class Session:
     """One connection. `room` follows every event; `in_room` is true from the settled login to the end.
 
-    `name` is our name as CyTube writes it, once it has told us.
+    `name` is our name as CyTube writes it, once it has told us. `anonymous` is how many people without a name were
+    there when the session before ended; it serves until CyTube counts again, up to ten seconds later.
     """
 
-    def __init__(self, identity: Identity, listener: Listener, *, timeout: float) -> None:
+    def __init__(self, identity: Identity, listener: Listener, *, timeout: float, anonymous: int = 0) -> None:
         self.identity = identity
         self.name = identity.name
-        self.room = Room()
+        self.room = Room(anonymous=anonymous)
         self.in_room = False
         self.ended: asyncio.Future[SessionError] = asyncio.get_running_loop().create_future()
-        self.response_seconds: float | None = None
         self.timeout = timeout
         self._listener = listener
         self._waiting: list[tuple[Accept, asyncio.Future[Any]]] = []
@@ -112,17 +112,14 @@ class Session:
         Raises NoAnswer after `timeout` seconds (default: the response timeout), the error that `accept` raises, or
         the reason for which the session ends first.
         """
-        started = time.monotonic()
         limit = self.timeout if timeout is None else timeout
         with self.expecting(accept) as answer:
             await self.emit(event, data)
             try:
                 async with asyncio.timeout(limit):
-                    result = await answer
+                    return await answer
             except TimeoutError as error:
                 raise NoAnswer(f"CyTube did not answer {event} within {limit:g} s.") from error
-        self.response_seconds = time.monotonic() - started
-        return result
 
     @contextlib.contextmanager
     def expecting(self, accept: Accept) -> Iterator[asyncio.Future[Any]]:

@@ -55,8 +55,8 @@ def rank(value: float) -> str:
 
 
 def crowd(room: Room) -> str:
-    """How many there are. CyTube's count is up to ten seconds old, so it may be behind the names."""
-    return f"{max(room.user_count, len(room.users))} connected, {len(room.users)} by name"
+    """How many there are."""
+    return f"{room.people} connected, {len(room.users)} by name"
 
 
 def person(user: User) -> str:

@@ -26,10 +26,7 @@ class HealthDocument(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the health thread reads. Every part is immutable or only ever grows.
-
-    `response_ms` is how long CyTube took for the last thing that we asked of it in this session.
-    """
+    """What the health thread reads. Every part is immutable or only ever grows."""
 
     status: Status
     room: Room
@@ -37,7 +34,6 @@ class Snapshot:
     version: str
     release: str
     telemetry: Telemetry
-    response_ms: float | None
     queue_length: int
     dropped_writes: int
 
@@ -45,6 +41,12 @@ class Snapshot:
     def connected(self) -> bool:
         """In the room, and able to act there."""
         return self.status.connected and self.telemetry.loop_lag < STUCK_SECONDS
+
+    @property
+    def response_ms(self) -> float | None:
+        """The median of how long CyTube took to answer in the last ten minutes; None when it has not been asked."""
+        median = self.telemetry.response(0.5)
+        return None if median is None else round(median * 1000, 1)
 
     @property
     def reason(self) -> str:
@@ -64,7 +66,7 @@ class Snapshot:
             "channel": self.channel,
             "uptime": round(self.telemetry.uptime, 1),
             "version": self.version,
-            "user_count": self.room.user_count if connected else 0,
+            "user_count": self.room.people if connected else 0,
             "requests": self.telemetry.requests,
             "errors": self.telemetry.error_count,
         }

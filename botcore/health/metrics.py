@@ -45,7 +45,7 @@ class _BotCollector(Collector):
         in_room = time.monotonic() - now.status.since if now.connected else 0.0
         yield _gauge("bot_connection_uptime_seconds", "Time in the room without a break; 0 when not in it.", in_room)
         yield _gauge("bot_uptime_seconds", "Time since the process started.", counted.uptime)
-        yield _gauge("bot_users", "CyTube's usercount, anonymous people included.", now.document()["user_count"])
+        yield _gauge("bot_users", "People in the room, anonymous ones included.", now.document()["user_count"])
         yield _gauge("bot_loop_lag_seconds", "How late the event loop is now.", counted.loop_lag)
         yield _gauge("bot_outbound_queue_length", "Messages waiting to be said.", now.queue_length)
         disk = shutil.disk_usage(".")  # the release lies beside the data
@@ -63,6 +63,7 @@ class _BotCollector(Collector):
         for (command, outcome), count in sorted(dict(counted.commands).items()):
             commands.add_metric([command, outcome], count)
         yield commands
+        yield _histogram("bot_response_seconds", "Time CyTube takes for a small question.", counted.responses)
         yield _histogram("bot_event_latency_seconds", "Time to handle one event.", counted.latency)
 
 

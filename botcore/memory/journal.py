@@ -61,7 +61,7 @@ class OutboundJournal:
         except MemoryUnusable as error:
             log.warning("%s", error.sentence())
             return []
+        now, wall = time.monotonic(), time.time()
         return [
-            Message(row.text, row.recipient, queued=time.monotonic() - (time.time() - row.at), number=row.number)
-            for row in rows
+            Message(row.text, row.recipient, queued=now - max(0.0, wall - row.at), number=row.number) for row in rows
         ]

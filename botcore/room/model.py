@@ -83,13 +83,15 @@ class Room:
     """Everything the server told us since the connection began.
 
     `users` is keyed by the lower-case name. `listed` is true from the first `userlist` on: the sign that a
-    joinChannel succeeded. `user_count` is CyTube's own count with anonymous people, at most ten seconds old.
+    joinChannel succeeded. `user_count` is CyTube's own count with anonymous people, at most ten seconds old, and 0
+    before the first one; `anonymous` is what an earlier session knew of people without a name.
     """
 
     rank: float = ANONYMOUS_RANK
     listed: bool = False
     users: Mapping[str, User] = field(default_factory=_empty)
     user_count: int = 0
+    anonymous: int = 0
     leader: str = ""
     playlist: tuple[Item, ...] = ()
     playlist_seconds: float = 0
@@ -106,6 +108,11 @@ class Room:
     drinks: int = 0
     poll: Poll | None = None
     registered: bool = True
+
+    @property
+    def people(self) -> int:
+        """How many are here, as far as CyTube has said."""
+        return max(self.user_count or len(self.users) + self.anonymous, len(self.users))
 
     def user(self, name: str) -> User | None:
         """The person of that name, in any case."""

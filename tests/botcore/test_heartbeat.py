@@ -64,8 +64,11 @@ async def test_a_heartbeat_carries_the_health_document_and_the_release(
 ) -> None:
     async with running(settings_for(server, tmp_path, portal_url=url(portal)), reporting()) as one:
         await one.in_room()
-        await until(lambda: any(body["health"]["connected"] for body in portal.bodies))
-    body = next(body for body in portal.bodies if body["health"]["connected"])
+        await until(lambda: one.bot.snapshot().response_ms is not None)
+        one.bot.heartbeat.changed()
+        await until(lambda: any(body["response_ms"] for body in portal.bodies))
+    body = next(body for body in portal.bodies if body["response_ms"])
+    assert body["health"]["connected"]
     assert set(body) == {"health", "release", "sent_at", "response_ms", "goodbye"}
     assert body["release"] == "unreleased"
     assert body["goodbye"] is False

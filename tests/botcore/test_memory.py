@@ -166,6 +166,12 @@ async def test_without_a_usable_file_the_bot_goes_on(
     assert any("cannot be used" in record.message for record in caplog.records)
 
 
+def _counted(connection: sqlite3.Connection) -> tuple[list[tuple[int]], int, int]:
+    """What was counted, how many people are known, and how many there were at most."""
+    totals = people.totals(connection)
+    return connection.execute("SELECT named FROM user_counts").fetchall(), totals.people, totals.peak
+
+
 async def test_counts_are_taken_and_old_things_forgotten_by_the_running_bot(
     server: CytubeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,13 +182,9 @@ async def test_counts_are_taken_and_old_things_forgotten_by_the_running_bot(
     store.close()
     async with running(settings_for(server, tmp_path)) as one:
         await one.in_room()
-        async with asyncio.timeout(10):
-            while await one.bot.store.run(
-                lambda c: c.execute("SELECT named FROM user_counts").fetchall(), timeout=5
-            ) != [(1,)]:
+        async with asyncio.timeout(60):
+            while await one.bot.store.run(_counted, timeout=30) != ([(1,)], 1, 1):
                 await asyncio.sleep(0.02)
-        totals = await one.bot.store.run(people.totals, timeout=5)
-        assert (totals.people, totals.peak) == (1, 1)
 
 
 async def test_who_was_here_and_what_they_said_is_added_up(server: CytubeServer, tmp_path: Path) -> None:

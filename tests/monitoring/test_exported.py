@@ -69,7 +69,7 @@ def lived_in(db: None, make_release: MakeRelease, ready_server: Any) -> None:
 def bot_page() -> set[str]:
     telemetry = Telemetry(started=time.monotonic())
     telemetry.errors["command"] += 1
-    snapshot = Snapshot(BotStatus(connected=True, since=0.0), Room(), "rosey", "1.0.0", "", telemetry, 0, 0, 0)
+    snapshot = Snapshot(BotStatus(connected=True, since=0.0), Room(), "rosey", "1.0.0", "", telemetry, 0, 0)
     return {line.split("{")[0].split(" ")[0] for line in render(snapshot).decode().splitlines() if line[:1] != "#"}
 
 
