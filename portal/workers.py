@@ -2,7 +2,7 @@
 
 A cluster that ends is started again. systemd's watchdog is fed while every cluster proves, by its heartbeat task once a
 minute, that it still takes tasks: one whose idle workers were killed looks alive and never works again (measured,
-docs/decisions/queue.md). Then systemd restarts all three, and the reaper settles what was running.
+docs/decisions/0003-queue.md). Then systemd restarts all three, and the reaper settles what was running.
 """
 
 import os
