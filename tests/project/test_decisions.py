@@ -5,7 +5,9 @@ from pathlib import Path
 
 DECISIONS = Path(__file__).resolve().parent.parent.parent / "docs" / "decisions"
 PAGES = sorted(path for path in DECISIONS.glob("*.md") if path.name != "README.md")
-HEAD = re.compile(r"# (?P<number>\d{4})\. (?P<title>.+)\n\nDate: (?P<date>\d{4}-\d\d-\d\d)\. Status: (?P<status>.+)\.\n")
+HEAD = re.compile(
+    r"# (?P<number>\d{4})\. (?P<title>.+)\n\nDate: (?P<date>\d{4}-\d\d-\d\d)\. Status: (?P<status>.+)\.\n"
+)
 
 
 def test_pages_are_numbered_one_after_the_other() -> None:

@@ -45,7 +45,7 @@ def run_for(tree: Tree, *names: str) -> Work:
     run = Work.__new__(Work)
     run.tree, run.rows_before = tree, {}
     run.plan = {"deployment": "d1", "roles": [role]}
-    run.recorder = SimpleNamespace(log=lambda *said: None)  # type: ignore[assignment]
+    run.recorder = SimpleNamespace(log=lambda *said: None)  # type: ignore[assignment]  # a stand-in
     return run
 
 
@@ -284,7 +284,7 @@ def test_a_check_that_asks_for_the_data_gets_copies(tree: Tree) -> None:
     run = run_for(tree, "bot.db")
     run.directory = run.config_directory = tree.root
     said: list[str] = []
-    run.recorder = SimpleNamespace(log=lambda step, line, stream="": said.append(line))  # type: ignore[assignment]
+    run.recorder = SimpleNamespace(log=lambda step, line, stream="": said.append(line))  # type: ignore[assignment]  # a stand-in
     run.tools = Tools("d1")
     look = "import os, sys; print(sorted(os.listdir(sys.argv[1]))); open(sys.argv[1] + '/bot.db', 'w').close()"
     before = path.read_bytes()
