@@ -14,6 +14,7 @@ from deployments.errors import Conflict, InvalidRequest, NotAllowed
 from deployments.models import Role
 from deployments.services import audit
 from deployments.services.access import Actor, require
+from deployments.services.requests import withdraw_orphans
 
 FIELDS = ("first_name", "last_name", "email", "is_active")
 
@@ -45,6 +46,7 @@ def add_person(
 def change_person(*, actor: Actor, person: User, changes: Mapping[str, Any], roles: Iterable[Role]) -> User:
     """Change an account's FIELDS and roles; what differs is in the audit trail. Somebody must remain administrator.
 
+    What the person asked for and may not ask for any more is withdrawn, unless it has begun.
     Raises NotAllowed, InvalidRequest, Conflict (the last administrator).
     """
     require(actor, "manage_people")
@@ -69,6 +71,7 @@ def change_person(*, actor: Actor, person: User, changes: Mapping[str, Any], rol
             )
         if differing:
             _record(actor, locked, "person.changed", changes=differing)
+            withdraw_orphans(actor=actor, person=locked.get_username())
     person.refresh_from_db()
     return person
 
