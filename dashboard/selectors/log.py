@@ -4,10 +4,9 @@ import re
 from dataclasses import dataclass
 
 from deployments.models import Deployment, LogLine
-from deployments.visible import visible
 
 PIECE = 2000
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m|\r$")
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -39,5 +38,5 @@ def last_lines(deployment: Deployment, count: int) -> list[Line]:
 
 def _line(row: LogLine) -> Line:
     server = row.target.server.name if row.target else ""
-    text = visible(_COLOURS.sub("", row.text.replace("\t", "    ")).replace("\n", " "), lines=False)
+    text = _ESCAPES.sub("", row.text.replace("\t", "    ")).replace("\n", " ")
     return Line(row.pk, row.at.strftime("%H:%M:%S"), server, row.step, row.stream, text)

@@ -1,7 +1,6 @@
 """How the agent is started, and brought to a server that does not have it."""
 
 import hashlib
-import re
 from functools import cache
 from importlib import resources
 
@@ -56,22 +55,7 @@ def source(name: str) -> bytes:
 
     Read once: a portal that is being updated under our feet must not send a text under another one's digest.
     """
-    if name == "agent":
-        return pack(resources.files("deployments.host") / name)
-    return _with_what_it_imports(name, set()).encode()
-
-
-def _with_what_it_imports(name: str, there: set[str]) -> str:
-    """The text of a module of `host`, each module of `host` that it imports in place of its first import."""
-    text = resources.files("deployments.host").joinpath(f"{name}.py").read_text()
-
-    def module(found: re.Match[str]) -> str:
-        if found[1] in there:
-            return ""
-        there.add(found[1])
-        return _with_what_it_imports(found[1], there).replace("from __future__ import annotations\n", "")
-
-    return re.sub(r"^from deployments\.host\.(\w+) import (?:\([^)]*\)|[^(\n]*)\n", module, text, flags=re.MULTILINE)
+    return pack(resources.files("deployments.host") / name)
 
 
 @cache

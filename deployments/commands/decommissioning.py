@@ -1,10 +1,11 @@
-"""Taking everything of ours off a server, as a list of operations for `host/provision.py`."""
+"""Taking everything of ours off a server, as a list of operations for `host/provision/`."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from deployments.commands.provisioning import DEPLOY_USER, Operation, ownership, unit
-from deployments.commands.role_packs import BESIDE_A_RELEASE, KEPT_STATE
+from deployments.commands.role_packs import KEPT_STATE
+from deployments.host.provision.unit_rules import BESIDE_A_RELEASE
 
 JOURNALD = "systemd-journald.service"
 

@@ -1,10 +1,10 @@
-"""What a server needs to be deployable, as a list of operations for `host/provision.py`."""
+"""What a server needs to be deployable, as a list of operations for `host/provision/`."""
 
 import base64
 import hashlib
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +29,7 @@ CLOCK_TOLERANCE = 60.0  # seconds
 _BEFORE_A_RELEASE = ("is not executable: No such file or directory", "Failed to open /opt/")
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{1,30}")
-_UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.@-]{0,120}\.(?:service|socket|timer|path|target)")
+_UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,120}\.(?:service|socket|timer|path|target)")
 _KEY = re.compile(r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) [A-Za-z0-9+/]+={0,2}(?: [ -~]*)?")
 
 
@@ -38,12 +38,14 @@ class ServerSetup:
     """What to make of a server.
 
     `units` are the unit files of its roles; `started` those of them that run without a release (a timer, a proxy).
-    `public_keys` may deploy, `retired_keys` no longer may. `private_ports` are open to `allowed` addresses or networks
-    only, `public_ports` to the world, beside `ssh_port`. `agent` is the agent's source, `clock` the portal's time.
+    `runs_as` names the accounts that each may run as, by default the tree's own. `public_keys` may deploy,
+    `retired_keys` no longer may. `private_ports` are open to `allowed` addresses or networks only, `public_ports` to
+    the world, beside `ssh_port`. `agent` is the agent's source, `clock` the portal's time.
     """
 
     name: str
     units: Mapping[str, bytes]
+    runs_as: Mapping[str, Sequence[str]] = field(default_factory=dict)
     public_keys: Sequence[str]
     agent: bytes
     clock: float
@@ -75,6 +77,7 @@ def operations(setup: ServerSetup) -> list[Operation]:
     return [
         _facts(setup),
         ownership(setup.name),
+        unit_check(setup.name, setup.units, setup.runs_as, _generated(setup)),
         *(_package(name) for name in ("python3-venv", "sudo", "nftables", *setup.packages)),
         *_users(setup),
         *_tree(setup),
@@ -129,6 +132,24 @@ def unit(name: str, *, enabled: bool | None = True, started: bool | None = None,
 def ownership(name: str) -> Operation:
     """What of this application provisioning made there; everything after it touches nothing else."""
     return {"op": "ownership", "title": f"what is of {name}", "name": name}
+
+
+def unit_check(
+    name: str, units: Mapping[str, bytes], runs_as: Mapping[str, Sequence[str]], more: Iterable[str] = ()
+) -> Operation:
+    """Whether these units of a release may be installed, by what they say, and they and `more` by their names."""
+    return {
+        "op": "unit_check",
+        "title": f"units of {name}",
+        "name": name,
+        "units": {unit: base64.b64encode(content).decode() for unit, content in units.items()},
+        "runs_as": {unit: list(runs_as.get(unit, [name])) for unit in units},
+        "more": sorted(more),
+    }
+
+
+def _generated(setup: ServerSetup) -> list[str]:
+    return [f"{setup.name}-recover.service", f"{setup.name}-firewall.service"]
 
 
 def _facts(setup: ServerSetup) -> Operation:

@@ -7,17 +7,14 @@ import ipaddress
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from deployments.commands.provisioning import Operation, file, unit
+from deployments.commands.provisioning import Operation, file, unit, unit_check
+from deployments.host.provision.unit_rules import BESIDE_A_RELEASE, accounts_of
+from deployments.host.provision.unit_values import PORTAL, WATCHERS
 
-WATCH_USER = "rosey-watch"
+WATCH_USER = WATCHERS
 """Runs Prometheus and Alertmanager: whoever breaks into one of them has neither the bot nor the deployments."""
-PORTAL_USER = "rosey-portal"
+PORTAL_USER = PORTAL
 WEB_PORTS = (80, 443)
-BESIDE_A_RELEASE = {
-    "cytube-backup.service": None,
-    "cytube-backup.timer": True,
-}
-"""Units of the role portal that run without a release, and whether they are started."""
 KEPT_STATE: Mapping[str, tuple[str, ...]] = {
     "bot": (),
     "portal": ("/var/lib/rosey-portal",),
@@ -140,6 +137,7 @@ def _portal(application: str, host: str, units: Mapping[str, bytes], *, watched:
         packages=("caddy",),
         public_ports=WEB_PORTS,
         operations=(
+            unit_check(application, units, {name: accounts_of(application, "portal") for name in units}, units),
             _user(PORTAL_USER, application),
             {
                 "op": "directory",

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from deployments.host.provision.unit_rules import BESIDE_A_RELEASE, accounts_of, name_faults, unit_faults
+from deployments.host.provision.unit_values import Around
 from deployments.plans.deploy_toml import FILE, DeployToml, examine
 from deployments.plans.errors import BadTemplate, UnknownSource
 from deployments.plans.git import repository_at
@@ -90,17 +92,24 @@ def _units(candidate: _Candidate) -> Iterator[Problem]:
             content = candidate.content(unit)
             if content is None:
                 yield from _missing(candidate, f"roles.{name}.units", unit, _CORRECT)
-            elif unit.endswith(".service"):
-                yield from _unit_problems(unit, content.decode(errors="replace"), candidate.deploy.name)
+            else:
+                yield from _unit_problems(unit, content, candidate.deploy, name)
+    if "portal" in candidate.deploy.roles:
+        for path in (f"systemd/{unit}" for unit in BESIDE_A_RELEASE):
+            if content := candidate.content(path):
+                yield from _unit_problems(path, content, candidate.deploy, "portal")
 
 
-def _unit_problems(unit: str, text: str, name: str) -> Iterator[Problem]:
-    settings = {key.strip() for key, separator, _ in (line.partition("=") for line in text.splitlines()) if separator}
-    if f"/opt/{name}/current" not in text:
+def _unit_problems(path: str, content: bytes, deploy: DeployToml, role: str) -> Iterator[Problem]:
+    """What a server would refuse, by the rules that it applies itself."""
+    unit, name = path.rpartition("/")[2], deploy.name
+    if unit.endswith(".service") and f"/opt/{name}/current".encode() not in content:
         hint = f"Begin with WorkingDirectory=/opt/{name}/current: that link always leads to the release that is live."
-        yield Problem(unit, f"nowhere mentions /opt/{name}/current, so it would not run this release", hint, "bad_unit")
-    if settings.isdisjoint({"User", "DynamicUser"}):
-        yield Problem(unit, "has no User=, so it would run as root", f"Add User={name} to [Service].", "bad_unit")
+        yield Problem(path, f"nowhere mentions /opt/{name}/current, so it would not run this release", hint, "bad_unit")
+    units = {other.rpartition("/")[2] for each in deploy.roles.values() for other in each.units}
+    around = Around(name, accounts_of(name, role), units | BESIDE_A_RELEASE.keys())
+    for fault in (*name_faults(unit, name), *unit_faults(unit, content, around)):
+        yield Problem(path, fault.wrong, fault.hint, "bad_unit")
 
 
 def _templates(candidate: _Candidate) -> Iterator[Problem]:

@@ -7,9 +7,10 @@ import tomllib
 from collections.abc import Collection
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import PydanticCustomError
 
+from deployments.host.provision.debian import takes_name
 from deployments.plans import crosschecks, mistakes
 from deployments.plans.crosschecks import DEFAULT_TIMEOUT, DEFAULT_VERIFY
 from deployments.plans.errors import BadDeployToml
@@ -29,13 +30,30 @@ def _inside(path: str) -> str:
     return path
 
 
+def _one_of_a_kind(path: object) -> object:
+    if isinstance(path, str) and "@" in path.rpartition("/")[2]:
+        message = "it is a template or an instance of one; write one unit file per instance, without @"
+        raise PydanticCustomError("template_unit", message)
+    return path
+
+
+def _not_taken(name: str) -> str:
+    if takes_name(name):
+        message = "an account, a directory or a firewall table of Debian's or of a well-known package has that name"
+        raise PydanticCustomError("name_taken", message)
+    return name
+
+
 _NO_ESCAPE: dict[str, object] = {"not": {"pattern": r"^/|(^|/)\.{0,2}(/|$)"}}
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
 TreePath = Annotated[str, AfterValidator(_inside), Field(min_length=1, json_schema_extra=_NO_ESCAPE)]
 UnitPath = Annotated[
-    TreePath, StringConstraints(pattern=r"^(.*/)?[A-Za-z0-9][A-Za-z0-9:_.-]*\.(service|socket|timer|path|target)$")
+    TreePath,
+    StringConstraints(pattern=r"^(.*/)?[A-Za-z0-9][A-Za-z0-9_.-]*\.(service|socket|timer|path|target)$"),
+    BeforeValidator(_one_of_a_kind),
 ]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,30}$"), AfterValidator(_not_taken)]
 SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 ConfigName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
@@ -153,8 +171,7 @@ class Deadlines(_Table):
 class DeployToml(_Table):
     """What a project says about itself so that it can be deployed."""
 
-    name: str = Field(
-        pattern=r"^[a-z][a-z0-9-]{1,30}$",
+    name: Name = Field(
         description="The project's name: 2 to 31 lower-case letters, digits and dashes, a letter first. Servers keep "
         "it in /opt/<name> and run it as the account of the same name.",
     )

@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from deployments.commands import agent as agent_program
 from deployments.commands.provisioning import DEPLOY_USER, ServerSetup, operations, unit_digests
-from deployments.commands.role_packs import BESIDE_A_RELEASE, pack_for
+from deployments.commands.role_packs import pack_for
 from deployments.errors import InvalidRequest
+from deployments.host.provision.unit_rules import BESIDE_A_RELEASE, accounts_of
 from deployments.models import ApiToken, Environment, Release, Scope, Server
 from deployments.remote.provisioning import Report, provision
 from deployments.services import artifacts, audit, tokens
@@ -83,6 +84,11 @@ def setup_for(server: Server, release: Release) -> ServerSetup:
                 hint=f"deploy.toml describes: {', '.join(deploy.roles)}.",
             )
         units = {path.rpartition("/")[2]: reader.read(path) for role in roles.values() for path in role.units}
+        runs_as = {
+            path.rpartition("/")[2]: accounts_of(release.name, name)
+            for name, role in roles.items()
+            for path in role.units
+        }
         described = roles if environment.name in deploy.environments else {}
         checks = [health for name in described if (health := deploy.health(environment.name, name))]
         there = {entry.path for entry in reader.manifest.files}
@@ -91,6 +97,7 @@ def setup_for(server: Server, release: Release) -> ServerSetup:
     return ServerSetup(
         name=release.name,
         units=units,
+        runs_as=runs_as,
         public_keys=[key for key in (environment.public_key, environment.next_public_key) if key],
         retired_keys=[environment.previous_public_key] if environment.previous_public_key else [],
         agent=agent_program.source("agent"),

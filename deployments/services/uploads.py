@@ -5,7 +5,8 @@ from pathlib import Path
 
 from deployments.errors import InvalidRequest
 from deployments.models import Release
-from deployments.plans.artifact import Artifact, open_artifact
+from deployments.plans.artifact import Artifact
+from deployments.plans.received import receive_artifact
 from deployments.services.access import Actor, require
 from deployments.services.releases import store_artifact
 
@@ -23,7 +24,7 @@ def add_artifact(
     """Keep the artifact at `path` as a release; the second value says whether it is new.
 
     Raises NotAllowed, InvalidRequest when the file has another sha256 (hexadecimal), ArtifactCorrupt when a file in it
-    is not what the manifest says, Conflict when the version is taken.
+    is not what the manifest says, the refusals of building it, Conflict when the version is taken.
     """
     require(actor, "add_release")
     artifact = described(path, sha256=sha256, commit=commit)
@@ -31,7 +32,8 @@ def add_artifact(
 
 
 def described(path: Path, *, sha256: str, commit: str) -> Artifact:
-    """The artifact at `path`. Raises InvalidRequest when it is not the file meant, and ArtifactCorrupt."""
+    """The artifact at `path`. Raises InvalidRequest when it is not the file meant, ArtifactCorrupt, and what
+    building it would have refused."""
     try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -41,19 +43,4 @@ def described(path: Path, *, sha256: str, commit: str) -> Artifact:
         raise InvalidRequest(
             f"The artifact has the sha256 {found}, not {sha256}.", hint="Fetch it again.", reason="digest_mismatch"
         )
-    with open_artifact(path) as reader:
-        reader.verify()
-        deploy = reader.deploy
-        return Artifact(
-            path=path,
-            digest=reader.digest,
-            sha256=found,
-            size=path.stat().st_size,
-            manifest=reader.manifest,
-            name=deploy.name,
-            version=reader.version,
-            commit=commit or None,
-            release_id=reader.release_id,
-            lock_digests={lock: reader.manifest.by_path[lock].sha256 for lock in deploy.locks()},
-            deploy=deploy,
-        )
+    return receive_artifact(path, commit or None)

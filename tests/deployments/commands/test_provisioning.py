@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from deployments.commands.provisioning import Operation, ServerSetup, operations, unit_digests
-from deployments.host.provision import OPERATIONS
+from deployments.host.provision.__main__ import OPERATIONS
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl portal"
 OLD_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABBBCCCDDDEEEFFFGGGHHHIIIJJJKKKLLLMMMNNNOO earlier"

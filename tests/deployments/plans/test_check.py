@@ -7,7 +7,7 @@ import pytest
 from deployments.plans.check import check_deploy_toml
 from deployments.plans.errors import UnknownSource
 from deployments.plans.version import read_version
-from tests.deployments.plans.projects import DEPLOY_TOML, commit_all, project, write
+from tests.deployments.plans.projects import DEPLOY_TOML, UNIT, commit_all, project, write
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -86,3 +86,27 @@ def test_a_version_is_numbers_and_then_letters_and_digits(text: str) -> None:
 )
 def test_anything_else_is_no_version(text: str) -> None:
     assert read_version(text.encode()) is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "key", "words"),
+    [
+        ({"tea.service": UNIT + "ExecStartPre=+/bin/sh\n"}, "tea.service", "ExecStartPre=+/bin/sh is not allowed"),
+        ({"tea.service": UNIT + "RootDirectory=/\n"}, "tea.service", "RootDirectory= is not among"),
+        ({"deploy.toml": DEPLOY_TOML.replace('"tea-bot"', '"root"')}, "name", "has that name"),
+        ({"deploy.toml": DEPLOY_TOML.replace('"tea-bot"', '"rosey"')}, "name", "has that name"),
+        ({"deploy.toml": DEPLOY_TOML.replace("tea.service", "tea@.service")}, "roles.bot.units[0]", "is a template"),
+        (
+            {"deploy.toml": DEPLOY_TOML.replace("tea.service", "ssh.service"), "ssh.service": UNIT},
+            "ssh.service",
+            "has the name of a unit of Debian's",
+        ),
+    ],
+)
+def test_what_a_server_would_never_install_is_a_mistake(
+    tmp_path: Path, changed: dict[str, str | bytes | None], key: str, words: str
+) -> None:
+    (problem,) = check_deploy_toml(project(tmp_path, changed))
+    assert problem.key == key
+    assert words in problem.wrong
+    assert problem.hint

@@ -27,6 +27,17 @@ THEIRS = {
     "a directory": ("mkdir /opt/tea-bot", "rmdir /opt/tea-bot", "/opt/tea-bot"),
     "a link": ("ln -s /srv /opt/tea-bot", "rm /opt/tea-bot", "/opt/tea-bot"),
     "a unit file": ("touch /etc/systemd/system/tea.service", "rm /etc/systemd/system/tea.service", "tea.service"),
+    "an alias of a unit": (
+        "printf '[Install]\\nAlias=tea.service\\n' > /etc/systemd/system/theirs.service",
+        "rm /etc/systemd/system/theirs.service",
+        "tea.service",
+    ),
+    "a unit of a package": (
+        "printf '[Unit]\\n' > /lib/systemd/system/tea.service",
+        "rm /lib/systemd/system/tea.service",
+        "tea.service",
+    ),
+    "an init script": ("touch /etc/init.d/tea", "rm /etc/init.d/tea", "tea.service"),
     "sudo rules": ("touch /etc/sudoers.d/tea-bot", "rm /etc/sudoers.d/tea-bot", "/etc/sudoers.d/tea-bot"),
     "a table": ("nft add table inet tea_bot", "nft delete table inet tea_bot", "inet tea_bot"),
 }
@@ -51,12 +62,31 @@ def operations(server: Server) -> list[dict[str, object]]:
     return provisioning.operations(server.setup(name="tea-bot", units=TEA))
 
 
+@pytest.mark.parametrize("said", ["ExecStartPre=+/bin/sh -c id", "User=root", "StateDirectory=private"])
+def test_a_unit_that_would_be_root_is_refused_by_the_server_itself(server: Server, said: str) -> None:
+    before = server.shell(STATE)
+    evil = UNIT_FILE.replace(b"User=rosey-bot", f"User=rosey-bot\n{said}".encode())
+    with pytest.raises(ProvisionFailed, match=UNIT):
+        server.provision(units={UNIT: evil})
+    assert server.shell(STATE) == before
+
+
+def test_a_directory_of_others_is_not_given_to_a_unit(server: Server) -> None:
+    server.shell(f"mkdir /var/lib/{NAME}-mail; echo x > /var/lib/{NAME}-mail/x")
+    try:
+        evil = UNIT_FILE.replace(b"User=", f"StateDirectory={NAME}-mail\nUser=".encode())
+        with pytest.raises(ProvisionFailed, match=f"/var/lib/{NAME}-mail is there already and belongs to root"):
+            server.provision(units={UNIT: evil})
+    finally:
+        server.shell(f"rm -r /var/lib/{NAME}-mail")
+
+
 def test_a_deploying_account_of_other_peoples_is_refused(server: Server) -> None:
     """`rosey` is a name that people have."""
     server.shell(f"mv {RECORD} /root/; mv /etc/sudoers.d/{NAME} /root/; chown root {ROOT}")
     try:
-        with pytest.raises(ProvisionFailed, match="account rosey is there already"):
-            server.provision()
+        with server.bootstrap() as session, pytest.raises(ProvisionFailed, match="account rosey is there already"):
+            provision(session, operations(server), sudo=False)
     finally:
         server.shell(f"mv /root/{NAME}.json {RECORD}; mv /root/{NAME} /etc/sudoers.d/; chown rosey {ROOT}")
 

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """The provisioning interpreter: carries out idempotent operations, given as data, as root on a server.
 
 Python >= 3.9, standard library alone; sent with the modules it imports as one file. It reads one JSON request from
@@ -12,16 +11,6 @@ through a directory that others may write to (see paths).
 
 from __future__ import annotations
 
-import sys
-
-if sys.version_info < (3, 9):  # said in a sentence rather than as a SyntaxError
-    sys.stdout.write(
-        '{"kind": "report", "operation": "facts", "name": "Python", "state": "failed", "before": "", "after": "", '
-        '"facts": {}, "sentence": "This server has Python %d.%d; 3.9 is the least. Install a newer Debian."}\n'
-        % sys.version_info[:2]
-    )
-    sys.exit(1)
-
 import binascii
 import grp
 import hashlib
@@ -31,15 +20,27 @@ import pwd
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 import time
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Collection, Dict, List, Optional, Tuple
 
-from deployments.host.accounts import as_account
-from deployments.host.authorized_keys import allow
-from deployments.host.clearing import cleared
-from deployments.host.ownership import DEPLOYING, Ours, ours
-from deployments.host.paths import DIRECTORY, Place, Refused, describe, moved_by_its_owner_alone, names_of, place
+from .accounts import as_account
+from .authorized_keys import allow
+from .clearing import cleared
+from .ownership import DEPLOYING, Ours, ours
+from .paths import DIRECTORY, Place, Refused, describe, moved_by_its_owner_alone, names_of, place
+from .server_units import OUR_UNITS, known_units, state_directories
+from .unit_rules import BESIDE_A_RELEASE, name_faults, unit_faults
+from .unit_values import Around
+
+if sys.version_info < (3, 9):  # said in a sentence rather than as a SyntaxError
+    sys.stdout.write(
+        '{"kind": "report", "operation": "facts", "name": "Python", "state": "failed", "before": "", "after": "", '
+        '"facts": {}, "sentence": "This server has Python %d.%d; 3.9 is the least. Install a newer Debian."}\n'
+        % sys.version_info[:2]
+    )
+    sys.exit(1)
 
 PROTOCOL = 1
 TOOL_PATIENCE = 120.0  # s for any program but apt
@@ -497,6 +498,33 @@ def op_ownership(machine: Machine, operation: Operation) -> Change:
     return "known", "known"
 
 
+def op_unit_check(machine: Machine, operation: Operation) -> Change:
+    """No unit of a release is installed that says what it may not, or takes a name or directory of others."""
+    name, units = operation["name"], operation["units"]
+    known = known_units()
+    for unit in [*units, *operation["more"]]:
+        if unit in known and not machine.ours.has("file", OUR_UNITS + "/" + unit):
+            raise Refused("%s is a unit of this server already (%s), and not ours. Rename yours." % (unit, known[unit]))
+    for unit, content in units.items():
+        around = Around(name, operation["runs_as"][unit], [*units, *operation["more"], *BESIDE_A_RELEASE])
+        text = binascii.a2b_base64(content)
+        for fault in [*name_faults(unit, name), *unit_faults(unit, text, around)]:
+            raise Refused("%s %s. %s" % (unit, fault.wrong, fault.hint))
+        for path in state_directories(text):
+            refuse_foreign_owner(path, around.accounts)
+    return "allowed", "allowed"
+
+
+def refuse_foreign_owner(path: str, accounts: Collection[str]) -> None:
+    """systemd gives such a directory, with all that is in it, to the unit's account."""
+    try:
+        owner = names_of(os.lstat(path))[0]
+    except FileNotFoundError:
+        return
+    if owner not in accounts and not os.path.islink(path):
+        raise Refused("%s is there already and belongs to %s. Give the unit another directory." % (path, owner))
+
+
 def op_table(machine: Machine, operation: Operation) -> Change:
     """A table of the firewall that is about to be made, and must not be anybody else's."""
     name = operation["name"]
@@ -577,6 +605,7 @@ OPERATIONS: Dict[str, Callable[[Machine, Operation], Any]] = {
     "authorized_key": op_authorized_key,
     "ownership": op_ownership,
     "table": op_table,
+    "unit_check": op_unit_check,
     "unit": op_unit,
     "ended": op_ended,
 }

@@ -6,10 +6,10 @@ import os
 import stat
 from typing import List, Optional
 
-from deployments.host.paths import DIRECTORY, Refused
+from .paths import DIRECTORY, Refused
 
 KEYS = "authorized_keys"
-LARGEST = 1 << 20  # bytes; sshd reads any size, people have a few lines
+LARGEST_LIST = 1 << 20  # bytes; sshd reads any size, people have a few lines
 
 
 def allow(home: str, line: str, present: bool, plan: bool) -> bool:
@@ -18,7 +18,7 @@ def allow(home: str, line: str, present: bool, plan: bool) -> bool:
     directory = _directory(top, home, make=present and not plan)
     if directory is None:
         return False
-    lines = _lines(directory, home)
+    lines = _key_lines(directory, home)
     blob = line.split()[1]
     ours = [old for old in lines if blob in old.split() and not old.lstrip().startswith("#")]
     if bool(ours) != present and not plan:
@@ -43,7 +43,7 @@ def _directory(top: int, home: str, make: bool) -> Optional[int]:
     return fd
 
 
-def _lines(directory: int, home: str) -> List[str]:
+def _key_lines(directory: int, home: str) -> List[str]:
     try:
         fd = os.open(KEYS, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
     except FileNotFoundError:
@@ -55,8 +55,8 @@ def _lines(directory: int, home: str) -> List[str]:
     with os.fdopen(fd, "rb") as file:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise Refused("%s/.ssh/%s is no file. Look who put it there, and remove it." % (home, KEYS))
-        content = file.read(LARGEST + 1)
-    if len(content) > LARGEST:
+        content = file.read(LARGEST_LIST + 1)
+    if len(content) > LARGEST_LIST:
         raise Refused("%s/.ssh/%s is larger than 1 MB, which no list of keys is." % (home, KEYS))
     return content.decode(errors="surrogateescape").splitlines()
 

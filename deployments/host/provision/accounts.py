@@ -10,10 +10,10 @@ import signal
 import time
 from typing import Any, Callable
 
-from deployments.host.paths import Refused
+from .paths import Refused
 
 LONGEST = 60.0  # s; a file system of the account's own may never answer
-LARGEST = 1 << 20  # bytes of an answer
+LARGEST_ANSWER = 1 << 20  # bytes of an answer
 
 
 def as_account(name: str, work: Callable[[], Any]) -> Any:
@@ -63,7 +63,7 @@ def _work(account: pwd.struct_passwd, work: Callable[[], Any], writing: int) -> 
 def _answer(reading: int, ends: float) -> Any:
     """The child's line; None when there was none in time."""
     said = b""
-    while not said.endswith(b"\n") and len(said) < LARGEST:
+    while not said.endswith(b"\n") and len(said) < LARGEST_ANSWER:
         if not select.select([reading], [], [], max(0.0, ends - time.monotonic()))[0]:
             return None
         piece = os.read(reading, 65536)

@@ -12,15 +12,16 @@ import re
 import stat
 from typing import Any, Dict, Iterable, List, Optional, Set
 
-from deployments.host.paths import Refused, place
+from .paths import Refused, place
+from .unit_rules import BESIDE_A_RELEASE
+from .unit_values import PORTAL
 
 RECORDS = "/var/lib/cytube-ops"
 SUDOERS = "/etc/sudoers.d"
 DEPLOYING = "rosey"
 """The account that every application of a server shares."""
-PORTAL = "rosey-portal"
 OUR_SUDOERS = "# What deployments of %s need root for. Written by provision."
-LARGEST = 1 << 20  # bytes of a record, of sudoers
+LARGEST_RECORD = 1 << 20  # bytes of a record, of sudoers
 
 
 class Ours:
@@ -87,7 +88,7 @@ def roots_own(path: str) -> Optional[bytes]:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode) or status.st_uid != 0 or status.st_mode & 0o022:
             return None
-        return file.read(LARGEST)
+        return file.read(LARGEST_RECORD)
 
 
 def ours(name: str, operations: Iterable[Dict[str, Any]], plan: bool) -> Ours:
@@ -148,11 +149,7 @@ def _is_unit(path: str) -> bool:
 
 
 def _always_ours(name: str, unit: str) -> bool:
-    return unit in ("%s-recover.service" % name, "%s-firewall.service" % name, *BESIDE)
-
-
-BESIDE = ("cytube-backup.service", "cytube-backup.timer")
-"""Units of the role portal for which sudo was never granted."""
+    return unit in ("%s-recover.service" % name, "%s-firewall.service" % name, *BESIDE_A_RELEASE)
 
 
 def _has_shape(account: pwd.struct_passwd, name: str) -> bool:

@@ -8,9 +8,9 @@ import stat
 import subprocess
 from typing import Iterator, List, Tuple
 
-from deployments.host.paths import DIRECTORY, Place, Refused, place
+from .paths import DIRECTORY, Place, Refused, place
 
-PATIENCE = 900.0  # s; a tree may hold a million files
+DELETION_PATIENCE = 900.0  # s; a tree may hold a million files
 
 
 class Clearing:
@@ -60,7 +60,7 @@ def remove(parent: int, name: str) -> None:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=PATIENCE,
+        timeout=DELETION_PATIENCE,
         check=False,
     )
     if done.returncode != 0:

@@ -1,0 +1,1 @@
+"""Provisioning: makes a server ready, or takes everything of ours off it, as root."""

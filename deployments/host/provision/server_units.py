@@ -1,0 +1,64 @@
+"""The units that a server has: what no unit of a release may be called, and what their directories are."""
+
+from __future__ import annotations
+
+import glob
+import os
+from typing import Dict, Iterator
+
+from .unit_file import Unreadable, read_unit
+
+OUR_UNITS = "/etc/systemd/system"
+_UNIT_DIRECTORIES = (
+    OUR_UNITS,
+    "/etc/systemd/system.control",
+    "/run/systemd/system",
+    "/run/systemd/system.control",
+    "/run/systemd/transient",
+    "/run/systemd/generator",
+    "/run/systemd/generator.early",
+    "/run/systemd/generator.late",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
+"""systemd.unit(5), for the system manager."""
+_STATE = {
+    "StateDirectory": "/var/lib",
+    "RuntimeDirectory": "/run",
+    "CacheDirectory": "/var/cache",
+    "LogsDirectory": "/var/log",
+}
+"""systemd.exec(5)."""
+
+
+def known_units() -> Dict[str, str]:
+    """Every name that a unit of this server has or takes when it is enabled, with the file that says so."""
+    known: Dict[str, str] = {}
+    for script in glob.glob("/etc/init.d/*"):
+        known[os.path.basename(script) + ".service"] = script
+    for directory in reversed(_UNIT_DIRECTORIES):
+        for path in glob.glob(directory + "/*.*"):
+            if os.path.isdir(path):
+                continue
+            known[os.path.basename(path)] = path
+            known.update((alias, path) for alias in _aliases(path))
+    return known
+
+
+def _aliases(path: str) -> Iterator[str]:
+    try:
+        with open(path, "rb") as file:
+            said = read_unit(file.read())
+    except (OSError, Unreadable):
+        return
+    for line in said:
+        if line.section == "Install" and line.key == "Alias":
+            yield from line.value.split()
+
+
+def state_directories(content: bytes) -> Iterator[str]:
+    """Where a unit keeps what it writes, as paths; of one that unit_rules allow."""
+    for line in read_unit(content):
+        for name in line.value.split() if line.key in _STATE else ():
+            yield _STATE[line.key] + "/" + name
