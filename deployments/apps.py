@@ -11,12 +11,13 @@ class DeploymentsConfig(AppConfig):
     verbose_name = "Control room"
 
     def ready(self) -> None:
-        from deployments import checks, queueing
+        from deployments import checks, queueing, task_values
         from deployments.models import audit_triggers
         from deployments.services import sign_ins
 
         checks.register()
         sign_ins.connect()
+        task_values.disarm()
         # On SQLite a later AlterField rebuilds the table and silently drops its triggers.
         post_migrate.connect(audit_triggers.reinstall, sender=self, dispatch_uid="audit-triggers")
         post_migrate.connect(queueing.ensure_schedules, sender=self, dispatch_uid="schedules")
