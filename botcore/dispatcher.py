@@ -17,7 +17,7 @@ from typing import Any
 from botcore import markup
 from botcore.commands import REGISTRY
 from botcore.commands.call import Call
-from botcore.errors import BotError, SessionError, UsageError
+from botcore.errors import BotError, NotSent, SessionError, UsageError
 from botcore.health.document import Snapshot
 from botcore.leadership import Leadership
 from botcore.memory import ledger
@@ -170,7 +170,7 @@ class Dispatcher:
         except BotError as error:
             if error.is_failure:
                 self._telemetry.failed(error.reason)
-            return error.reason, ["The connection was lost." if isinstance(error, SessionError) else error.sentence()]
+            return error.reason, [_lost(error) if isinstance(error, SessionError) else error.sentence()]
         except Exception:
             log.exception("the chat command %s failed", call.name)
             self._telemetry.failed("exception")
@@ -191,3 +191,10 @@ class Dispatcher:
             time.time(), call.sender.name, call.sender.rank, name, markup.encodable(call.argument), outcome
         )
         self._store.write(lambda connection: ledger.record(connection, action))
+
+
+def _lost(error: SessionError) -> str:
+    """A chat command and the connection ended together: what the moderator has to know."""
+    if isinstance(error, NotSent):
+        return "I was not connected to CyTube: it was not done."
+    return "My connection to CyTube broke meanwhile; it may have been done all the same."

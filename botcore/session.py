@@ -19,6 +19,9 @@ from botcore.room import Room, reduce
 # (recording, scenario 21).
 SETTLE_SECONDS = 0.1
 
+# What the socket library says, in words.
+_BROKEN = {"transport error": "the link broke", "server disconnect": "the server closed it"}
+
 Accept = Callable[[str, Any, Room], Any]
 
 
@@ -157,7 +160,7 @@ class Session:
 
     def disconnected(self, reason: str = "") -> None:
         """The connection is gone."""
-        self.end(Unreachable(f"The connection to CyTube ended: {reason or 'no reason given'}."))
+        self.end(Unreachable(f"The connection to CyTube ended: {_BROKEN.get(reason, reason) or 'no reason given'}."))
 
     def end(self, reason: SessionError) -> None:
         """The stay is over; the first reason counts."""

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
+import unicodedata
 from collections.abc import Callable
+from urllib.parse import quote
 
 from flask import Flask, Response
 from waitress import wasyncore
 from waitress.server import create_server
 
+from botcore import markup
 from botcore.errors import PortUnusable
 from botcore.health.document import STUCK_SECONDS, Snapshot
 
 THREADS = 2
 HEADER_LENGTH = 300
+_TYPOGRAPHY = str.maketrans(
+    {"‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-", "ß": "ss", "ø": "o", "ł": "l"}
+)
 
 
 def application(snapshot: Callable[[], Snapshot]) -> Flask:
@@ -28,6 +35,8 @@ def application(snapshot: Callable[[], Snapshot]) -> Flask:
         headers = {"X-Release": header(now.release), "Cache-Control": "no-store"}
         if not document["connected"]:
             headers["X-Reason"] = header(now.reason)
+            if not now.reason.isascii():
+                headers["X-Reason*"] = extended(now.reason)
         return _json(document, 200 if document["connected"] else 503, headers)
 
     @app.get("/livez")
@@ -45,8 +54,15 @@ def application(snapshot: Callable[[], Snapshot]) -> Flask:
 
 
 def header(text: str) -> str:
-    """The text as a header value: one line of printable ASCII, cut to a sensible length."""
-    return "".join(char if " " <= char <= "~" else "?" for char in text)[:HEADER_LENGTH]
+    """The text as a header value that reads: one line of printable ASCII, accents dropped, cut to a sensible length."""
+    plain = unicodedata.normalize("NFKD", text.translate(_TYPOGRAPHY))
+    letters = (char for char in plain if not unicodedata.combining(char))
+    return "".join(char if " " <= char <= "~" else " " if char < " " else "?" for char in letters)[:HEADER_LENGTH]
+
+
+def extended(text: str) -> str:
+    """The whole text as RFC 8187 carries it in a header."""
+    return "UTF-8''" + quote(markup.one_line(text)[:HEADER_LENGTH], safe="")
 
 
 def _json(body: object, status: int, headers: dict[str, str]) -> Response:
@@ -73,6 +89,8 @@ class HealthServer:
 
     def close(self) -> None:
         """Stop listening; open requests get a second."""
-        self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._map, ignore_all=True))
+        # the thread may take the order from the list before it is woken for it, and has closed everything then
+        with contextlib.suppress(OSError):
+            self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._map, ignore_all=True))
         self._thread.join(timeout=1)
         self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=1)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -133,9 +134,26 @@ async def test_metrics_are_well_formed_and_documented(bot: Running, health: Heal
             assert f"`{name}`" in page, f"{name} is not in docs/bot.md"
 
 
-def test_a_header_is_one_line_of_ascii() -> None:
-    assert header("no\r\nX-Evil: 1 ünï") == "no??X-Evil: 1 ?n?"
+def test_a_header_is_one_line_of_ascii_that_reads() -> None:
+    assert header("no\r\nX-Evil: 1 ünï") == "no  X-Evil: 1 uni"
+    assert header("“Café” – d’accord, Łódź ²") == '"Cafe" - d\'accord, ?odz 2'
     assert len(header("x" * 1000)) == 300
+
+
+@pytest.mark.parametrize("reason", ["раз, два", "出ていけ", "ünï\r\nX-Evil: 1", "😀 out"])
+async def test_a_reason_in_any_script_arrives_whole(
+    server: CytubeServer, bot: Running, health: HealthServer, reason: str
+) -> None:
+    server.kick(NAME, reason)
+    await until(lambda: not bot.connected and "kicked" in bot.bot.snapshot().reason)
+    _, headers, _ = await asyncio.to_thread(get, health.port, "/api/health")
+    charset, _, value = headers["X-Reason*"].partition("''")
+    assert charset == "UTF-8"
+    assert urllib.parse.unquote(value).split() == f"The bot was kicked: {reason}.".split()
+    assert headers["X-Reason"].startswith("The bot was kicked: ")
+    assert headers["X-Reason"].isascii()
+    assert "X-Evil" not in headers
+    assert "\n" not in urllib.parse.unquote(value)
 
 
 async def test_a_port_that_is_taken_is_said(bot: Running, health: HealthServer) -> None:
