@@ -3,11 +3,11 @@
 The role bot needs nothing more than a tree and its units.
 """
 
-import ipaddress
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from deployments.commands.provisioning import Operation, file, unit, unit_check
+from deployments.commands.proxying import WATCHERS_PORT, bare, caddyfile, portal_url
 from deployments.host.provision.unit_rules import BESIDE_A_RELEASE, accounts_of
 from deployments.host.provision.unit_values import PORTAL, WATCHERS
 
@@ -92,50 +92,16 @@ def pack_for(
     )
 
 
-def portal_url(host: str) -> str:
-    """Where people reach a portal on `host`."""
-    return f"https://{_bare(host)}"
-
-
-def caddyfile(host: str, *, watched: bool) -> str:
-    """Caddy's configuration: TLS in front of the portal, and its watchers for signed-in staff.
-
-    A public name gets a certificate by ACME; an address, and a name without a dot, one of Caddy's internal CA.
-    """
-    lines = [
-        "# Written by provision.",
-        "{",
-        "\tadmin off",
-        "\tskip_install_trust",
-        "}",
-        "",
-        f"{portal_url(host)} {{",
-    ]
-    if _internal(host):
-        lines.append("\ttls internal")
-    for name, port in (("prometheus", 9090), ("alertmanager", 9093)) if watched else ():
-        lines += [
-            f"\tredir /{name} /{name}/",
-            f"\thandle_path /{name}/* {{",
-            "\t\tforward_auth 127.0.0.1:8080 {",
-            "\t\t\turi /auth/staff",
-            "\t\t}",
-            f"\t\treverse_proxy 127.0.0.1:{port}",
-            "\t}",
-        ]
-    return "\n".join([*lines, "\thandle {", "\t\treverse_proxy 127.0.0.1:8080", "\t}", "}", ""])
-
-
 def _portal(application: str, host: str, units: Mapping[str, bytes], *, watched: bool) -> RolePack:
     directory, proxy = f"/etc/{application}", "/etc/caddy/Caddyfile"
     drop_in = f"/etc/systemd/system/caddy.service.d/{application}.conf"
     environment = (
         f"# Written by provision; portal.local.env beside it is yours.\nPORTAL_URL={portal_url(host)}\n"
-        f"PORTAL_ALLOWED_HOSTS={host.strip('[]')},{_bare(host)},127.0.0.1,localhost\n"
+        f"PORTAL_ALLOWED_HOSTS={host.strip('[]')},{bare(host)},127.0.0.1,localhost\n"
     )
     return RolePack(
         packages=("caddy",),
-        public_ports=WEB_PORTS,
+        public_ports=(*WEB_PORTS, *((WATCHERS_PORT,) if watched else ())),
         operations=(
             unit_check(application, units, {name: accounts_of(application, "portal") for name in units}, units),
             _user(PORTAL_USER, application),
@@ -191,15 +157,3 @@ def _user(name: str, application: str) -> Operation:
         "system": True,
         "create_home": False,
     }
-
-
-def _bare(host: str) -> str:
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
-
-
-def _internal(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return "." not in host or host.endswith((".internal", ".invalid", ".local", ".lan"))
-    return True

@@ -24,7 +24,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from deployments.commands import moving as commands
-from deployments.commands.role_packs import portal_url
+from deployments.commands.proxying import portal_url
 from deployments.errors import Conflict, EnvironmentBusy, InvalidRequest, PortalError, TargetError
 from deployments.models import Deployment, Move, Server
 from deployments.models.encryption import SecretText

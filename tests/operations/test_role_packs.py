@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.commands.role_packs import caddyfile, pack_for
+from deployments.commands.proxying import caddyfile
+from deployments.commands.role_packs import pack_for
 from tests.operations.test_documented import ROOT
 
 UNITS = {"cytube-backup.timer": b"[Timer]\n"}
@@ -18,7 +19,8 @@ def test_a_bot_needs_nothing_more() -> None:
 
 def test_only_the_portal_opens_the_web_to_the_world() -> None:
     assert pack_for(["bot", "monitoring"], "rosey-bot").public_ports == ()
-    assert pack_for(["portal", "monitoring"], "rosey-bot", "ops.example.org", UNITS).public_ports == (80, 443)
+    assert pack_for(["portal", "monitoring"], "rosey-bot", "ops.example.org", UNITS).public_ports == (80, 443, 8443)
+    assert pack_for(["portal"], "rosey-bot", "ops.example.org", UNITS).public_ports == (80, 443)
 
 
 def test_another_projects_portal_gets_none_of_ours() -> None:
@@ -45,7 +47,7 @@ def test_the_watchers_pages_are_behind_the_sign_in_of_staff() -> None:
     text = caddyfile("ops.example.org", watched=True)
     for port in ("9090", "9093"):
         before, _, _ = text.partition(f"reverse_proxy 127.0.0.1:{port}")
-        assert before.rindex("uri /auth/staff") > before.rindex("handle_path")
+        assert before.rindex("uri /auth/staff") > before.rindex("handle @")
     assert "9090" not in caddyfile("ops.example.org", watched=False)
 
 

@@ -28,13 +28,13 @@ def test_staff_passes() -> None:
 
 
 @pytest.mark.parametrize("client", [Client(), None], ids=["a stranger", "an account that is no staff"])
-def test_others_are_sent_to_the_sign_in_and_back(client: Client | None) -> None:
+def test_others_are_sent_to_the_sign_in_and_back(client: Client | None, settings: Any) -> None:
     client = client or signed_in(staff=False)
     answer = client.get("/auth/staff", headers={"X-Forwarded-Uri": "/prometheus/graph?g0=up"})
     assert answer.status_code == 302
-    assert answer["Location"] == "/admin/login/?next=%2Fprometheus%2Fgraph%3Fg0%3Dup"
+    assert answer["Location"] == f"{settings.PORTAL_URL}/admin/login/?next=%2Fprometheus%2Fgraph%3Fg0%3Dup"
 
 
-def test_nobody_is_sent_to_another_site() -> None:
+def test_nobody_is_sent_to_another_site(settings: Any) -> None:
     answer = Client().get("/auth/staff", headers={"X-Forwarded-Uri": "//evil.example/"})
-    assert answer["Location"] == "/admin/login/?next=%2F"
+    assert answer["Location"] == f"{settings.PORTAL_URL}/admin/login/?next=%2F"
