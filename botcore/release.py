@@ -10,10 +10,16 @@ UNRELEASED = "unreleased"
 
 
 def version() -> str:
-    """The text of the VERSION file at the release's root; "unknown" when there is none."""
+    """What VERSION at the release's root says, else the version of the installed package, else "unknown"."""
     try:
         return (Path(__file__).resolve().parent.parent / "VERSION").read_text(encoding="utf-8").strip()
     except OSError:
+        pass
+    from importlib import metadata  # takes a while, and where a release runs nobody asks
+
+    try:
+        return metadata.version("cytube-ops-portal")
+    except metadata.PackageNotFoundError:
         return "unknown"
 
 

@@ -4,6 +4,7 @@ import os
 import secrets
 import stat
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,23 @@ SQLITE_OPTIONS = {
     "timeout": 20,
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
 }
+
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+"""The root of this tree, or where Python keeps its packages."""
+
+
+def version() -> str:
+    """What VERSION says in a tree, else the version of the installed package."""
+    named = BASE_DIR / "VERSION"
+    return named.read_text().strip() if named.exists() else metadata.version("cytube-ops-portal")
+
+
+def state_dir() -> Path:
+    """`PORTAL_STATE_DIR`, else `.state` in a tree; an installed portal keeps its state in the account's home."""
+    home = Path(os.environ.get("XDG_STATE_HOME", Path.home() / ".local" / "state")) / "cytube-ops"
+    default = BASE_DIR / ".state" if (BASE_DIR / "manage.py").exists() else home
+    return Path(os.environ.get("PORTAL_STATE_DIR") or default).resolve()
 
 
 def read() -> environ.Env:

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+from portal.environment import BASE_DIR, state_dir
+
 CLUSTERS = ("deploys", "rescue", "default")
 STOP_SECONDS = 30.0
 STABLE_SECONDS = 10.0
@@ -89,7 +90,7 @@ def die_with_parent() -> None:
 
 def clusters() -> list[Child]:
     """One cluster each for deployments, rescue and housekeeping."""
-    command = [sys.executable, "manage.py", "qcluster"]
+    command = [sys.executable, "-m", "portal", "qcluster"]
     shared = {"DJANGO_SETTINGS_MODULE": "portal.settings"}
     return [Child(f"cluster {name}", command, {**shared, "Q_CLUSTER_NAME": name}, cluster=name) for name in CLUSTERS]
 
@@ -107,8 +108,8 @@ def web(binds: list[str], metrics: Path) -> Child:
 def prepare() -> Path:
     """Migrate and collect static files; returns the wiped directory for the metrics of several processes."""
     for command in (["migrate", "--verbosity", "0"], ["collectstatic", "--noinput", "--verbosity", "0"], ["reap"]):
-        subprocess.run([sys.executable, "manage.py", *command], cwd=BASE_DIR, check=True, stdout=subprocess.DEVNULL)
-    metrics = Path(os.environ.get("PORTAL_STATE_DIR", BASE_DIR / ".state")) / "metrics"
+        subprocess.run([sys.executable, "-m", "portal", *command], cwd=BASE_DIR, check=True, stdout=subprocess.DEVNULL)
+    metrics = state_dir() / "metrics"
     shutil.rmtree(metrics, ignore_errors=True)
     metrics.mkdir(parents=True)
     return metrics

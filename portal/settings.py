@@ -11,11 +11,11 @@ from django.core.exceptions import ImproperlyConfigured
 from portal import environment
 from portal.appearance import UNFOLD as UNFOLD
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-VERSION = (BASE_DIR / "VERSION").read_text().strip()
+BASE_DIR = environment.BASE_DIR
+VERSION = environment.version()
 
 env = environment.read()
-STATE_DIR = Path(env("PORTAL_STATE_DIR", default=str(BASE_DIR / ".state"))).resolve()
+STATE_DIR = environment.state_dir()
 environment.keep_private(STATE_DIR)
 
 SECRET_KEY = environment.secret(env, "PORTAL_SECRET_KEY", STATE_DIR, environment.new_secret_key)

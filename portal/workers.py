@@ -13,7 +13,8 @@ import sys
 import time
 from datetime import timedelta
 
-from portal.run import BASE_DIR, CLUSTERS, Child, die_with_parent
+from portal.environment import BASE_DIR
+from portal.run import CLUSTERS, Child, die_with_parent
 
 FRESH = timedelta(seconds=150)
 """Heartbeat tasks run every minute; two may be late."""
@@ -63,14 +64,14 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda signum, _frame: stopping.append(signum))
     family = [
-        Child(f"cluster {name}", [sys.executable, "manage.py", "qcluster"], {"Q_CLUSTER_NAME": name})
+        Child(f"cluster {name}", [sys.executable, "-m", "portal", "qcluster"], {"Q_CLUSTER_NAME": name})
         for name in CLUSTERS
     ]
     for child in family:
         child.start()
     notify("READY=1")
     # what the workers before us left: the schedule would come to it in a minute, and this portal's own update ends now
-    reap = [sys.executable, "manage.py", "reap", "--wait", f"{SETTLE_SECONDS:g}"]
+    reap = [sys.executable, "-m", "portal", "reap", "--wait", f"{SETTLE_SECONDS:g}"]
     settling = subprocess.Popen(reap, cwd=BASE_DIR, stdout=subprocess.DEVNULL, preexec_fn=die_with_parent)
     began = looked = time.monotonic()
     while not stopping:

@@ -163,7 +163,7 @@ def _restore(backup: Path, passphrase: str, scratch: Path, database: str) -> tup
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "LC_ALL")}
     environment = {**kept, "PORTAL_STATE_DIR": str(state), **({"DATABASE_URL": database} if database else {})}
     done = subprocess.run(
-        [sys.executable, "manage.py", "restore", str(backup), "--json", "--passphrase-file", str(secret)],
+        [sys.executable, "-m", "portal", "restore", str(backup), "--json", "--passphrase-file", str(secret)],
         cwd=settings.BASE_DIR,
         env=environment,
         capture_output=True,
