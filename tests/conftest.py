@@ -10,6 +10,13 @@ pytest_plugins = [
 ]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Playwright's event loop closes after its sockets: with a browser, and nowhere else, that is no fault of ours."""
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))
+
+
 @pytest.fixture
 def state_dir(tmp_path: Path, settings: Any) -> Path:
     """A state directory of this test's own, also for artifacts."""

@@ -1,5 +1,6 @@
 """A real Chromium that notices what a person's would: errors, blocked resources, violations of accessibility."""
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -81,6 +82,7 @@ def chromium(django_db_setup: None, django_db_blocker: Any) -> Iterator[Browser]
         browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
         yield browser
         browser.close()
+    gc.collect()  # what playwright left open ends here, where it is expected, and not in somebody else's test
 
 
 class Visitors:
