@@ -11,6 +11,7 @@ LOCK := requirements/dev.txt
 STAMP := $(VENV)/.$(shell sha256sum $(LOCK) | cut -c1-16)
 # One more than the two cores we count on: many tests wait for servers.
 WORKERS ?= 3
+FLOOR ?= 0
 # Real hosts, browsers and brokers share two cores while tests run side by side. What failed there has to hold alone; a
 # test that fails alone has failed, and any other end than failed tests (1) is not tried again.
 ALONE = { [ $$? = 1 ] && echo "== what failed beside other tests, once more and alone" && \
@@ -24,7 +25,7 @@ HOST_PACKAGES := systemd-container debootstrap iproute2 openssh-client gcc libc6
 DEMO_PACKAGES := $(HOST_PACKAGES) prometheus prometheus-alertmanager
 TEST_PACKAGES := $(DEMO_PACKAGES) rsync postgresql chromium
 
-.PHONY: help demo run test test-full check bench lock clean venv packages-demo packages-test
+.PHONY: help demo run test test-full coverage check bench lock clean venv packages-demo packages-test
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -50,6 +51,13 @@ test-full: packages-test venv ## every matrix at full size (hours)
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --durations=30 $(ARGS)
 	@$(BIN)/python -m tests.postgres $(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(DATABASE_TESTS) || [ $$? = 77 ]
 
+# Without what needs root, a browser or hours: the same number on every machine. The floor is CI's.
+coverage: venv ## lines and branches that tests reach without servers and browser (FLOOR=N: fail below N %)
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q -n $(WORKERS) --dist loadfile $(NO_HANG) \
+	  -m "not full and not hosts and not browser" $(ARGS)
+	@$(BIN)/coverage combine -q && $(BIN)/coverage report --fail-under=$(FLOOR)
+
 check: venv ## lint, types, layers, migrations, locks, workflows
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q .
 	@$(BIN)/mypy
@@ -66,7 +74,7 @@ lock: venv ## resolve requirements/*.in again into the hash-locked *.txt
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $$name.in -o $$name.txt); done
 
 clean: ## remove the environment and all state of this checkout
-	rm -rf $(VENV) .state .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .state .coverage .coverage.* build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 venv: $(STAMP)

@@ -14,6 +14,13 @@ WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 PINNED = re.compile(r"uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 
 
+MORE = {
+    "release.yml:attest": {"id-token": "write", "attestations": "write"},
+    "release.yml:publish": {"contents": "write"},
+}
+"""What no other job may: signing, and making a release."""
+
+
 def documents() -> list[tuple[str, dict[str, Any]]]:
     return [(path.name, yaml.safe_load(path.read_text())) for path in WORKFLOWS]
 
@@ -46,7 +53,7 @@ def test_every_deploy_toml_fits_its_schema() -> None:
 
 
 def test_there_are_the_workflows_the_documentation_names() -> None:
-    assert [path.name for path in WORKFLOWS] == ["ci.yml", "prod-deploy.yml", "test-deploy.yml"]
+    assert [path.name for path in WORKFLOWS] == ["ci.yml", "prod-deploy.yml", "release.yml", "test-deploy.yml"]
     text = (ROOT / "docs/github.md").read_text()
     assert all(f"`{path.name}`" in text for path in WORKFLOWS)
 
@@ -70,8 +77,9 @@ def test_no_expression_reaches_a_script(name: str, job: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("name", "job"), jobs(), ids=[name for name, _ in jobs()])
 def test_every_job_asks_for_what_it_needs_and_ends_in_time(name: str, job: dict[str, Any]) -> None:
     assert job["permissions"]
-    assert set(job["permissions"]) <= {"contents", "actions", "deployments"}
-    assert job["permissions"].get("contents", "read") == "read"
+    granted = {(scope, how) for scope, how in job["permissions"].items() if name not in MORE or scope not in MORE[name]}
+    assert granted <= {("contents", "read"), ("actions", "read"), ("deployments", "write")}
+    assert {scope: job["permissions"].get(scope) for scope in MORE.get(name, {})} == MORE.get(name, {})
     assert 0 < job["timeout-minutes"] <= 45
 
 
@@ -118,3 +126,46 @@ def test_every_secret_and_variable_is_documented() -> None:
     text = (ROOT / "docs/github.md").read_text()
     assert len(used) == 11  # eight secrets for servers, the portal's token and address, and the mode
     assert {name for name in used if f"`{name}`" not in text} == set()
+
+
+def test_only_jobs_that_run_nothing_of_the_tree_may_sign_or_publish() -> None:
+    for name, job in jobs():
+        if name in MORE:
+            assert not [step for step in job["steps"] if "checkout" in step.get("uses", "")]
+            assert not [step for step in job["steps"] if re.search(r"python|pip|\bmake\b", step.get("run", ""))]
+
+
+def test_a_release_is_attested_before_it_is_published_with_its_list_of_parts() -> None:
+    release = {name.partition(":")[2]: job for name, job in jobs() if name.startswith("release.yml:")}
+    assert release["attest"]["needs"] == "build"
+    assert release["publish"]["needs"] == "attest"
+    attested = [step["with"] for step in release["attest"]["steps"] if "actions/attest@" in step.get("uses", "")]
+    assert attested == [{"subject-path": "dist/*"}, {"subject-path": "dist/*", "sbom-path": "sbom.cdx.json"}]
+    assert "sbom.cdx.json" in release["publish"]["steps"][-1]["run"]
+
+
+@pytest.mark.parametrize(
+    ("tag", "changelog", "said"),
+    [
+        (
+            "v1.2.0",
+            "## [Unreleased]\n\n## [1.2.0] - 2026-11-27\n\n### Added\n\n- New.\n\n## [1.1.0] - 2026-11-01\n- Old.\n",
+            "",
+        ),
+        ("v1.2.0", "## [1.2.0] - 2026-11-27\n\n### Added\n\n- New.\n", ""),
+        ("v1.3.0", "## [1.3.0] - 2026-11-27\n- New.\n", "the tag is v1.3.0 and VERSION says 1.2.0"),
+        ("v1.2.0", "## [Unreleased]\n\n- New.\n", "no section"),
+        ("v1.2.0", "## [1.2.0]\n\n- New, and no day.\n", "no section"),
+    ],
+)
+def test_a_release_has_the_notes_of_its_version_or_is_none(tag: str, changelog: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "VERSION").write_text("1.2.0\n")
+    (tmp_path / "CHANGELOG.md").write_text(changelog)
+    script = [sys.executable, str(ROOT / ".github/release_notes.py"), tag]
+    done = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    if said:
+        assert done.returncode == 2
+        assert done.stdout.startswith("::error")
+        assert said in done.stdout
+    else:
+        assert (done.returncode, done.stdout) == (0, "### Added\n\n- New.\n")
