@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from deployments.models import AuditEvent, Deployment, Environment, NotificationChannel, NotificationDelivery
+from deployments.visible import visible
 
 ATTEMPTS = 6
 EVENTS: dict[str, str] = {
@@ -94,7 +95,8 @@ def deliver_waiting() -> int:
 
 def _write(environment: Environment | None, event: str, subject: str, title: str, lines: list[str]) -> int:
     last = AuditEvent.objects.first()
-    body = "\n".join([*(line for line in lines if line), f"Audit head {last.sequence}:{last.hash}" if last else ""])
+    head = f"Audit head {last.sequence}:{last.hash}" if last else ""
+    title, body = _line(title), "\n".join([*(_line(line) for line in lines if line), head])
     channels = NotificationChannel.objects.filter(enabled=True)
     if environment is not None:
         channels = channels.filter(Q(environment=None) | Q(environment=environment))
@@ -105,6 +107,11 @@ def _write(environment: Environment | None, event: str, subject: str, title: str
     ]
     NotificationDelivery.objects.bulk_create(deliveries)
     return len(deliveries)
+
+
+def _line(text: str) -> str:
+    """One line as it is: a reason makes none that looks like ours, and hides nothing."""
+    return visible(" · ".join(text.splitlines()), lines=False)
 
 
 def _send(delivery: NotificationDelivery) -> bool:

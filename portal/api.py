@@ -1,10 +1,13 @@
 """The one typed API, which mounts the router of each app, its OpenAPI document, and the page that shows it."""
 
+import json
+from functools import cache
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.http import require_safe
 from ninja import NinjaAPI
 from ninja.openapi.docs import DocsBase
 from ninja.openapi.schema import OpenAPISchema
@@ -15,12 +18,30 @@ from deployments.api import problems
 from deployments.api.router import router as deployments_router
 
 
+@cache
+def described(api: NinjaAPI) -> OpenAPISchema:
+    """The document of an API, made once in a process: it is the same for everybody, and takes half a second."""
+    return api.get_openapi_schema()
+
+
+@cache
+def written() -> bytes:
+    """The same as JSON."""
+    return json.dumps(described(api)).encode()
+
+
+@require_safe
+def openapi(_request: HttpRequest) -> HttpResponse:
+    """`/api/v1/openapi.json`."""
+    return HttpResponse(written(), content_type="application/json")
+
+
 class ReferencePage(DocsBase):
     """The reference as a page of our own: rendered on the server, so the strict content security policy holds."""
 
     def render_page(self, request: HttpRequest, api: NinjaAPI, **kwargs: Any) -> HttpResponse:
         """Every operation by its tag, with its parameters, bodies and answers."""
-        document = api.get_openapi_schema()
+        document = described(api)
         tags: dict[str, list[dict[str, Any]]] = {}
         for path, methods in document["paths"].items():
             for method, operation in methods.items():

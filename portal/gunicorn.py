@@ -4,7 +4,7 @@ from typing import Any
 
 from prometheus_client import multiprocess
 
-worker_class = "gthread"
+worker_class = "portal.bounded.BoundedWorker"
 workers = 2
 threads = 8
 timeout = 60

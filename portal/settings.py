@@ -58,6 +58,8 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "portal.middleware.NothingIsKept",
+    "portal.bounds.Bounds",
+    "portal.marks.HiddenCharacters",
     "csp.middleware.CSPMiddleware",
     "portal.middleware.AdminContentSecurityPolicy",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -103,7 +105,8 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 AXES_LOCKOUT_TEMPLATE = "locked_out.html"
-AXES_CLIENT_IP_CALLABLE = "deployments.services.sign_ins.client_address"
+AXES_CLIENT_IP_CALLABLE = "deployments.services.sign_ins.counted_address"
+AXES_HANDLER = "deployments.services.sign_ins.LockOut"
 
 LANGUAGE_CODE = "en-gb"
 FORMAT_MODULE_PATH = ["portal.formats"]
@@ -114,6 +117,8 @@ USE_I18N = False
 STATIC_URL = "static/"
 STATIC_ROOT = STATE_DIR / "static"
 MEDIA_ROOT = STATE_DIR / "artifacts"
+# Bodies outside the release API end before they would be written to a file (`portal.bounds`); artifacts go beside ours.
+FILE_UPLOAD_TEMP_DIR = STATE_DIR
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},

@@ -4,9 +4,10 @@ import re
 from dataclasses import dataclass
 
 from deployments.models import Deployment, LogLine
+from deployments.visible import visible
 
 PIECE = 2000
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m|\r$")
 
 
 @dataclass(frozen=True)
@@ -38,5 +39,5 @@ def last_lines(deployment: Deployment, count: int) -> list[Line]:
 
 def _line(row: LogLine) -> Line:
     server = row.target.server.name if row.target else ""
-    text = _ESCAPES.sub("", row.text.replace("\t", "    ")).replace("\n", " ")
+    text = visible(_COLOURS.sub("", row.text.replace("\t", "    ")).replace("\n", " "), lines=False)
     return Line(row.pk, row.at.strftime("%H:%M:%S"), server, row.step, row.stream, text)

@@ -23,6 +23,7 @@ _LOUD = {
     "portal.arrived": "wary",
     "portal.move_failed": "bad",
     "deployment.voided": "wary",
+    "deployment.withdrawn": "wary",
     "deployment.rejected": "wary",
     "deployment.approved": "good",
     "deployment.succeeded": "good",

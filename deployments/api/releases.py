@@ -16,8 +16,8 @@ from deployments.api.limits import READS, WRITES
 from deployments.api.paging import Name, Paging, page_of
 from deployments.api.problems import TooLarge, answers
 from deployments.api.schemas import ReleaseOut, ReleasePage
-from deployments.models import Release
-from deployments.services.access import require
+from deployments.models import ApiToken, Release
+from deployments.services.access import require, token_actor
 from deployments.services.uploads import add_artifact
 
 router = Router(tags=["Releases"], auth=BearerToken())
@@ -58,8 +58,18 @@ def read_release(request: HttpRequest, identifier: Path[Name]) -> ReleaseOut:
     return ReleaseOut.of(selectors.release_named(identifier))
 
 
+class UploaderToken(BearerToken):
+    """A token that may add releases; asked before the body is read, which is written to disk."""
+
+    def __call__(self, request: HttpRequest) -> ApiToken:
+        token = super().__call__(request)
+        require(token_actor(token), "add_release")
+        return token
+
+
 @router.post(
     "/releases",
+    auth=UploaderToken(),
     response=answers({200: ReleaseOut, 201: ReleaseOut}, 409, 413),
     throttle=WRITES,
     summary="Upload a release",
@@ -69,7 +79,6 @@ def upload_release(
 ) -> Status[ReleaseOut]:
     """An artifact that `build_release` made. Every file in it is checked; the same content gives the same release."""
     actor = actor_of(request)
-    require(actor, "add_release")
     if (artifact.size or 0) > LARGEST:
         raise TooLarge(f"An artifact may have {LARGEST} bytes.", hint="Keep data out of the release.")
     settings.STATE_DIR.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from deployments.errors import InvalidRequest, NotAllowed, PortalError
 from deployments.services import tokens
 from deployments.services.access import Actor, may, shell_actor, token_actor, user_actor
 from deployments.services.sign_ins import sign_in_at_terminal
+from deployments.visible import visible, visible_json
 
 TOKEN_VARIABLE = "PORTAL_TOKEN"  # noqa: S105  (the name of a variable)
 
@@ -62,13 +63,13 @@ class PortalCommand(BaseCommand):
                 self.emit({"error": error.reason, "sentence": error.message, "hint": error.hint})
                 sys.exit(error.exit_code)
             if getattr(self, "_called_from_command_line", False):
-                self.stderr.write(str(error))  # the sentence alone, without the name of a class
+                self.stderr.write(visible(str(error)))  # the sentence alone, without the name of a class
                 sys.exit(error.exit_code)
-            raise CommandError(str(error), returncode=error.exit_code) from error
+            raise CommandError(visible(str(error)), returncode=error.exit_code) from error
 
     def emit(self, document: Any) -> None:
         """Print one JSON document."""
-        self.stdout.write(json.dumps(document, cls=DjangoJSONEncoder, indent=2, ensure_ascii=False))
+        self.stdout.write(visible_json(json.dumps(document, cls=DjangoJSONEncoder, indent=2, ensure_ascii=False)))
 
     def terminal(self) -> TextIO:
         """The stream under Django's wrapper, so that rich can tell whether it is a terminal."""
@@ -78,7 +79,7 @@ class PortalCommand(BaseCommand):
     def say(self, line: str = "") -> None:
         """Print a line for people; silent with --json."""
         if not self.as_json:
-            self.stdout.write(line)
+            self.stdout.write(visible(line))
 
     def actor(self, verb: str, environment: Any = None) -> Actor:
         """Who acts: the owner of PORTAL_TOKEN(_FILE), else the login on the shell, else a person who signs in.

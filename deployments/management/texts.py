@@ -6,12 +6,14 @@ cursor, and a line of its own that begins with `::` would be a command to GitHub
 
 from html import escape
 
+from deployments.visible import visible
+
 _MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]()#+!|~"})
 
 
 def one_line(text: str) -> str:
-    """`text` on one line, without control characters."""
-    return "".join(character if character.isprintable() else " " for character in text).strip()
+    """`text` on one line; what would hide in it is a mark."""
+    return visible(" ".join(text.splitlines()), lines=False).strip()
 
 
 def markdown(text: str) -> str:

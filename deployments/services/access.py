@@ -9,6 +9,8 @@ the API and the management commands cannot disagree, and so that a portal that h
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from django.contrib.auth import get_user_model
+
 from deployments.errors import NotAllowed
 from deployments.models import ApiToken, AuditEvent, Environment, Role, Scope
 from deployments.services import standing
@@ -130,6 +132,15 @@ def roles_of(user: "User") -> frozenset[Role]:
     if user.is_superuser:
         return frozenset(Role)
     return frozenset(Role(name) for name in user.groups.values_list("name", flat=True) if name in Role.values)
+
+
+def still_may(recorded: str, verb: str) -> bool:
+    """Whether the person behind a recorded actor holds a role for `verb` now; the shell and the system always do."""
+    identity = identity_in(recorded)
+    if ":" in identity:  # shell:root, system:reaper; user names hold no colon
+        return True
+    user = get_user_model().objects.filter(username=identity).first()
+    return user is not None and bool(roles_of(user) & VERBS[verb])
 
 
 def user_actor(user: "User") -> Actor:

@@ -19,7 +19,7 @@ from deployments.services.access import Actor, identity_in, require
 from deployments.services.evidence import Evidence
 from deployments.services.foureyes import refuse_same_person
 from deployments.services.notices import tell
-from deployments.services.requests import refuse_busy, refuse_locked, withdraw_broken
+from deployments.services.requests import refuse_busy, refuse_locked, withdraw_broken, withdraw_orphan
 from deployments.services.rowlocks import locked_deployment
 from deployments.services.snapshots import take_snapshot
 from deployments.services.ways_back import rollback_snapshot
@@ -41,11 +41,13 @@ def approve(*, actor: Actor, deployment: Deployment, comment: str = "") -> Deplo
         locked = locked_deployment(deployment.pk, deployment.environment_id)
         _refuse_decided(locked)
         refuse_locked(locked.environment)
-        changes = broken_seal(locked)
-        if not changes:
+        error = withdraw_orphan(locked, actor=actor)
+        if error is None and (changes := broken_seal(locked)):
+            error = withdraw_broken(locked, changes, actor=actor)
+        if error is None:
             _approve(actor, locked, comment)
-    if changes:
-        raise withdraw_broken(locked, changes, actor=actor)
+    if error is not None:  # outside of the transaction, which writes how it ended
+        raise error
     deployment.refresh_from_db()
     return deployment
 
@@ -168,9 +170,9 @@ def approvals_needed(deployment: Deployment) -> int:
 
 
 def approvals_given(deployment: Deployment) -> int:
-    """How many people other than the requester have approved this seal."""
+    """How many people other than the requester have approved this seal; before the start, those who still may."""
     if deployment.status in (Status.AWAITING_APPROVAL, Status.QUEUED):
-        return len(Evidence.of(deployment).approvers())
+        return len(Evidence.of(deployment).standing_approvers())
     given = deployment.approvals.filter(decision=Approval.Decision.APPROVED, seal=deployment.seal)
     return given.exclude(actor=identity_in(deployment.requested_by)).count()
 
@@ -216,7 +218,11 @@ def _lacking_approvals(deployment: Deployment) -> str:
     if deployment.kind != Kind.DEPLOYMENT:
         return ""
     given, needed = approvals_given(deployment), approvals_needed(deployment)
-    return "" if given >= needed else f"It has {given} of the {needed} approvals it needs."
+    if given >= needed:
+        return ""
+    gone = sorted(Evidence.of(deployment).approvers() - Evidence.of(deployment).standing_approvers())
+    left = f" {', '.join(gone)} may not approve any more." if gone else ""
+    return f"It has {given} of the {needed} approvals it needs.{left}"
 
 
 def _refuse_decided(deployment: Deployment) -> None:

@@ -23,6 +23,7 @@ from deployments.errors import InvalidRequest
 from deployments.models import AuditEvent, Environment, audit_triggers
 from deployments.services import standing
 from deployments.services.access import Actor, require
+from deployments.visible import visible_json
 
 GENESIS = "0" * 64
 CLOCK_STEP = timedelta(minutes=5)
@@ -185,7 +186,7 @@ def _content(event: AuditEvent) -> dict[str, Any]:
 def _lines(events: QuerySet[AuditEvent], last: AuditEvent) -> Iterator[str]:
     for event in events.iterator(chunk_size=2000):
         line = _content(event) | {"previous_hash": event.previous_hash, "hash": event.hash}
-        yield json.dumps(line, ensure_ascii=False)
+        yield visible_json(json.dumps(line, ensure_ascii=False))
     yield json.dumps({"head": str(Head(last.sequence, last.hash)), "exported_at": datetime.now(UTC).isoformat()})
 
 

@@ -19,7 +19,7 @@ from deployments.services import audit, standing
 from deployments.services.access import system_actor
 from deployments.services.approvals import broken_seal
 from deployments.services.recorder import LEASE
-from deployments.services.requests import withdraw_broken
+from deployments.services.requests import withdraw_broken, withdraw_orphan
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,8 @@ def worker_name() -> str:
 def claim(deployment_id: int) -> Deployment | None:
     """Claim a queued deployment; None when it is not queued any more (normal: delivery is at least once).
 
-    A request whose sealed inputs changed since its approval ends here and is not run. A portal that has moved claims
+    A request whose sealed inputs changed since its approval, or that nobody who may stands behind any more, ends here
+    and is not run. A portal that has moved claims
     nothing.
     """
     if standing.objection():
@@ -41,6 +42,8 @@ def claim(deployment_id: int) -> Deployment | None:
     if deployment is None or deployment.status != Status.QUEUED:
         return None
     actor = system_actor("worker")
+    if withdraw_orphan(deployment, actor=actor):
+        return None
     if changes := broken_seal(deployment):
         withdraw_broken(deployment, changes, actor=actor)
         return None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from deployments.lifecycle import Kind
 from deployments.models import Approval, AuditEvent, Deployment
-from deployments.services.access import identity_in
+from deployments.services.access import identity_in, still_may
 from deployments.services.foureyes import people_behind
 
 
@@ -53,3 +53,7 @@ class Evidence:
             if event.name == "deployment.approved" and event.data.get("seal") == row.seal
         }
         return (set(rows.values_list("actor", flat=True)) & heard) - people_behind(row.requested_by)
+
+    def standing_approvers(self) -> set[str]:
+        """Those of them who hold the role now."""
+        return {name for name in self.approvers() if still_may(name, "approve")}

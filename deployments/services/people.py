@@ -1,6 +1,7 @@
 """Accounts and their roles. Accounts are never deleted, only switched off: the record keeps naming people."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from axes.utils import reset
@@ -9,12 +10,16 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from deployments.errors import Conflict, InvalidRequest, NotAllowed
-from deployments.models import Role
+from deployments.models import AuditEvent, Role
 from deployments.services import audit
-from deployments.services.access import Actor, require
+from deployments.services.access import Actor, identity_in, require
+from deployments.services.requests import withdraw_orphans
 
+ALONE_FOR = timedelta(days=30)
+"""How long nobody else may have had a role before somebody counts as a team of one."""
 FIELDS = ("first_name", "last_name", "email", "is_active")
 
 
@@ -45,6 +50,7 @@ def add_person(
 def change_person(*, actor: Actor, person: User, changes: Mapping[str, Any], roles: Iterable[Role]) -> User:
     """Change an account's FIELDS and roles; what differs is in the audit trail. Somebody must remain administrator.
 
+    What the person asked for and may not ask for any more is withdrawn, unless it has begun.
     Raises NotAllowed, InvalidRequest, Conflict (the last administrator).
     """
     require(actor, "manage_people")
@@ -69,6 +75,7 @@ def change_person(*, actor: Actor, person: User, changes: Mapping[str, Any], rol
             )
         if differing:
             _record(actor, locked, "person.changed", changes=differing)
+            withdraw_orphans(actor=actor, person=locked.get_username())
     person.refresh_from_db()
     return person
 
@@ -102,14 +109,31 @@ def clear_lock_out(*, actor: Actor, username: str) -> None:
         audit.record(actor=actor, name="person.let_in", subject=f"person:{username}")
 
 
-def is_alone(actor: Actor) -> bool:
-    """Whether this signed-in person is the only one with a role: nobody else could decide about anything."""
-    return actor.kind == "user" and set(people_with_roles().values_list("username", flat=True)) == {actor.identity}
+def is_alone(actor: Actor, *, now: datetime | None = None) -> bool:
+    """Whether nobody but this signed-in person has a role or had one within the last 30 days.
+
+    Else switching everybody off for a moment would make a team of one. The audit trail tells who had: whose account was
+    made or changed with a role, and who acted.
+    """
+    if actor.kind != "user" or set(people_with_roles().values_list("username", flat=True)) != {actor.identity}:
+        return False
+    lately = AuditEvent.objects.filter(at__gte=(now or timezone.now()) - ALONE_FOR)
+    acted = {identity_in(name) for name in lately.order_by().values_list("actor", flat=True).distinct()}
+    if any(":" not in name for name in acted - {actor.identity}):  # neither the shell nor the system
+        return False
+    about = lately.filter(name__in=("person.added", "person.changed")).exclude(subject=f"person:{actor.identity}")
+    return not any(_tells_of_a_role(event.data) for event in about)
 
 
 def people_with_roles() -> QuerySet[User]:
     """Everyone who may do something: active accounts with a role, and superusers."""
     return User.objects.filter(Q(is_superuser=True) | Q(groups__name__in=Role.values), is_active=True).distinct()
+
+
+def _tells_of_a_role(data: dict[str, Any]) -> bool:
+    """Whether an event about an account says that it had a role, before or after, or could use those it had."""
+    changes = data.get("changes", {})
+    return bool(data.get("roles") or any(changes.get("roles", ())) or any(changes.get("is_active", ())))
 
 
 def _administrators() -> QuerySet[User]:

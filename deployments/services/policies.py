@@ -12,7 +12,7 @@ from django.utils import timezone
 from deployments.errors import Conflict, InvalidRequest
 from deployments.models import Environment, PolicyChange
 from deployments.services import audit
-from deployments.services.access import Actor, require
+from deployments.services.access import Actor, require, still_may
 from deployments.services.foureyes import refuse_same_person
 from deployments.services.notices import tell_environment
 from deployments.services.people import is_alone
@@ -77,6 +77,12 @@ def decide_policy_change(*, actor: Actor, change: PolicyChange, approve: bool, c
                 "The policy has changed since this was asked for.",
                 hint="Refuse it; whoever asked can ask again.",
                 reason="outdated",
+            )
+        if approve and not still_may(change.requested_by, "configure"):
+            raise Conflict(
+                f"Nobody stands behind it: {change.requested_by}, who asked for it, may not configure any more.",
+                hint="Refuse it; an administrator can ask again.",
+                reason="nobody_behind_it",
             )
         state = PolicyChange.State.APPLIED if approve else PolicyChange.State.REJECTED
         _end(change, state, actor, comment)

@@ -11,7 +11,7 @@ from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Release
 from deployments.plans.snapshot import seal
 from deployments.services import audit
-from deployments.services.access import Actor, require
+from deployments.services.access import Actor, identity_in, require, still_may
 from deployments.services.notices import tell
 from deployments.services.promotion import promote_waiting_rollback
 from deployments.services.rowlocks import locked_environment
@@ -147,25 +147,51 @@ def check_reason(reason: str) -> None:
 
 def withdraw_broken(deployment: Deployment, changes: list[str], *, actor: Actor) -> NotApproved:
     """End a request whose sealed inputs changed, and give the error that says what changed."""
-    sentence = f"The approval no longer covers what would happen: {' '.join(changes)}"
-    hint = "Request the deployment again; whoever approves will see the change."
+    error = NotApproved(
+        f"The approval no longer covers what would happen: {' '.join(changes)}",
+        hint="Request the deployment again; whoever approves will see the change.",
+        reason="seal_broken",
+    )
+    _withdraw(actor, deployment, error, "voided", {"changes": changes})
+    return error
+
+
+def withdraw_orphan(deployment: Deployment, *, actor: Actor) -> NotApproved | None:
+    """End a request whose requester may not ask for it any more, and give the error; None while they may."""
+    asked = deployment.requested_by
+    if still_may(asked, "roll_back" if deployment.kind == Kind.ROLLBACK else "request"):
+        return None
+    error = NotApproved(
+        f"Nobody stands behind it: {asked}, who asked for it, may not ask for it any more.",
+        hint="Somebody who may can ask for it again.",
+        reason="nobody_behind_it",
+    )
+    _withdraw(actor, deployment, error, "withdrawn", {"requested_by": asked})
+    return error
+
+
+def withdraw_orphans(*, actor: Actor, person: str) -> None:
+    """End what this person asked for and may not ask for any more, before it begins."""
+    undecided = Deployment.objects.filter(status__in=(Status.AWAITING_APPROVAL, Status.QUEUED))
+    for row in undecided.filter(requested_by__startswith=person).select_related("environment", "release"):
+        if identity_in(row.requested_by) == person:
+            withdraw_orphan(row, actor=actor)
+
+
+def _withdraw(actor: Actor, deployment: Deployment, error: NotApproved, event: str, data: dict[str, object]) -> None:
     with transaction.atomic():
         locked_environment(deployment.environment_id)
-        moved = Deployment.objects.move(
-            deployment.pk, Status.SUPERSEDED, outcome="seal_broken", sentence=f"{sentence} {hint}"
-        )
-        if moved:
+        if Deployment.objects.move(deployment.pk, Status.SUPERSEDED, outcome=error.reason, sentence=str(error)):
             audit.record(
                 actor=actor,
-                name=f"{deployment.kind}.voided",
+                name=f"{deployment.kind}.{event}",
                 subject=f"deployment:{deployment.pk}",
                 environment=deployment.environment,
-                data={"changes": changes, "seal": deployment.seal},
+                data={**data, "seal": deployment.seal},
             )
             deployment.refresh_from_db()
             tell(deployment, "withdrawn")
             promote_waiting_rollback(deployment)
-    return NotApproved(sentence, hint=hint, reason="seal_broken")
 
 
 def _refuse(environment: Environment, release: Release, reason: str, break_glass: bool) -> None:

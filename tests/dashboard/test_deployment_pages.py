@@ -211,10 +211,10 @@ class TestLog:
         log(row, "one")
         assert len(self.read(member, row, after)["lines"]) == 1
 
-    def test_terminal_codes_are_taken_out(self, member: Client, server: Server) -> None:
+    def test_colours_are_taken_out_and_other_codes_are_marks(self, member: Client, server: Server) -> None:
         row = records.deployment(server)
-        log(row, "\x1b[31mred\x1b[0m\x07\ttab\r\nnext")
-        assert self.read(member, row)["lines"][0][5] == "red    tab next"
+        log(row, "\x1b[31mred\x1b[0m\x07\ttab\nnext\x1b[2J\r")
+        assert self.read(member, row)["lines"][0][5] == "red[U+0007]    tab next[U+001B][2J"
 
     def test_lines_are_text_and_never_markup(self, member: Client, server: Server) -> None:
         row = records.deployment(server)

@@ -63,4 +63,4 @@ class Command(PortalCommand):
             if subjects := row.release.change_log.splitlines():
                 parts.append("\n".join(f"- {subject}" for subject in subjects))
         if parts:
-            self.stdout.write("\n\n".join(parts))
+            self.say("\n\n".join(parts))

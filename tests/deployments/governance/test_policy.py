@@ -1,8 +1,11 @@
 """Loosening an environment's approval policy needs a second person; a team of one says so in writing."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
 
 from deployments.errors import Conflict, InvalidRequest, NotAllowed, NotApproved
 from deployments.models import AuditEvent, Environment, NotificationDelivery, PolicyChange, Role
@@ -10,7 +13,7 @@ from deployments.services.access import shell_actor, system_actor, token_actor
 from deployments.services.approvals import approve
 from deployments.services.channels import save_channel
 from deployments.services.environments import configure_environment, lock_environment, unlock_environment
-from deployments.services.people import change_person, is_alone
+from deployments.services.people import add_person, change_person, is_alone
 from deployments.services.policies import change_policy, decide_policy_change, withdraw_policy_change
 from deployments.services.tokens import authenticate
 from tests.deployments.governance.world import PEOPLE, World
@@ -25,9 +28,9 @@ def _ask(world: World, who: str = "administrator", **more: Any) -> PolicyChange 
 
 
 def _alone(world: World) -> None:
-    """Everybody but the superuser loses their roles."""
+    """For longer than the trail is asked about nobody but the superuser has had a role."""
     for name in PEOPLE:
-        change_person(actor=world.people["superuser"], person=world.user(name), changes={}, roles=[])
+        world.user(name).groups.clear()
 
 
 @pytest.mark.parametrize("wanted", [{"approvals_required": 2}, {"approvals_required": 1, "approval_hours": 1}])
@@ -148,6 +151,33 @@ def test_with_two_people_a_written_name_does_not_help(world: World) -> None:
     _alone(world)
     change_person(actor=world.people["superuser"], person=world.user("viewer"), changes={}, roles=[Role.VIEWER])
     assert _ask(world, "superuser", confirmation="production") is not None
+
+
+@pytest.mark.parametrize("how", ["switched off", "without roles", "added and switched off", "acted"])
+def test_a_team_of_one_is_not_made_by_switching_everybody_off(how: str, world: World) -> None:
+    me = world.people["superuser"]
+    for name in PEOPLE:
+        if how in ("switched off", "without roles"):
+            off = {"is_active": False} if how == "switched off" else {}
+            change_person(actor=me, person=world.user(name), changes=off, roles=[])
+        else:
+            world.user(name).groups.clear()
+    if how == "added and switched off":
+        made = add_person(actor=me, username="brief", password="correct horse battery", roles=[Role.VIEWER])
+        User.objects.filter(pk=made.pk).update(is_active=False)
+    if how == "acted":
+        lock_environment(actor=world.people["operator"], environment=world.test, reason="x")
+    assert not is_alone(me)
+    assert _ask(world, "superuser", confirmation="production") is not None
+    assert world.production.approvals_required == 1
+    assert is_alone(me, now=timezone.now() + timedelta(days=31)), "after thirty days nobody else is there any more"
+
+
+def test_an_account_without_a_role_makes_no_team(world: World) -> None:
+    _alone(world)
+    person = add_person(actor=world.people["superuser"], username="guest", password="correct horse battery", roles=[])
+    change_person(actor=world.people["superuser"], person=person, changes={"email": "guest@example.org"}, roles=[])
+    assert is_alone(world.people["superuser"])
     assert world.production.approvals_required == 1
 
 

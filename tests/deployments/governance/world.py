@@ -54,13 +54,15 @@ class World:
         """The account behind a name of the table."""
         return User.objects.get(username=self.people[who].name)
 
-    def request(self, by: str = "colleague", environment: str = "production", **more: Any) -> Deployment:
+    def request(
+        self, by: str = "colleague", environment: str = "production", reason: str = "because", **more: Any
+    ) -> Deployment:
         """A request by somebody."""
         return request_deployment(
             actor=self.people[by],
             release=self.releases[1],
             environment=Environment.objects.get(name=environment),
-            reason="because",
+            reason=reason,
             **more,
         )
 

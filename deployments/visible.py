@@ -1,0 +1,58 @@
+"""Text of other people's as it is: what cannot be seen is shown by its number, as in `[U+202E]`.
+
+A right-to-left override makes a difference read as another one, a zero-width space makes two names look equal, an
+escape sequence moves a terminal's cursor. Whoever decides must see that they are there. (Unicode TR36, TR39;
+CVE-2021-42574.)
+"""
+
+import json
+import re
+import unicodedata
+
+WARNING = "Characters that cannot be seen, or that change what is seen, stand here as marks like [U+202E]."
+_BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters and marks that show nothing
+_CANDIDATE = re.compile(r"[^\x20-\x7e]")
+_PICTURES = ("So", "Sk", "Mn")  # what an emoji is joined from
+_VARIATION, _JOINER = "\ufe0f", "\u200d"
+
+
+def visible(text: str, *, lines: bool = True) -> str:
+    """`text` with a mark for every character that hides; with `lines` line feeds and tabs stay as they are.
+
+    Emoji stay whole: their joiners and variation selectors hide nothing where they stand.
+    """
+
+    def shown(match: re.Match[str]) -> str:
+        character = match[0]
+        if (lines and character in "\n\t") or not _hides(text, match.start()):
+            return character
+        return f"[U+{ord(character):04X}]"
+
+    return _CANDIDATE.sub(shown, text)
+
+
+def hides(text: str) -> bool:
+    """Whether something in it would be marked."""
+    return visible(text) != text
+
+
+def visible_json(document: str) -> str:
+    """A JSON text that means the same, with `\\u202e` where a character would hide."""
+
+    def escaped(match: re.Match[str]) -> str:
+        # a line feed stands between values only: within one, JSON escapes it already
+        return json.dumps(match[0])[1:-1] if match[0] != "\n" and _hides(document, match.start()) else match[0]
+
+    return _CANDIDATE.sub(escaped, document)
+
+
+def _hides(text: str, index: int) -> bool:
+    character = text[index]
+    kind = unicodedata.category(character)
+    if character in (_VARIATION, _JOINER) and index and unicodedata.category(text[index - 1]) in _PICTURES:
+        return False
+    if kind in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") or character in _BLANK:
+        return True
+    return (
+        0xFE00 <= ord(character) <= 0xFE0F or 0xE0100 <= ord(character) <= 0xE01EF or 0x180B <= ord(character) <= 0x180F
+    )
