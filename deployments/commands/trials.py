@@ -1,4 +1,4 @@
-"""Running a release's own login check on a server, with configuration and secrets that are not that server's."""
+"""Running the login check of the release that is live on a server, with secrets that are not delivered yet."""
 
 from deployments.commands.agent import PYTHON
 from deployments.commands.remote_command import RemoteCommand
@@ -10,9 +10,11 @@ PATIENCE_SECONDS = 60
 _TRIAL = """\
 import json, os, shutil, subprocess, sys, tempfile
 os.umask(0o077)
-tree, patience = sys.argv[1], int(sys.argv[2])
+tree, patience, wanted = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 request = json.load(sys.stdin)
 release = os.path.realpath(os.path.join(tree, "current"))
+if os.path.basename(release) != wanted:
+    sys.exit(print("%s runs %s, not %s." % (os.uname().nodename, os.path.basename(release), wanted)) or 3)
 directory = tempfile.mkdtemp(prefix="trial-", dir="/dev/shm")
 try:
     for folder in ("config", "credentials", "data"):
@@ -43,9 +45,9 @@ sys.exit(done.returncode)
 """
 
 
-def trial_command(name: str) -> RemoteCommand:
-    """Run what comes over standard input in the release that is live in the tree of `name`.
+def trial_command(name: str, release: str) -> RemoteCommand:
+    """Run what comes over standard input in the tree of `name`, if this release is the live one there.
 
     JSON: `role`, `argv`, and the files `config` and `credentials` as tables of text by name.
     """
-    return RemoteCommand((*PYTHON, "-c", _TRIAL, f"/opt/{name}", str(PATIENCE_SECONDS)))
+    return RemoteCommand((*PYTHON, "-c", _TRIAL, f"/opt/{name}", str(PATIENCE_SECONDS), release))

@@ -27,7 +27,8 @@ class Report:
     """What became of one operation.
 
     `state` is "ok" (it was so already), "changed" (or would be, when only planned) or "failed"; `before` and `after`
-    are short descriptions or digests; `facts` is filled by the operation that looks at the machine.
+    are short descriptions or digests; `facts` is filled by the operation that looks at the machine, `difference` (of a
+    unit file, line by line) by the one that writes it.
     """
 
     operation: str
@@ -37,6 +38,7 @@ class Report:
     before: str = ""
     after: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
+    difference: list[str] = field(default_factory=list)
 
 
 def ignore(report: Report) -> None:

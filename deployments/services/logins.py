@@ -1,33 +1,31 @@
-"""Trying credentials before they are kept: the bot signs in on the test server and leaves, never beside a live bot."""
+"""Trying credentials before they are kept: what an environment runs already signs in with them, and leaves."""
 
 import json
 from typing import Any
 
 from deployments.commands.trials import PATIENCE_SECONDS, trial_command
 from deployments.errors import InvalidRequest, TargetError
-from deployments.models import Environment, Secret, Server
+from deployments.models import Environment, Release, Secret, Server
 from deployments.services import artifacts, audit
 from deployments.services.access import Actor, require
 from deployments.services.connections import open_session
 from deployments.services.secrets import newest_secrets, set_secret
-
-TRIED_ON = "test"
-"""The environment on whose server credentials are tried, whichever environment they are for."""
+from deployments.services.ways_back import success_of
 
 
 def set_tried_secret(*, actor: Actor, environment: Environment, name: str, value: str) -> tuple[Secret, list[str]]:
     """As `set_secret`, but only a value that signs in is kept.
 
-    A server of the environment test runs the `login` command of its release with `environment`'s configuration and
-    secrets. Raises TargetError, with what the command said, when it says no: nothing is stored then; and InvalidRequest
-    when there is no such server or command.
+    A server of `environment` itself runs the `login` command of the release that is live there, with the configuration
+    that was sealed with it: what was consented to for this environment sees its secrets, and nothing else. Raises
+    TargetError, with what the command said, when it says no: nothing is stored then; and InvalidRequest when there is
+    no such server or command.
     """
     require(actor, "set_secret", environment)
-    server, request = _trial(environment, name, value)
-    assert server.current_release is not None  # noqa: S101  (_trial selects by it)
+    server, release, request = _trial(environment, name, value)
     with open_session(server) as session:
         done = session.run(
-            trial_command(server.current_release.name),
+            trial_command(release.name, release.identifier),
             stdin=json.dumps(request).encode(),
             deadline=PATIENCE_SECONDS + 15.0,
             check=False,
@@ -51,27 +49,28 @@ def set_tried_secret(*, actor: Actor, environment: Environment, name: str, value
     return set_secret(actor=actor, environment=environment, name=name, value=value)
 
 
-def _trial(environment: Environment, name: str, value: str) -> tuple[Server, dict[str, Any]]:
-    servers = Server.objects.filter(
-        environment__name=TRIED_ON, state=Server.State.PROVISIONED, current_release__isnull=False
-    ).select_related("environment", "current_release")
+def _trial(environment: Environment, name: str, value: str) -> tuple[Server, Release, dict[str, Any]]:
     secrets = {secret.name: str(secret.value) for secret in newest_secrets(environment)} | {name: value}
-    for server in servers:
-        assert server.current_release is not None  # noqa: S101  (the query selects by it)
-        with artifacts.open_release(server.current_release) as reader:
+    for server in environment.servers.filter(state=Server.State.PROVISIONED).exclude(current_release=None):
+        release = server.current_release
+        assert release is not None  # noqa: S101  (the query selects by it)
+        success = success_of(environment, release)
+        with artifacts.open_release(release) as reader:
             for role, described in reader.deploy.roles.items():
-                if role not in server.roles or name not in described.secrets or not described.login:
-                    continue
-                files = artifacts.rendered_configuration(reader, environment)
-                return server, {
-                    "role": role,
-                    "argv": list(described.login),
-                    "config": {path: content.decode() for path, content in files.items()},
-                    "credentials": {key: secrets[key] for key in described.secrets if key in secrets},
-                }
+                if role in server.roles and name in described.secrets and described.login:
+                    return (
+                        server,
+                        release,
+                        {
+                            "role": role,
+                            "argv": list(described.login),
+                            "config": success.snapshot["configuration"]["files"],
+                            "credentials": {key: secrets[key] for key in described.secrets if key in secrets},
+                        },
+                    )
     raise InvalidRequest(
-        f"{name} cannot be tried: no server of {TRIED_ON} runs a release whose deploy.toml has a login command for it.",
-        hint=f"Deploy to {TRIED_ON} first, or leave --try out.",
+        f"{name} cannot be tried: no server of {environment} runs a release that has a login command for it.",
+        hint=f"Deploy to {environment} first, or leave --try out.",
         reason="nowhere_to_try",
     )
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from django.db import transaction
 from django.utils import timezone
 
+from deployments import selectors
 from deployments.commands import agent as agent_program
 from deployments.commands.provisioning import DEPLOY_USER, ServerSetup, operations, unit_digests
 from deployments.commands.role_packs import pack_for
@@ -70,6 +71,24 @@ def provision_server(
     _record(actor, server, release, setup, reports)
     _bring_secrets(actor, server)
     return reports
+
+
+def release_to_provision(server: Server) -> tuple[Release, str]:
+    """The release whose units a server gets unless somebody names one, and why it is not its own: live there ("").
+
+    Where nothing is live yet: what is live beside it, then elsewhere, then the newest. Raises NotFound.
+    """
+    environment = server.environment
+    if server.current_release is not None:
+        return server.current_release, ""
+    live = Server.objects.exclude(current_release=None).exclude(state=Server.State.RETIRED).order_by("order", "pk")
+    if environment.application:
+        live = live.filter(current_release__name=environment.application)
+    beside = live.filter(environment=environment).first()
+    other = beside or (live.first() if environment.application else None)
+    if other is not None and other.current_release is not None:
+        return other.current_release, f"which is live on {other.name}: nothing is live on {server.name} yet"
+    return selectors.newest_release(environment.application), "the newest: nothing is live anywhere yet"
 
 
 def setup_for(server: Server, release: Release) -> ServerSetup:

@@ -12,6 +12,7 @@ through a directory that others may write to (see paths).
 from __future__ import annotations
 
 import binascii
+import difflib
 import grp
 import hashlib
 import json
@@ -45,6 +46,7 @@ if sys.version_info < (3, 9):  # said in a sentence rather than as a SyntaxError
 PROTOCOL = 1
 TOOL_PATIENCE = 120.0  # s for any program but apt
 APT_PATIENCE = 900.0  # s
+LINES_SHOWN = 400
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LANG": "C.UTF-8",
@@ -63,6 +65,7 @@ class Machine:
         self.plan = plan
         self.operations = operations or []
         self.ours = Ours()
+        self.difference: List[str] = []
         self.changed_paths: List[str] = []
         self.planned_users: List[str] = []
         self.planned_paths: List[str] = []
@@ -334,12 +337,20 @@ def put(machine: Machine, operation: Operation) -> Change:
         return before, after
     if old != content:
         machine.changed_paths.append(path)
+        if os.path.dirname(path) == OUR_UNITS:
+            machine.difference = difference(old or b"", content)
         validate(operation, content)
     user_id(machine, operation["owner"])
     group_id(machine, operation["group"])
     if not machine.plan:
         put_file(machine, operation, content)
     return before, after
+
+
+def difference(old: bytes, new: bytes) -> List[str]:
+    """How a unit file changes, line by line."""
+    before, after = (text.decode(errors="replace").splitlines() for text in (old, new))
+    return list(difflib.unified_diff(before, after, "installed", "of the release", lineterm="", n=1))[:LINES_SHOWN]
 
 
 def open_file(machine: Machine, path: str) -> int:
@@ -616,6 +627,7 @@ def carry_out(machine: Machine, operation: Operation) -> Dict[str, Any]:
     facts: Dict[str, Any] = {}
     before = after = ""
     problem: Optional[str] = None
+    machine.difference = []
     try:
         change = OPERATIONS[operation["op"]](machine, operation)
         if operation["op"] == "facts":
@@ -635,6 +647,7 @@ def carry_out(machine: Machine, operation: Operation) -> Dict[str, Any]:
         "before": before,
         "after": after,
         "facts": facts,
+        "difference": machine.difference,
     }
 
 

@@ -6,8 +6,10 @@ from typing import Any
 from deployments import selectors
 from deployments.management.base import PortalCommand
 from deployments.management.bootstrap import bootstrap_arguments, bootstrap_key
+from deployments.management.texts import one_line
+from deployments.models import Release, Server
 from deployments.remote.provisioning import Report
-from deployments.services.provisioning import changed, provision_server
+from deployments.services.provisioning import changed, provision_server, release_to_provision
 
 
 class Command(PortalCommand):
@@ -19,17 +21,13 @@ class Command(PortalCommand):
         """The server, the bootstrap account, and whether anything may change."""
         parser.add_argument("name")
         parser.add_argument("--plan", action="store_true", help="show what would change and change nothing")
-        parser.add_argument("--release", help="whose units to install (default: the newest release)")
+        parser.add_argument("--release", help="whose units to install (default: the release that is live there)")
         bootstrap_arguments(parser)
 
     def run(self, options: dict[str, Any]) -> int:
         """Read the key, apply, tell what changed."""
         server = selectors.server_named(options["name"])
-        release = (
-            selectors.release_named(options["release"])
-            if options["release"]
-            else selectors.newest_release(server.environment.application)
-        )
+        release = selectors.release_named(options["release"]) if options["release"] else self.release_for(server)
         reports = provision_server(
             actor=self.actor("provision", server.environment),
             server=server,
@@ -45,7 +43,10 @@ class Command(PortalCommand):
                 {
                     "server": server.name,
                     "plan": options["plan"],
-                    "changed": [{"what": report.name, "sentence": report.sentence} for report in changes],
+                    "changed": [
+                        {"what": report.name, "sentence": report.sentence, "difference": report.difference}
+                        for report in changes
+                    ],
                     "unchanged": len(reports) - len(changes),
                 }
             )
@@ -56,7 +57,16 @@ class Command(PortalCommand):
             self.say(f"{server.name}: {len(changes)} of {len(reports)} things {would}.")
         return 0
 
+    def release_for(self, server: Server) -> Release:
+        """What is live there, or else what is said: nothing is installed that nobody has looked at."""
+        release, why = release_to_provision(server)
+        if why:
+            self.say(f"Units are those of {release}, {why}.")
+        return release
+
     def show(self, report: Report) -> None:
-        """One line for everything that is not as it was."""
+        """One line for everything that is not as it was, and below it how a unit differs."""
         if report.state != "ok":
             self.say(f"  {report.sentence}")
+            for line in report.difference:
+                self.say(f"      {line[:1]}{one_line(line[1:])}")

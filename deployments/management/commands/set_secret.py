@@ -23,7 +23,7 @@ class Command(PortalCommand):
             "--try",
             dest="tried",
             action="store_true",
-            help="sign in with it on the test server first; keep it if that works",
+            help="first have what the environment runs sign in with it; keep it if that works",
         )
 
     def run(self, options: dict[str, Any]) -> int:

@@ -209,6 +209,11 @@ def test_a_bootstrap_account_with_sudo_is_enough(server: Server) -> None:
 
 def test_a_changed_unit_file_is_put_and_read_by_systemd(server: Server) -> None:
     changed = {UNIT: server.setup().units[UNIT].replace(b"A service to deploy", b"Another description")}
+    with server.bootstrap() as session:
+        planned = provision(session, operations(server.setup(units=changed)), plan=True, sudo=False)
+    (report,) = (report for report in planned if report.difference)
+    assert report.name == f"unit file {UNIT}"
+    assert report.difference[3:6] == [" [Unit]", "-Description=A service to deploy", "+Description=Another description"]
     server.provision(units=changed)
     assert server.shell(f"systemctl show -p Description,NeedDaemonReload {UNIT}") == (
         "Description=Another description\nNeedDaemonReload=no"
