@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 # Chat commands of one person that may wait.
 BACKLOG = 100
 LOGGED_LENGTH = 200
+# What is under way when the bot stops may end within so many seconds more.
+LAST_SECONDS = 0.5
 
 
 class Dispatcher:
@@ -99,17 +101,23 @@ class Dispatcher:
 
     async def finish(self, seconds: float) -> None:
         """Carry out what fits into so many seconds; tell whoever ordered the rest that it was not done."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while self._waiting:
-                    await asyncio.sleep(0.01)
+        await self._idle(seconds)
         self._stopping = True
-        started = dict(self._running)
         undone = {name: list(calls) for name, calls in self._waiting.items()}
+        for calls in self._waiting.values():
+            calls.clear()
+        await self._idle(LAST_SECONDS)
+        started = dict(self._running)
         for worker in list(self._workers.values()):
             worker.cancel()
         for name in started.keys() | undone.keys():
             self._not_done(undone.get(name, []), started.get(name))
+
+    async def _idle(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._waiting:
+                    await asyncio.sleep(0.01)
 
     def _take(self, call: Call) -> None:
         key = call.sender.name.lower()
