@@ -12,7 +12,6 @@ import unicodedata
 WARNING = "Characters that cannot be seen, or that change what is seen, stand here as marks like [U+202E]."
 _BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters and marks that show nothing
 _CANDIDATE = re.compile(r"[^\x20-\x7e]")
-_PICTURES = ("So", "Sk", "Mn")  # what an emoji is joined from
 _VARIATION, _JOINER = "\ufe0f", "\u200d"
 
 
@@ -49,10 +48,18 @@ def visible_json(document: str) -> str:
 def _hides(text: str, index: int) -> bool:
     character = text[index]
     kind = unicodedata.category(character)
-    if character in (_VARIATION, _JOINER) and index and unicodedata.category(text[index - 1]) in _PICTURES:
+    before, after = text[index - 1 : index], text[index + 1 : index + 2]
+    if character == _VARIATION and _picture(before):
+        return False
+    if character == _JOINER and (_picture(before) or before == _VARIATION) and _picture(after):
         return False
     if kind in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") or character in _BLANK:
         return True
     return (
         0xFE00 <= ord(character) <= 0xFE0F or 0xE0100 <= ord(character) <= 0xE01EF or 0x180B <= ord(character) <= 0x180F
     )
+
+
+def _picture(character: str) -> bool:
+    """Whether emoji are made of it: a symbol, or one of the five tones of skin."""
+    return bool(character) and (unicodedata.category(character) == "So" or "\U0001f3fb" <= character <= "\U0001f3ff")

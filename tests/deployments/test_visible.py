@@ -33,6 +33,17 @@ def test_a_character_that_hides_is_a_mark(number: int) -> None:
     assert json.loads(visible_json(json.dumps(text, ensure_ascii=False))) == text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("e\u0301\u200db", "\u2764\u200d", "\u2764\ufe0f\ufe0f", "\u2764\u200d\u200d\u2764"),
+        *("^\u200d^", "1\ufe0f", "\u2764\u200da", "\u2764\u200d\ufe0f", "\ufe0f", "\u200d"),
+    ],
+)
+def test_an_emoji_is_no_place_to_hide(text: str) -> None:
+    assert hides(text)
+
+
 @pytest.mark.parametrize("text", ["plain\ttext\n", "Grüße 雪 עברית العربية ñ", "👨‍👩‍👧 ❤️ 👍🏽", "a\u00a0b", "–…“”", ""])
 def test_what_can_be_seen_stays(text: str) -> None:
     assert visible(text) == text

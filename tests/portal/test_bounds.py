@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.test import Client
 from django.urls import reverse
 
+from deployments.api import limits
 from deployments.models import AuditEvent
 from deployments.services.sign_ins import FAILED, FAILURES_OF_A_NAME, RECORDED_FAILURES, counted_address
 from portal import bounds
@@ -92,6 +93,27 @@ def test_strangers_together_do_not_hold_up_people_at_work(monkeypatch: pytest.Mo
     later = Client().get("/api/v1/docs", headers={"X-Forwarded-For": "192.0.2.200"})
     assert (later.status_code, later.json()["reason"]) == (429, "too_many_requests")
     assert int(later["Retry-After"]) > 0
+
+
+def test_a_crowd_of_strangers_pushes_no_count_out(state_dir: Path) -> None:
+    counter = limits.Counter(state_dir / "limits.bin")
+    for _ in range(50):
+        counter.count("sign-ins", now=0)
+    for number in range(60_000):
+        counter.count(f"visit:2001:db8:{number:x}::", now=1)
+    assert counter.count("sign-ins", now=2) == 51
+    assert counter.count("sign-ins", now=limits.WINDOW_SECONDS) == 1
+    assert counter.path.stat().st_size < 1 << 20
+
+
+def test_nobody_can_tell_which_counts_lie_side_by_side(state_dir: Path, settings: Any) -> None:
+    places = set()
+    for key in ("one secret", "another secret"):
+        settings.SECRET_KEY = key
+        counter = limits.Counter(state_dir / key)
+        counter.count("sign-ins", now=0)
+        places.add(counter.path.stat().st_size)
+    assert len(places) == 2
 
 
 def test_one_visitor_has_so_many_requests(monkeypatch: pytest.MonkeyPatch) -> None:
