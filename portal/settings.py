@@ -1,14 +1,12 @@
 """Settings of the portal, read from the environment.
 
 Without any variable it runs on embedded defaults, for one machine: SQLite, the ORM broker and secrets of its own, all
-in `PORTAL_STATE_DIR`. Every variable is described in docs/operations.md; each secret can also be given as `…_FILE`.
+in `PORTAL_STATE_DIR`. Every variable is in `portal.variables`, and described in docs/settings.md.
 """
 
 from pathlib import Path
 
-from django.core.exceptions import ImproperlyConfigured
-
-from portal import environment
+from portal import environment, variables
 from portal.appearance import UNFOLD as UNFOLD
 
 BASE_DIR = environment.BASE_DIR
@@ -23,18 +21,16 @@ SECRET_KEY = environment.secret(env, "PORTAL_SECRET_KEY", STATE_DIR, environment
 ENCRYPTION_KEYS = environment.secret(env, "PORTAL_ENCRYPTION_KEYS", STATE_DIR, environment.new_encryption_key).split(
     ","
 )
-DEBUG = env.bool("PORTAL_DEBUG", default=False)
-PORTAL_URL = env("PORTAL_URL", default="http://127.0.0.1:8080").rstrip("/")
-ALLOWED_HOSTS = env.list("PORTAL_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-PROMETHEUS_URL = env("PROMETHEUS_URL", default="http://127.0.0.1:9090").rstrip("/")
-ALERTMANAGER_URL = env("ALERTMANAGER_URL", default="http://127.0.0.1:9093").rstrip("/")
+DEBUG = variables.DEBUG.read()
+PORTAL_URL = variables.URL.read()
+ALLOWED_HOSTS = variables.ALLOWED_HOSTS.read()
+PROMETHEUS_URL = variables.PROMETHEUS_URL.read()
+ALERTMANAGER_URL = variables.ALERTMANAGER_URL.read()
 # Asked every minute while monitoring is heard; a secret, since who knows it can pretend that all is well.
 PING_URL = environment.optional_secret(env, "PORTAL_PING_URL")
-DRILLS = env.bool("PORTAL_DRILLS", default=True)
-BACKUP_DIR = Path(env("PORTAL_BACKUP_DIR", default=str(STATE_DIR / "backups")))
-BACKUP_KEEP = env.int("PORTAL_BACKUP_KEEP", default=14)
-if not PORTAL_URL.startswith(("http://", "https://")):
-    raise ImproperlyConfigured(f"PORTAL_URL is {PORTAL_URL!r}; it must begin with http:// or https://.")
+DRILLS = variables.DRILLS.read()
+BACKUP_DIR = Path(variables.BACKUP_DIR.read() or STATE_DIR / "backups")
+BACKUP_KEEP = variables.BACKUP_KEEP.read()
 
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",  # the other one would replace our admin site

@@ -1,0 +1,193 @@
+"""Every environment variable of the portal, with its type: `python -m portal.variables` prints docs/settings.md.
+
+`portal.settings` takes its values from here; a value of the wrong type ends the start with a sentence. Those that are
+read elsewhere (secrets, or before Django is there) are listed all the same.
+"""
+
+import os
+import sys
+from dataclasses import dataclass, field
+
+from django.core.exceptions import ImproperlyConfigured
+
+TRUE = frozenset({"true", "on", "ok", "yes", "y", "1"})
+FALSE = frozenset({"false", "off", "no", "n", "0"})
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable; `shown` is its default in words, where the value itself would not say it."""
+
+    name: str
+    meaning: str
+    shown: str = field(default="", kw_only=True)
+    kind = "text"
+
+    @property
+    def text(self) -> str:
+        """What the process was given, "" for nothing."""
+        return os.environ.get(self.name, "").strip()
+
+    def wrong(self, must: str) -> ImproperlyConfigured:
+        """The sentence with which the start ends."""
+        return ImproperlyConfigured(f"{self.name} is {self.text!r}; it must be {must}.")
+
+
+@dataclass(frozen=True)
+class Text(Variable):
+    """Any text."""
+
+    default: str = ""
+
+    def read(self) -> str:
+        """Its value or the default."""
+        return self.text or self.default
+
+
+@dataclass(frozen=True)
+class Address(Text):
+    """Where something is reached."""
+
+    kind = "address, http:// or https://"
+
+    def read(self) -> str:
+        """Its value or the default, without a slash at the end. Raises ImproperlyConfigured."""
+        if self.text and not self.text.startswith(("http://", "https://")):
+            raise self.wrong("an address that begins with http:// or https://")
+        return super().read().rstrip("/")
+
+
+@dataclass(frozen=True)
+class Secret(Variable):
+    """Text that is also read from a file named by NAME_FILE; `portal.environment` reads it."""
+
+    kind = "secret, or its file in `…_FILE`"
+
+
+@dataclass(frozen=True)
+class Number(Variable):
+    """A whole number, none below zero."""
+
+    default: int = 0
+    kind = "whole number"
+
+    def read(self) -> int:
+        """Its value or the default. Raises ImproperlyConfigured."""
+        if self.text and not (self.text.isascii() and self.text.isdecimal()):
+            raise self.wrong("a whole number")
+        return int(self.text or self.default)
+
+
+@dataclass(frozen=True)
+class Switch(Variable):
+    """On or off, in any of the usual words."""
+
+    default: bool = False
+    kind = "on or off"
+
+    def read(self) -> bool:
+        """Its value or the default. Raises ImproperlyConfigured."""
+        if not self.text:
+            return self.default
+        if self.text.lower() not in TRUE | FALSE:
+            raise self.wrong("on or off")
+        return self.text.lower() in TRUE
+
+
+@dataclass(frozen=True)
+class Names(Variable):
+    """Several, separated by commas."""
+
+    default: tuple[str, ...] = ()
+    kind = "names, separated by commas"
+
+    def read(self) -> list[str]:
+        """Its values or the default."""
+        return [part.strip() for part in self.text.split(",") if part.strip()] or list(self.default)
+
+
+STATE_DIR = Text(
+    "PORTAL_STATE_DIR",
+    "where everything lies that the portal writes: database, artifacts, keys, backups",
+    shown="`.state` in the tree; `~/.local/state/cytube-ops` where pip installed the portal",
+)
+URL = Address(
+    "PORTAL_URL",
+    "the address people and links use; with `https://` cookies and redirects become strict",
+    "http://127.0.0.1:8080",
+)
+ALLOWED_HOSTS = Names(
+    "PORTAL_ALLOWED_HOSTS", "host names it answers to", ("localhost", "127.0.0.1", "[::1]"), shown="this machine"
+)
+SECRET_KEY = Secret("PORTAL_SECRET_KEY", "signs sessions and tasks", shown="made once")
+ENCRYPTION_KEYS = Secret(
+    "PORTAL_ENCRYPTION_KEYS",
+    "Fernet keys for stored secrets, newest first, separated by commas. Whoever loses them loses every stored secret",
+    shown="made once",
+)
+DATABASE_URL = Secret(
+    "DATABASE_URL", "`postgres://user:password@host/name` for PostgreSQL", shown="SQLite in the state directory"
+)
+PROMETHEUS_URL = Address(
+    "PROMETHEUS_URL", "where the readiness page asks, and where links lead", "http://127.0.0.1:9090"
+)
+ALERTMANAGER_URL = Address("ALERTMANAGER_URL", "where silences and drills go", "http://127.0.0.1:9093")
+PING_URL = Secret(
+    "PORTAL_PING_URL",
+    "gets a POST every minute while monitoring is heard; for a service outside that notices when the machine is gone",
+    shown="none",
+)
+DRILLS = Switch("PORTAL_DRILLS", "off: the portal holds no drills by itself", True)
+BACKUP_DIR = Text(
+    "PORTAL_BACKUP_DIR",
+    "where `backup` writes and `drill restore` looks",
+    shown="`backups` in the state directory",
+)
+BACKUP_KEEP = Number("PORTAL_BACKUP_KEEP", "how many backups stay there", 14)
+BACKUP_PASSPHRASE = Secret("PORTAL_BACKUP_PASSPHRASE", "opens backups; at least 12 characters", shown="none")
+TOKEN = Secret("PORTAL_TOKEN", "who acts on the command line", shown="none")
+DEBUG = Switch("PORTAL_DEBUG", "Django's debug pages. Never on a portal that others reach")
+
+ALL: tuple[Variable, ...] = (
+    STATE_DIR,
+    URL,
+    ALLOWED_HOSTS,
+    SECRET_KEY,
+    ENCRYPTION_KEYS,
+    DATABASE_URL,
+    PROMETHEUS_URL,
+    ALERTMANAGER_URL,
+    PING_URL,
+    DRILLS,
+    BACKUP_DIR,
+    BACKUP_KEEP,
+    BACKUP_PASSPHRASE,
+    TOKEN,
+    DEBUG,
+)
+
+
+def page() -> str:
+    """docs/settings.md."""
+    lines = [
+        "# Settings of the portal",
+        "",
+        "Environment variables. Without any of them the portal runs on embedded defaults, for one machine. A value of",
+        "the wrong kind ends the start with a sentence. This page is written by `python -m portal.variables`.",
+        "",
+        "| variable | value | default | meaning |",
+        "|---|---|---|---|",
+    ]
+    for one in ALL:
+        names = f"`{one.name}`, `{one.name}_FILE`" if isinstance(one, Secret) else f"`{one.name}`"
+        lines.append(f"| {names} | {one.kind} | {one.shown or _default(one)} | {one.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(one: Variable) -> str:
+    value = getattr(one, "default", "")
+    return ("on" if value else "off") if isinstance(value, bool) else f"`{value}`"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
