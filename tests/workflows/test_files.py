@@ -142,6 +142,10 @@ def test_a_release_is_attested_before_it_is_published_with_its_list_of_parts() -
     attested = [step["with"] for step in release["attest"]["steps"] if "actions/attest@" in step.get("uses", "")]
     assert attested == [{"subject-path": "dist/*"}, {"subject-path": "dist/*", "sbom-path": "sbom.cdx.json"}]
     assert "sbom.cdx.json" in release["publish"]["steps"][-1]["run"]
+    (listed,) = [step["with"]["path"] for step in release["build"]["steps"] if "sbom-action" in step.get("uses", "")]
+    built = next(step["run"] for step in release["build"]["steps"] if step.get("name") == "Build")
+    copied = re.findall(rf"cp requirements/(\w+)\.txt {listed}/", built)
+    assert sorted(copied) == ["base", "bot"], "what is installed where it runs, and nothing that only tests need"
 
 
 @pytest.mark.parametrize(
