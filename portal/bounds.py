@@ -12,6 +12,9 @@ from deployments.services.sign_ins import counted_address
 from portal.arriving import BODY_BYTES
 
 UPLOAD = "/api/v1/releases"
+FOR_TOKENS = ("/api/v1/", "/api/alerts/", "/api/prometheus/", "/metrics")
+"""Whoever asks there without a token, or with none that is valid, has the limit of strangers."""
+OPEN = ("/api/v1/docs", "/api/v1/openapi.json")
 SIGN_INS = 10
 """A minute, of one visitor (`counted_address`)."""
 ALL_SIGN_INS = 120
@@ -45,7 +48,7 @@ class Bounds:
         local = who in ("", "127.0.0.1", "::")  # on this machine, with no proxy between: only counted together
         if request.method == "POST" and request.path == reverse("admin:login"):
             kept = (local or limits.within(f"sign-in:{who}", SIGN_INS)) and limits.within("sign-ins", ALL_SIGN_INS)
-        elif request.headers.get("Authorization"):
+        elif request.path.startswith(FOR_TOKENS) and request.path not in OPEN:
             return None
         else:
             member = settings.SESSION_COOKIE_NAME in request.COOKIES or request.path == "/healthz"

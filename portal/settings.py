@@ -113,8 +113,6 @@ USE_I18N = False
 STATIC_URL = "static/"
 STATIC_ROOT = STATE_DIR / "static"
 MEDIA_ROOT = STATE_DIR / "artifacts"
-# Bodies outside the release API end before they would be written to a file (`portal.bounds`); artifacts go beside ours.
-FILE_UPLOAD_TEMP_DIR = STATE_DIR
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},

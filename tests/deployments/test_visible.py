@@ -2,6 +2,8 @@
 
 import io
 import json
+import time
+import unicodedata
 
 import pytest
 from django.core.management import call_command
@@ -42,6 +44,22 @@ def test_a_character_that_hides_is_a_mark(number: int) -> None:
 )
 def test_an_emoji_is_no_place_to_hide(text: str) -> None:
     assert hides(text)
+
+
+def test_every_character_without_a_shape_is_a_mark() -> None:
+    left = [
+        f"U+{number:04X}"
+        for number in range(0x110000)
+        if unicodedata.category(chr(number)) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") and not hides(chr(number))
+    ]
+    assert left == ["U+0009", "U+000A"]
+
+
+def test_a_long_text_takes_no_long_time() -> None:
+    began = time.process_time()
+    for text in ("雪" * 500_000, "привет " * 70_000, "a" * 500_000, "👍" * 200_000):
+        assert visible(text) == text
+    assert time.process_time() - began < 0.5
 
 
 @pytest.mark.parametrize("text", ["plain\ttext\n", "Grüße 雪 עברית العربية ñ", "👨‍👩‍👧 ❤️ 👍🏽", "a\u00a0b", "–…“”", ""])

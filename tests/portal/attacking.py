@@ -123,6 +123,7 @@ def run_there(running: Web, code: str) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    assert said.returncode == 0, said.stderr
     return said.stdout.strip()

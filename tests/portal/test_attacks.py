@@ -20,15 +20,15 @@ LASTS = 6.0
 MAKE = """
 from django.contrib.auth.models import Group, User
 from deployments.models import Environment, Scope, Server
-from deployments.services.access import system_actor
+from deployments.services.access import user_actor
 from deployments.services.tokens import issue_token
 user = User.objects.create_user("anna", password="a good long password")
 user.groups.add(*Group.objects.all())
 server = Server.objects.create(name="prod-1", environment=Environment.objects.get(name="production"), host="127.0.0.1",
     roles=["bot"], host_key="ssh-ed25519 AAAA", fingerprint="SHA256:x", state="provisioned")
-made = system_actor("tests")
+made = user_actor(user)
 _, beat = issue_token(actor=made, name="beat", scopes=[Scope.HEARTBEAT], server=server)
-_, mine = issue_token(actor=made, name="mine", scopes=[Scope.READ, Scope.DEPLOY], owner=user)
+_, mine = issue_token(actor=made, name="mine", scopes=[Scope.READ, Scope.DEPLOY, Scope.RELEASE], owner=user)
 print(str.__str__(beat), str.__str__(mine))
 """
 
@@ -254,6 +254,19 @@ def test_a_body_of_a_megabyte_is_read(running: Web, tokens: list[str]) -> None:
         Authorization=f"Bearer {tokens[0]}",
     )
     assert status in (204, 429)
+
+
+def test_who_may_add_releases_uploads_much(running: Web, tokens: list[str]) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="sha256"\r\n\r\n' + b"0" * 64 + b"\r\n"
+    body += b'--x\r\nContent-Disposition: form-data; name="artifact"; filename="a.tar"\r\n\r\n'
+    body += b"\x00" * (12 << 20) + b"\r\n--x--\r\n"
+    sent = {"Authorization": f"Bearer {tokens[1]}", "Content_Type": "multipart/form-data; boundary=x"}
+    status, _ = running.ask("/api/v1/releases", method="POST", data=body, **sent)
+    assert status == 422, "it was read to its end, and is no artifact"
+    deadline = time.monotonic() + 10
+    while running.spooled():  # it is deleted after the answer
+        assert time.monotonic() < deadline, "the upload stays"
+        time.sleep(0.05)
 
 
 def test_the_openapi_document_costs_little(running: Web) -> None:

@@ -95,6 +95,22 @@ def test_strangers_together_do_not_hold_up_people_at_work(monkeypatch: pytest.Mo
     assert int(later["Retry-After"]) > 0
 
 
+@pytest.mark.parametrize("header", ["x", "Bearer x", "Bearer cyop_x", "Basic eDp5"])
+@pytest.mark.parametrize(
+    "path", ["/", "/readiness/", "/api/v1/docs", "/api/v1/openapi.json", "/healthz", "/api/health"]
+)
+def test_no_header_takes_a_page_out_of_the_limits(path: str, header: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "VISITS", 2)
+    sent = {"X-Forwarded-For": "192.0.2.7", "Authorization": header}
+    assert [Client().get(path, headers=sent).status_code for _ in range(5)][-1] == 429
+
+
+def test_a_token_has_limits_of_its_own_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "VISITS", 1)
+    sent = {"X-Forwarded-For": "192.0.2.7", "Authorization": "Bearer cyop_x"}
+    assert {Client().get("/api/v1/deployments", headers=sent).status_code for _ in range(9)} == {401}
+
+
 def test_a_crowd_of_strangers_pushes_no_count_out(state_dir: Path) -> None:
     counter = limits.Counter(state_dir / "limits.bin")
     for _ in range(50):
