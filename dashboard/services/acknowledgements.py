@@ -16,6 +16,7 @@ from dashboard.models import Acknowledgement, Alert
 from deployments.errors import Conflict, InvalidRequest
 from deployments.services import audit, notices
 from deployments.services.access import Actor, require, system_actor
+from deployments.texts import checked
 
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=7)
 COMMENT_CHARACTERS = 500
@@ -96,13 +97,11 @@ def _run_out(one: Acknowledgement, now: datetime) -> bool:
 
 
 def _checked(comment: str, lasting: timedelta) -> str:
-    comment = comment.replace("\x00", "").strip()
+    comment = checked(comment, what="A comment", limit=COMMENT_CHARACTERS)
     if not comment:
         raise InvalidRequest(
             "An acknowledgement needs a comment.", hint="Say who does what about it.", reason="no_comment"
         )
-    if len(comment) > COMMENT_CHARACTERS:
-        raise InvalidRequest(f"A comment has {COMMENT_CHARACTERS} characters at most.")
     if not SHORTEST <= lasting <= LONGEST:
         raise InvalidRequest(
             f"An acknowledgement lasts from {SHORTEST.seconds // 60} minute to {LONGEST.days} days.",

@@ -20,6 +20,7 @@ from deployments.errors import Conflict, InvalidRequest, NotAllowed, NotFound
 from deployments.models import Environment
 from deployments.services import audit
 from deployments.services.access import Actor, require
+from deployments.texts import checked
 
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=30)
 REASON_CHARACTERS = 500
@@ -54,11 +55,9 @@ def silence(*, actor: Actor, wanted: Wanted, reason: str, lasting: timedelta) ->
     Raises NotAllowed, InvalidRequest, AlertmanagerError; then there is no silence, and no record of one.
     """
     environment = _checked(actor, wanted)
-    reason = reason.replace("\x00", "").strip()
+    reason = checked(reason, limit=REASON_CHARACTERS)
     if not reason:
         raise InvalidRequest("A silence needs a reason.", hint="Say why nobody need be told.", reason="no_reason")
-    if len(reason) > REASON_CHARACTERS:
-        raise InvalidRequest(f"A reason has {REASON_CHARACTERS} characters at most.")
     if not SHORTEST <= lasting <= LONGEST:
         raise InvalidRequest(f"A silence lasts from {SHORTEST.seconds // 60} minute to {LONGEST.days} days.")
     now = timezone.now()

@@ -106,6 +106,7 @@ class SetPassword(Confirmation[User]):
         """What happens."""
         return [
             f"{obj.get_username()} is signed out everywhere and signs in with the new password.",
+            "Their API tokens are revoked: they make new ones.",
             "The audit trail says that you set it. Ask them to change it.",
         ]
 

@@ -33,6 +33,7 @@ from deployments.services.approvals import approve, reject
 from deployments.services.cancellation import cancel
 from deployments.services.requests import request_deployment
 from deployments.services.rollbacks import request_rollback
+from deployments.texts import one_line
 
 router = Router(tags=["Deployments"], auth=BearerToken())
 
@@ -113,7 +114,7 @@ def create_deployment(request: HttpRequest, wanted: DeploymentIn) -> HttpStatus[
             break_glass=wanted.break_glass,
         ),
         recover=lambda began: _left(
-            actor, began, kind=Kind.DEPLOYMENT, environment=environment, release=release, reason=wanted.reason
+            actor, began, kind=Kind.DEPLOYMENT, environment=environment, release=release, reason=one_line(wanted.reason)
         ),
         load=selectors.deployment_numbered,
     )
@@ -137,7 +138,9 @@ def create_rollback(request: HttpRequest, wanted: RollbackIn) -> HttpStatus[Depl
         request,
         {"rollback": wanted.model_dump()},
         do=lambda: request_rollback(actor=actor, environment=environment, reason=wanted.reason, to=to),
-        recover=lambda began: _left(actor, began, kind=Kind.ROLLBACK, environment=environment, reason=wanted.reason),
+        recover=lambda began: _left(
+            actor, began, kind=Kind.ROLLBACK, environment=environment, reason=one_line(wanted.reason)
+        ),
         load=selectors.deployment_numbered,
     )
     return HttpStatus(201, DeploymentOut.of(row))

@@ -14,6 +14,7 @@ from django.contrib.auth import get_user_model
 from deployments.errors import NotAllowed
 from deployments.models import ApiToken, AuditEvent, Environment, Role, Scope
 from deployments.services import standing
+from deployments.texts import one_line
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -183,7 +184,7 @@ def usable_scopes(user: "User | None") -> frozenset[Scope]:
 
 def shell_actor(login: str) -> Actor:
     """The actor for a management command without a person behind it."""
-    return Actor("shell", login)
+    return Actor("shell", one_line(login))  # the environment may say anything
 
 
 def system_actor(part: str) -> Actor:

@@ -23,8 +23,7 @@ from deployments.services.requests import refuse_busy, refuse_locked, withdraw_b
 from deployments.services.rowlocks import locked_deployment
 from deployments.services.snapshots import take_snapshot
 from deployments.services.ways_back import rollback_snapshot
-
-_MAX_COMMENT = 500
+from deployments.texts import checked
 
 
 def approve(*, actor: Actor, deployment: Deployment, comment: str = "") -> Deployment:
@@ -36,7 +35,7 @@ def approve(*, actor: Actor, deployment: Deployment, comment: str = "") -> Deplo
     """
     require(actor, "approve", deployment.environment)
     refuse_same_person(actor, deployment.requested_by, what="a deployment")
-    _check_comment(comment)
+    comment = checked(comment, what="A comment")
     with transaction.atomic():
         locked = locked_deployment(deployment.pk, deployment.environment_id)
         _refuse_decided(locked)
@@ -58,7 +57,7 @@ def reject(*, actor: Actor, deployment: Deployment, comment: str) -> Deployment:
     refuse_same_person(actor, deployment.requested_by, what="a deployment")
     if not comment.strip():
         raise InvalidRequest("A rejection needs a reason.", hint="Say what should change.")
-    _check_comment(comment)
+    comment = checked(comment, what="A comment")
     with transaction.atomic():
         locked = locked_deployment(deployment.pk, deployment.environment_id)
         _refuse_decided(locked)
@@ -96,7 +95,7 @@ def review_break_glass(*, actor: Actor, deployment: Deployment, comment: str = "
     """A second person has looked at a use of break-glass; the mark goes from every page."""
     require(actor, "review", deployment.environment)
     refuse_same_person(actor, deployment.requested_by, what="break-glass")
-    _check_comment(comment)
+    comment = checked(comment, what="A comment")
     with transaction.atomic():
         rows = Deployment.objects.filter(pk=deployment.pk, break_glass=True, reviewed_at=None)
         if not rows.update(reviewed_by=str(actor), reviewed_at=timezone.now()):
@@ -234,8 +233,3 @@ def _refuse_decided(deployment: Deployment) -> None:
         )
     if deployment.expires_at and deployment.expires_at <= timezone.now():
         raise NotApproved(f"Deployment {deployment.pk} has expired.", hint="Request it again.", reason="expired")
-
-
-def _check_comment(comment: str) -> None:
-    if len(comment) > _MAX_COMMENT:
-        raise InvalidRequest(f"A comment has at most {_MAX_COMMENT} characters.", hint="Say it more briefly.")

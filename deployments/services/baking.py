@@ -11,8 +11,8 @@ from deployments.models import Deployment, Environment
 from deployments.services import audit
 from deployments.services.access import Actor
 from deployments.services.notices import tell_environment
-from deployments.services.requests import MAX_REASON
 from deployments.services.rollbacks import request_rollback
+from deployments.texts import LIMIT, one_line
 
 CRITICAL = "critical"
 
@@ -30,14 +30,14 @@ def report_alert(
         return None
     if not _end_bake(baking):
         return None  # the same alert came twice at once, and the other one acts
-    reason = f"{name} began to fire while deployment {baking.pk} was baking: {summary}"[:MAX_REASON]
+    reason = one_line(f"{name} began to fire while deployment {baking.pk} was baking: {summary}")[:LIMIT]
     if baking.snapshot["policy"].get("bake_action", environment.bake_action) == Environment.BakeAction.PAUSE:
         _pause(actor, environment, baking, reason)
         return None
     try:
         return request_rollback(actor=actor, environment=environment, reason=reason)
     except PortalError as error:
-        _pause(actor, environment, baking, f"{reason} It could not be rolled back: {error}"[:MAX_REASON])
+        _pause(actor, environment, baking, f"{reason} It could not be rolled back: {error}"[:LIMIT])
         return None
 
 

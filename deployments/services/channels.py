@@ -12,6 +12,7 @@ from deployments.errors import InvalidRequest
 from deployments.models import NotificationChannel, NotificationDelivery
 from deployments.services import audit
 from deployments.services.access import Actor, require
+from deployments.texts import checked
 
 FIELDS = ("name", "url", "environment", "events", "enabled")
 
@@ -27,7 +28,7 @@ def save_channel(
         before = {} if new else _shown(saved)
         old_url = str(saved.url or "")
         for name, value in values.items():
-            setattr(saved, name, value)
+            setattr(saved, name, checked(value, what="A name", limit=100) if name == "name" else value)
         _check(saved)
         saved.save()
         differing = audit.changes(before, _shown(saved))

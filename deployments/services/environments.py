@@ -12,8 +12,8 @@ from deployments.models import Environment, Secret
 from deployments.services import audit
 from deployments.services.access import Actor, require
 from deployments.services.notices import tell_environment
-from deployments.services.requests import check_reason
 from deployments.services.rowlocks import locked_environment
+from deployments.texts import checked
 
 EDITABLE = ("configuration", "bake_seconds", "bake_action", "order")
 
@@ -49,7 +49,7 @@ def configure_environment(*, actor: Actor, environment: Environment, changes: Ma
 
 def lock_environment(*, actor: Actor, environment: Environment, reason: str) -> Environment:
     """Refuse deployments until somebody unlocks it; rollbacks go on. Raises InvalidRequest, Conflict when locked."""
-    _require_reason(reason, "Locking an environment")
+    reason = _reason(reason, "Locking an environment")
     require(actor, "lock", environment)
     with transaction.atomic():
         locked = locked_environment(environment.pk)
@@ -65,7 +65,7 @@ def lock_environment(*, actor: Actor, environment: Environment, reason: str) -> 
 
 def unlock_environment(*, actor: Actor, environment: Environment, reason: str) -> Environment:
     """Let deployments happen again. Raises InvalidRequest without a reason, Conflict when it is not locked."""
-    _require_reason(reason, "Unlocking an environment")
+    reason = _reason(reason, "Unlocking an environment")
     require(actor, "lock", environment)
     with transaction.atomic():
         locked = locked_environment(environment.pk)
@@ -93,10 +93,10 @@ def _write_lock(
     tell_environment(locked, "locked", what=what, lines=lines)
 
 
-def _require_reason(reason: str, what: str) -> None:
+def _reason(reason: str, what: str) -> str:
     if not reason.strip():
         raise InvalidRequest(f"{what} needs a reason.", hint="Say why, for those who find it so.")
-    check_reason(reason)
+    return checked(reason)
 
 
 def _check(environment: Environment) -> None:

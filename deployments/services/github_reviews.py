@@ -20,6 +20,7 @@ import httpx
 
 from deployments.errors import InvalidRequest, NotAllowed, NotApproved, PortalError
 from deployments.models.encryption import SecretText
+from deployments.texts import LIMIT, one_line
 
 API_VERSION = "2022-11-28"
 TIMEOUT_SECONDS = 20.0
@@ -107,13 +108,13 @@ def review_of(run: WorkflowRun, environment: str) -> Review:
 def _decide(reviews: list[dict[str, Any]], requesters: list[str], environment: str) -> Review:
     for one in reviews:
         if one.get("state") == "rejected":
-            by, why = _login(one.get("user")), str(one.get("comment", ""))
+            by, why = _login(one.get("user")), one_line(str(one.get("comment", "")))
             raise NotApproved(f"github:{by} rejected it: {why or 'no comment'}.", reason="rejected")
     approved = [one for one in reviews if one.get("state") == "approved"]
     for one in approved:
         reviewer = _login(one.get("user"))
         if reviewer.lower() not in {name.lower() for name in requesters}:
-            return Review(requesters[-1], reviewer, str(one.get("comment") or "")[:500])
+            return Review(requesters[-1], reviewer, one_line(str(one.get("comment") or ""))[:LIMIT])
     if approved:
         raise NotAllowed(
             "Whoever started the run cannot be the one who approves it, and nobody else did.",

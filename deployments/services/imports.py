@@ -12,6 +12,7 @@ from deployments.services import audit
 from deployments.services.access import Actor
 from deployments.services.recorder import moment
 from deployments.services.settling import STATUSES
+from deployments.texts import LIMIT, one_line
 
 _OUTCOME = {
     TargetStatus.SUCCEEDED: Status.SUCCEEDED,
@@ -55,8 +56,8 @@ def _imported(actor: Actor, server: Server, run: PastRun, release: Release) -> D
         status=_OUTCOME[target_status],
         outcome=outcome,
         sentence=sentence,
-        requested_by=str(run.plan.get("actor") or "unknown")[:150],
-        reason=str(run.plan.get("reason", ""))[:500],
+        requested_by=one_line(str(run.plan.get("actor") or "unknown"))[:150],
+        reason=one_line(str(run.plan.get("reason", "")))[:LIMIT],
         snapshot=snapshot,
         seal=seal(snapshot),
         fence=run.fence,

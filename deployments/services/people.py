@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from axes.utils import reset
+from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import Group, User
 from django.contrib.auth.password_validation import validate_password
+from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -17,6 +19,8 @@ from deployments.models import AuditEvent, Role
 from deployments.services import audit
 from deployments.services.access import Actor, identity_in, require
 from deployments.services.requests import withdraw_orphans
+from deployments.services.tokens import revoke_tokens_of
+from deployments.texts import checked
 
 ALONE_FOR = timedelta(days=30)
 """How long nobody else may have had a role before somebody counts as a team of one."""
@@ -50,7 +54,8 @@ def add_person(
 def change_person(*, actor: Actor, person: User, changes: Mapping[str, Any], roles: Iterable[Role]) -> User:
     """Change an account's FIELDS and roles; what differs is in the audit trail. Somebody must remain administrator.
 
-    What the person asked for and may not ask for any more is withdrawn, unless it has begun.
+    What the person asked for and may not ask for any more is withdrawn, unless it has begun. Switched off, they lose
+    their tokens and sessions for good.
     Raises NotAllowed, InvalidRequest, Conflict (the last administrator).
     """
     require(actor, "manage_people")
@@ -76,17 +81,21 @@ def change_person(*, actor: Actor, person: User, changes: Mapping[str, Any], rol
         if differing:
             _record(actor, locked, "person.changed", changes=differing)
             withdraw_orphans(actor=actor, person=locked.get_username())
+            if not locked.is_active:
+                revoke_tokens_of(actor=actor, person=locked)
+                _end_sessions(locked)
     person.refresh_from_db()
     return person
 
 
 def set_password(*, actor: Actor, person: User, password: str) -> None:
-    """Give somebody a new password; it ends their sessions. Raises NotAllowed, InvalidRequest."""
+    """Give somebody a new password; it ends their sessions and their tokens. Raises NotAllowed, InvalidRequest."""
     require(actor, "manage_people")
     with transaction.atomic():
         _set_password(person, password)
         person.save(update_fields=["password"])
         _record(actor, person, "person.password_set")
+        revoke_tokens_of(actor=actor, person=person)
 
 
 def change_own_password(*, actor: Actor, person: User, old: str, password: str) -> None:
@@ -136,6 +145,13 @@ def _tells_of_a_role(data: dict[str, Any]) -> bool:
     return bool(data.get("roles") or any(changes.get("roles", ())) or any(changes.get("is_active", ())))
 
 
+def _end_sessions(person: User) -> None:
+    """Else they would live again with the account."""
+    for session in Session.objects.filter(expire_date__gte=timezone.now()):
+        if session.get_decoded().get(SESSION_KEY) == str(person.pk):
+            session.delete()
+
+
 def _administrators() -> QuerySet[User]:
     return User.objects.filter(Q(is_superuser=True) | Q(groups__name=Role.ADMINISTRATOR.value), is_active=True)
 
@@ -151,6 +167,8 @@ def _set_password(person: User, password: str) -> None:
 
 
 def _clean(person: User) -> None:
+    for name in ("first_name", "last_name", "email"):
+        setattr(person, name, checked(getattr(person, name), what="A name", limit=254))
     try:
         person.full_clean(exclude=["password"])
     except ValidationError as error:

@@ -16,8 +16,8 @@ from deployments.services.access import Actor, require, still_may
 from deployments.services.foureyes import refuse_same_person
 from deployments.services.notices import tell_environment
 from deployments.services.people import is_alone
-from deployments.services.requests import check_reason
 from deployments.services.rowlocks import locked_environment
+from deployments.texts import checked
 
 MAX_APPROVALS = 10
 MAX_HOURS = 24 * 30
@@ -41,7 +41,7 @@ def change_policy(
     require(actor, "configure", environment)
     if not reason.strip():
         raise InvalidRequest("Changing the approval policy needs a reason.", hint="Say what makes it necessary.")
-    check_reason(reason)
+    reason = checked(reason)
     wanted = {"approvals_required": approvals_required, "approval_hours": approval_hours}
     _check(wanted)
     with transaction.atomic():
@@ -69,7 +69,7 @@ def decide_policy_change(*, actor: Actor, change: PolicyChange, approve: bool, c
     refuse_same_person(actor, change.requested_by, what="a change of policy")
     if not approve and not comment.strip():
         raise InvalidRequest("A refusal needs a reason.", hint="Say what speaks against it.")
-    check_reason(comment)
+    comment = checked(comment, what="A comment")
     with transaction.atomic():
         locked = locked_environment(change.environment_id)
         if approve and any(getattr(locked, name) != value for name, value in change.before.items()):

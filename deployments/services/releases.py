@@ -16,6 +16,7 @@ from deployments.plans.wheels import PipWheels
 from deployments.services import audit
 from deployments.services.access import Actor, require
 from deployments.services.artifacts import only_known
+from deployments.texts import one_line
 
 
 def build_release(*, actor: Actor, source: Path, ref: str | None) -> tuple[Release, bool]:
@@ -71,7 +72,7 @@ def _written(actor: Actor, release: Release, artifact: Artifact, *, ref: str, bu
         release.artifact = File(content, name=f"{artifact.name}-{artifact.release_id}.tar")
         release.size, release.files = artifact.size, len(artifact.manifest.files)
         release.commit, release.ref = artifact.commit or "", ref
-        release.builder, release.change_log = builder, change_log
+        release.builder, release.change_log = builder, "\n".join(map(one_line, change_log.splitlines()))
         release.save()
         audit.record(
             actor=actor,

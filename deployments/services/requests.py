@@ -17,8 +17,7 @@ from deployments.services.promotion import promote_waiting_rollback
 from deployments.services.rowlocks import locked_environment
 from deployments.services.snapshots import take_snapshot
 from deployments.services.targets import write_targets
-
-MAX_REASON = 500
+from deployments.texts import checked
 
 
 def request_deployment(
@@ -31,7 +30,7 @@ def request_deployment(
     Raises NotAllowed, InvalidRequest, EnvironmentBusy.
     """
     require(actor, "break_glass" if break_glass else "request", environment)
-    check_reason(reason)
+    reason = checked(reason)
     with transaction.atomic():
         # the lock keeps policy and configuration as they are until the request is written
         environment = locked_environment(environment.pk)
@@ -137,12 +136,6 @@ def refuse_locked(environment: Environment) -> None:
             hint="Unlock the environment first; rollbacks are possible all the same.",
             reason="environment_locked",
         )
-
-
-def check_reason(reason: str) -> None:
-    """Raise InvalidRequest for a reason that is too long to be kept."""
-    if len(reason) > MAX_REASON:
-        raise InvalidRequest(f"A reason has at most {MAX_REASON} characters.", hint="Say it more briefly.")
 
 
 def withdraw_broken(deployment: Deployment, changes: list[str], *, actor: Actor) -> NotApproved:

@@ -11,9 +11,10 @@ from deployments.services import audit
 from deployments.services.access import Actor, require
 from deployments.services.cancellation import cancel
 from deployments.services.promotion import promote_waiting_rollback
-from deployments.services.requests import check_reason, record_request
+from deployments.services.requests import record_request
 from deployments.services.rowlocks import locked_environment
 from deployments.services.ways_back import is_way_back, rollback_snapshot, rollback_target
+from deployments.texts import checked
 
 
 def request_rollback(
@@ -29,7 +30,7 @@ def request_rollback(
     require(actor, "roll_back", environment)
     if not reason.strip():
         raise InvalidRequest("A rollback needs a reason.", hint="Say what is wrong (--reason).")
-    check_reason(reason)
+    reason = checked(reason)
     with transaction.atomic():
         # one transaction: the deployment that is under way cannot end unnoticed between our look and our request
         environment = locked_environment(environment.pk)

@@ -15,6 +15,7 @@ from deployments.models import ApiToken, Environment, Scope, Server
 from deployments.models.encryption import SecretText
 from deployments.services import audit
 from deployments.services.access import PERSONAL, Actor, require, usable_scopes
+from deployments.texts import checked
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -46,6 +47,7 @@ def issue_token(
         raise InvalidRequest("A token needs at least one scope.", hint=f"Choose from {', '.join(Scope.values)}.")
     _authorise(actor, chosen, owner, server, environment)
     _refuse_unusable(chosen, owner, server)
+    name = checked(name, what="A name", limit=100)
     _check(name, days)
     text = SecretText(PREFIX + secrets.token_urlsafe(32))
     token = ApiToken.objects.create(
@@ -80,6 +82,16 @@ def revoke_token(*, actor: Actor, token: ApiToken) -> None:
     """End a token at once; doing it twice changes nothing. Everyone may end their own."""
     own = token.owner is not None and actor.identity == token.owner.get_username()
     require(actor, "own_token" if own else "manage_tokens", token.environment)
+    _revoke(actor, token)
+
+
+def revoke_tokens_of(*, actor: Actor, person: "User") -> None:
+    """End every token of a person; runs in the transaction of what ends them, which has asked who may."""
+    for token in ApiToken.objects.filter(owner=person, revoked_at=None).select_related("owner", "environment"):
+        _revoke(actor, token)
+
+
+def _revoke(actor: Actor, token: ApiToken) -> None:
     if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now()):
         audit.record(
             actor=actor,
@@ -134,7 +146,7 @@ def _refuse_unusable(scopes: list[str], owner: "User | None", server: Server | N
 
 
 def _check(name: str, days: int | None) -> None:
-    if not name.strip() or len(name) > 100 or "\x00" in name:
+    if not name:
         raise InvalidRequest("A token needs a name of at most 100 characters.", hint="Say what it is for.")
     if days is not None and not 1 <= days <= MAX_DAYS:
         raise InvalidRequest(f"A token is valid for 1 to {MAX_DAYS} days.")

@@ -9,6 +9,7 @@ from deployments.plans.artifact import Artifact
 from deployments.plans.received import receive_artifact
 from deployments.services.access import Actor, require
 from deployments.services.releases import store_artifact
+from deployments.texts import checked
 
 
 def add_artifact(
@@ -27,6 +28,10 @@ def add_artifact(
     is not what the manifest says, the refusals of building it, Conflict when the version is taken.
     """
     require(actor, "add_release")
+    ref, commit, builder = (
+        checked(text, what=what, limit=limit)
+        for text, what, limit in ((ref, "A ref", 250), (commit, "A commit", 64), (builder, "A builder", 150))
+    )
     artifact = described(path, sha256=sha256, commit=commit)
     return store_artifact(actor=actor, artifact=artifact, ref=ref, builder=builder or str(actor), change_log=change_log)
 

@@ -145,7 +145,8 @@ def test_it_can_be_withdrawn_once(alert: Alert, olga: Actor) -> None:
 
 def test_what_cannot_be_acknowledged_says_why(alert: Alert, olga: Actor, make_person: MakePerson) -> None:
     for comment, lasting, said in (
-        (" \x00 ", HOUR, "needs a comment"),
+        ("  ", HOUR, "needs a comment"),
+        (" \x00 ", HOUR, "holds the character"),
         ("x" * 501, HOUR, "500 characters"),
         ("x", timedelta(0), "from 1 minute to 7 days"),
         ("x", timedelta(days=8), "from 1 minute to 7 days"),

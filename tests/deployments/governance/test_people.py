@@ -268,3 +268,20 @@ def test_system_actors_manage_no_people(world: World) -> None:
     for actor in (system_actor("x"), shell_actor("root")):
         with pytest.raises(NotAllowed):
             add_person(actor=actor, username="y", password=GOOD, roles=[])
+
+
+@pytest.mark.parametrize("how", ["password", "switched off"])
+def test_an_administrator_who_takes_somebodys_account_in_hand_ends_their_tokens(how: str, world: World) -> None:
+    person, admin = world.user("operator"), world.people["administrator"]
+    _, text = issue_token(actor=world.people["operator"], name="ci", scopes=[Scope.DEPLOY], owner=person)
+    _, others = issue_token(actor=world.people["viewer"], name="mine", scopes=[Scope.READ], owner=world.user("viewer"))
+    client = world.client("operator")
+    if how == "password":
+        set_password(actor=admin, person=person, password=GOOD)
+    else:
+        change_person(actor=admin, person=person, changes={"is_active": False}, roles=[Role.OPERATOR])
+        change_person(actor=admin, person=world.user("operator"), changes={"is_active": True}, roles=[Role.OPERATOR])
+    assert authenticate(str(text)) is None, "also after they were switched on again"
+    assert authenticate(str(others)) is not None
+    assert AuditEvent.objects.get(name="token.revoked").actor == "administrator"
+    assert client.get(reverse("admin:index")).status_code == 302, "and their sessions"
