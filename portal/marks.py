@@ -27,6 +27,7 @@ class HiddenCharacters:
             page = response.content.decode(response.charset)
             if (marked := marked_page(page)) != page:
                 response.content = marked.encode(response.charset)
+                response["Content-Length"] = str(len(response.content))
         return response
 
 

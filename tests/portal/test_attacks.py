@@ -256,6 +256,30 @@ def test_a_body_of_a_megabyte_is_read(running: Web, tokens: list[str]) -> None:
     assert status in (204, 429)
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"Content-Length: 5\r\nContent-Length: 400000000",
+        b"Content-Length: 400000000\r\nContent-Length: 5",
+        b"Content-Length: +400000000",
+        b"Content-Length: 99999999999999999999999999",
+        b"Content-Length : 400000000",
+        b"Content-Length:\r\n 400000000",
+        b"Transfer-Encoding : chunked",
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked",
+        b"X: a\rContent-Length: 400000000",
+        b"Content-Length: 4e8",
+        b"Content_Length: 400000000",
+    ],
+)
+def test_a_length_that_can_be_read_in_two_ways_holds_no_thread(running: Web, odd: bytes) -> None:
+    with running.connect() as one:
+        one.sendall(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n" + odd + b"\r\n\r\nabcde")
+        one.settimeout(PATIENT)
+        said = one.recv(100)
+        assert said.split()[1][:1] == b"4", said
+
+
 def test_who_may_add_releases_uploads_much(running: Web, tokens: list[str]) -> None:
     body = b'--x\r\nContent-Disposition: form-data; name="sha256"\r\n\r\n' + b"0" * 64 + b"\r\n"
     body += b'--x\r\nContent-Disposition: form-data; name="artifact"; filename="a.tar"\r\n\r\n'
