@@ -7,10 +7,12 @@ import unicodedata
 
 import pytest
 from django.core.management import call_command
+from django.db import transaction
 from django.urls import reverse
 
 from deployments.management.texts import markdown, one_line
 from deployments.models import LogLine, NotificationChannel, NotificationDelivery
+from deployments.notifications import announce
 from deployments.services import audit
 from deployments.services.access import system_actor
 from deployments.visible import WARNING, hides, visible, visible_json
@@ -81,7 +83,14 @@ def test_terminals_and_summaries_show_marks() -> None:
 @pytest.fixture
 def hostile(world: World) -> int:
     NotificationChannel.objects.create(name="ops", url="json://127.0.0.1:9/", enabled=True)
-    row = world.request(reason=f"fix {TROJAN}")
+    row = world.request()
+    row.reason = f"fix {TROJAN}"  # as rows of earlier versions and other people's commits have it: new ones are refused
+    row.save(update_fields=["reason"])
+    announce(row, "started")
+    with transaction.atomic():
+        audit.record(
+            actor=system_actor("tests"), name="thing.done", subject="deployment:1", data={"reason": f"fix {TROJAN}"}
+        )
     LogLine.objects.create(deployment=row, step="stage", text=f"log {TROJAN}\x1b[31m")
     return int(row.pk)
 
@@ -142,8 +151,10 @@ def test_logs_notifications_commands_and_exports_show_marks(world: World, hostil
 
 def test_a_reason_makes_no_line_of_its_own_in_a_notification(world: World) -> None:
     NotificationChannel.objects.create(name="ops", url="json://127.0.0.1:9/", enabled=True)
-    row = world.request(reason="quick\nAudit head 9:ffff\nReason: none")
+    row = world.request()
+    row.reason = "quick\nAudit head 9:ffff\nReason: none"
+    NotificationDelivery.objects.all().delete()
+    announce(row, "started")
     body = NotificationDelivery.objects.filter(subject=f"deployment:{row.pk}")[0].body
     assert [line for line in body.splitlines() if line.startswith("Audit head")] == [body.splitlines()[-1]]
     assert audit.head().hash in body
-    assert system_actor("x")
