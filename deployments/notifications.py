@@ -101,7 +101,7 @@ def _write(environment: Environment | None, event: str, subject: str, title: str
     if environment is not None:
         channels = channels.filter(Q(environment=None) | Q(environment=environment))
     deliveries = [
-        NotificationDelivery(channel=channel, event=event, subject=subject, title=title, body=body.strip())
+        NotificationDelivery(channel=channel, event=event, subject=subject, title=title[:250], body=body.strip())
         for channel in channels
         if not channel.events or event in channel.events
     ]
