@@ -124,7 +124,8 @@ class Connection:
                 if entered:
                     self._set(Status(connected=False, since=time.monotonic(), reason="leaving"))
                 await wire.close()
-        return reason, time.monotonic() - entered if entered else 0.0
+        # Its traceback would keep the whole session alive.
+        return reason.with_traceback(None), time.monotonic() - entered if entered else 0.0
 
     def _entered(self, session: Session) -> None:
         self.session = session

@@ -73,6 +73,9 @@ class Wire:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
+        # Whoever listens refers to us: without this a whole room would wait for the garbage collector.
+        self._client.handlers.clear()
+        self._on_event, self._on_close = _nobody_listens, _nobody_listens
 
     def _event(self, event: str, *args: Any) -> None:
         self._on_event(event, args[0] if args else None)
@@ -82,3 +85,7 @@ class Wire:
         self._refusal = str(message or "connection refused")
         # In the middle of a session, too, this ends it, and no `disconnect` follows.
         self._on_close(self._refusal)
+
+
+def _nobody_listens(*_heard: object) -> None:
+    """The connection is closed."""

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 BACKLOG = 2000
 BUSY_MILLISECONDS = 5000
 CLOSE_SECONDS = 2.0
+# SQLite would fill 2 MB over the first hours; what is asked of the file needs a few pages.
+CACHE_KIBIBYTES = 256
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], object]
@@ -146,6 +148,7 @@ def _connect(path: str) -> sqlite3.Connection:
         migrate(connection)  # first: a file that we must not use is not touched
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
     except BaseException:
         connection.close()
         raise
