@@ -266,7 +266,7 @@ def examine(content: bytes) -> tuple[DeployToml | None, list[Problem]]:
     """The parsed file, or None and every mistake."""
     try:
         raw = tomllib.loads(content.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         hint = "See https://toml.io for how tables, texts in quotes and lists are written."
         return None, [Problem(FILE, f"is not valid TOML: {error}", hint)]
     deploy, problems = None, []

@@ -5,33 +5,18 @@ import re
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO, cast
 
 from deployments.plans.errors import UnknownRef, UnknownSource
+from deployments.plans.git_shield import PATIENCE, environment, shielded
 from deployments.plans.source import NEVER, NEVER_SUFFIX, Entry, Kind
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_DEADLINE = 120  # seconds for one git command; listing a repository of 100,000 files takes about one
-
-# Variables that would make git look at another repository than the one named, as they do inside a hook.
-_REDIRECTING = frozenset(
-    {
-        "GIT_DIR",
-        "GIT_WORK_TREE",
-        "GIT_INDEX_FILE",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-        "GIT_COMMON_DIR",
-        "GIT_NAMESPACE",
-        "GIT_PREFIX",
-    }
-)
-# Nothing the repository configures may run (hooks run only when the index is written, see _environment), and
-# nothing may pretend to be another object.
-_SAFE = ("--no-replace-objects", "-c", "core.fsmonitor=false")
+_SAFE = ("--no-replace-objects", "--no-pager")  # nothing may pretend to be another object
 
 _KINDS = {"100644": Kind.FILE, "100664": Kind.FILE, "100755": Kind.FILE, "120000": Kind.LINK, "160000": Kind.SUBMODULE}
 
@@ -63,7 +48,7 @@ class Repository:
 
     def changed(self) -> tuple[str, ...]:
         """Paths below the directory that differ from HEAD or are not tracked; ignored files do not count."""
-        argv = ("status", "--porcelain=v1", "-z", "--untracked-files=all", "--ignore-submodules=none", "--no-renames")
+        argv = ("status", "--porcelain=v1", "-z", "--untracked-files=all", "--ignore-submodules=dirty", "--no-renames")
         lines = _names(self._checked(*argv, "--", "."))
         return tuple(sorted(line[3:].removeprefix(self.prefix) for line in lines))
 
@@ -96,6 +81,7 @@ class GitTree:
         self.commit = commit
         self._reader: subprocess.Popen[bytes] | None = None
         self._watchdog: threading.Timer | None = None
+        self._shield = ExitStack()
 
     @cached_property
     def _listing(self) -> dict[str, tuple[Entry, str]]:
@@ -136,12 +122,12 @@ class GitTree:
         reader = subprocess.Popen(
             ["git", *_SAFE, "cat-file", "--batch"],
             cwd=self.repository.directory,
-            env=_environment(),
+            env=self._shield.enter_context(shielded(self.repository.directory)) or environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        self._watchdog = threading.Timer(_DEADLINE, reader.kill)
+        self._watchdog = threading.Timer(PATIENCE, reader.kill)
         self._watchdog.daemon = True
         self._watchdog.start()
         return reader
@@ -156,6 +142,7 @@ class GitTree:
         if self._reader is not None:
             self._reader.communicate()  # closes its input, which ends it, and waits
             self._reader = None
+        self._shield.close()
 
 
 def repository_at(directory: Path) -> Repository | None:
@@ -176,21 +163,17 @@ def repository_at(directory: Path) -> Repository | None:
 
 def _git(directory: Path, *argv: str) -> subprocess.CompletedProcess[bytes]:
     try:
-        return subprocess.run(
-            ["git", *_SAFE, *argv],
-            cwd=directory,
-            env=_environment(),
-            capture_output=True,
-            timeout=_DEADLINE,
-            check=False,
-        )
+        with shielded(directory) as environ:
+            return subprocess.run(
+                ["git", *_SAFE, *argv],
+                cwd=directory,
+                env=environ or environment(),
+                capture_output=True,
+                timeout=PATIENCE,
+                check=False,
+            )
     except subprocess.TimeoutExpired as error:
-        raise UnknownSource(f"git needs more than {_DEADLINE} s to read {directory}.") from error
-
-
-def _environment() -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if name not in _REDIRECTING}
-    return inherited | {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+        raise UnknownSource(f"git needs more than {PATIENCE:g} s to read {directory}.") from error
 
 
 def _entries(listing: bytes) -> Iterator[tuple[str, tuple[Entry, str]]]:

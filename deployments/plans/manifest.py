@@ -107,7 +107,7 @@ class Manifest:
         """A manifest from its canonical JSON. Raises ArtifactCorrupt for any other bytes."""
         try:
             rows = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ArtifactCorrupt("The manifest is not JSON.", hint="Build the release again.") from error
         manifest = cls.from_rows(rows if isinstance(rows, list) else [[]])
         if manifest.to_json() != content:

@@ -174,3 +174,93 @@ def test_leaving_a_tree_leaves_no_process(tmp_path: Path) -> None:
         assert reader is not None
         assert reader.poll() is None
     assert reader.poll() == 0
+
+
+HOSTILE = {
+    "filter": [("filter.evil.clean", "{run}; cat"), ("filter.evil.smudge", "{run}; cat")],
+    "filter that stays": [("filter.evil.process", "{run}"), ("filter.evil.required", "true")],
+    "file watcher": [("core.fsmonitor", "{run}")],
+    "hooks elsewhere": [("core.hooksPath", "{directory}")],
+    "signatures": [("log.showSignature", "true"), ("gpg.program", "{program}"), ("gpg.ssh.program", "{program}")],
+    "differences": [("diff.evil.textconv", "{run}; cat"), ("diff.external", "{run}"), ("diff.evil.command", "{run}")],
+    "fetching what is missing": [
+        ("remote.origin.url", "ext::{program}"),
+        ("remote.origin.promisor", "true"),
+        ("extensions.partialClone", "origin"),
+        ("core.repositoryformatversion", "1"),
+        ("protocol.ext.allow", "always"),
+        ("core.sshCommand", "{run}"),
+        ("remote.origin.uploadpack", "{run}"),
+    ],
+    "words of its own": [("alias.status", "!{run}"), ("core.pager", "{run}"), ("pager.log", "true")],
+    "passwords": [("credential.helper", "!{run}"), ("core.askPass", "{program}")],
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("included", [False, True], ids=["", "by an include"])
+def test_nothing_that_a_repository_configures_runs(tmp_path: Path, kind: str, included: bool) -> None:
+    work, canary, program = tmp_path / "work", tmp_path / "ran", tmp_path / "programs/post-index-change"
+    work.mkdir()
+    write(work, {".gitattributes": "* filter=evil diff=evil\n", "a": "1\n", "gone": "gone\n"})
+    first = commit_all(work)
+    write(work, {"a": "2\n"})
+    commit = commit_all(work)
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {canary}\n")
+    program.chmod(0o755)
+    places = {"run": f"touch {canary}", "program": str(program), "directory": str(program.parent)}
+    for name, value in HOSTILE[kind]:
+        where = ("--file", str(tmp_path / "included")) if included and not name.startswith(("core.rep", "ext")) else ()
+        git(work, "config", *where, name, value.format(**places))
+    if included:
+        git(work, "config", "include.path", str(tmp_path / "included"))
+    (work / "a").write_text("3\n")  # same size: git has to look into it
+    os.utime(work / "a", (1, 1))
+    signed = git(work, "cat-file", "commit", commit).replace(
+        "\n\n", "\ngpgsig -----BEGIN PGP SIGNATURE-----\n x\n\n", 1
+    )
+    made = subprocess.run(
+        ["git", "hash-object", "-t", "commit", "-w", "--stdin"], cwd=work, input=signed.encode() + b"\n",
+        capture_output=True, check=True,
+    )  # fmt: skip
+    repository = at(work)
+    repository.subjects(first, made.stdout.decode().strip())
+    assert repository.changed() == ("a",)
+    assert "a" in repository.working_files()
+    missing = git(work, "rev-parse", f"{commit}:gone").strip()
+    (work / ".git/objects" / missing[:2] / missing[2:]).unlink()
+    with repository.tree(repository.commit("HEAD")) as tree:
+        assert tree.read("a") == b"2\n"
+        with pytest.raises(UnknownSource):
+            tree.read("gone")
+    assert not canary.exists()
+
+
+def test_nothing_that_a_submodule_configures_runs(tmp_path: Path) -> None:
+    inner, work, canary = tmp_path / "inner", tmp_path / "work", tmp_path / "ran"
+    for directory in (inner, work):
+        directory.mkdir()
+        write(directory, {".gitattributes": "* filter=evil\n", "a": "1\n"})
+        commit_all(directory)
+    git(work, "-c", "protocol.file.allow=always", "submodule", "add", str(inner), "sub")
+    commit_all(work)
+    git(work / "sub", "config", "filter.evil.clean", f"touch {canary}; cat")
+    (work / "sub/a").write_text("2\n")
+    os.utime(work / "sub/a", (1, 1))
+    at(work).changed()
+    assert not canary.exists()
+
+
+def test_a_linked_work_tree_and_a_bare_repository_are_read_as_ever(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    write(work, {"a": "1\n"})
+    commit = commit_all(work)
+    git(work, "worktree", "add", "-b", "side", str(tmp_path / "side"))
+    (tmp_path / "side/b").write_text("new\n")
+    assert at(tmp_path / "side").commit("HEAD") == commit
+    assert at(tmp_path / "side").changed() == ("b",)
+    git(tmp_path, "clone", "--bare", str(work), "bare")
+    with at(tmp_path / "bare").tree(commit) as tree:
+        assert tree.read("a") == b"1\n"

@@ -79,3 +79,16 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"print('tea')", b"print('TEA')"))
     with pytest.raises(errors.ArtifactCorrupt, match="the content of tea/__main__"):
         receive_artifact(path)
+
+
+@pytest.mark.parametrize("depth", [1_000, 100_000])
+def test_a_manifest_nested_beyond_measure_is_corrupt(depth: int) -> None:
+    with pytest.raises(errors.ArtifactCorrupt):
+        Manifest.from_json(b"[" * depth + b"]" * depth)
+
+
+@pytest.mark.parametrize("depth", [1_000, 100_000])
+def test_a_deploy_toml_nested_beyond_measure_is_refused(tmp_path: Path, depth: int) -> None:
+    nested = DEPLOY_TOML.encode() + b"\nextra = " + b"[" * depth + b"]" * depth + b"\n"
+    with pytest.raises(errors.PlanError):
+        receive_artifact(packed(tmp_path / "x.tar", {**RELEASE, "deploy.toml": nested}))
