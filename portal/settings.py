@@ -174,7 +174,8 @@ Q_CLUSTER = {
     "label": "Task queue",
     "ALT_CLUSTERS": {
         "deploys": {**_CLUSTER, "workers": 2, "queue_limit": 2},
-        "rescue": _CLUSTER,
+        # a host that only says that it lives holds one of them, and others' way back must not wait for it
+        "rescue": {**_CLUSTER, "workers": 4, "queue_limit": 4},
         "default": _CLUSTER,
     },
 }

@@ -1,6 +1,5 @@
 """The portal's side of the conversation with the agent."""
 
-import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -218,16 +217,13 @@ class AgentClient:
     @staticmethod
     def _records(conversation: Conversation, deadline: float) -> Iterable[Record]:
         for line in conversation.lines(deadline=deadline):
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue  # a login banner or the like, in front of what the agent says
-            if isinstance(record, dict) and "kind" in record and record["kind"] != "alive":
+            record = conversation.framed(line)
+            if record is not None and record["kind"] != "alive":
                 yield record
 
     def _silent_end(self, conversation: Conversation, verb: str) -> SSHError:
         """The agent ended and said no result: killed, or it could not even start."""
-        said = conversation.stderr.decode(errors="replace").strip()[-_STDERR_SHOWN:]
+        said = (conversation.stderr + conversation.beside).decode(errors="replace").strip()[-_STDERR_SHOWN:]
         return LinkLost(
             f"The agent on {self._session.address.host} ended during '{verb}' without a result"
             + (f": {said}" if said else "."),

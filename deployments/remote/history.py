@@ -49,7 +49,7 @@ def read_manifest(session: Session, name: str, release: str) -> Manifest:
     content = session.run(command, deadline=DEADLINE, what="reading the manifest").stdout
     try:
         rows = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TargetError(f"The manifest of {release} on the server is no JSON.", hint="Look at its disk.") from error
     return Manifest.from_rows(rows if isinstance(rows, list) else [[]])
 
@@ -60,7 +60,7 @@ def past_runs(lines: Iterable[bytes]) -> list[PastRun]:
     for line in lines:
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):
             _add(runs, record)

@@ -74,7 +74,7 @@ def provision(
                     hint=_AGAIN if not plan and len(reports) > 1 else _NOTHING,
                 )
         exit_code = conversation.exit_code()
-        said = conversation.stderr.decode(errors="replace").strip()[-500:]
+        said = (conversation.stderr + conversation.beside).decode(errors="replace").strip()[-500:]
     if exit_code == 0 and len(reports) == len(operations):
         return reports
     if exit_code < 0:
@@ -89,9 +89,6 @@ def provision(
 
 def _reports(conversation: Conversation) -> Iterable[Report]:
     for line in conversation.lines(deadline=DEADLINE, silence=SILENCE):
-        try:
-            content = json.loads(line)
-        except ValueError:
-            continue  # a login banner
-        if isinstance(content, dict) and content.pop("kind", None) == "report":
+        content = conversation.framed(line)
+        if content is not None and content.pop("kind") == "report":
             yield Report(**content)

@@ -6,6 +6,7 @@ renews the lease. The database may be away for a while (`PATIENCE` seconds); not
 
 import logging
 import queue
+import re
 import threading
 import time
 from collections.abc import Iterable
@@ -26,7 +27,12 @@ logger = logging.getLogger(__name__)
 LEASE = timedelta(seconds=30)
 RENEW_SECONDS = 5.0
 PATIENCE_SECONDS = 60.0
+LINE_LIMIT = 4000
+"""Characters of a line, as agents send at most; whatever a server says instead is cut."""
+LOG_HEAD, LOG_TAIL = 200, 2000
+"""Lines that are kept of a target's step."""
 _STOP = object()
+_LEFT_OUT = re.compile(r"\((\d+) lines are left out here\)")
 
 
 def storable(text: str) -> str:
@@ -193,9 +199,25 @@ class Recorder:
             elif target is not None and record["kind"] == "result":
                 self._close(target)
         LogLine.objects.bulk_create(lines)
+        for step in {(line.target_id, line.step) for line in lines}:
+            self._trim(*step)
         for pk, seq in seen.items():
             Target.objects.filter(pk=pk, journal_seq__lt=seq).update(journal_seq=seq)
         return seen
+
+    def _trim(self, target: int | None, step: str) -> None:
+        """Of a step that says very much the beginning and the end are kept; a line between them counts the others."""
+        if target is None:
+            return
+        lines = LogLine.objects.filter(deployment=self._deployment, target=target, step=step).order_by("id")
+        if lines.count() <= LOG_HEAD + LOG_TAIL + 1:
+            return
+        note = lines[LOG_HEAD]
+        last = lines.order_by("-id").values_list("id", flat=True)[LOG_TAIL - 1]
+        gone, _ = lines.filter(id__gt=note.pk, id__lt=last).delete()
+        known = _LEFT_OUT.fullmatch(note.text) if note.stream == "portal" else None
+        count = gone + (int(known[1]) if known else 1)
+        lines.filter(pk=note.pk).update(stream="portal", text=f"({count} lines are left out here)")
 
     def _last_stored(self, target: Target) -> int:
         if target.pk not in self._stored:
@@ -209,7 +231,7 @@ class Recorder:
             at=moment(record),
             step=str(record.get("step", ""))[:30],
             stream=str(record.get("stream", "stdout"))[:10],
-            text=self._mask(str(record.get("text", ""))),
+            text=self._mask(str(record.get("text", ""))[: 2 * LINE_LIMIT])[:LINE_LIMIT],
         )
 
     def _step(self, target: Target, record: Record) -> None:

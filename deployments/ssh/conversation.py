@@ -1,20 +1,30 @@
 """One remote command while it runs: bytes go in, lines come out, and silence is noticed."""
 
 import contextlib
+import json
 import queue
+import re
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 import paramiko
 
-from deployments.ssh.errors import LinkLost, RemoteDeadline
+from deployments.ssh.errors import Flooded, LinkLost, RemoteDeadline
 from deployments.ssh.transport import SILENCE
 
 _BLOCK = 1 << 16
 _GONE = (OSError, EOFError, paramiko.SSHException)  # what paramiko raises when the other end is no longer there
+MOST_BYTES, MOST_LINES, LONGEST_LINE = 64 << 20, 100_000, 4 << 20
+"""What a server may say in one conversation; a run whose nine steps all say as much as is kept stays below."""
+_SHOWN = 200  # bytes of what a server that says too much began with
+_KEPT_BESIDE = 4000  # bytes kept of what is no record
+_RECORD = re.compile(rb'\{"kind": ?"')
+_DECODER = json.JSONDecoder()
+_TRIES = 4  # beginnings of a record that are tried in a line: a hostile one has a million
 _KEPT_STDERR = 1 << 20  # bytes of standard error kept; the rest is drained and dropped
 
 
@@ -48,7 +58,10 @@ class Conversation:
     Sending happens on its own thread: into a dead connection paramiko would block for ever.
     """
 
-    def __init__(self, transport: paramiko.Transport, channel: paramiko.Channel, what: str) -> None:
+    def __init__(
+        self, transport: paramiko.Transport, channel: paramiko.Channel, what: str, host: str = "the server"
+    ) -> None:
+        self._host = host
         self._transport = transport
         self._channel = channel
         self._what = what
@@ -57,10 +70,10 @@ class Conversation:
         channel.in_stderr_buffer.set_event(self._news)
         self._outgoing: queue.SimpleQueue[Iterable[bytes] | None] = queue.SimpleQueue()
         self._sender: threading.Thread | None = None
-        self._pending = b""
         self._failure: Exception | None = None
         self._source_failure: Exception | None = None
         self.stderr = b""
+        self.beside = b""
 
     def __enter__(self) -> "Conversation":
         return self
@@ -89,14 +102,23 @@ class Conversation:
     def lines(self, *, deadline: float, silence: float = SILENCE) -> Iterator[bytes]:
         """The lines of its standard output, without their ends, until it closes it.
 
-        `deadline`: seconds for all of them, else RemoteDeadline. `silence`: seconds without a byte, else LinkLost;
-        for commands that promise a sign of life.
+        Raises Flooded. `deadline`: seconds for all of them, else RemoteDeadline. `silence`: seconds without a byte,
+        else LinkLost; for commands that promise a sign of life.
         """
+        pending: list[bytes] = []  # joined once per line: an endless one is not copied again with every block
+        began, length, count, total = b"", 0, 0, 0
         for block in self.blocks(deadline=deadline, silence=silence):
-            *lines, self._pending = (self._pending + block).split(b"\n")
-            yield from lines
-        if self._pending:
-            yield self._pending
+            began = began if len(began) >= _SHOWN else (began + block)[:_SHOWN]
+            first, *rest = block.split(b"\n")
+            pending.append(first)
+            total, count, length = total + len(block), count + len(rest), length + len(first)
+            if total > MOST_BYTES or count > MOST_LINES or length > LONGEST_LINE:
+                raise Flooded(self._host, self._what, total, count, began)
+            for piece in rest:
+                yield b"".join(pending)
+                pending, length = [piece], len(piece)
+        if length:
+            yield b"".join(pending)
 
     def blocks(self, *, deadline: float, silence: float | None = None) -> Iterator[bytes]:
         """As `lines`, in whatever pieces arrive."""
@@ -123,6 +145,36 @@ class Conversation:
                 return
             heard = time.monotonic()
             yield block
+
+    def framed(self, line: bytes) -> dict[str, Any] | None:
+        """The record of one of our programs in a line; whatever else stands there, before or behind, goes to `beside`.
+
+        Shell start files print without an end of line, too.
+        """
+        for begin in islice(_RECORD.finditer(line), _TRIES):
+            text = line[begin.start() :].decode(errors="replace")
+            try:
+                record, end = _DECODER.raw_decode(text)
+            except (ValueError, RecursionError):
+                continue
+            self._keep_beside(line[: begin.start()] + text[end:].encode())
+            return dict(record)
+        self._keep_beside(line)
+        return None
+
+    def _keep_beside(self, said: bytes) -> None:
+        if said.strip() and len(self.beside) < _KEPT_BESIDE:
+            self.beside += said[:_KEPT_BESIDE] + b"\n"
+
+    def everything(self, *, deadline: float) -> bytes:
+        """All of its standard output. Raises Flooded for more than MOST_BYTES bytes, RemoteDeadline, LinkLost."""
+        pieces, total = [], 0
+        for block in self.blocks(deadline=deadline):
+            pieces.append(block)
+            total += len(block)
+            if total > MOST_BYTES:
+                raise Flooded(self._host, self._what, total, 0, pieces[0][:_SHOWN])
+        return b"".join(pieces)
 
     def exit_code(self, *, deadline: float = SILENCE) -> int:
         """What it ended with; -1 for a signal. Raises LinkLost when the connection ended before it did."""

@@ -5,6 +5,7 @@ SSHError                     the server could not be reached, or what runs there
 ├── HostKeyMismatch          another key than the pinned one: a hard stop until a person has looked (permanent)
 ├── AuthenticationRefused    the server does not accept our key for this user (permanent)
 ├── LinkLost                 the connection died while something ran; what ran may still be running (try again)
+│   └── Flooded              it said more than any program of ours does, and was cut off
 ├── RemoteDeadline           a remote command took longer than it may (try again)
 └── RemoteFailed             a remote command ended with another exit code than 0 (permanent)
 """
@@ -60,6 +61,21 @@ class LinkLost(SSHError):
     def __init__(self, message: str, *, hint: str = "", last_seq: int = 0) -> None:
         super().__init__(message, hint=hint)
         self.last_seq = last_seq
+
+
+class Flooded(LinkLost):
+    """A server said more than any program of ours does, so the conversation was ended at our end."""
+
+    reason = "flooded"
+
+    def __init__(self, host: str, what: str, size: int, lines: int, began: bytes) -> None:
+        shown = "".join(letter if letter.isprintable() else "·" for letter in began.decode(errors="replace"))
+        super().__init__(
+            f"{host} sent {size:,} bytes ({lines:,} lines) while {what} ran, more than it may, and was not "
+            f"listened to any longer. It began with: {shown}",
+            hint="Look at the shell start files of the account on the server (.bashrc, .profile, /etc/profile.d): they "
+            "must print nothing.",
+        )
 
 
 class RemoteDeadline(SSHError):

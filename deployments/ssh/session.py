@@ -79,7 +79,7 @@ class Session:
                 _execute(self._transport, channel, command)
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise LinkLost(f"{self.address} did not start {what} ({error or 'connection closed'}).") from error
-        return Conversation(self._transport, channel, what)
+        return Conversation(self._transport, channel, what, self.address.host)
 
     def run(
         self,
@@ -98,7 +98,7 @@ class Session:
         with self.converse(command, what=what) as conversation:
             conversation.send((stdin,) if isinstance(stdin, bytes) else stdin)
             conversation.end_input()
-            stdout = b"".join(conversation.blocks(deadline=deadline))
+            stdout = conversation.everything(deadline=deadline)
             done = Completed(conversation.exit_code(), stdout, conversation.stderr)
         if check and done.exit != 0:
             said = (done.stderr.strip() or done.stdout.strip()).decode(errors="replace")[-_SHOWN:]
