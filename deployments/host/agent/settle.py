@@ -12,7 +12,7 @@ from .files import discard, fsync_path, swap_link, unlink
 from .health import Expectation
 from .journal import Journal, RunState
 from .limits import REVERT_PATIENCE, Record
-from .processes import Tools, wait_exit
+from .processes import Tools, sweep, wait_exit
 from .recorder import Masker, Recorder
 from .rehearsal import rehearse
 from .systemd import RUNNING, Systemd, keeps_running
@@ -211,6 +211,7 @@ def settle_last(
     state = journal.last_run()
     if state is None or not state.unfinished:
         return None
+    sweep(state.deployment)  # what a dead agent's steps started must not go on beside what puts things back
     mine = {"deployment": state.deployment, "fence": state.fence, "seq": state.seq}
     recorder = Recorder(journal, emit, Masker(tree), mine, lenient=True)
     return Settler(tree, state, recorder, tick, boot).settle(cause)

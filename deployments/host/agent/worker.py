@@ -11,7 +11,6 @@ from .errors import LastWords, SupervisorGone, as_failure
 from .files import write_all
 from .journal import Journal
 from .limits import Record
-from .processes import sweep
 from .recorder import Recorder
 from .run import carry_out
 from .settle import DIED, settle_last
@@ -84,5 +83,4 @@ class Worker:
         _thread.start_new_thread(wait, ())
 
     def _settle_alone(self) -> None:
-        sweep(self.plan["deployment"])
         settle_last(self.tree, self.journal, lambda record: None, lambda: None, DIED)

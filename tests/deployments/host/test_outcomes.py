@@ -1,14 +1,18 @@
 """How runs end on a server played from a script: each reason, what is live then, and what systemd was asked for."""
 
 import os
+import signal
 import sqlite3
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from deployments.host.agent.journal import Journal
+from deployments.host.agent.recorder import Masker, Recorder
 from deployments.host.agent.scripted import Machine
+from deployments.host.agent.settle import plan_summary
 from deployments.host.agent.tree import Tree
 from deployments.host.agent.verbs import verb_recover
 from tests.deployments.host.runs import (
@@ -171,6 +175,21 @@ def test_a_boot_puts_links_back_and_leaves_the_units_to_itself(tree: Tree, machi
     machine.unit(UNIT, ActiveState="failed")
     later = recover(tree, boot=False)
     assert not later["facts"]["since_boot"]["healthy"], later  # type: ignore[index]  # facts are a record
+
+
+def test_what_a_dead_agent_left_running_ends_before_the_next_deployment(tree: Tree, machine: Machine) -> None:
+    """Supervisor and worker were killed together; a program of a step goes on, and may still write."""
+    line = stream(tree)
+    recorder = Recorder(Journal(tree), line.record, Masker(tree), {"deployment": "6", "fence": 2, "seq": 0})
+    recorder.record("run", {"plan": plan_summary(plan(tree, deployment="6", fence=2)), "recovered": None})
+    recorder.begin("dependencies")
+    os.close(line.fd)
+    with subprocess.Popen(["sleep", "60"], env={"DEPLOYMENT_RUN": "6"}) as left:
+        try:
+            assert run(tree, plan(tree))["status"] == "succeeded"
+            assert left.wait(5) == -signal.SIGKILL
+        finally:
+            left.kill()
 
 
 def test_a_first_deployment_that_fails_leaves_nothing(tree: Tree, machine: Machine) -> None:
