@@ -1,48 +1,10 @@
 """Running the login check of the release that is live on a server, with secrets that are not delivered yet."""
 
-from deployments.commands.agent import PYTHON
+from deployments.commands.agent import PYTHON, program
 from deployments.commands.remote_command import RemoteCommand
 
 PATIENCE_SECONDS = 60
 """How long the check may take; it is ended then, and what it was given is deleted."""
-
-# The secrets come over standard input and lie in memory, below a directory that only this account can enter.
-_TRIAL = """\
-import json, os, shutil, subprocess, sys, tempfile
-os.umask(0o077)
-tree, patience, wanted = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-request = json.load(sys.stdin)
-release = os.path.realpath(os.path.join(tree, "current"))
-if os.path.basename(release) != wanted:
-    sys.exit(print("%s runs %s, not %s." % (os.uname().nodename, os.path.basename(release), wanted)) or 3)
-directory = tempfile.mkdtemp(prefix="trial-", dir="/dev/shm")
-try:
-    for folder in ("config", "credentials", "data"):
-        os.mkdir(os.path.join(directory, folder))
-    for folder in ("config", "credentials"):
-        for name, text in request[folder].items():
-            with open(os.path.join(directory, folder, name), "w", encoding="utf-8") as file:
-                file.write(text)
-    places = {"{release}": release, "{config}": directory + "/config", "{data}": directory + "/data"}
-    argv = request["argv"]
-    for placeholder, path in places.items():
-        argv = [word.replace(placeholder, path) for word in argv]
-    own = os.path.join(release, ".envs", request["role"], "bin")
-    environment = {"PATH": own + ":/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": directory,
-                   "PYTHONDONTWRITEBYTECODE": "1", "CREDENTIALS_DIRECTORY": directory + "/credentials"}
-    if os.path.exists(os.path.join(own, argv[0])):
-        argv[0] = os.path.join(own, argv[0])
-    try:
-        done = subprocess.run(argv, cwd=release, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=patience)
-    except subprocess.TimeoutExpired:
-        sys.exit(print("It did not end within %d s." % patience) or 124)
-finally:
-    shutil.rmtree(directory)
-sys.stdout.buffer.write(done.stdout[-4000:])
-sys.stdout.flush()
-sys.exit(done.returncode)
-"""
 
 
 def trial_command(name: str, release: str) -> RemoteCommand:
@@ -50,4 +12,4 @@ def trial_command(name: str, release: str) -> RemoteCommand:
 
     JSON: `role`, `argv`, and the files `config` and `credentials` as tables of text by name.
     """
-    return RemoteCommand((*PYTHON, "-c", _TRIAL, f"/opt/{name}", str(PATIENCE_SECONDS), release))
+    return RemoteCommand((*PYTHON, "-c", program("credential_check"), f"/opt/{name}", str(PATIENCE_SECONDS), release))
