@@ -37,7 +37,7 @@ def _directory(top: int, home: str, make: bool) -> Optional[int]:
         os.mkdir(".ssh", 0o700, dir_fd=top)
         fd = os.open(".ssh", DIRECTORY, dir_fd=top)
     except OSError:
-        raise Refused("%s/.ssh is a link or a file. Look who put it there, and remove it." % home) from None
+        raise Refused("%s/.ssh is a link, a file or shut. Look who put it there, and remove it." % home) from None
     if os.fstat(fd).st_uid != os.getuid():
         raise Refused("%s/.ssh belongs to somebody else. Look who put it there, and remove it." % home)
     return fd
