@@ -54,6 +54,15 @@ class Confirmation(Generic[M]):
         why = refusal(actor, self.verb, self.environment(obj))
         return NotAllowed(why[0], hint=why[1]) if why else None
 
+    def left_out(self, obj: M, actor: Actor) -> str:
+        """Why a ticked row takes no part in a bulk action; empty when it does."""
+        if why := self.refusal(obj, actor):
+            return str(why)
+        if self.offered(obj, actor):
+            return ""
+        status = getattr(obj, "get_status_display", None)
+        return f"It is {status().lower()}." if status else f"There is nothing to {self.label.lower()}."
+
     def environment(self, obj: M) -> Environment | None:
         """The environment it is about, for the question who may."""
         found = obj if isinstance(obj, Environment) else getattr(obj, "environment", None)
@@ -109,13 +118,17 @@ def bulk_action(
     """The same for objects ticked in a list: one page, then the service for each; refusals are told one by one."""
 
     def action(admin: "PortalAdmin[M]", request: HttpRequest, chosen: QuerySet[M]) -> HttpResponse | None:
-        objects = list(chosen[:MANY])
-        actor = actor_of(request)
+        actor, ticked = actor_of(request), list(chosen[: MANY + 1])
+        left_out = [(obj, why) for obj in ticked[:MANY] if (why := confirmation.left_out(obj, actor))]
+        left_out += [(obj, f"One action takes {MANY} rows: tick the others again.") for obj in ticked[MANY:]]
+        objects = [obj for obj in ticked if obj not in [out for out, _ in left_out]]
         form = confirmation.form_class(
             request.POST if "confirmed" in request.POST else None, subject=objects[0] if objects else None, actor=actor
         )
         if "confirmed" not in request.POST or not form.is_valid():
-            return _bulk_page(admin, confirmation, request, objects, form)
+            return _bulk_page(admin, confirmation, request, objects, left_out, form)
+        for obj, why in left_out:
+            messages.error(request, f"{obj}: left out. {why}")
         for obj in objects:
             try:
                 messages.success(request, confirmation.perform(actor=actor, obj=obj, data=form.cleaned_data))
@@ -164,7 +177,12 @@ def _shown(
 
 
 def _bulk_page(
-    admin: "PortalAdmin[M]", confirmation: Confirmation[M], request: HttpRequest, objects: list[M], form: PageForm
+    admin: "PortalAdmin[M]",
+    confirmation: Confirmation[M],
+    request: HttpRequest,
+    objects: list[M],
+    left_out: list[tuple[M, str]],
+    form: PageForm,
 ) -> HttpResponse:
     request.current_app = admin.admin_site.name
     context = {
@@ -174,6 +192,7 @@ def _bulk_page(
         "subtitle": None,
         "confirmation": confirmation,
         "rows": [(obj, list(confirmation.consequences(obj))) for obj in objects],
+        "left_out": left_out,
         "form": form,
         "action": f"bulk_{confirmation.slug}",
         "checkbox": helpers.ACTION_CHECKBOX_NAME,

@@ -36,7 +36,6 @@ class Decision(Confirmation[Deployment]):
     """A decision about a waiting request; its page shows everything that is to be decided about."""
 
     verb = "approve"
-    bulk = True
     template = "deployments/admin/decision.html"
 
     def offered(self, obj: Deployment, actor: Actor) -> bool:
@@ -92,6 +91,7 @@ class Reject(Decision):
     """Refuse it, with the reason its requester reads."""
 
     slug = "reject"
+    bulk = True
     label = "Reject"
     icon = "cancel"
     tone = "bad"

@@ -214,14 +214,39 @@ def test_several_rows_are_confirmed_on_one_page_and_told_one_by_one(world: World
     assert text_of(question.content.decode()).count("It ends at once") == 2
     mine.refresh_from_db()
     assert mine.status == Status.AWAITING_APPROVAL, "nothing happens before it is confirmed"
-    approving = client.post(
-        address, {"action": "bulk_approve", "_selected_action": [mine.pk], "confirmed": "1", "comment": ""}, follow=True
-    )
-    assert "cannot be the one who decides about it" in approving.content.decode()
     done = client.post(address, {**ticked, "confirmed": "1"}, follow=True)
     said = text_of(done.content.decode())
     assert f"Deployment {mine.pk} is cancelled" in said
     assert f"Deployment {theirs.pk} is cancelled" in said
+
+
+def test_nobody_approves_in_bulk_what_was_not_shown(world: World) -> None:
+    row, address = world.request(), reverse("admin:deployments_deployment_changelist")
+    client = world.client("approver")
+    assert "bulk_approve" not in client.get(address).content.decode()
+    client.post(address, {"action": "bulk_approve", "_selected_action": [row.pk], "confirmed": "1", "comment": ""})
+    row.refresh_from_db()
+    assert row.status == Status.AWAITING_APPROVAL
+
+
+@pytest.mark.parametrize("action", ["cancel", "reject"])
+def test_rows_that_a_bulk_action_cannot_take_are_left_out_with_the_reason(action: str, world: World) -> None:
+    ended, own, theirs = world.succeeded(world.releases[0]), world.request("superuser", "test"), world.request()
+    client, address = world.client("superuser"), reverse("admin:deployments_deployment_changelist")
+    ticked = {"action": f"bulk_{action}", "_selected_action": [ended.pk, own.pk, theirs.pk]}
+    page = client.post(address, ticked).content.decode()
+    said = text_of(page)
+    assert f"#{ended.pk} {ended.release} → production is left out. It is succeeded." in said
+    assert f'name="_selected_action" value="{ended.pk}"' not in page
+    assert f'name="_selected_action" value="{theirs.pk}"' in page
+    if action == "reject":
+        assert "cannot be the one who decides about it" in said
+    done = text_of(client.post(address, {**ticked, "confirmed": "1", "reason": "no"}, follow=True).content.decode())
+    assert "left out. It is succeeded." in done
+    theirs.refresh_from_db()
+    assert theirs.ended
+    ended.refresh_from_db()
+    assert ended.status == Status.SUCCEEDED
 
 
 def test_progress_is_sent_only_when_it_is_news_and_stops_at_the_end(world: World) -> None:

@@ -244,13 +244,6 @@ def _(world: World, who: str) -> bool:
     return status(row) == Status.QUEUED
 
 
-@tried("approve", "bulk")
-def _(world: World, who: str) -> bool:
-    row = world.request(asker(who))
-    bulk(world, who, "deployments_deployment", row, "approve", comment="")
-    return status(row) == Status.QUEUED
-
-
 @tried("approve", "api")
 def _(world: World, who: str) -> bool:
     row = world.request(asker(who))
