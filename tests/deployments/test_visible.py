@@ -134,7 +134,7 @@ def test_what_is_edited_is_left_as_it_is(world: World) -> None:
 def test_logs_notifications_commands_and_exports_show_marks(world: World, hostile: int) -> None:
     client = world.client("viewer")
     text = client.get(f"/deployments/{hostile}/log.txt")
-    assert "[U+202E]" in b"".join(text.streaming_content).decode()  # type: ignore[attr-defined]
+    assert "[U+202E]" in b"".join(text.streaming_content).decode()  # type: ignore[attr-defined]  # a streaming one
     lines = client.get(f"/deployments/{hostile}/log").json()["lines"]
     assert any("[U+202E]" in line[-1] for line in lines)
     told = NotificationDelivery.objects.filter(subject=f"deployment:{hostile}")
