@@ -49,6 +49,7 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc]  # published without ty
     def enqueue_req(self, conn: Any) -> None:
         """Give a connection to a thread if its request is here, else look again."""
         buffered = conn.parser.unreader.buf.getvalue() if conn.parser is not None else b""
+        here = bytes_here(conn.sock)  # before the look: what comes during it is seen at the next one
         arrival = look(conn.sock, buffered)
         if arrival.state is State.SILENT:
             self._wait_for_a_word(conn)
@@ -64,7 +65,7 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc]  # published without ty
             if arrival.state is State.LARGE:
                 self._queued.add(conn)
             deadline, _ = self._arriving.get(conn, (time.monotonic() + ARRIVE_SECONDS, 0))
-            self._arriving[conn] = deadline, bytes_here(conn.sock)
+            self._arriving[conn] = deadline, here
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """gunicorn's loop, which also looks at what arrives and at deadlines."""

@@ -6,9 +6,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from portal import arriving, bounded
 from portal.arriving import State, judge
 from portal.bounds import SIGN_INS
 from tests.portal.attacking import Web, run_there, web
@@ -28,8 +30,9 @@ server = Server.objects.create(name="prod-1", environment=Environment.objects.ge
     roles=["bot"], host_key="ssh-ed25519 AAAA", fingerprint="SHA256:x", state="provisioned")
 made = user_actor(user)
 _, beat = issue_token(actor=made, name="beat", scopes=[Scope.HEARTBEAT], server=server)
-_, mine = issue_token(actor=made, name="mine", scopes=[Scope.READ, Scope.DEPLOY, Scope.RELEASE], owner=user)
-print(str.__str__(beat), str.__str__(mine))
+_, mine = issue_token(actor=made, name="mine", scopes=[Scope.READ, Scope.DEPLOY], owner=user)
+_, builder = issue_token(actor=made, name="builder", scopes=[Scope.RELEASE], owner=user)
+print(*(str.__str__(text) for text in (beat, mine, builder)))
 """
 
 
@@ -228,6 +231,40 @@ def test_a_flood_of_sign_ins_is_held_off(running: Web, tokens: list[str]) -> Non
     assert events <= 40
 
 
+class Connection:
+    """As gunicorn has one, before its first request was parsed."""
+
+    parser = None
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+
+
+def test_what_arrives_while_it_is_looked_at_is_not_overlooked(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(bounded.BoundedWorker.__base__, "enqueue_req", lambda _worker, conn: given.append(conn))
+    monkeypatch.setattr(bounded.BoundedWorker.__base__, "wait_for_and_dispatch_events", lambda _worker, _timeout: None)
+    worker = bounded.BoundedWorker.__new__(bounded.BoundedWorker)
+    worker.__dict__.update(_arriving={}, _deadlines={}, _large=set(), _queued=set())
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n")
+        rest = [b"abcde"]
+
+        def look(*arguments: Any) -> Any:
+            found = arriving.look(*arguments)
+            if rest:
+                theirs.sendall(rest.pop())
+            return found
+
+        monkeypatch.setattr(bounded, "look", look)
+        conn = Connection(ours)
+        worker.enqueue_req(conn)
+        assert given == []
+        worker.wait_for_and_dispatch_events(0)
+        assert given == [conn]
+
+
 def test_what_arrives_piece_by_piece_is_answered(running: Web) -> None:
     with running.connect() as one:
         for piece in (b"GET /heal", b"thz HTTP/1.1\r\nHo", b"st: 127.0.0.1\r\n", b"\r\n"):
@@ -284,7 +321,7 @@ def test_who_may_add_releases_uploads_much(running: Web, tokens: list[str]) -> N
     body = b'--x\r\nContent-Disposition: form-data; name="sha256"\r\n\r\n' + b"0" * 64 + b"\r\n"
     body += b'--x\r\nContent-Disposition: form-data; name="artifact"; filename="a.tar"\r\n\r\n'
     body += b"\x00" * (12 << 20) + b"\r\n--x--\r\n"
-    sent = {"Authorization": f"Bearer {tokens[1]}", "Content_Type": "multipart/form-data; boundary=x"}
+    sent = {"Authorization": f"Bearer {tokens[2]}", "Content_Type": "multipart/form-data; boundary=x"}
     status, _ = running.ask("/api/v1/releases", method="POST", data=body, **sent)
     assert status == 422, "it was read to its end, and is no artifact"
     deadline = time.monotonic() + 10
