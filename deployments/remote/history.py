@@ -48,7 +48,8 @@ def read_manifest(session: Session, name: str, release: str) -> Manifest:
         raise TargetError(f"The server says that it runs {release!r}, which is no release.") from error
     content = session.run(command, deadline=DEADLINE, what="reading the manifest").stdout
     try:
-        rows = json.loads(content)
+        # shell start files may print in front of it and behind
+        rows, _ = json.JSONDecoder().raw_decode(content[max(content.find(b"[["), 0) :].decode(errors="replace"))
     except (ValueError, RecursionError) as error:
         raise TargetError(f"The manifest of {release} on the server is no JSON.", hint="Look at its disk.") from error
     return Manifest.from_rows(rows if isinstance(rows, list) else [[]])
@@ -59,7 +60,7 @@ def past_runs(lines: Iterable[bytes]) -> list[PastRun]:
     runs: dict[tuple[str, int], PastRun] = {}
     for line in lines:
         try:
-            record = json.loads(line)
+            record = json.loads(line[max(line.find(b'{"'), 0) :])
         except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):

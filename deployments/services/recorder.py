@@ -32,7 +32,8 @@ LINE_LIMIT = 4000
 LOG_HEAD, LOG_TAIL = 200, 2000
 """Lines that are kept of a target's step."""
 _STOP = object()
-_LEFT_OUT = re.compile(r"\((\d+) lines are left out here\)")
+_ENDING = " lines are left out here)"
+_LEFT_OUT = re.compile(r"\((\d{1,12}) lines are left out here\)")
 
 
 def storable(text: str) -> str:
@@ -214,9 +215,12 @@ class Recorder:
             return
         note = lines[LOG_HEAD]
         last = lines.order_by("-id").values_list("id", flat=True)[LOG_TAIL - 1]
-        gone, _ = lines.filter(id__gt=note.pk, id__lt=last).delete()
-        known = _LEFT_OUT.fullmatch(note.text) if note.stream == "portal" else None
-        count = gone + (int(known[1]) if known else 1)
+        between = lines.filter(id__gte=note.pk, id__lt=last)
+        counted = [
+            _LEFT_OUT.fullmatch(text) for text in between.filter(text__endswith=_ENDING).values_list("text", flat=True)
+        ]
+        count = between.count() + sum(int(known[1]) - 1 for known in counted if known)  # the agent leaves out, too
+        between.exclude(pk=note.pk).delete()
         lines.filter(pk=note.pk).update(stream="portal", text=f"({count} lines are left out here)")
 
     def _last_stored(self, target: Target) -> int:
