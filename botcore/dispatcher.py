@@ -14,7 +14,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from botcore import markup
+from botcore import lines, markup
 from botcore.commands import REGISTRY
 from botcore.commands.call import Call
 from botcore.errors import BotError, NotSent, SessionError, UsageError
@@ -22,7 +22,8 @@ from botcore.health.document import Snapshot
 from botcore.leadership import Leadership
 from botcore.memory import ledger
 from botcore.memory.store import Store
-from botcore.outbox import Message, Outbox
+from botcore.message import Message
+from botcore.outbox import Outbox
 from botcore.recorder import Recorder
 from botcore.room import MODERATOR_RANK, Room
 from botcore.session import Session
@@ -80,6 +81,7 @@ class Dispatcher:
             sender=sender,
             name=word.lower(),
             argument=argument.strip(),
+            certain=markup.is_certain(text),
             session=session,
             outbox=self._outbox,
             leadership=self._leadership,
@@ -144,8 +146,8 @@ class Dispatcher:
             self._running.pop(name, None)
 
     def _tell(self, call: Call, answer: Sequence[str], *, first: bool = False) -> None:
-        lines = list(markup.chunks(answer))
-        for line in reversed(lines) if first else lines:
+        said = list(lines.chunks(answer, limit=self._outbox.line_length))
+        for line in reversed(said) if first else said:
             self._outbox.put(Message(line, to=call.sender.name), first=first)
 
     def _not_done(self, waiting: Sequence[Call], started: Call | None) -> None:
@@ -168,7 +170,7 @@ class Dispatcher:
         try:
             if command is None:
                 raise UsageError(f"There is no chat command {call.name!r}.", hint="Say help for the list.")
-            if (call.room.user(call.sender.name) or call.sender).rank < command.rank:
+            if call.rank < command.rank:
                 return "silent", []
             async with self._touched[command.touches] if command.touches else contextlib.nullcontext():
                 return "ok", await command.run(call)

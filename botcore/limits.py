@@ -6,6 +6,7 @@ complete silence (recording, scenarios 17, 18 and 34).
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,27 +42,34 @@ def chat_limit(room: Room) -> Limit:
 
 
 class Brake:
-    """Answers how long to wait before the next one may go."""
+    """Answers how long to wait before the next one may go. The server counts some lines more than once (`cost`)."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._used = 0
+        self._used = 0.0
         self._last = clock()
 
-    def wait(self, limit: Limit) -> float:
-        """Seconds until one more fits under the limit; 0 when it fits now."""
-        idle = self._clock() - self._last
-        if idle >= limit.silence or self._used < limit.burst:
-            return 0.0
-        return max(0.0, 1 / limit.per_second - idle)
+    def wait(self, limit: Limit, cost: int = 1) -> float:
+        """Seconds until one more fits under the limit; 0 when it fits now.
 
-    def take(self, limit: Limit) -> None:
+        After the burst, what counts twice needs the whole silence: its second half would come 0 s after its first.
+        """
+        idle = self._clock() - self._last
+        if idle >= limit.silence or self._used + cost <= limit.burst:
+            return 0.0
+        return max(0.0, (1 / limit.per_second if cost == 1 else limit.silence) - idle)
+
+    def take(self, limit: Limit, cost: int = 1) -> None:
         """One was sent."""
         now = self._clock()
         if now - self._last >= limit.silence:
             self._used = 0
-        self._used += 1
+        self._used += cost
         self._last = now
+
+    def spend(self) -> None:
+        """The server has refused one: nothing of the burst is left, whatever we counted."""
+        self._used = math.inf
 
 
 def _positive(value: object, default: float) -> float:

@@ -10,23 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import logging
 import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any, Protocol
 
-from botcore import limits, markup
-from botcore.errors import NoAnswer, NotSent, SessionError
+from botcore import limits, lines, markup
+from botcore.errors import ActionRefused, NotSent, SessionError
+from botcore.message import MAX_AGE_SECONDS, Cooldown, Delivery, Message, Piece, cooldown, pieces, refusal
 from botcore.room import Room
 from botcore.session import Accept, Session
 
 log = logging.getLogger(__name__)
 
 CAPACITY = 500
-MAX_AGE_SECONDS = 600.0
 COOLDOWN_TRIES = 20
 LATE_KEPT = 100
 # What shares a floor. CyTube looks links up one after the other, and lets the list wait for that but not playback
@@ -39,36 +38,6 @@ _FLOORS = {
     "assignLeader": "playNext",
     "mediaUpdate": "playNext",
 }
-
-
-class Delivery(enum.Enum):
-    """What became of a message."""
-
-    DELIVERED = "delivered"
-    REFUSED = "refused"
-    UNCONFIRMED = "unconfirmed"
-    EXPIRED = "expired"
-    OVERFLOW = "overflow"
-    WITHDRAWN = "withdrawn"
-
-
-@dataclass(slots=True, eq=False)
-class Message:
-    """A chat line, or a PM when `to` is a name. `detail` is the server's word on a refusal."""
-
-    text: str
-    to: str | None = None
-    queued: float = field(default_factory=time.monotonic)
-    number: int | None = None
-    detail: str = ""
-    result: asyncio.Future[Delivery] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Cooldown:
-    """The server lost the line; so many seconds until it takes another."""
-
-    seconds: float
 
 
 class Journal(Protocol):
@@ -87,11 +56,13 @@ class Outbox:
         self._session = session
         self._journal = journal
         self._queue: deque[Message] = deque()
-        self._late: deque[Message] = deque(maxlen=LATE_KEPT)
+        self._late: deque[tuple[Message, Piece]] = deque(maxlen=LATE_KEPT)
         self._brakes = {event: limits.Brake() for event in ("chatMsg", "queue")}
         self._wake = asyncio.Event()
         self._floors: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._busy: Message | None = None
+        #: Longest line in UTF-16 units, as far as the server's echoes have shown.
+        self.line_length = lines.LINE_LENGTH
 
     def __len__(self) -> int:
         return len(self._queue) + (self._busy is not None)
@@ -120,11 +91,13 @@ class Outbox:
         """Look for late echoes of messages whose deadline has passed; history counts too."""
         if not self._late or event not in {"chatMsg", "pm"}:
             return
-        for message in self._late:
-            if _is_echo(message, event, data, own_name) and markup.same(message.text, str(data.get("msg"))):
-                self._late.remove(message)
-                log.info("a late echo: delivered after all")
-                self._journal.settled(message, Delivery.DELIVERED)
+        for late in self._late:
+            message, piece = late
+            if piece.echoed(event, data, own_name) and piece.shows(str(data.get("msg"))):
+                self._late.remove(late)
+                if piece.last:
+                    log.info("a late echo: delivered after all")
+                    self._journal.settled(message, Delivery.DELIVERED)
                 return
 
     async def run(self) -> None:
@@ -152,43 +125,52 @@ class Outbox:
             self._busy = None
 
     async def perform(
-        self, session: Session, event: str, data: object, accept: Accept, *, timeout: float | None = None
+        self,
+        session: Session,
+        event: str,
+        data: object,
+        accept: Accept,
+        *,
+        timeout: float | None = None,
+        cost: int = 1,
+        check: Callable[[], None] = lambda: None,
     ) -> Any:
         """Send an event under its flood limit, and answer what `accept` makes of a later one.
 
-        Has the floor of its kind alone, so that a refusal cannot belong to anything else. What the server lost to its
-        flood limit goes again. Raises SessionError as `Session.ask` does, and whatever `accept` raises.
+        Has the floor of its kind alone, so that a refusal cannot belong to anything else. `check` raises if at the last
+        moment it must not be sent. What the server lost to its flood limit, which counts it `cost` times, goes again.
+        Raises SessionError as `Session.ask` does, ActionRefused, and whatever `accept` raises.
         """
-
         floor = _FLOORS.get(event, event)
 
         def lost_or(event: str, data: Any, room: Room) -> Any:
-            return _cooldown(floor, event, data) or accept(event, data, room)
+            return cooldown(floor, event, data) or accept(event, data, room)
 
         for _ in range(COOLDOWN_TRIES):
-            async with self.turn(session, event):
+            async with self.turn(session, event, cost):
+                check()
                 answer = await session.ask(event, data, lost_or, timeout=timeout)
-                if not isinstance(answer, _Cooldown):
+                if not isinstance(answer, Cooldown):
                     return answer
                 # The line was lost. Nobody else may speak meanwhile: every attempt would start the wait again.
+                self._brakes[floor].spend()
                 await asyncio.sleep(answer.seconds)
-        raise NoAnswer("CyTube's flood limit did not let the line through.")
+        raise ActionRefused("CyTube's flood limit let it through not once: it has not happened.")
 
     @contextlib.asynccontextmanager
-    async def turn(self, session: Session, event: str) -> AsyncIterator[None]:
+    async def turn(self, session: Session, event: str, cost: int = 1) -> AsyncIterator[None]:
         """Wait for the floor and the flood limit of an event, and keep everything like it waiting."""
-        async with self._floors[_FLOORS.get(event, event)]:
-            await self._pace(session.room, event)
+        floor = _FLOORS.get(event, event)
+        async with self._floors[floor]:
+            await self._pace(session.room, floor, cost)
             yield
 
-    async def _pace(self, room: Room, event: str) -> None:
+    async def _pace(self, room: Room, floor: str, cost: int) -> None:
         """Wait for the turn of an event that the server counts; PMs count as chat lines."""
-        if event == "pm":
-            event = "chatMsg"
-        if event in self._brakes:
-            limit = limits.QUEUE if event == "queue" else limits.chat_limit(room)
-            await asyncio.sleep(self._brakes[event].wait(limit))
-            self._brakes[event].take(limit)
+        if floor in self._brakes:
+            limit = limits.QUEUE if floor == "queue" else limits.chat_limit(room)
+            await asyncio.sleep(self._brakes[floor].wait(limit, cost))
+            self._brakes[floor].take(limit, cost)
 
     async def drain(self, timeout: float) -> bool:
         """Wait until everything is said, at most so many seconds; whether it was."""
@@ -198,39 +180,62 @@ class Outbox:
         return not len(self)
 
     async def _deliver(self, session: Session, message: Message) -> Delivery:
-        event, data = _frame(message)
-        await self._journal.sending(message)
-        try:
-            refusal = await self.perform(session, event, data, self._accept(message, session.name))
-        except NotSent:
-            raise
-        except SessionError as error:
-            message.detail = str(error)
-            self._late.append(message)
-            return Delivery.UNCONFIRMED
-        message.detail = refusal
-        return Delivery.REFUSED if refusal else Delivery.DELIVERED
+        """Say it in as many lines as the server's limit takes, and learn that limit from the echoes."""
+        line = message.line()
+        shown: list[tuple[str, str]] = []
+        while line.text:
+            piece, rest = pieces(line, message.to, self.line_length)
+            await self._journal.sending(message)
+            echo, outcome = await self._say(session, message, piece, begun=bool(shown))
+            if outcome is not Delivery.DELIVERED:
+                return outcome
+            kept = piece.kept(echo)
+            if kept < len(piece.line.text):
+                rest = f"{piece.line.text[kept:].lstrip()} {rest}".strip()
+                self.line_length = lines.length(piece.line.sent()) - lines.length(piece.line.text[kept:])
+                log.info("the server shows %d units of a line", self.line_length)
+            shown.append((piece.line.text[:kept], echo))
+            line = replace(line, text=rest)
+        if not all(markup.same(text, echo) for text, echo in shown):
+            message.detail = " ".join(markup.one_line(markup.plain(echo)) for _, echo in shown)
+        return Delivery.DELIVERED
 
-    def _accept(self, message: Message, own_name: str) -> Callable[[str, Any, Room], str | None]:
-        """Answers "" for an echo and a text for a refusal."""
+    async def _say(self, session: Session, message: Message, piece: Piece, *, begun: bool) -> tuple[str, Delivery]:
+        """One line: its echo, and what became of it."""
+        event, data = piece.frame()
+        accept = self._accept(piece, session.name)
+        try:
+            echo = await self.perform(session, event, data, accept, cost=piece.line.cost)
+        except ActionRefused as error:
+            message.detail = str(error)
+            return "", Delivery.REFUSED
+        except SessionError as error:
+            if isinstance(error, NotSent) and not begun:
+                raise
+            message.detail = str(error)
+            self._late.append((message, piece))
+            return "", Delivery.UNCONFIRMED
+        return echo, Delivery.DELIVERED
+
+    def _accept(self, piece: Piece, own_name: str) -> Callable[[str, Any, Room], str | None]:
+        """Answers the echo. Raises ActionRefused."""
 
         def accept(event: str, data: Any, _room: Room) -> str | None:
-            if event in {"errorMsg", "noflood"}:
-                return markup.one_line(str(data.get("msg") or event))
-            if event == "spamFiltered":
-                return markup.one_line(f"the channel filters us: {data.get('reason')}")
-            if not _is_echo(message, event, data, own_name):
+            if wrong := refusal(event, data, piece.to):
+                raise ActionRefused(wrong)
+            if not piece.echoed(event, data, own_name):
                 return None
             # A channel's filters may rewrite our line, so another text is still our echo, unless it is known as the
             # late echo of an earlier one.
-            return None if self._late_echo(message, str(data.get("msg"))) else ""
+            echo = str(data.get("msg"))
+            return None if self._late_echo(piece, echo) else echo
 
         return accept
 
-    def _late_echo(self, message: Message, echoed: str) -> bool:
-        if markup.same(message.text, echoed):
+    def _late_echo(self, piece: Piece, echo: str) -> bool:
+        if piece.shows(echo):
             return False
-        return any(late.to == message.to and markup.same(late.text, echoed) for late in self._late)
+        return any(late.to == piece.to and late.shows(echo) for _, late in self._late)
 
     def _withdraw(self, message: Message) -> None:
         if message in self._queue:
@@ -256,25 +261,3 @@ class Outbox:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._wake.wait()
-
-
-def _frame(message: Message) -> tuple[str, dict[str, object]]:
-    if message.to is None:
-        return "chatMsg", {"msg": message.text, "meta": {}}
-    return "pm", {"to": message.to, "msg": message.text, "meta": {}}
-
-
-def _cooldown(floor: str, event: str, data: Any) -> _Cooldown | None:
-    """`cooldown` gives milliseconds: 100 or 1000 (recording, scenarios 17 and 18); queueing says it in words."""
-    if floor == "queue" and event == "queueFail" and data.get("msg") == "You are adding videos too quickly":
-        return _Cooldown(1.0)
-    if floor != "chatMsg" or event != "cooldown":
-        return None
-    known = isinstance(data, int | float) and not isinstance(data, bool) and 0 <= data <= 60_000
-    return _Cooldown((data if known else 1000) / 1000 + 0.05)
-
-
-def _is_echo(message: Message, event: str, data: Any, own_name: str) -> bool:
-    if event != ("chatMsg" if message.to is None else "pm") or data.get("username") != own_name:
-        return False
-    return message.to is None or str(data.get("to")).lower() == message.to.lower()

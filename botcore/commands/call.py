@@ -16,7 +16,7 @@ from botcore.leadership import Leadership
 from botcore.memory.store import Store
 from botcore.outbox import Outbox
 from botcore.recorder import Recorder
-from botcore.room import MODERATOR_RANK, Room, User
+from botcore.room import ANONYMOUS_RANK, Room, User
 from botcore.session import Accept, Session
 
 T = TypeVar("T")
@@ -34,11 +34,15 @@ def unanswered() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who said what in which session, and the parts of the bot that a chat command may use."""
+    """Who said what in which session, and the parts of the bot that a chat command may use.
+
+    The argument is not `certain` where the channel's formatting hides what exactly was typed.
+    """
 
     sender: User
     name: str
     argument: str
+    certain: bool
     session: Session
     outbox: Outbox
     leadership: Leadership
@@ -61,18 +65,55 @@ class Call:
         """The argument, split at spaces."""
         return self.argument.split()
 
-    def need(self, action: str) -> None:
-        """Refuse what our rank does not allow: CyTube stays silent then, or even kicks the sender."""
-        if not self.room.may(action):
-            needed = wording.rank(self.room.permissions.get(action, MODERATOR_RANK))
-            raise ActionRefused(
-                f"I may not do that: it takes the rank {needed}, and I am {wording.rank(self.room.rank)}."
-            )
+    @property
+    def rank(self) -> float:
+        """The rank of whoever gave the order, now; with them their rank has left the room."""
+        user = self.room.user(self.sender.name)
+        return ANONYMOUS_RANK if user is None else user.rank
 
-    async def act(self, event: str, data: object, accept: Accept, *, timeout: float | None = None) -> Any:
-        """Do something in the room and wait for the server's word. Raises CommandError or SessionError."""
+    def need(self, *actions: str) -> None:
+        """Refuse what the channel does not allow to us (CyTube stays silent then, or even kicks the sender), and what
+        it does not allow to whoever gave the order: the bot lends nobody its rank.
+        """
+        for action in actions:
+            needed = wording.rank(self.room.needed(action))
+            for who, rank in (
+                ("I may not do that: it takes the rank {}, and I am {}.", self.room.rank),
+                ("You may not do that: it takes the rank {}, and you are {}.", self.rank),
+            ):
+                if not self.room.may(action, rank):
+                    raise ActionRefused(who.format(needed, wording.rank(rank)))
+
+    def find(self, name: str) -> User:
+        """Somebody in the room by name. Raises ActionRefused.
+
+        Where formatting may have eaten underscores, also the only one whose name is that without them.
+        """
+        user = self.room.user(name)
+        if user is not None:
+            return user
+        alike = [user for user in self.room.users.values() if markup.bare(user.name) == markup.bare(name)]
+        if self.certain or not alike:
+            raise ActionRefused(f"{name} is not here.")
+        if len(alike) > 1:
+            raise ActionRefused(f"Formatting hides who is meant: {', '.join(user.name for user in alike)}?")
+        return alike[0]
+
+    async def act(
+        self,
+        event: str,
+        data: object,
+        accept: Accept,
+        *,
+        timeout: float | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Any:
+        """Do something in the room and wait for the server's word; `check` is asked once more when it is its turn.
+
+        Raises CommandError or SessionError.
+        """
         with unanswered():
-            return await self.outbox.perform(self.session, event, data, accept, timeout=timeout)
+            return await self.outbox.perform(self.session, event, data, accept, timeout=timeout, check=check)
 
     async def remembered(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Ask the memory, which first learns what was not written yet. Raises MemoryUnusable."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from botcore import markup
-from botcore.commands import medialink, wording
+from botcore.commands import allowance, medialink, wording
 from botcore.commands.call import Call, unanswered
 from botcore.commands.registry import chat_command
 from botcore.errors import ActionRefused, UsageError
@@ -28,6 +28,7 @@ LIST, PLAYBACK = "list", "playback"
 )
 async def playlist(call: Call) -> Sequence[str]:
     """Ten items."""
+    call.need("seeplaylist")
     room = call.room
     if not room.playlist:
         return ["The playlist is empty."]
@@ -69,7 +70,9 @@ async def add(call: Call) -> Sequence[str]:
     options = {word.lower() for word in call.words[1:]}
     if options - {"next", "end", "keep"} or {"next", "end"} <= options:
         raise UsageError("After the link only next or end, and keep.")
-    call.need("playlistnext" if "next" in options else "playlistadd")
+    if not call.certain:
+        raise ActionRefused("The channel's formatting hides what you typed.", hint="Give the whole link.")
+    allowance.check(call, link, following="next" in options, keep="keep" in options)
     request = {
         "id": link.id,
         "type": link.type,
@@ -99,7 +102,7 @@ async def add(call: Call) -> Sequence[str]:
 )
 async def remove(call: Call) -> Sequence[str]:
     """Delete one item."""
-    call.need("playlistdelete")
+    call.need("playlistdelete", "seeplaylist")
     item = _item(call, 0)
     await call.act("delete", item.uid, _gone(item), timeout=ADD_SECONDS)
     return [f"Removed: {item.media.title}"]
@@ -114,7 +117,7 @@ async def remove(call: Call) -> Sequence[str]:
 )
 async def move(call: Call) -> Sequence[str]:
     """Move one item."""
-    call.need("playlistmove")
+    call.need("playlistmove", "seeplaylist")
     if len(call.words) != 2:
         raise UsageError("From where to where?")
     item, target = _item(call, 0), _place(call, call.words[1])
@@ -131,7 +134,7 @@ async def move(call: Call) -> Sequence[str]:
 @chat_command("jump", usage="<place>", summary="plays an item now", details="Places count from 1.", touches=PLAYBACK)
 async def jump(call: Call) -> Sequence[str]:
     """Jump to one item."""
-    call.need("playlistjump")
+    call.need("playlistjump", "seeplaylist")
     item = _item(call, 0)
     await call.act("jumpTo", item.uid, _unless_gone(item, _now(item.uid)))
     return [f"Playing: {item.media.title}"]

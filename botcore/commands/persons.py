@@ -34,8 +34,8 @@ async def users(call: Call) -> Sequence[str]:
 async def user(call: Call) -> Sequence[str]:
     """One person, now and ever."""
     name = _name(call)
-    here = call.room.user(name)
-    known = await call.remembered(lambda connection: people.find(connection, name))
+    here = call.room.user(name) if call.certain else call.find(name)
+    known = await call.remembered(lambda connection: people.find(connection, here.name if here else name))
     if here is None and known is None:
         raise ActionRefused(f"I have never seen {name}.")
     answer = [wording.person(here) if here else f"{known.name if known else name} is not here"]
@@ -58,6 +58,7 @@ async def user(call: Call) -> Sequence[str]:
 )
 async def afk(call: Call) -> Sequence[str]:
     """Toggle."""
+    call.need("chat")
     own = call.session.name
 
     def accept(event: str, data: Any, _room: Room) -> bool | None:
@@ -76,13 +77,11 @@ async def afk(call: Call) -> Sequence[str]:
 async def kick(call: Call) -> Sequence[str]:
     """Kick, and wait until they are gone: CyTube says nothing about somebody who is absent."""
     name = _name(call)
-    target = call.room.user(name)
-    if target is None:
-        raise ActionRefused(f"{name} is not here.")
+    target = call.find(name)
     if target.name == call.session.name:
         raise ActionRefused("I do not kick myself.")
     _outranked(call, target)
-    call.need("kick")
+    call.need("chat", "kick")
     reason = call.argument.partition(" ")[2].strip()
 
     def accept(event: str, data: Any, room: Room) -> bool | None:
@@ -90,13 +89,14 @@ async def kick(call: Call) -> Sequence[str]:
             raise ActionRefused(f"CyTube: {data.get('msg')}")
         return True if event == "userLeave" and room.user(target.name) is None else None
 
-    await call.act("chatMsg", {"msg": f"/kick {target.name} {reason}".strip(), "meta": {}}, accept)
+    order = {"msg": f"/kick {target.name} {reason}".strip(), "meta": {}}
+    await call.act("chatMsg", order, accept, check=lambda: _outranked(call, call.room.user(target.name) or target))
     return [f"{target.name} was kicked."]
 
 
 def _outranked(call: Call, target: User) -> None:
     """Neither the bot nor the moderator may touch their equals; the bot must not lend its rank."""
-    if target.rank >= call.sender.rank:
+    if target.rank >= call.rank:
         raise ActionRefused(f"{target.name} has your rank or a higher one.")
     if target.rank >= call.room.rank:
         raise ActionRefused(f"{target.name} has my rank or a higher one.")

@@ -9,7 +9,7 @@ import time
 from botcore.errors import MemoryUnusable
 from botcore.memory import ledger
 from botcore.memory.store import Store
-from botcore.outbox import MAX_AGE_SECONDS, Delivery, Message
+from botcore.message import MAX_AGE_SECONDS, Delivery, Message
 
 log = logging.getLogger(__name__)
 

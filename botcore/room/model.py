@@ -122,9 +122,13 @@ class Room:
         """The place of an item in the playlist, counted from 0."""
         return next((index for index, item in enumerate(self.playlist) if item.uid == uid), None)
 
-    def may(self, action: str) -> bool:
-        """Whether our rank allows the action by the channel's permissions; unknown actions need a moderator."""
+    def needed(self, action: str) -> float:
+        """The rank that an action takes; while the list is open, one on it has an easier way. Unknown ones take a
+        moderator.
+        """
         needed = self.permissions.get(action, MODERATOR_RANK)
-        if not self.locked:
-            needed = min(needed, self.permissions.get(f"o{action}", needed))
-        return self.rank >= needed
+        return needed if self.locked else min(needed, self.permissions.get(f"o{action}", needed))
+
+    def may(self, action: str, rank: float | None = None) -> bool:
+        """Whether a rank, or our own, allows the action by the channel's permissions."""
+        return (self.rank if rank is None else rank) >= self.needed(action)

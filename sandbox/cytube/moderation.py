@@ -154,7 +154,7 @@ class Moderation:
         target.muted, target.shadow_muted = True, shadow
         if shadow:
             meta = target.meta(full=True, code=self._audience.code(target))
-            self._audience.broadcast_from(2, "setUserMeta", {"name": target.name, "meta": meta}, but=target)
+            self._audience.broadcast_from(2, "setUserMeta", {"name": target.name, "meta": meta})
         else:
             self._audience.announce_meta(target)
         self._audience.whisper(f"{session.name} {'shadowmuted' if shadow else 'muted'} {target.name}")

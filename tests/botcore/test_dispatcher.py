@@ -14,7 +14,7 @@ import pytest
 
 from botcore import bot as bot_module
 from botcore.dispatcher import BACKLOG
-from botcore.outbox import _cooldown
+from botcore.message import cooldown
 from sandbox.cytube import SANDBOX_PASSWORD, CytubeServer, Viewer
 from tests.botcore.running import CHANNEL, NAME, Running, moderator, running, secrets, settings_for, until
 from tests.botcore.test_commands import ask, filled
@@ -133,10 +133,10 @@ async def test_who_lost_the_rank_meanwhile_is_not_obeyed(
 
 def test_a_flood_answer_belongs_to_what_it_is_about() -> None:
     too_quick = {"msg": "You are adding videos too quickly"}
-    assert _cooldown("queue", "cooldown", 100) is None
-    assert _cooldown("chatMsg", "queueFail", too_quick) is None
-    assert _cooldown("queue", "queueFail", too_quick) is not None
-    assert _cooldown("chatMsg", "cooldown", 100) is not None
+    assert cooldown("queue", "cooldown", 100) is None
+    assert cooldown("chatMsg", "queueFail", too_quick) is None
+    assert cooldown("queue", "queueFail", too_quick) is not None
+    assert cooldown("chatMsg", "cooldown", 100) is not None
 
 
 async def test_a_full_backlog_is_said(server: CytubeServer, bot: Running, mod: Viewer) -> None:
