@@ -109,7 +109,8 @@ def refusal(event: str, data: Any, to: str | None) -> str:
     """What the server holds against a line, or "". `noflood` means muted, not flooding, and binds chat alone."""
     if event == "noflood" and to is None:
         return "I am muted here" if data.get("action") == "chat" else markup.one_line(str(data.get("msg")))
-    if event == "errorMsg":
+    # The late answer to the question by which `botcore.response_time` measures is no refusal of this line.
+    if event == "errorMsg" and data.get("msg") != "You can't PM yourself!":
         return markup.one_line(str(data.get("msg") or event))
     if event == "spamFiltered":
         return markup.one_line(f"the channel filters us: {data.get('reason')}")

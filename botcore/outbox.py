@@ -49,6 +49,10 @@ class Journal(Protocol):
     def settled(self, message: Message, delivery: Delivery) -> None: ...
 
 
+class _Withdrawn(ActionRefused):
+    """Whoever wanted a message said has taken it back before it went."""
+
+
 class Outbox:
     """The queue. `run` sends while `session()` answers with a session in the room."""
 
@@ -204,8 +208,15 @@ class Outbox:
         """One line: its echo, and what became of it."""
         event, data = piece.frame()
         accept = self._accept(piece, session.name)
+
+        def check() -> None:
+            if message.result is not None and message.result.cancelled():
+                raise _Withdrawn("It was taken back.")
+
         try:
-            echo = await self.perform(session, event, data, accept, cost=piece.line.cost)
+            echo = await self.perform(session, event, data, accept, cost=piece.line.cost, check=check)
+        except _Withdrawn:
+            return "", Delivery.WITHDRAWN
         except ActionRefused as error:
             message.detail = str(error)
             return "", Delivery.REFUSED
