@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from deployments.commands.agent import PYTHON, agent_command, source
+from engine.commands.agent import PYTHON, agent_command, source
 
 ROUNDS = 60
 WANTED = 1.4

@@ -70,9 +70,9 @@ def measure(*, full: bool) -> dict[str, Any]:
     from django.test import Client
     from django.test.utils import CaptureQueriesContext
 
+    from deployments.access.tokens import issue_token
+    from deployments.core.actors import system_actor
     from deployments.models import Scope
-    from deployments.services.access import system_actor
-    from deployments.services.tokens import issue_token
 
     _, token = issue_token(actor=system_actor("bench"), name="metrics", scopes=[Scope.METRICS])
     headers = {"host": "localhost"}
@@ -132,8 +132,9 @@ def _fill() -> str:
 
     from django.utils import timezone
 
-    from dashboard.cadence import KEPT, beginning
-    from dashboard.models import Alert, BotState, Sample
+    from alerting.models import Alert
+    from dashboard.intervals import KEPT, beginning
+    from dashboard.models import BotState, Sample
     from deployments.lifecycle import Kind, Status
     from deployments.models import Deployment, Environment, Release, Server, Target
 

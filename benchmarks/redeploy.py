@@ -76,8 +76,8 @@ def _django(state: Path) -> None:
 class _Bench:
     def __init__(self, hosts: "HostSet", scratch: Path) -> None:
         from benchmarks.tree import write_tree
+        from deployments.core.actors import shell_actor
         from deployments.models import Environment
-        from deployments.services.access import shell_actor
 
         self.hosts, self.scratch, self.actor = hosts, scratch, shell_actor("bench")
         self.tree, self.number = scratch / "tree", 0
@@ -88,9 +88,9 @@ class _Bench:
 
     def use(self, servers: int) -> None:
         """Enrol and provision up to `servers`, and deploy the first release to them."""
-        from deployments.services.provisioning import provision_server
-        from deployments.services.servers import enrol_server
-        from deployments.ssh.keys import PrivateKey
+        from deployments.servers.enrolment import enrol_server
+        from deployments.servers.provisioning import provision_server
+        from engine.ssh.keys import PrivateKey
 
         key = PrivateKey(Path(self.hosts.bootstrap_key).read_text())
         for number in range(self.environment.servers.count() + 1, servers + 1):
@@ -136,12 +136,12 @@ class _Bench:
         return [redeploy, rollback]
 
     def _build(self) -> "Release":
-        from deployments.services.releases import build_release
+        from deployments.releases.builds import build_release
 
         return build_release(actor=self.actor, source=self.tree, ref=None)[0]
 
     def _deploy(self, release: "Release") -> float:
-        from deployments.services.requests import request_deployment
+        from deployments.requests.requests import request_deployment
 
         self.environment.refresh_from_db()
         self.newest = release
@@ -154,13 +154,13 @@ class _Bench:
         self._deploy(self.newest)
 
     def _roll_back(self) -> float:
-        from deployments.services.rollbacks import request_rollback
+        from deployments.requests.rollbacks import request_rollback
 
         self.environment.refresh_from_db()
         return self._run(request_rollback(actor=self.actor, environment=self.environment, reason="measured"))
 
     def _run(self, deployment: "Deployment") -> float:
-        from deployments.services.execution import execute
+        from deployments.execution.run import execute
 
         execute(deployment.pk)
         deployment.refresh_from_db()

@@ -133,9 +133,9 @@ def _cluster(name: str) -> Iterator[None]:
 
 class _Bench:
     def __init__(self, host: "Host", key: Path, scratch: Path, room: str) -> None:
+        from deployments.core.actors import shell_actor
+        from deployments.environments.secrets import set_secret
         from deployments.models import Environment
-        from deployments.services.access import shell_actor
-        from deployments.services.secrets import set_secret
         from sandbox.cytube.config import SANDBOX_PASSWORD
 
         self.host, self.scratch, self.actor = host, scratch, shell_actor("bench")
@@ -150,9 +150,9 @@ class _Bench:
             self._forward(release)
 
     def _enrol(self, key: Path) -> None:
-        from deployments.services.provisioning import provision_server
-        from deployments.services.servers import enrol_server
-        from deployments.ssh.keys import PrivateKey
+        from deployments.servers.enrolment import enrol_server
+        from deployments.servers.provisioning import provision_server
+        from engine.ssh.keys import PrivateKey
 
         server = enrol_server(
             actor=self.actor,
@@ -186,7 +186,7 @@ class _Bench:
 
     def roll_back(self, row: Row) -> None:
         """One rollback through the cluster, and forward again."""
-        from deployments.services.rollbacks import request_rollback
+        from deployments.requests.rollbacks import request_rollback
 
         self.environment.refresh_from_db()
         asked = request_rollback(actor=self.actor, environment=self.environment, reason="measured")
@@ -206,8 +206,8 @@ class _Bench:
         self._forward(self.new)
 
     def _forward(self, release: "Release") -> None:
-        from deployments.services.execution import execute
-        from deployments.services.requests import request_deployment
+        from deployments.execution.run import execute
+        from deployments.requests.requests import request_deployment
 
         self.environment.refresh_from_db()
         asked = request_deployment(actor=self.actor, release=release, environment=self.environment, reason="measured")
@@ -223,7 +223,7 @@ class _Bench:
             raise SystemExit(f"deployment {deployment.pk}: {deployment.status}: {deployment.sentence}")
 
     def _build(self, version: str) -> "Release":
-        from deployments.services.releases import build_release
+        from deployments.releases.builds import build_release
 
         tree = self.scratch / f"tree-{version}"
         tree.mkdir()

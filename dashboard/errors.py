@@ -1,4 +1,4 @@
-"""The errors of the status side; all of them are `deployments.errors.PortalError`.
+"""The errors of the status side; all of them are `engine.errors.PortalError`.
 
 PortalError
 └── BotSilent                   a bot's health address gave nothing usable; carries `reason` and the seconds it took
@@ -6,7 +6,7 @@ PortalError
     └── BotLies                 an answer that breaks the contract: wrong types, too long, a redirect, HTML
 """
 
-from deployments.errors import PortalError
+from engine.errors import PortalError
 
 
 class BotSilent(PortalError):

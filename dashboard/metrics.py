@@ -13,13 +13,14 @@ from django.utils import timezone
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from dashboard.models import Alert, AlertReceipt, BotState
-from dashboard.selectors import drills
-from dashboard.services.channels import PORTAL
-from deployments import queueing
+from alerting import drill_records
+from alerting.models import Alert, AlertReceipt
+from alerting.receipts import PORTAL
+from dashboard.models import BotState
+from deployments.audit import trail
+from deployments.core import queueing
 from deployments.lifecycle import ACTIVE, WAITING, Kind, Status
 from deployments.models import Deployment, Environment, Server
-from deployments.services import audit
 
 _BEGUN = (Status.SUCCEEDED, Status.FAILED, Status.ROLLED_BACK, Status.INTERRUPTED, Status.CANCELLED)
 _RECENT = 20
@@ -159,13 +160,13 @@ def _rehearsals() -> Iterator[Metric]:
         "portal_rehearsal_timestamp_seconds", "When the latest drill or backup of a kind was.", labels=["kind"]
     )
     passed = GaugeMetricFamily("portal_rehearsal_passed", "Whether the latest of a kind passed.", labels=["kind"])
-    for drill in drills.latest():
+    for drill in drill_records.latest():
         if drill.at is not None:
             held.add_metric([drill.key], drill.at.timestamp())
             passed.add_metric([drill.key], float(drill.passed))
     yield held
     yield passed
-    yield GaugeMetricFamily("portal_audit_head", "Number of the last audit event.", value=audit.head().sequence)
+    yield GaugeMetricFamily("portal_audit_head", "Number of the last audit event.", value=trail.head().sequence)
 
 
 def _alerts() -> Iterator[Metric]:

@@ -2,22 +2,22 @@
 
 from django.conf import settings
 
-from dashboard.services import acknowledgements, channels, drills, pulse, reconciling
-from deployments.services.access import system_actor
-from deployments.services.standing import while_in_charge
+from alerting import acknowledgements, alert_expiry, dead_mans_switch, drills, receipts
+from deployments.core.actors import system_actor
+from deployments.core.read_only import while_in_charge
 
 
 @while_in_charge
 def watch_monitoring() -> str:
     """Notice when Prometheus and Alertmanager have gone quiet."""
-    return pulse.watch().value
+    return dead_mans_switch.watch().value
 
 
 @while_in_charge
 def tend_alerts() -> tuple[int, int]:
     """Write receipts, end alerts whose end nobody told, make those loud again that nobody has in hand any more."""
-    channels.read()
-    return reconciling.end_unheard(), acknowledgements.end_run_out()
+    receipts.read()
+    return alert_expiry.end_unheard(), acknowledgements.end_run_out()
 
 
 @while_in_charge

@@ -3,7 +3,9 @@
 from django.urls import path, register_converter
 from django.urls.converters import IntConverter, StringConverter
 
-from dashboard.views import alerts, bot, deployments, health, inbox, log, operations, readiness, silences, staff, status
+from alerting import webhook
+from alerting.views import inbox, silences
+from dashboard.views import bot, deployments, health, log, operations, readiness, staff, status
 
 
 class ServerName(StringConverter):
@@ -37,7 +39,7 @@ urlpatterns = [
     path("silences/<uuid:identifier>/lift", silences.lift_silence, name="silence-lift"),
     path("api/health", health.bot_health, name="health"),
     path("api/health/<server:name>", health.bot_health, name="bot-health"),
-    path("api/alerts/alertmanager", alerts.alertmanager, name="alertmanager"),
+    path("api/alerts/alertmanager", webhook.alertmanager, name="alertmanager"),
     path("api/prometheus/targets", operations.prometheus_targets, name="prometheus-targets"),
     path("readiness/", readiness.readiness_page, name="readiness"),
     path("auth/staff", staff.staff_only, name="auth-staff"),

@@ -11,9 +11,10 @@ class DeploymentsConfig(AppConfig):
     verbose_name = "Control room"
 
     def ready(self) -> None:
-        from deployments import checks, queueing, task_values
+        from deployments import checks
+        from deployments.access import sign_ins
+        from deployments.core import queueing, task_values
         from deployments.models import audit_triggers
-        from deployments.services import sign_ins
 
         checks.register()
         sign_ins.connect()

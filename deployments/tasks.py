@@ -2,27 +2,31 @@
 
 from django.conf import settings
 
-from deployments import notifications, queueing
-from deployments.services import approvals, cancellation, drills, execution, inspection, recovery
-from deployments.services.access import system_actor
-from deployments.services.standing import while_in_charge
+from deployments.core import queueing
+from deployments.core.actors import system_actor
+from deployments.core.read_only import while_in_charge
+from deployments.drills import drills
+from deployments.execution import reaper, remote_cancellation, run
+from deployments.notifications import messages
+from deployments.requests import approvals
+from deployments.servers import inspection
 
 
 def execute(deployment_id: int) -> str:
     """Carry a deployment out; a re-delivered task finds nothing to claim."""
-    return str(execution.execute(deployment_id) or "not claimed")
+    return str(run.execute(deployment_id) or "not claimed")
 
 
 @while_in_charge
 def cancel_remote(deployment_id: int) -> str:
     """End the remote work of a deployment."""
-    return cancellation.cancel_remote(deployment_id)
+    return remote_cancellation.cancel_remote(deployment_id)
 
 
 @while_in_charge
 def reap() -> list[int]:
     """Settle what dead workers left."""
-    return recovery.reap()
+    return reaper.reap()
 
 
 @while_in_charge
@@ -34,7 +38,7 @@ def expire_requests() -> int:
 @while_in_charge
 def deliver_notifications() -> int:
     """Send the notifications that wait."""
-    return notifications.deliver_waiting()
+    return messages.deliver_waiting()
 
 
 @while_in_charge

@@ -14,8 +14,8 @@ from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 
 from dashboard.api.router import router as dashboard_router
-from deployments.api import problems
 from deployments.api.router import router as deployments_router
+from deployments.http import problems
 
 
 @cache

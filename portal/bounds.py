@@ -6,9 +6,9 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
-from deployments.api import limits
-from deployments.api.problems import TooLarge, problem
-from deployments.services.sign_ins import counted_address
+from deployments.access.sign_ins import counted_address
+from deployments.http import limits
+from deployments.http.problems import TooLarge, problem
 from portal.arriving import BODY_BYTES
 
 UPLOAD = "/api/v1/releases"
@@ -26,7 +26,7 @@ ALL_VISITS = 12000
 
 
 class Bounds:
-    """Refuses what is too long, or comes too often. Tokens have limits of their own (`deployments.api.limits`)."""
+    """Refuses what is too long, or comes too often. Tokens have limits of their own (`deployments.http.limits`)."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

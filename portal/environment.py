@@ -129,5 +129,5 @@ def logging(level: str) -> dict[str, Any]:
         "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": "WARNING"},
-        "loggers": {name: {"level": level} for name in ("portal", "deployments", "dashboard")},
+        "loggers": {name: {"level": level} for name in ("portal", "dashboard", "alerting", "deployments", "engine")},
     }

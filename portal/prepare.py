@@ -42,7 +42,7 @@ def update_database(copies: Path, release: str) -> None:
     from django.core.management import call_command
     from django.db import connection, transaction
 
-    from deployments.services import databases
+    from deployments.backup import databases
 
     if databases.is_empty():
         call_command("migrate", interactive=False, verbosity=0)

@@ -1,7 +1,7 @@
 """The whole portal on one machine: `python -m portal.run`, which is what `make run` starts.
 
 Migrates, collects static files, then keeps the web process and the three clusters running until Ctrl-C. A cluster that
-has died is started again, and so is one that has stalled (`deployments.services.liveness`). On servers systemd does
+has died is started again, and so is one that has stalled (`deployments.execution.liveness`). On servers systemd does
 this (systemd/cytube-web.service, cytube-worker.service).
 """
 
@@ -145,7 +145,7 @@ class Watchdog:
     def _look_at(child: Child) -> None:
         from django.utils import timezone
 
-        from deployments.services.liveness import stalled
+        from deployments.execution.liveness import stalled
 
         up = time.monotonic() - child.started
         if why := stalled(child.cluster, since=timezone.now() - timedelta(seconds=up)):

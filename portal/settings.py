@@ -101,8 +101,8 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 AXES_LOCKOUT_TEMPLATE = "locked_out.html"
-AXES_CLIENT_IP_CALLABLE = "deployments.services.sign_ins.counted_address"
-AXES_HANDLER = "deployments.services.sign_ins.LockOut"
+AXES_CLIENT_IP_CALLABLE = "deployments.access.sign_ins.counted_address"
+AXES_HANDLER = "deployments.access.sign_ins.LockOut"
 
 LANGUAGE_CODE = "en-gb"
 FORMAT_MODULE_PATH = ["portal.formats"]

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse, reverse_lazy
 
-from deployments import selectors
+from deployments.core import selectors
 
 _GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     # title, (title, icon, model)

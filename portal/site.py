@@ -6,9 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
 from unfold.sites import UnfoldAdminSite
 
-from deployments import selectors
-from deployments.services import standing
-from deployments.services.access import roles_of
+from deployments.access.policy import roles_of
+from deployments.core import read_only, selectors
 
 
 class PortalAdminSite(UnfoldAdminSite):  # type: ignore[misc]  # published without types
@@ -26,7 +25,7 @@ class PortalAdminSite(UnfoldAdminSite):  # type: ignore[misc]  # published witho
         context: dict[str, Any] = super().each_context(request)
         context["colors"] = {}  # they are in theme.css: an inline style would need an exception from the CSP
         context["unreviewed"] = list(selectors.unreviewed_break_glass()) if self.has_permission(request) else []
-        context["elsewhere"] = str(standing.objection() or "")
+        context["elsewhere"] = str(read_only.objection() or "")
         return context
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

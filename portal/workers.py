@@ -44,7 +44,7 @@ def all_beat() -> bool:
     from django.db import DatabaseError, connection
     from django.utils import timezone
 
-    from deployments import queueing
+    from deployments.core import queueing
 
     try:
         beats = [queueing.last_beat(cluster) for cluster in CLUSTERS]

@@ -10,12 +10,12 @@ from pydantic import Field
 
 from dashboard.models import Sample
 from dashboard.selectors.bots import Bot, all_bots, bot_named
-from deployments.api.auth import BearerToken, reader
-from deployments.api.limits import READS
-from deployments.api.paging import Name
-from deployments.api.problems import answers
-from deployments.errors import NotFound
-from deployments.services.access import require
+from deployments.access.policy import require
+from deployments.http.auth import BearerToken, reader
+from deployments.http.limits import READS
+from deployments.http.paging import Name
+from deployments.http.problems import answers
+from engine.errors import NotFound
 
 router = Router(tags=["Bots"], auth=BearerToken())
 

@@ -9,9 +9,9 @@ from pydantic import AwareDatetime, Field
 
 from dashboard.health.document import HealthDocument
 from dashboard.services.heartbeats import Heartbeat, accept
-from deployments.api.auth import BearerToken, require_scope, server_of, token_of
-from deployments.api.limits import BEATS
-from deployments.api.problems import answers
+from deployments.http.auth import BearerToken, require_scope, server_of, token_of
+from deployments.http.limits import BEATS
+from deployments.http.problems import answers
 from deployments.models import Scope
 
 router = Router(tags=["Bots"])

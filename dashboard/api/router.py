@@ -2,7 +2,8 @@
 
 from ninja import Router
 
-from dashboard.api import alerts, bots, heartbeats, silences
+from alerting.api import alerts, silences
+from dashboard.api import bots, heartbeats
 
 router = Router()
 for part in (bots, heartbeats, alerts, silences):

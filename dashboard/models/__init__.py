@@ -1,9 +1,8 @@
-"""What the status side remembers."""
+"""What the status side remembers. Alerts have a room of their own (`alerting`), their tables carry this app's name."""
 
-from dashboard.models.acknowledgements import Acknowledgement
-from dashboard.models.alerts import Alert, AlertChannel, AlertReceipt
+from alerting import models as alerting_models
 from dashboard.models.bots import BotState, Condition
 from dashboard.models.page import StatusPage
 from dashboard.models.samples import Sample
 
-__all__ = ["Acknowledgement", "Alert", "AlertChannel", "AlertReceipt", "BotState", "Condition", "Sample", "StatusPage"]
+__all__ = ["BotState", "Condition", "Sample", "StatusPage", "alerting_models"]

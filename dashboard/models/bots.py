@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from django.db import models
 
-from dashboard.cadence import DOWN_AFTER, STALE_AFTER
+from dashboard.intervals import DOWN_AFTER, STALE_AFTER
 from deployments.models import Server
 
 

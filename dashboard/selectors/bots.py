@@ -7,8 +7,8 @@ from typing import Any
 
 from django.db.models import F, Sum
 
-from dashboard.cadence import BEAT, DAY, DAY_BARS, MINUTE, beginning
 from dashboard.charts.bars import DayBar
+from dashboard.intervals import BEAT, DAY, DAY_BARS, MINUTE, beginning
 from dashboard.models import BotState, Condition, Sample
 from deployments.models import Server
 

@@ -3,9 +3,9 @@
 import logging
 from dataclasses import dataclass
 
-from deployments.errors import PortalError
 from deployments.models import Deployment, Release
-from deployments.services.artifacts import open_release
+from deployments.releases.artifacts import open_release
+from engine.errors import PortalError
 
 logger = logging.getLogger(__name__)
 MOST = 200  # paths of each kind; the rest is counted

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from alerting import selectors as alerts
 from dashboard.charts.bars import DayBar, overall
 from dashboard.charts.timeline import Mark
 from dashboard.models import StatusPage
-from dashboard.selectors import alerts, events
 from dashboard.selectors import bots as bot_rows
+from dashboard.selectors import events
 from dashboard.selectors.bots import Bot
 from dashboard.selectors.series import Series, series
 from dashboard.selectors.status import Card, Choice, charts_range

@@ -6,9 +6,10 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
+from alerting.models import Alert
+from alerting.selectors import Shown, shown
 from dashboard.charts.timeline import Mark, position
-from dashboard.models import Alert, StatusPage
-from dashboard.selectors.alerts import Shown, shown
+from dashboard.models import StatusPage
 from deployments.lifecycle import Kind
 from deployments.models import Deployment, Environment
 

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from deployments.core.visible import visible
 from deployments.models import Deployment, LogLine
-from deployments.visible import visible
 
 PIECE = 2000
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m|\r$")

@@ -10,7 +10,7 @@ from django.db.models import Prefetch
 
 from deployments.lifecycle import ACTIVE, StepState
 from deployments.models import Deployment, Environment, Step, Target
-from deployments.querysets import DeploymentQuerySet
+from deployments.models.deployments import DeploymentQuerySet
 
 PENDING = "pending"
 VERIFY = "verify"

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dashboard.cadence import BEAT, DAY, DAY_BARS, HOUR, MINUTE, beginning
 from dashboard.charts.line import Line, columns, line
+from dashboard.intervals import BEAT, DAY, DAY_BARS, HOUR, MINUTE, beginning
 from dashboard.models import Sample
 from deployments.models import Server
 

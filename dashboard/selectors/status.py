@@ -5,12 +5,15 @@ from datetime import datetime, timedelta
 
 from django.utils.safestring import SafeString
 
-from dashboard.cadence import DAY
+from alerting import channels
+from alerting import drill_records as drills
+from alerting import selectors as alerts
 from dashboard.charts.bars import DayBar, drawn, overall
 from dashboard.charts.timeline import Mark
+from dashboard.intervals import DAY
 from dashboard.models import Condition, StatusPage
-from dashboard.selectors import alerts, channels, drills, events, history, progress
 from dashboard.selectors import bots as bot_rows
+from dashboard.selectors import events, history, progress
 from dashboard.selectors.bots import Bot, Day
 from dashboard.selectors.series import Range, Series, range_for, series
 from deployments.models import Deployment

@@ -9,12 +9,12 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from dashboard.cadence import DOWN_AFTER
 from dashboard.health.document import HealthDocument
+from dashboard.intervals import DOWN_AFTER
 from dashboard.models import BotState
 from dashboard.services import samples
+from deployments.core import read_only
 from deployments.models import Server
-from deployments.services import standing
 
 _WRITTEN = [field.name for field in BotState._meta.concrete_fields if not field.primary_key]
 
@@ -36,7 +36,7 @@ def accept(*, server: Server, heartbeat: Heartbeat, now: datetime | None = None)
 
     Raises NotInCharge when the portal has moved.
     """
-    standing.refuse_change()
+    read_only.refuse_change()
     now = now or timezone.now()
     health = heartbeat.health
     # unordered: the default order would join the server and its environment, for one row

@@ -15,10 +15,10 @@ from django.utils import timezone
 from dashboard.errors import BotLies, BotSilent, BotUnreachable
 from dashboard.health import upstream
 from dashboard.health.document import HealthDocument, disconnected, parse
-from dashboard.health.shelf import Entry, Shelf
+from dashboard.health.shared_cache import Entry, Shelf
 from dashboard.models import BotState
-from deployments.errors import NotFound
 from deployments.models import Server
+from engine.errors import NotFound
 
 PRODUCTION = "@production"  # no server can have this name
 STALE_SECONDS = 4.0  # an answer this old is still given while somebody else asks: longer than one question takes

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from django.db import connection
 
-from dashboard.cadence import KEPT, RESOLUTIONS, beginning
+from dashboard.intervals import KEPT, RESOLUTIONS, beginning
 from dashboard.models import Sample
 from deployments.models import Server
 

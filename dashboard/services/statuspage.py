@@ -6,9 +6,10 @@ from typing import Any
 from django.db import transaction
 
 from dashboard.models import StatusPage
-from deployments.errors import InvalidRequest
-from deployments.services import audit
-from deployments.services.access import Actor, require
+from deployments.access.policy import require
+from deployments.audit import trail
+from deployments.core.actors import Actor
+from engine.errors import InvalidRequest
 
 SUBJECT = "status_page"
 EDITABLE = ("title", "public", "show_users", "show_versions", "show_charts", "show_deployments", "show_alerts")
@@ -24,10 +25,10 @@ def configure_status_page(*, actor: Actor, changes: Mapping[str, Any]) -> Status
         raise InvalidRequest(f"Not a setting of the status page: {', '.join(unknown)}.")
     with transaction.atomic():
         page = StatusPage.objects.select_for_update().filter(pk=1).first() or StatusPage(pk=1)
-        differing = audit.changes({name: getattr(page, name) for name in changes}, dict(changes))
+        differing = trail.changes({name: getattr(page, name) for name in changes}, dict(changes))
         for name, value in changes.items():
             setattr(page, name, value)
         page.save()
         if differing:
-            audit.record(actor=actor, name="status_page.configured", subject=SUBJECT, data={"changes": differing})
+            trail.record(actor=actor, name="status_page.configured", subject=SUBJECT, data={"changes": differing})
     return page

@@ -10,8 +10,9 @@ from dashboard.selectors.bots import bot_named
 from dashboard.selectors.detail import detail
 from dashboard.selectors.series import RANGES
 from dashboard.selectors.status import page_settings
-from dashboard.views.members import is_member
-from dashboard.views.status import choice_of, present
+from dashboard.views.status import choice_of
+from deployments.http.members import is_member
+from deployments.http.pages import present
 
 
 @require_safe

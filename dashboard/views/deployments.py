@@ -10,11 +10,11 @@ from dashboard.selectors import history, log, progress
 from dashboard.selectors.changes import changes
 from dashboard.selectors.guidance import guidance, tone
 from dashboard.selectors.statistics import DAYS, statistics
-from dashboard.views.members import members_only
-from dashboard.views.status import present
+from deployments.core.selectors import expected_seconds
+from deployments.http.members import members_only
+from deployments.http.pages import present
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment
-from deployments.selectors import expected_seconds
 
 _WITHOUT_SCRIPT = 200  # lines of the log that the page itself carries
 

@@ -5,10 +5,10 @@ import time
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from dashboard.health.shelf import Entry
+from dashboard.health.shared_cache import Entry
 from dashboard.services import proxy
-from deployments.api.problems import from_portal_error
-from deployments.errors import NotFound
+from deployments.http.problems import from_portal_error
+from engine.errors import NotFound
 
 
 @require_safe

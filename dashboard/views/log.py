@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
 from dashboard.selectors.log import PIECE, lines_after
-from dashboard.views.members import members_only
+from deployments.http.members import members_only
 from deployments.models import Deployment
 
 

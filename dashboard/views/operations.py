@@ -11,12 +11,12 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
 
 from dashboard.metrics import PortalCollector
+from dashboard.portal_metrics import UpkeepCollector
 from dashboard.selectors.targets import targets
-from dashboard.upkeep import UpkeepCollector
-from dashboard.views.access import token_required
-from deployments import queueing
+from deployments.audit import trail
+from deployments.core import queueing, read_only
+from deployments.http.machines import token_required
 from deployments.models import Scope
-from deployments.services import audit, standing
 
 QUEUE_STUCK_SECONDS = 60.0
 
@@ -38,8 +38,8 @@ def healthz(_request: HttpRequest) -> HttpResponse:
             cursor.execute("SELECT 1")
         waited = queueing.oldest_queued_seconds()
         body["queue_oldest_seconds"] = round(waited, 1)
-        body["audit_head"] = str(audit.head())
-        body["in_charge"] = standing.objection() is None
+        body["audit_head"] = str(trail.head())
+        body["in_charge"] = read_only.objection() is None
         if waited > QUEUE_STUCK_SECONDS:
             body["status"] = "queue stuck"
     except DatabaseError:

@@ -5,9 +5,9 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from dashboard.selectors.readiness import scorecard
 from dashboard.selectors.status import page_settings
-from dashboard.views.members import members_only
+from dashboard.services.readiness import scorecard
+from deployments.http.members import members_only
 
 
 @require_safe

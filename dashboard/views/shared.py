@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from dashboard.health.shelf import FRESH_SECONDS, Entry, Shelf
+from dashboard.health.shared_cache import FRESH_SECONDS, Entry, Shelf
 
 STALE_SECONDS = 4.0  # shown while somebody else draws it anew
 _PATIENCE = 2.0

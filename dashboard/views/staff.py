@@ -6,7 +6,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
-from deployments.commands.proxying import READ_ONLY, readable
+from engine.commands.proxying import READ_ONLY, readable
 
 
 @require_safe

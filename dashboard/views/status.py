@@ -16,8 +16,9 @@ from django.views.decorators.http import require_safe
 from dashboard.models import StatusPage
 from dashboard.selectors.series import RANGES
 from dashboard.selectors.status import Choice, page_settings, status
-from dashboard.views.members import is_member
 from dashboard.views.shared import Part, shared
+from deployments.http.members import is_member
+from deployments.http.pages import uncached
 
 _SHARED_PAGES = 20  # beyond them, parts are drawn for each visitor: names of files are never up to visitors
 
@@ -58,17 +59,6 @@ def choice_of(request: HttpRequest) -> Choice:
         bot=query.get("bot", "")[:31],
         range=wanted if wanted in RANGES else "",
     )
-
-
-def present(request: HttpRequest, whole: str, part: str, context: dict[str, Any]) -> HttpResponse:
-    """The whole page, or its live part when the script asks for it."""
-    return uncached(render(request, part if request.GET.get("part") == "live" else whole, context))
-
-
-def uncached(response: HttpResponse) -> HttpResponse:
-    """Tell browsers and proxies to keep nothing: it is about now, and may be about a member."""
-    response["Cache-Control"] = "private, no-store"
-    return response
 
 
 def _drawn(page: StatusPage, choice: Choice, *, members: bool) -> Part:

@@ -3,7 +3,8 @@
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 
-from deployments.services.access import Actor, user_actor
+from deployments.access.policy import user_actor
+from deployments.core.actors import Actor
 
 
 def actor_of(request: HttpRequest) -> Actor:

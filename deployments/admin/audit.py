@@ -11,13 +11,14 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
+from deployments.access.export import export
+from deployments.access.policy import may
 from deployments.admin import labels, trail
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
-from deployments.errors import PortalError
+from deployments.audit import trail as audit
 from deployments.models import AuditEvent
-from deployments.services import audit
-from deployments.services.access import may
+from engine.errors import PortalError
 
 FILTERS = ("subject", "actor", "name", "environment")
 
@@ -103,7 +104,7 @@ class AuditEventAdmin(PortalAdmin[AuditEvent]):
         if request.method != "POST":
             return HttpResponseRedirect(reverse("admin:deployments_auditevent_changelist"))
         try:
-            lines = audit.export(actor=actor_of(request))
+            lines = export(actor=actor_of(request))
         except PortalError as error:
             messages.error(request, str(error))
             return HttpResponseRedirect(reverse("admin:deployments_auditevent_changelist"))

@@ -8,12 +8,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.http import urlencode
 
+from deployments.access.policy import may
 from deployments.admin.actors import actor_of
 from deployments.admin.confirmations import Confirmation, bulk_action, page
 from deployments.admin.trail import shown
-from deployments.errors import PortalError
 from deployments.models import AuditEvent
-from deployments.services.access import may
+from engine.errors import PortalError
 
 M = TypeVar("M", bound=Model)
 

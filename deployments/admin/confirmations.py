@@ -11,11 +11,12 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from deployments.access.policy import refusal
 from deployments.admin.actors import actor_of
 from deployments.admin.forms import PageForm
-from deployments.errors import Conflict, InvalidRequest, NotAllowed, NotFound, PortalError, TargetError
+from deployments.core.actors import Actor
 from deployments.models import Environment
-from deployments.services.access import Actor, refusal
+from engine.errors import Conflict, InvalidRequest, NotAllowed, NotFound, PortalError, TargetError
 
 if TYPE_CHECKING:
     from deployments.admin.base import PortalAdmin

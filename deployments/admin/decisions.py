@@ -5,22 +5,23 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from deployments import selectors
+from deployments.access.four_eyes import refuse_same_person
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation, change_url
 from deployments.admin.forms import CommentForm, PageForm, ReasonForm, switch, text
-from deployments.errors import PortalError
+from deployments.core import selectors
+from deployments.core.actors import Actor
 from deployments.lifecycle import ACTIVE, FINAL, Kind, Status
 from deployments.models import Deployment, Release
-from deployments.services.access import Actor
-from deployments.services.approvals import approvals_given, approvals_needed, approve, reject, review_break_glass
-from deployments.services.cancellation import cancel
-from deployments.services.foureyes import refuse_same_person
-from deployments.services.requests import request_deployment
-from deployments.services.reviews import review_of
-from deployments.services.rollbacks import request_rollback
-from deployments.services.ways_back import is_way_back, rollback_target
+from deployments.requests.approvals import approve, reject, review_break_glass
+from deployments.requests.cancellation import cancel
+from deployments.requests.requests import request_deployment
+from deployments.requests.reviews import review_of
+from deployments.requests.rollback_targets import is_way_back, rollback_target
+from deployments.requests.rollbacks import request_rollback
+from deployments.requests.seals import approvals_given, approvals_needed
+from engine.errors import PortalError
 
 
 def _own(obj: Deployment, actor: Actor) -> PortalError | None:

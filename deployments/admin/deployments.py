@@ -8,13 +8,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 
+from deployments.access.policy import may
 from deployments.admin import labels
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
 from deployments.admin.decisions import Approve, Cancel, Redeploy, Reject, Retry, Review, RollBack
 from deployments.models import Deployment, Environment, LogLine
-from deployments.services.access import may
-from deployments.services.reviews import review_of
+from deployments.requests.reviews import review_of
 
 TAIL = 200
 """Lines of the log on the page; all of them are on the deployment's own page."""

@@ -3,21 +3,21 @@
 from collections.abc import Sequence
 from typing import Any
 
-from deployments import selectors
+from deployments.access.team import is_alone
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation, change_url
 from deployments.admin.forms import PageForm, ReasonForm, choice, number, switch, text, word
-from deployments.errors import TargetError
+from deployments.core import selectors
+from deployments.core.actors import Actor
+from deployments.environments.policies import MAX_APPROVALS, MAX_HOURS, change_policy
+from deployments.environments.settings import lock_environment, unlock_environment
 from deployments.lifecycle import Kind
 from deployments.models import Deployment, Environment, Release
-from deployments.services.access import Actor
-from deployments.services.environments import lock_environment, unlock_environment
-from deployments.services.inspection import verify_environment
-from deployments.services.people import is_alone
-from deployments.services.policies import MAX_APPROVALS, MAX_HOURS, change_policy
-from deployments.services.requests import request_deployment
-from deployments.services.rollbacks import request_rollback
-from deployments.services.ways_back import can_roll_back, releases_to_go_back_to
+from deployments.requests.requests import request_deployment
+from deployments.requests.rollback_targets import can_roll_back, releases_to_go_back_to
+from deployments.requests.rollbacks import request_rollback
+from deployments.servers.inspection import verify_environment
+from engine.errors import TargetError
 
 RELEASES_OFFERED = 50
 

@@ -9,7 +9,6 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from deployments import selectors
 from deployments.admin import labels, trail
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
@@ -22,8 +21,9 @@ from deployments.admin.environment_actions import (
     Verify,
 )
 from deployments.admin.forms import ModelForm
+from deployments.core import selectors
+from deployments.environments.settings import EDITABLE, configure_environment
 from deployments.models import Environment, Server
-from deployments.services.environments import EDITABLE, configure_environment
 
 
 class PrettyJSONField(forms.JSONField):

@@ -11,7 +11,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from deployments.services.access import Actor
+from deployments.core.actors import Actor
 
 if TYPE_CHECKING:
     ModelForm = forms.ModelForm

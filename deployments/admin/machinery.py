@@ -11,10 +11,10 @@ from django.db.models import Model
 from deployments.admin import labels
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation
-from deployments.services.access import Actor
-from deployments.services.people import clear_lock_out
+from deployments.core.actors import Actor
+from deployments.people.accounts import clear_lock_out
 
-# only deployments.queueing imports django-q2
+# only deployments.core.queueing imports django-q2
 OrmQ, Success, Failure, Schedule = (
     apps.get_model("django_q", name) for name in ("OrmQ", "Success", "Failure", "Schedule")
 )

@@ -9,16 +9,17 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
+from deployments.access.policy import may
 from deployments.admin import labels
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation
 from deployments.admin.forms import ModelForm
-from deployments.errors import PortalError
+from deployments.core.actors import Actor
 from deployments.models import NotificationChannel, NotificationDelivery
-from deployments.notifications import EVENTS
-from deployments.services.access import Actor, may
-from deployments.services.channels import delete_channel, save_channel, test_channel
+from deployments.notifications.channels import delete_channel, save_channel, test_channel
+from deployments.notifications.messages import EVENTS
+from engine.errors import PortalError
 
 
 class ChannelForm(ModelForm[NotificationChannel]):

@@ -6,14 +6,15 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
-from deployments import queueing, selectors
+from deployments.access.policy import may
 from deployments.admin.actors import actor_of
 from deployments.admin.trail import shown
+from deployments.audit import trail
+from deployments.core import queueing, selectors
+from deployments.core.actors import Actor, identity_in
 from deployments.lifecycle import Kind, Status
 from deployments.models import AuditEvent, Deployment, Environment, PolicyChange, Release, Server
-from deployments.services import audit
-from deployments.services.access import Actor, identity_in, may
-from deployments.services.ways_back import can_roll_back, rollback_target
+from deployments.requests.rollback_targets import can_roll_back, rollback_target
 
 RECENT = 8
 
@@ -50,7 +51,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
         "cards": [_card(environment, actor) for environment in Environment.objects.prefetch_related("servers")],
         "recent": list(rows[:RECENT]),
         "events": [shown(event) for event in AuditEvent.objects.all()[:RECENT]],
-        "audit_head": audit.head(),
+        "audit_head": trail.head(),
         "queue_seconds": queueing.oldest_queued_seconds(),
         "first_steps": not Server.objects.exists(),
     }

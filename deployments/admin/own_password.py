@@ -15,8 +15,8 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 from deployments.admin.actors import actor_of
 from deployments.admin.confirmations import status_of
 from deployments.admin.people import PasswordForm
-from deployments.errors import PortalError
-from deployments.services.people import change_own_password
+from deployments.people.accounts import change_own_password
+from engine.errors import PortalError
 
 
 class OwnPasswordForm(PasswordForm):

@@ -12,15 +12,16 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
+from deployments.access.policy import roles_of
 from deployments.admin import labels
 from deployments.admin.actors import actor_of
 from deployments.admin.base import EVENTS_SHOWN, PortalAdmin
 from deployments.admin.confirmations import Confirmation
 from deployments.admin.forms import ModelForm, PageForm
 from deployments.admin.trail import shown
+from deployments.core.actors import Actor
 from deployments.models import ApiToken, AuditEvent, Role
-from deployments.services.access import Actor, roles_of
-from deployments.services.people import FIELDS, add_person, change_person, set_password
+from deployments.people.accounts import FIELDS, add_person, change_person, set_password
 
 ROLE_WORDS = {
     Role.VIEWER: "Viewer: sees everything",

@@ -9,9 +9,9 @@ from deployments.admin import labels
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation
 from deployments.admin.forms import CommentForm, ReasonForm
+from deployments.core.actors import Actor
+from deployments.environments.policies import decide_policy_change, withdraw_policy_change
 from deployments.models import PolicyChange
-from deployments.services.access import Actor
-from deployments.services.policies import decide_policy_change, withdraw_policy_change
 
 
 class Waiting(Confirmation[PolicyChange]):

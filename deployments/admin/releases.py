@@ -10,9 +10,9 @@ from deployments.admin import labels
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation, change_url
 from deployments.admin.forms import PageForm, choice, switch, text
+from deployments.core.actors import Actor
 from deployments.models import Deployment, Environment, Release
-from deployments.services.access import Actor
-from deployments.services.requests import request_deployment
+from deployments.requests.requests import request_deployment
 
 
 class WhereForm(PageForm):

@@ -10,9 +10,9 @@ from deployments.admin import labels
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation
 from deployments.admin.forms import PageForm, switch
+from deployments.core.actors import Actor
 from deployments.models import Server
-from deployments.services.access import Actor
-from deployments.services.decommissioning import decommission_on_record, what_stays
+from deployments.servers.decommissioning import decommission_on_record, what_stays
 
 
 class UnderstoodForm(PageForm):

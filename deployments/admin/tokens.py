@@ -12,15 +12,16 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
+from deployments.access.policy import MACHINES, PERSONAL, may, usable_scopes
+from deployments.access.tokens import MAX_DAYS, issue_token, revoke_token
 from deployments.admin import labels
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation, status_of
 from deployments.admin.forms import PageForm, choice, number, word
-from deployments.errors import PortalError
+from deployments.core.actors import Actor
 from deployments.models import ApiToken, Environment, Scope, Server
-from deployments.services.access import MACHINES, PERSONAL, Actor, may, usable_scopes
-from deployments.services.tokens import MAX_DAYS, issue_token, revoke_token
+from engine.errors import PortalError
 
 SCOPE_WORDS = {scope: scope.label for scope in Scope}
 

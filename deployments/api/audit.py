@@ -4,15 +4,15 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from deployments.api.auth import BearerToken, actor_of
-from deployments.api.limits import READS
-from deployments.api.paging import Paging, Text, page_of
-from deployments.api.problems import answers
+from deployments.access.policy import require
 from deployments.api.schemas import AuditEventOut, AuditPage
-from deployments.errors import NotAllowed
+from deployments.audit import trail
+from deployments.http.auth import BearerToken, actor_of
+from deployments.http.limits import READS
+from deployments.http.paging import Paging, Text, page_of
+from deployments.http.problems import answers
 from deployments.models import AuditEvent
-from deployments.services import audit
-from deployments.services.access import require
+from engine.errors import NotAllowed
 
 router = Router(tags=["Audit"], auth=BearerToken())
 
@@ -37,4 +37,4 @@ def list_events(request: HttpRequest, filters: Query[Filters], paging: Query[Pag
         )
     rows = AuditEvent.objects.filter(**{key: value for key, value in filters.model_dump().items() if value is not None})
     found, following = page_of(rows, paging, field="sequence")
-    return AuditPage(items=[AuditEventOut.of(row) for row in found], next_before=following, head=str(audit.head()))
+    return AuditPage(items=[AuditEventOut.of(row) for row in found], next_before=following, head=str(trail.head()))

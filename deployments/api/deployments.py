@@ -10,12 +10,7 @@ from ninja import Path, Query, Router, Schema
 from ninja import Status as HttpStatus
 from pydantic import Field
 
-from deployments import selectors
-from deployments.api.auth import BearerToken, actor_of, reader
-from deployments.api.idempotency import HEADER, once
-from deployments.api.limits import READS, WRITES
-from deployments.api.paging import Name, Number, Paging, page_of
-from deployments.api.problems import answers
+from deployments.access.policy import require
 from deployments.api.schemas import (
     DecisionIn,
     DeploymentDetail,
@@ -26,14 +21,20 @@ from deployments.api.schemas import (
     LogOut,
     RollbackIn,
 )
+from deployments.core import selectors
+from deployments.core.actors import Actor
+from deployments.core.texts import one_line
+from deployments.http.auth import BearerToken, actor_of, reader
+from deployments.http.idempotency import HEADER, once
+from deployments.http.limits import READS, WRITES
+from deployments.http.paging import Name, Number, Paging, page_of
+from deployments.http.problems import answers
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, Deployment, LogLine
-from deployments.services.access import Actor, require
-from deployments.services.approvals import approve, reject
-from deployments.services.cancellation import cancel
-from deployments.services.requests import request_deployment
-from deployments.services.rollbacks import request_rollback
-from deployments.texts import one_line
+from deployments.requests.approvals import approve, reject
+from deployments.requests.cancellation import cancel
+from deployments.requests.requests import request_deployment
+from deployments.requests.rollbacks import request_rollback
 
 router = Router(tags=["Deployments"], auth=BearerToken())
 

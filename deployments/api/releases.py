@@ -10,15 +10,15 @@ from django.http import HttpRequest
 from ninja import File, Form, Path, Query, Router, Schema, Status, UploadedFile
 from pydantic import Field
 
-from deployments import selectors
-from deployments.api.auth import BearerToken, actor_of, reader
-from deployments.api.limits import READS, WRITES
-from deployments.api.paging import Name, Paging, page_of
-from deployments.api.problems import TooLarge, answers
+from deployments.access.policy import require, token_actor
 from deployments.api.schemas import ReleaseOut, ReleasePage
+from deployments.core import selectors
+from deployments.http.auth import BearerToken, actor_of, reader
+from deployments.http.limits import READS, WRITES
+from deployments.http.paging import Name, Paging, page_of
+from deployments.http.problems import TooLarge, answers
 from deployments.models import ApiToken, Release
-from deployments.services.access import require, token_actor
-from deployments.services.uploads import add_artifact
+from deployments.releases.uploads import add_artifact
 
 router = Router(tags=["Releases"], auth=BearerToken())
 

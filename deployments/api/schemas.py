@@ -5,10 +5,10 @@ from datetime import datetime
 from ninja import Schema
 from pydantic import Field
 
-from deployments.api.paging import Name, Text
+from deployments.http.paging import Name, Text
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, AuditEvent, Deployment, LogLine, Release, Server
-from deployments.services.approvals import approvals_needed
+from deployments.requests.seals import approvals_needed
 
 
 class ReleaseOut(Schema):

@@ -5,15 +5,16 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Path, Router
 
-from deployments import selectors
-from deployments.api.auth import BearerToken, reader
-from deployments.api.limits import READS
-from deployments.api.paging import Name
-from deployments.api.problems import answers
+from deployments.access.policy import require
 from deployments.api.schemas import EnvironmentOut, ServerOut
+from deployments.core import selectors
+from deployments.core.actors import Actor
+from deployments.http.auth import BearerToken, reader
+from deployments.http.limits import READS
+from deployments.http.paging import Name
+from deployments.http.problems import answers
 from deployments.models import Environment, Server
-from deployments.services.access import Actor, require
-from deployments.services.ways_back import rollback_target
+from deployments.requests.rollback_targets import rollback_target
 
 router = Router(tags=["Servers"], auth=BearerToken())
 

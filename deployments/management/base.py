@@ -13,11 +13,12 @@ from typing import Any, TextIO
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
-from deployments.errors import InvalidRequest, NotAllowed, PortalError
-from deployments.services import tokens
-from deployments.services.access import Actor, may, shell_actor, token_actor, user_actor
-from deployments.services.sign_ins import sign_in_at_terminal
-from deployments.visible import visible, visible_json
+from deployments.access import tokens
+from deployments.access.policy import may, token_actor, user_actor
+from deployments.access.sign_ins import sign_in_at_terminal
+from deployments.core.actors import Actor, shell_actor
+from deployments.core.visible import visible, visible_json
+from engine.errors import InvalidRequest, NotAllowed, PortalError
 
 TOKEN_VARIABLE = "PORTAL_TOKEN"  # noqa: S105  (the name of a variable)
 

@@ -4,8 +4,8 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from deployments.errors import InvalidRequest
-from deployments.ssh.keys import PrivateKey
+from engine.errors import InvalidRequest
+from engine.ssh.keys import PrivateKey
 
 
 def bootstrap_arguments(parser: ArgumentParser) -> None:

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from deployments.management.base import PortalCommand
 from deployments.models import Environment
-from deployments.services.inspection import Finding
+from deployments.servers.inspection import Finding
 
 
 def print_findings(command: PortalCommand, environment: Environment, findings: list[Finding]) -> int:

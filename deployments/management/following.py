@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.status import Status as Spinner
 from rich.text import Text
 
-from deployments import selectors
+from deployments.core import selectors
 from deployments.lifecycle import Kind, Status
 from deployments.management.texts import one_line
 from deployments.models import Deployment, LogLine, Step

@@ -6,8 +6,8 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from deployments.errors import InvalidRequest
 from deployments.models.encryption import SecretText
+from engine.errors import InvalidRequest
 
 VARIABLE = "PORTAL_BACKUP_PASSPHRASE"
 

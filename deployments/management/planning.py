@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from deployments import selectors
+from deployments.core import selectors
 from deployments.lifecycle import Kind
 from deployments.management.base import PortalCommand
 from deployments.models import Environment, Release
-from deployments.plans.manifest import Manifest
-from deployments.plans.snapshot import Snapshot, seal
-from deployments.services import artifacts
-from deployments.services.host_plans import manifest_for
+from deployments.releases import artifacts
+from deployments.releases.role_plans import manifest_for
+from deployments.requests.snapshot import Snapshot, seal
+from engine.artifacts.manifest import Manifest
 
 
 def plan_document(environment: Environment, release: Release, snapshot: Snapshot) -> dict[str, Any]:

@@ -17,12 +17,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deployments.errors import PortalError
 from deployments.management.github_status import GitHubDeployments
 from deployments.management.json_client import HttpFailure, JsonClient
 from deployments.management.summary import append_summary, deployment_summary, failure_summary
 from deployments.management.texts import one_line
-from deployments.plans.git import repository_at
+from engine.artifacts.git import repository_at
+from engine.errors import PortalError
 
 WAIT_SECONDS = 5
 PATIENCE_SECONDS = 120.0

@@ -7,15 +7,16 @@ from typing import Any
 from django.db import connection
 from rich.console import Console
 
-from deployments.errors import InvalidRequest
+from deployments.execution import reaper, remote_cancellation
+from deployments.execution import run as execution
+from deployments.execution.claims import hand_over
 from deployments.lifecycle import Status
 from deployments.management.base import PortalCommand
 from deployments.management.describing import describe
 from deployments.management.following import Follower, StillGoing
 from deployments.management.texts import one_line
 from deployments.models import Deployment
-from deployments.services import cancellation, execution, recovery
-from deployments.services.claims import hand_over
+from engine.errors import InvalidRequest
 
 STILL_GOING = 124
 """Like timeout(1): the waiting ended, not the deployment."""
@@ -117,7 +118,7 @@ class InlineWorker(threading.Thread):
         try:
             execution.execute(self._deployment_id)
             while Deployment.objects.executing().filter(pk=self._deployment_id).exists():
-                recovery.reap()
+                reaper.reap()
                 time.sleep(REAP_SECONDS)
         except Exception as error:  # noqa: BLE001  (raised again by the thread that waits)
             self.error = error
@@ -136,6 +137,6 @@ class InlineWorker(threading.Thread):
         try:
             while not self.stopped.wait(CANCEL_POLL_SECONDS):
                 if wanted.exists():
-                    cancellation.cancel_remote(self._deployment_id)
+                    remote_cancellation.cancel_remote(self._deployment_id)
         finally:
             connection.close()

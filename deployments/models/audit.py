@@ -6,7 +6,7 @@ from django.db import models
 class AuditEvent(models.Model):
     """An immutable fact; actors and subjects are text, so that deleting a person rewrites nothing.
 
-    `hash` is the sha256 over the previous hash and this event's canonical JSON (`services.audit`). UPDATE, DELETE and
+    `hash` is the sha256 over the previous hash and this event's canonical JSON (`audit.trail`). UPDATE, DELETE and
     TRUNCATE are refused by triggers in the database.
     """
 

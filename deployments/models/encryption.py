@@ -6,7 +6,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db import models
 
-from deployments.errors import PortalError
+from engine.errors import PortalError
 
 
 class UndecryptableValue(PortalError):

@@ -8,9 +8,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
-from deployments import selectors
+from deployments.core import read_only, selectors
 from deployments.models import Deployment
-from deployments.services import standing
 
 register = template.Library()
 
@@ -24,7 +23,7 @@ def unreviewed_break_glass() -> list[Deployment]:
 @register.simple_tag
 def not_in_charge() -> str:
     """Why nothing can be changed on this portal; empty while it is in charge."""
-    return str(standing.objection() or "")
+    return str(read_only.objection() or "")
 
 
 @register.filter

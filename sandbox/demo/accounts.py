@@ -4,8 +4,8 @@ SCRIPT = """
 import json, os, sys
 from django.contrib.auth.models import Group, User
 from deployments.models import Environment, Scope
-from deployments.services.access import system_actor, usable_scopes, user_actor
-from deployments.services.tokens import issue_token
+from deployments.access.policy import system_actor, usable_scopes, user_actor
+from deployments.access.tokens import issue_token
 
 asked = json.loads(os.environ["DEMO_ACCOUNTS"])
 tokens = {}

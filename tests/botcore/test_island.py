@@ -10,7 +10,19 @@ from pathlib import Path
 from botcore import errors
 
 ROOT = Path(__file__).parents[2]
-FOREIGN = {"django", "portal", "deployments", "dashboard", "sandbox", "tests", "paramiko", "httpx", "requests"}
+FOREIGN = {
+    "django",
+    "portal",
+    "dashboard",
+    "alerting",
+    "deployments",
+    "engine",
+    "sandbox",
+    "tests",
+    "paramiko",
+    "httpx",
+    "requests",
+}
 
 
 def test_botcore_imports_nothing_of_django_or_of_the_portal() -> None:

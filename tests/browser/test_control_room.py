@@ -8,13 +8,13 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from deployments.environments.policies import change_policy
+from deployments.environments.settings import configure_environment, lock_environment
+from deployments.execution.claims import claim
 from deployments.lifecycle import Status, StepState
 from deployments.models import AuditEvent, Deployment, LogLine, NotificationChannel, Step
-from deployments.services.approvals import approve
-from deployments.services.claims import claim
-from deployments.services.environments import configure_environment, lock_environment
-from deployments.services.policies import change_policy
-from deployments.services.rollbacks import request_rollback
+from deployments.requests.approvals import approve
+from deployments.requests.rollbacks import request_rollback
 from tests.dashboard.browsing import Visitor, Visitors
 from tests.deployments.governance.world import World
 

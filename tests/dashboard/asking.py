@@ -4,7 +4,7 @@ import multiprocessing
 import time
 from pathlib import Path
 
-from dashboard.health.shelf import Shelf
+from dashboard.health.shared_cache import Shelf
 
 
 def ask_for(directory: Path, seconds: float, asked: "multiprocessing.Queue[float]") -> None:

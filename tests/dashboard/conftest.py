@@ -13,9 +13,10 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
+from deployments.access.policy import user_actor
+from deployments.access.tokens import issue_token
+from deployments.core.actors import system_actor
 from deployments.models import ApiToken, Environment, Scope, Server
-from deployments.services.access import system_actor, user_actor
-from deployments.services.tokens import issue_token
 from tests.dashboard.browsing import chromium, visit
 
 __all__ = ["chromium", "visit"]  # fixtures

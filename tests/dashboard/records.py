@@ -5,8 +5,9 @@ from typing import Any
 
 from django.utils import timezone
 
+from alerting.models import Alert
 from dashboard.health.document import HealthDocument
-from dashboard.models import Alert, BotState
+from dashboard.models import BotState
 from dashboard.services.heartbeats import Heartbeat, accept
 from deployments.lifecycle import ACTIVE, WAITING, Kind, Status, TargetStatus
 from deployments.models import Deployment, Environment, Release, Server, Step, Target

@@ -10,13 +10,13 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.utils import timezone
 
-from dashboard.models import Acknowledgement, Alert
-from dashboard.selectors import alerts
-from dashboard.services.acknowledgements import acknowledge, end_run_out, withdraw
-from dashboard.services.alerts import Delivery, Report, receive
-from deployments.errors import Conflict, InvalidRequest, NotAllowed
+from alerting import selectors
+from alerting.acknowledgements import acknowledge, end_run_out, withdraw
+from alerting.inbox import Delivery, Report, receive
+from alerting.models import Acknowledgement, Alert
+from deployments.core.actors import Actor
 from deployments.models import AuditEvent, Environment, NotificationChannel, NotificationDelivery, Scope, Server
-from deployments.services.access import Actor
+from engine.errors import Conflict, InvalidRequest, NotAllowed
 from tests.dashboard import records
 from tests.fixtures.records import MakePerson
 
@@ -46,8 +46,8 @@ def told(alert: Alert, status: str, **more: Any) -> None:
     receive(delivery=Delivery("people", "{}", [report]))
 
 
-def shown() -> alerts.Shown:
-    (found,) = alerts.firing(timezone.now())
+def shown() -> selectors.Shown:
+    (found,) = selectors.firing(timezone.now())
     return found
 
 
@@ -98,7 +98,7 @@ def test_it_ends_with_the_alert_and_does_not_hide_the_next_one(alert: Alert, olg
     acknowledge(actor=olga, alert=alert, comment="on it", lasting=HOUR)
     told(alert, "resolved")
     assert Acknowledgement.objects.get().ending == "resolved"
-    assert alerts.firing(timezone.now()) == []
+    assert selectors.firing(timezone.now()) == []
     told(alert, "firing", starts_at=timezone.now())
     assert shown().loud
     assert end_run_out(timezone.now() + 2 * HOUR) == 0, "nobody is told of what has ended"
@@ -189,8 +189,9 @@ def test_history_is_filtered_and_paged(alert: Alert, olga: Actor) -> None:
     first = client.get("/alerts/?q=channel&environment=test&status=firing#history").content.decode()
     assert first.split('id="history"')[1].count("<td>ChannelEmpty</td>") == 50
     assert "<td>BotDown</td>" not in first
-    rest = alerts.page(
-        alerts.Filter(text="channel", before=alerts.page(alerts.Filter(), timezone.now()).next_before), timezone.now()
+    rest = selectors.page(
+        selectors.Filter(text="channel", before=selectors.page(selectors.Filter(), timezone.now()).next_before),
+        timezone.now(),
     )
     assert len(rest.rows) == 10
     assert "ChannelEmpty on test" in first

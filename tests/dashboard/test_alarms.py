@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from dashboard.models import Alert
+from alerting.models import Alert
 from deployments.models import Server
 from tests.fixtures.records import MakePerson
 

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from dashboard.models import Alert, AlertReceipt
+from alerting.models import Alert, AlertReceipt
 from deployments.models import Deployment, Environment, Scope, Server
 from tests.dashboard import records
 

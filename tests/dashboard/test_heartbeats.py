@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from dashboard.cadence import RESOLUTIONS
 from dashboard.health.document import HealthDocument
+from dashboard.intervals import RESOLUTIONS
 from dashboard.models import BotState, Condition, Sample
 from dashboard.services import samples
 from dashboard.services.heartbeats import Heartbeat, accept

@@ -10,7 +10,8 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
 
-from dashboard.models import Acknowledgement, Alert, BotState
+from alerting.models import Acknowledgement, Alert
+from dashboard.models import BotState
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, LogLine, Server
 from tests.dashboard import records

@@ -15,11 +15,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
-from deployments import queueing
+from deployments.audit.trail import record_alone
+from deployments.core import queueing
+from deployments.core.actors import system_actor
 from deployments.lifecycle import Kind, Status
 from deployments.models import Environment, Scope, Server
-from deployments.services.access import system_actor
-from deployments.services.audit import record_alone
 from tests.dashboard import records
 
 Enrol = Callable[..., Server]

@@ -14,7 +14,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from dashboard.health.document import parse
-from dashboard.health.shelf import Entry, Shelf
+from dashboard.health.shared_cache import Entry, Shelf
 from dashboard.models import BotState
 from dashboard.services import heartbeats, proxy
 from deployments.models import Environment, Server

@@ -15,10 +15,10 @@ from django.utils import timezone
 from dashboard.models import BotState, Sample, StatusPage
 from dashboard.selectors.series import RANGES
 from dashboard.selectors.status import Choice, page_settings, status
+from deployments.audit.trail import record_alone
+from deployments.core.actors import system_actor
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Server, Step, Target
-from deployments.services.access import system_actor
-from deployments.services.audit import record_alone
 from tests.dashboard import records
 
 Enrol = Callable[..., Server]

@@ -7,9 +7,9 @@ from django.urls import reverse
 
 from dashboard.models import StatusPage
 from dashboard.services.statuspage import EDITABLE, configure_status_page
-from deployments.errors import InvalidRequest, NotAllowed
+from deployments.access.policy import user_actor
 from deployments.models import AuditEvent
-from deployments.services.access import user_actor
+from engine.errors import InvalidRequest, NotAllowed
 from tests.fixtures.records import MakePerson
 
 pytestmark = pytest.mark.django_db

@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 
-from dashboard.models import AlertChannel, AlertReceipt
-from dashboard.selectors.channels import channels
-from dashboard.services import alerts
-from dashboard.services import channels as service
-from dashboard.services.alerts import Delivery, Report
-from dashboard.services.pulse import SWITCH
-from deployments import alertmanager
-from deployments.alertmanager import AlertmanagerUnreachable, Taken
+from alerting import inbox
+from alerting import receipts as service
+from alerting.channels import channels
+from alerting.dead_mans_switch import SWITCH
+from alerting.inbox import Delivery, Report
+from alerting.models import AlertChannel, AlertReceipt
+from engine.alertmanager import Alertmanager, AlertmanagerUnreachable, Taken
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
@@ -25,8 +24,8 @@ def mail(monkeypatch: pytest.MonkeyPatch) -> Counted:
     """`mail(taken, failed)`: what Alertmanager counts for mail; the live test has the real one."""
 
     def count(taken: int, failed: int) -> None:
-        monkeypatch.setattr(alertmanager, "integrations", lambda: {"email"})
-        monkeypatch.setattr(alertmanager, "taken", lambda: {"email": Taken(taken, failed)})
+        monkeypatch.setattr(Alertmanager, "integrations", lambda _: {"email"})
+        monkeypatch.setattr(Alertmanager, "taken", lambda _: {"email": Taken(taken, failed)})
 
     return count
 
@@ -34,7 +33,7 @@ def mail(monkeypatch: pytest.MonkeyPatch) -> Counted:
 def told(seconds: float, *names: str, group: str = "a") -> None:
     reports = [Report(name, "firing", NOON, labels={"alertname": name}) for name in names]
     at = NOON + timedelta(seconds=seconds)
-    alerts.receive(delivery=Delivery("people", group, reports), now=at)
+    inbox.receive(delivery=Delivery("people", group, reports), now=at)
 
 
 def read(seconds: float) -> list[str]:
@@ -98,7 +97,7 @@ def test_a_new_start_of_alertmanager_proves_nothing(mail: Counted) -> None:
 def test_a_channel_that_is_no_longer_configured_is_no_longer_shown(mail: Counted, monkeypatch: Any) -> None:
     mail(0, 0)
     read(0)
-    monkeypatch.setattr(alertmanager, "integrations", set)
+    monkeypatch.setattr(Alertmanager, "integrations", lambda _: set())
     read(60)
     assert [one.name for one in channels()] == ["portal"]
 
@@ -107,9 +106,9 @@ def test_an_alertmanager_that_is_away_changes_nothing(mail: Counted, monkeypatch
     mail(0, 0)
     read(0)
 
-    def away() -> Any:
+    def away(_: Alertmanager) -> Any:
         raise AlertmanagerUnreachable("away")
 
-    monkeypatch.setattr(alertmanager, "taken", away)
+    monkeypatch.setattr(Alertmanager, "taken", away)
     assert read(60) == []
     assert AlertChannel.objects.exists()

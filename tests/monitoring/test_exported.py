@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from alerting.models import Alert
 from botcore.health.document import Snapshot
 from botcore.health.metrics import render
 from botcore.room import Room
 from botcore.status import Status as BotStatus
 from botcore.telemetry import Telemetry
 from dashboard.metrics import PortalCollector
-from dashboard.models import Alert, BotState
-from dashboard.upkeep import UpkeepCollector
+from dashboard.models import BotState
+from dashboard.portal_metrics import UpkeepCollector
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Server
 from tests.fixtures.records import MakeRelease
@@ -28,8 +29,8 @@ def lived_in(db: None, make_release: MakeRelease, ready_server: Any) -> None:
     """A portal in which everything has happened once."""
     from django.db import transaction
 
-    from deployments.services import audit
-    from deployments.services.access import system_actor
+    from deployments.audit import trail
+    from deployments.core.actors import system_actor
 
     now = timezone.now()
     for number, (environment, status) in enumerate(
@@ -63,7 +64,7 @@ def lived_in(db: None, make_release: MakeRelease, ready_server: Any) -> None:
         fingerprint="1", name="DeadMansSwitch", severity="none", status=Alert.Status.FIRING, starts_at=now
     )
     with transaction.atomic():
-        audit.record(actor=system_actor("tests"), name="backup.made", subject="portal")
+        trail.record(actor=system_actor("tests"), name="backup.made", subject="portal")
 
 
 def bot_page() -> set[str]:

@@ -18,16 +18,17 @@ import pytest
 import yaml
 from django.utils import timezone
 
-from dashboard.models import Alert, AlertReceipt
-from dashboard.selectors import alerts as inbox
-from dashboard.selectors.channels import channels as shown
-from dashboard.services import channels, pulse
-from dashboard.services.drills import drill_alerts
-from deployments import alertmanager
+from alerting import dead_mans_switch
+from alerting import receipts as channels
+from alerting import selectors as inbox
+from alerting.channels import channels as shown
+from alerting.drills import drill_alerts
+from alerting.models import Alert, AlertReceipt
+from deployments.access.tokens import issue_token
+from deployments.core.actors import system_actor
+from deployments.core.monitoring import alertmanager
+from deployments.execution import silences
 from deployments.models import AuditEvent, Deployment, Environment, Scope, Server
-from deployments.services import silences
-from deployments.services.access import system_actor
-from deployments.services.tokens import issue_token
 from sandbox.mail import MailSink, WebhookSink
 from sandbox.monitoring import Monitoring
 from tests.fixtures.records import HOST_KEY, MakeRelease
@@ -253,7 +254,7 @@ def test_a_cause_hides_its_consequence_on_the_same_bot_only(watched: Watched) ->
         ("ChannelEmpty", "info", "prod-8"),
     ):
         labels = {"alertname": name, "severity": severity, "environment": "production", "server": server}
-        alertmanager.post_alert(labels=labels, annotations={}, starts_at=now, ends_at=now + timedelta(minutes=10))
+        alertmanager().post_alert(labels=labels, annotations={}, starts_at=now, ends_at=now + timedelta(minutes=10))
     until(lambda: watched.state_of("BotDisconnected") == "suppressed", "the inhibition")
     watched.mail.wait_for(lambda mail: "BotDown" in mail.subject, PATIENCE)
     watched.mail.wait_for(lambda mail: "ChannelEmpty" in mail.subject, PATIENCE)
@@ -285,7 +286,7 @@ def test_a_deployment_silences_its_own_bots_and_lifts_the_silence_at_its_end(
     assert not [post.text for post in watched.slack.messages if "prod-1" in post.text]
 
     silences.end(deployment).result(30)
-    assert [each.state for each in alertmanager.silences()] == ["expired"]
+    assert [each.state for each in alertmanager().silences()] == ["expired"]
     watched.mail.wait_for(lambda mail: "BotDown" in mail.subject and "prod-1" in mail.text, PATIENCE)
     watched.slack.wait_for(lambda post: "prod-1" in post.text, PATIENCE)
     until(lambda: Alert.objects.filter(name="BotDown", server__name="prod-1").exists(), "the portal to be told")
@@ -293,10 +294,10 @@ def test_a_deployment_silences_its_own_bots_and_lifts_the_silence_at_its_end(
 
 @pytest.mark.django_db(transaction=True)
 def test_the_dead_mans_switch_reaches_the_portal_and_nobody_else(watched: Watched) -> None:
-    until(lambda: pulse.pulse(timezone.now()) is pulse.Pulse.HEARD, "the switch")
-    first = pulse.last_heard()
-    until(lambda: pulse.last_heard() != first, "the switch again")
-    assert AlertReceipt.objects.filter(alert__name=pulse.SWITCH).count() == 1
+    until(lambda: dead_mans_switch.pulse(timezone.now()) is dead_mans_switch.Pulse.HEARD, "the switch")
+    first = dead_mans_switch.last_heard()
+    until(lambda: dead_mans_switch.last_heard() != first, "the switch again")
+    assert AlertReceipt.objects.filter(alert__name=dead_mans_switch.SWITCH).count() == 1
     assert not [mail.subject for mail in watched.mail.messages if "DeadMansSwitch" in mail.subject]
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from dashboard.models import Alert, AlertReceipt
-from dashboard.services import alerts, pulse
-from dashboard.services.alerts import Delivery, Report
+from alerting import dead_mans_switch, inbox
+from alerting.inbox import Delivery, Report
+from alerting.models import Alert, AlertReceipt
 from deployments.models import AuditEvent, NotificationChannel, NotificationDelivery
 from sandbox.mail import WebhookSink
 
@@ -21,9 +21,9 @@ def deliver(at: datetime, status: str = "firing") -> None:
         status=status,
         starts_at=NOON - timedelta(days=1),
         ends_at=at if status == "resolved" else None,
-        labels={"alertname": pulse.SWITCH, "severity": "none"},
+        labels={"alertname": dead_mans_switch.SWITCH, "severity": "none"},
     )
-    alerts.receive(delivery=Delivery("dead-mans-switch", "{}", [report]), now=at)
+    inbox.receive(delivery=Delivery("dead-mans-switch", "{}", [report]), now=at)
 
 
 @pytest.fixture
@@ -36,21 +36,21 @@ def told() -> list[str]:
 
 
 def test_a_portal_without_monitoring_complains_about_nothing(channel: NotificationChannel) -> None:
-    assert pulse.watch(NOON) is pulse.Pulse.NEVER
+    assert dead_mans_switch.watch(NOON) is dead_mans_switch.Pulse.NEVER
     assert told() == []
 
 
 def test_silence_is_told_once_and_so_is_its_end(channel: NotificationChannel) -> None:
     deliver(NOON)
-    assert pulse.watch(NOON + timedelta(minutes=5)) is pulse.Pulse.HEARD
+    assert dead_mans_switch.watch(NOON + timedelta(minutes=5)) is dead_mans_switch.Pulse.HEARD
     for minute in (6, 7, 8):
-        assert pulse.watch(NOON + timedelta(minutes=minute)) is pulse.Pulse.SILENT
-    (alert,) = Alert.objects.filter(name=pulse.SILENT)
+        assert dead_mans_switch.watch(NOON + timedelta(minutes=minute)) is dead_mans_switch.Pulse.SILENT
+    (alert,) = Alert.objects.filter(name=dead_mans_switch.SILENT)
     assert (alert.status, alert.severity, alert.starts_at) == ("firing", "critical", NOON)
     assert told() == ["Portal: monitoring is silent"]
 
     deliver(NOON + timedelta(minutes=9))
-    assert pulse.watch(NOON + timedelta(minutes=9)) is pulse.Pulse.HEARD
+    assert dead_mans_switch.watch(NOON + timedelta(minutes=9)) is dead_mans_switch.Pulse.HEARD
     alert.refresh_from_db()
     assert (alert.status, alert.ends_at) == ("resolved", NOON + timedelta(minutes=9))
     assert told() == ["Portal: monitoring is silent", "Portal: monitoring is heard again"]
@@ -61,15 +61,15 @@ def test_silence_is_told_once_and_so_is_its_end(channel: NotificationChannel) ->
 def test_a_second_silence_is_a_new_alert(channel: NotificationChannel) -> None:
     for hour in (0, 1):
         deliver(NOON + timedelta(hours=hour))
-        pulse.watch(NOON + timedelta(hours=hour))
-        pulse.watch(NOON + timedelta(hours=hour, minutes=10))
-    assert Alert.objects.filter(name=pulse.SILENT).count() == 2
+        dead_mans_switch.watch(NOON + timedelta(hours=hour))
+        dead_mans_switch.watch(NOON + timedelta(hours=hour, minutes=10))
+    assert Alert.objects.filter(name=dead_mans_switch.SILENT).count() == 2
 
 
 def test_a_switch_that_alertmanager_says_has_ended_is_silence_at_once() -> None:
     deliver(NOON)
     deliver(NOON + timedelta(minutes=1), status="resolved")
-    assert pulse.pulse(NOON + timedelta(minutes=1)) is pulse.Pulse.SILENT
+    assert dead_mans_switch.pulse(NOON + timedelta(minutes=1)) is dead_mans_switch.Pulse.SILENT
 
 
 def test_a_switch_delivered_every_minute_leaves_one_receipt() -> None:
@@ -82,8 +82,8 @@ def test_the_outbound_url_is_asked_while_somebody_watches_and_only_then(settings
     with WebhookSink() as sink:
         settings.PING_URL = sink.url.removesuffix("/services/sandbox") + "/ping"
         deliver(NOON)
-        pulse.watch(NOON)
-        pulse.watch(NOON + timedelta(minutes=10))
+        dead_mans_switch.watch(NOON)
+        dead_mans_switch.watch(NOON + timedelta(minutes=10))
         assert len(sink.messages) == 1
 
 
@@ -93,7 +93,7 @@ def test_an_outbound_url_that_does_not_answer_is_not_written_into_the_log(
     settings.PING_URL = "http://127.0.0.1:9/a-secret-path"
     deliver(NOON)
     with caplog.at_level("DEBUG", "dashboard"):
-        assert pulse.watch(NOON) is pulse.Pulse.HEARD
+        assert dead_mans_switch.watch(NOON) is dead_mans_switch.Pulse.HEARD
     assert "did not take a ping" in caplog.text
     assert "a-secret-path" not in caplog.text
 
@@ -106,9 +106,9 @@ def test_a_failed_deployment_does_not_roll_the_next_one_back() -> None:
         heard.append(facts["name"])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(alerts, "report_alert", report)
+        patch.setattr(inbox, "report_alert", report)
         for name, more in (("DeploymentFailed", {"concerns": "deployment"}), ("BotDown", {})):
             labels = {"alertname": name, "severity": "critical", "environment": "production", **more}
             one = Report(fingerprint=name, status="firing", starts_at=NOON, labels=labels)
-            alerts.tell_deployments(alerts.receive(delivery=Delivery("people", "{}", [one]), now=NOON))
+            inbox.tell_deployments(inbox.receive(delivery=Delivery("people", "{}", [one]), now=NOON))
     assert heard == ["BotDown"]

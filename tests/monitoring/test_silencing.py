@@ -11,21 +11,22 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from dashboard.models import Alert
-from dashboard.services import alerts as deliveries
-from dashboard.services import silences
-from dashboard.services.acknowledgements import acknowledge
-from dashboard.services.alerts import Delivery, Report
-from dashboard.services.pulse import SILENT, SWITCH
-from dashboard.services.reconciling import end_unheard
-from dashboard.services.silences import Wanted
-from deployments import alertmanager
-from deployments.alertmanager import AlertmanagerUnreachable, Matcher
-from deployments.errors import Conflict, InvalidRequest, NotAllowed, NotFound
+from alerting import inbox as deliveries
+from alerting import silences
+from alerting.acknowledgements import acknowledge
+from alerting.alert_expiry import end_unheard
+from alerting.dead_mans_switch import SILENT, SWITCH
+from alerting.inbox import Delivery, Report
+from alerting.models import Alert
+from alerting.silences import Wanted
+from deployments.access.policy import user_actor
+from deployments.access.tokens import issue_token
+from deployments.audit import trail
+from deployments.core.actors import Actor
+from deployments.core.monitoring import alertmanager
 from deployments.models import AuditEvent, Environment, Scope
-from deployments.services import audit
-from deployments.services.access import Actor, user_actor
-from deployments.services.tokens import issue_token
+from engine.alertmanager import Alertmanager, AlertmanagerUnreachable, Matcher
+from engine.errors import Conflict, InvalidRequest, NotAllowed, NotFound
 from sandbox.monitoring import Monitoring
 from tests.fixtures.records import MakePerson
 from tests.monitoring.waiting import until
@@ -46,7 +47,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitoring]:
 def asked(running: Monitoring, settings: Any, static_files: None, state_dir: Path) -> None:
     settings.ALERTMANAGER_URL = running.alertmanager_url
     for one in silences.standing():
-        alertmanager.expire_silence(one.identifier)
+        alertmanager().expire_silence(one.identifier)
 
 
 @pytest.fixture
@@ -56,16 +57,16 @@ def olga(make_person: MakePerson) -> Actor:
 
 def fire(**labels: str) -> None:
     now = timezone.now()
-    alertmanager.post_alert(labels=BOT_DOWN | labels, annotations={}, starts_at=now, ends_at=now + HOUR)
+    alertmanager().post_alert(labels=BOT_DOWN | labels, annotations={}, starts_at=now, ends_at=now + HOUR)
 
 
 def state_of(server: str) -> str:
-    return next((one.state for one in alertmanager.alerts() if one.labels.get("server") == server), "unknown")
+    return next((one.state for one in alertmanager().alerts() if one.labels.get("server") == server), "unknown")
 
 
 def held(server: str) -> Alert:
     """The record that the portal would have of what Alertmanager holds about a server."""
-    one = next(each for each in alertmanager.alerts() if each.labels.get("server") == server)
+    one = next(each for each in alertmanager().alerts() if each.labels.get("server") == server)
     return Alert(fingerprint=one.fingerprint, name=one.name, labels=dict(one.labels), starts_at=one.starts_at)
 
 
@@ -132,7 +133,7 @@ def test_a_silence_that_cannot_be_recorded_does_not_stay(olga: Actor, monkeypatc
     def refuse(**_facts: Any) -> None:
         raise RuntimeError("the disk is full")
 
-    monkeypatch.setattr(audit, "record", refuse)
+    monkeypatch.setattr(trail, "record", refuse)
     with pytest.raises(RuntimeError):
         silences.silence(actor=olga, wanted=Wanted("BotDown"), reason="x", lasting=HOUR)
     assert silences.standing() == []
@@ -182,7 +183,7 @@ def test_labels_are_taken_literally(olga: Actor) -> None:
 )
 def test_a_strangers_pattern_is_matched_by_alertmanager_alone(olga: Actor, pattern: str, value: str) -> None:
     now, server = timezone.now(), f"hit-{len(pattern)}"
-    alertmanager.create_silence(
+    alertmanager().create_silence(
         matchers=[Matcher("victim", pattern, regex=True), Matcher("server", server)],
         starts_at=now,
         ends_at=now + HOUR,
@@ -244,7 +245,7 @@ def test_a_token_for_one_environment_lists_and_lifts_what_is_about_that_environm
     now = timezone.now()
 
     def silenced(*matchers: Matcher) -> str:
-        return alertmanager.create_silence(
+        return alertmanager().create_silence(
             matchers=[Matcher("alertname", "BotDown"), *matchers],
             starts_at=now,
             ends_at=now + HOUR,
@@ -269,8 +270,8 @@ def test_a_token_for_one_environment_lists_and_lifts_what_is_about_that_environm
 
 def test_an_alert_that_ended_in_silence_is_ended_here_and_one_that_lasts_is_not(olga: Actor) -> None:
     fire(server="prod-4")
-    until(lambda: SWITCH in {one.name for one in alertmanager.alerts()}, "Prometheus to send the switch")
-    lasting = next(one for one in alertmanager.alerts() if one.labels.get("server") == "prod-4")
+    until(lambda: SWITCH in {one.name for one in alertmanager().alerts()}, "Prometheus to send the switch")
+    lasting = next(one for one in alertmanager().alerts() if one.labels.get("server") == "prod-4")
     began = timezone.now()
     for fingerprint, name in ((lasting.fingerprint, "BotDown"), ("feed", "BotDown"), ("own", SILENT)):
         report = Report(fingerprint, "firing", began, labels={**BOT_DOWN, "alertname": name})
@@ -288,9 +289,9 @@ def test_an_alert_that_ended_in_silence_is_ended_here_and_one_that_lasts_is_not(
 def test_an_alertmanager_that_is_away_or_another_one_ends_nothing(settings: Any, monkeypatch: Any) -> None:
     Alert.objects.create(fingerprint="a", name="BotDown", status="firing", starts_at=timezone.now())
     later = timezone.now() + timedelta(minutes=6)
-    known = [one for one in alertmanager.alerts() if one.name != SWITCH]
+    known = [one for one in alertmanager().alerts() if one.name != SWITCH]
     with monkeypatch.context() as patch:
-        patch.setattr(alertmanager, "alerts", lambda: known)
+        patch.setattr(Alertmanager, "alerts", lambda _: known)
         assert end_unheard(later) == 0
     settings.ALERTMANAGER_URL = "http://127.0.0.1:9"
     assert end_unheard(later) == 0

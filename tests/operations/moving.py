@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from deployments.commands.moving import CA_CERTIFICATE
-from deployments.services.arrival import Answer, ask_over_tls
-from deployments.services.moving import Moved, move_portal
-from deployments.ssh.keys import PrivateKey
+from deployments.backup.moving import Moved, move_portal
+from deployments.backup.portal_probe import Answer, ask_over_tls
+from engine.commands.moving import CA_CERTIFICATE
+from engine.ssh.keys import PrivateKey
 from tests.operations.test_monitoring_role import ACTOR, Watching
 
 

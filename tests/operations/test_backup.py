@@ -12,12 +12,13 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection, transaction
 
-from deployments.errors import InvalidRequest, NotAllowed
+from deployments.audit import trail
+from deployments.backup import databases
+from deployments.backup.backups import make_backup, newest, sha256_of
+from deployments.core.actors import system_actor
 from deployments.lifecycle import Kind, Status
 from deployments.models import AuditEvent, Deployment, Environment, Secret
-from deployments.services import audit, databases
-from deployments.services.access import system_actor
-from deployments.services.backups import make_backup, newest, sha256_of
+from engine.errors import InvalidRequest, NotAllowed
 from tests.fixtures.records import MakePerson, MakeRelease
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -68,7 +69,7 @@ def lived_in(make_release: MakeRelease) -> Deployment:
     Secret.objects.create(environment=home, name="cytube-password", version=1, value="hunter2", created_by="olga")
     with transaction.atomic():
         for number in range(5):
-            audit.record(actor=ACTOR, name="test.event", subject=f"thing:{number}", environment=home)
+            trail.record(actor=ACTOR, name="test.event", subject=f"thing:{number}", environment=home)
     return Deployment.objects.create(
         environment=home, release=make_release("1.0.0"), kind=Kind.DEPLOYMENT, status=Status.QUEUED
     )

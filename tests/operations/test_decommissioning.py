@@ -9,16 +9,17 @@ from django.utils import timezone
 
 from dashboard.selectors.bots import all_bots
 from dashboard.selectors.targets import targets
+from deployments.access.tokens import authenticate, issue_token
+from deployments.audit import trail
+from deployments.core.actors import system_actor
+from deployments.core.sessions import address_of
 from deployments.lifecycle import Status
 from deployments.models import ApiToken, AuditEvent, Deployment, Scope, Server
-from deployments.remote.provisioning import provision
-from deployments.services import audit, decommissioning
-from deployments.services.access import system_actor
-from deployments.services.connections import address_of
-from deployments.services.tokens import authenticate, issue_token
-from deployments.ssh.errors import AuthenticationRefused
-from deployments.ssh.keys import PrivateKey
-from deployments.ssh.session import Session
+from deployments.servers import decommissioning
+from engine.remote.provisioning import provision
+from engine.ssh.errors import AuthenticationRefused
+from engine.ssh.keys import PrivateKey
+from engine.ssh.session import Session
 from tests.fixtures.fleet import TREE, UNIT, Fleet, make_ready, setup_for
 from tests.operations.saying import said
 
@@ -84,7 +85,7 @@ def test_everything_of_ours_goes_and_the_data_and_the_history_stay(serving: Flee
     assert Deployment.objects.filter(targets__server=server, status=Status.SUCCEEDED).exists()
     events = AuditEvent.objects.filter(subject="server:dice-1").order_by("sequence").values_list("name", flat=True)
     assert list(events) == ["server.retired", "server.decommissioned"]
-    assert audit.verify() == []
+    assert trail.verify() == []
     assert authenticate(str(text)) is None
     assert ApiToken.objects.get(pk=token.pk).revoked_at
     assert (targets(), all_bots(timezone.now())) == ([], [])

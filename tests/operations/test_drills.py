@@ -12,18 +12,18 @@ from django.test import Client
 from django.utils import timezone
 from django_q.models import Schedule
 
-from dashboard.models import Alert
-from dashboard.selectors import drills as shown
-from dashboard.selectors.readiness import scorecard
-from dashboard.services.pulse import SWITCH
+from alerting import drill_records as shown
+from alerting.dead_mans_switch import SWITCH
+from alerting.models import Alert
+from dashboard.services.readiness import scorecard
 from dashboard.tasks import drill_alerts as scheduled_alerts
-from deployments.errors import InvalidRequest, NotFound
+from deployments.backup.backups import make_backup
+from deployments.core.actors import system_actor
+from deployments.drills.drills import drill_restore, drill_rollback
 from deployments.lifecycle import Status
 from deployments.models import AuditEvent, Environment, NotificationChannel, NotificationDelivery, Release
-from deployments.services.access import system_actor
-from deployments.services.backups import make_backup
-from deployments.services.drills import drill_restore, drill_rollback
 from deployments.tasks import drill_rollback as scheduled_rollback
+from engine.errors import InvalidRequest, NotFound
 from tests.fixtures.fleet import Fleet
 from tests.fixtures.records import MakePerson
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from deployments.commands.moving import CA_CERTIFICATE
-from deployments.services.arrival import ask_over_tls
+from deployments.backup.portal_probe import ask_over_tls
+from engine.commands.moving import CA_CERTIFICATE
 from sandbox.cytube.config import SANDBOX_PASSWORD
 from sandbox.demo.portal import CommandFailed, DemoPortal
 from sandbox.hosts import Host, HostSet

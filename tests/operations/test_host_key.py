@@ -6,13 +6,13 @@ from collections.abc import Iterator
 import pytest
 from django.contrib.auth.models import User
 
-from deployments.errors import NotApproved
+from deployments.access.policy import user_actor
+from deployments.access.tokens import issue_token
 from deployments.lifecycle import Status
 from deployments.models import AuditEvent, Deployment, Environment, Release, Scope
-from deployments.services.access import user_actor
-from deployments.services.approvals import approve
-from deployments.services.requests import request_deployment
-from deployments.services.tokens import issue_token
+from deployments.requests.approvals import approve
+from deployments.requests.requests import request_deployment
+from engine.errors import NotApproved
 from tests.fixtures.fleet import Fleet
 from tests.fixtures.records import MakePerson
 from tests.operations.saying import said

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from deployments.commands.remote_command import RemoteCommand
-from deployments.host.agent.systemd import sudo_commands
+from deployments.core.sessions import address_of
 from deployments.lifecycle import Status
-from deployments.services.connections import address_of
-from deployments.ssh.keys import PrivateKey
-from deployments.ssh.session import Session
+from engine.commands.remote_command import RemoteCommand
+from engine.host.agent.systemd import sudo_commands
+from engine.ssh.keys import PrivateKey
+from engine.ssh.session import Session
 from tests.fixtures.fleet import TREE, UNIT, Fleet
 
 pytestmark = pytest.mark.hosts

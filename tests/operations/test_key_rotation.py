@@ -5,16 +5,17 @@ from typing import Any
 
 import pytest
 
+from deployments.audit import trail
+from deployments.core.sessions import address_of
+from deployments.environments import ssh_keys
 from deployments.lifecycle import Status
 from deployments.models import AuditEvent, Deployment, Environment, Server
-from deployments.services import audit, keys
-from deployments.services.approvals import approve
-from deployments.services.connections import address_of
-from deployments.services.provisioning import setup_for
-from deployments.services.requests import request_deployment
-from deployments.ssh.errors import AuthenticationRefused
-from deployments.ssh.keys import PrivateKey
-from deployments.ssh.session import Session
+from deployments.requests.approvals import approve
+from deployments.requests.requests import request_deployment
+from deployments.servers.provisioning import setup_for
+from engine.ssh.errors import AuthenticationRefused
+from engine.ssh.keys import PrivateKey
+from engine.ssh.session import Session
 from tests.deployments.management.commands import exit_code
 from tests.fixtures.fleet import Fleet
 from tests.fixtures.records import MakePerson
@@ -67,7 +68,7 @@ def test_the_new_key_opens_every_server_before_the_old_one_goes(two: Fleet) -> N
         assert "# our old key was" in lines, "a comment is no key, and other people's lines stay"
         assert lines.count(public) == 1
     assert events() == ["key.made", *["key.let_in"] * 2, "key.rotated", *["key.taken_out"] * 2, "key.retired"]
-    assert audit.verify() == []
+    assert trail.verify() == []
     assert "PRIVATE" not in str(list(AuditEvent.objects.values_list("data", flat=True)))
     assert two.deploy(two.release("1.0.0")).status == Status.SUCCEEDED
 
@@ -105,7 +106,7 @@ def test_ended_anywhere_a_key_works_and_the_next_run_finishes(
     two: Fleet, moment: str, after: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, old = key(two)
-    real = getattr(keys, moment)
+    real = getattr(ssh_keys, moment)
 
     def ends(*arguments: Any) -> None:
         if after:
@@ -113,7 +114,7 @@ def test_ended_anywhere_a_key_works_and_the_next_run_finishes(
         raise Ended
 
     with monkeypatch.context() as patched:
-        patched.setattr(keys, moment, ends)
+        patched.setattr(ssh_keys, moment, ends)
         with pytest.raises(Ended):
             exit_code("rotate_keys", "test")
     assert opens(two, key(two)[1], 1)
@@ -134,7 +135,7 @@ def test_a_waiting_approval_stays_valid_and_a_busy_environment_is_left_alone(
     environment.save()
     release = two.release("1.0.0")
     waiting = request_deployment(actor=make_person("olga", "operator"), release=release, environment=environment)
-    keys.rotate_keys(actor=two.actor, environment=environment)
+    ssh_keys.rotate_keys(actor=two.actor, environment=environment)
     approve(actor=make_person("anna", "approver"), deployment=waiting)
     assert Deployment.objects.get().status == Status.QUEUED
     before = events()
@@ -145,14 +146,14 @@ def test_a_waiting_approval_stays_valid_and_a_busy_environment_is_left_alone(
 
 def test_a_server_provisioned_meanwhile_is_not_locked_out(two: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     Server.objects.filter(name="dice-2").update(state=Server.State.ENROLLED)
-    real = keys._let_in
+    real = ssh_keys._let_in
 
     def and_another_one(*arguments: Any) -> None:
         real(*arguments)
         Server.objects.update(state=Server.State.PROVISIONED)
 
     with monkeypatch.context() as patched:
-        patched.setattr(keys, "_let_in", and_another_one)
+        patched.setattr(ssh_keys, "_let_in", and_another_one)
         code, words = said("rotate_keys", "test")
     assert code == 1
     assert "dice-2 was provisioned meanwhile" in words

@@ -14,17 +14,17 @@ from typing import Any
 
 import pytest
 
+from deployments.core.actors import Actor, shell_actor, system_actor
+from deployments.execution.run import execute
 from deployments.lifecycle import Status
 from deployments.models import Deployment, Environment, Release, Server
-from deployments.plans.artifact import build_artifact
-from deployments.plans.wheels import DirectoryWheels
-from deployments.services.access import Actor, shell_actor, system_actor
-from deployments.services.execution import execute
-from deployments.services.provisioning import changed, provision_server
-from deployments.services.releases import store_artifact
-from deployments.services.requests import request_deployment
-from deployments.services.servers import enrol_server
-from deployments.ssh.keys import PrivateKey
+from deployments.releases.builds import store_artifact
+from deployments.requests.requests import request_deployment
+from deployments.servers.enrolment import enrol_server
+from deployments.servers.provisioning import changed, provision_server
+from engine.artifacts.artifact import build_artifact
+from engine.artifacts.wheels import DirectoryWheels
+from engine.ssh.keys import PrivateKey
 from sandbox.hosts import Host, HostSet
 
 pytestmark = [pytest.mark.hosts, pytest.mark.monitoring]

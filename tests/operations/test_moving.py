@@ -5,12 +5,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from deployments.commands import moving as commands
-from deployments.errors import EnvironmentBusy, InvalidRequest, PortalError, TargetError
+from deployments.audit import trail
+from deployments.backup import moving
+from deployments.core import read_only
 from deployments.lifecycle import Status
 from deployments.models import AuditEvent, Deployment, Move, Server
-from deployments.services import audit, moving, standing
-from deployments.ssh.errors import LinkLost
+from engine.commands import moving as commands
+from engine.errors import EnvironmentBusy, InvalidRequest, PortalError, TargetError
+from engine.ssh.errors import LinkLost
 from tests.operations.moving import answer_of, move
 from tests.operations.test_monitoring_role import Watching
 from tests.operations.test_portal_role import portal_host
@@ -24,11 +26,11 @@ def fails_and_stays(host: Watching, error: type[BaseException], match: str | Non
     """The move inside ends with `error`, and everything is as it was."""
     with pytest.raises(error, match=match):
         yield
-    assert standing.objection() is None
+    assert read_only.objection() is None
     assert not Move.objects.exists()
     assert AuditEvent.objects.latest("sequence").name == "portal.move_failed"
     assert host.said("systemctl", "is-active", *commands.UNITS).split() == ["inactive"] * len(commands.UNITS)
-    assert audit.verify() == []
+    assert trail.verify() == []
 
 
 def test_wherever_it_fails_the_old_one_stays(portal_host: Watching, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,7 +45,7 @@ def test_wherever_it_fails_the_old_one_stays(portal_host: Watching, monkeypatch:
     with pytest.raises(EnvironmentBusy):
         move(portal_host)
     Deployment.objects.filter(pk=deployment.pk).update(status=Status.SUCCEEDED)
-    assert standing.objection() is None
+    assert read_only.objection() is None
 
     machine.root(["mv", "/opt/rosey-bot/current/manage.py", "/opt/rosey-bot/current/away.py"])
     with fails_and_stays(portal_host, PortalError, "restore"):
@@ -79,7 +81,7 @@ def test_wherever_it_fails_the_old_one_stays(portal_host: Watching, monkeypatch:
         patch.setattr(moving._There, "take_charge", cut)
         with pytest.raises(TargetError, match="has let go"):
             move(portal_host)
-    assert standing.objection() is not None
+    assert read_only.objection() is not None
     assert answer_of(portal_host).in_charge is False
     move(portal_host)
     assert answer_of(portal_host).in_charge is True

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from deployments.core.read_only import NotInCharge
 from deployments.lifecycle import Status
 from deployments.models import AuditEvent, Environment, Move
-from deployments.plans.artifact import Artifact, build_artifact
-from deployments.plans.wheels import PipWheels
-from deployments.services.decommissioning import decommission_server
-from deployments.services.provisioning import changed
-from deployments.services.releases import store_artifact
-from deployments.services.servers import enrol_server
-from deployments.services.standing import NotInCharge
-from deployments.ssh.keys import PrivateKey
+from deployments.releases.builds import store_artifact
+from deployments.servers.decommissioning import decommission_server
+from deployments.servers.enrolment import enrol_server
+from deployments.servers.provisioning import changed
+from engine.artifacts.artifact import Artifact, build_artifact
+from engine.artifacts.wheels import PipWheels
+from engine.ssh.keys import PrivateKey
 from sandbox.hosts import HostSet
 from tests.operations.moving import answer_of, move
 from tests.operations.test_monitoring_role import ACTOR, ROOT, StandInPortal, Watching, until

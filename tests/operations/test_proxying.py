@@ -21,7 +21,7 @@ from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.test import Client
 
-from deployments.commands.proxying import METHODS, WATCHERS, caddyfile, readable
+from engine.commands.proxying import METHODS, WATCHERS, caddyfile, readable
 from sandbox.hosts import store
 
 

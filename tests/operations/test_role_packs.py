@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.commands.proxying import caddyfile
-from deployments.commands.role_packs import pack_for
+from engine.commands.proxying import caddyfile
+from engine.commands.role_setup import pack_for
 from tests.operations.test_documented import ROOT
 
 UNITS = {"cytube-backup.timer": b"[Timer]\n"}

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployments.plans import sealed
-from deployments.plans.sealed import BrokenSeal, SealedError, SealingWriter, UnsealingReader, WrongPassphrase
+from engine import sealed_file
+from engine.sealed_file import BrokenSeal, SealedError, SealingWriter, UnsealingReader, WrongPassphrase
 
 PASSPHRASE = "correct horse battery"
 
 
 @pytest.fixture(autouse=True)
 def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sealed, "_COSTS", {"n": 2, "r": 1, "p": 1})
+    monkeypatch.setattr(sealed_file, "_COSTS", {"n": 2, "r": 1, "p": 1})
 
 
 def seal(data: bytes) -> bytes:
@@ -29,7 +29,9 @@ def unseal(data: bytes, passphrase: str = PASSPHRASE) -> bytes:
     return io.BufferedReader(UnsealingReader(io.BytesIO(data), passphrase)).read()
 
 
-@pytest.mark.parametrize("size", [0, 1, sealed.CHUNK - 1, sealed.CHUNK, sealed.CHUNK + 1, 3 * sealed.CHUNK])
+@pytest.mark.parametrize(
+    "size", [0, 1, sealed_file.CHUNK - 1, sealed_file.CHUNK, sealed_file.CHUNK + 1, 3 * sealed_file.CHUNK]
+)
 def test_what_was_sealed_comes_back(size: int) -> None:
     data = os.urandom(size)
     assert unseal(seal(data)) == data
@@ -49,14 +51,14 @@ def test_a_flipped_bit_anywhere_is_refused(position: float, bit: int) -> None:
         unseal(bytes(data))
 
 
-@pytest.mark.parametrize("missing", [1, 16, 1000, sealed.CHUNK + 16])
+@pytest.mark.parametrize("missing", [1, 16, 1000, sealed_file.CHUNK + 16])
 def test_a_file_that_was_cut_off_is_refused(missing: int) -> None:
     with pytest.raises(SealedError):
         unseal(SEALED[:-missing])
 
 
 def test_swapped_chunks_are_refused() -> None:
-    size = sealed.CHUNK + 16
+    size = sealed_file.CHUNK + 16
     start = len(SEALED) - (len(SEALED) - SEALED.index(b"}") - 1)
     first, second, rest = (
         SEALED[start : start + size],
@@ -80,8 +82,8 @@ def test_a_header_that_asks_for_all_memory_is_refused() -> None:
 
 def _made_cheaply() -> bytes:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sealed, "_COSTS", {"n": 2, "r": 1, "p": 1})
-        return seal(os.urandom(2 * sealed.CHUNK + 500))
+        patch.setattr(sealed_file, "_COSTS", {"n": 2, "r": 1, "p": 1})
+        return seal(os.urandom(2 * sealed_file.CHUNK + 500))
 
 
 SEALED = _made_cheaply()

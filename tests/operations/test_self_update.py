@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from deployments.commands import moving as commands
 from deployments.lifecycle import Status
-from deployments.plans.artifact import Artifact
+from engine.artifacts.artifact import Artifact
+from engine.commands import moving as commands
 from portal.prepare import KEEP
 from tests.operations.moving import move
 from tests.operations.test_monitoring_role import Watching

@@ -13,13 +13,16 @@ from django.utils import timezone
 
 from dashboard import tasks as dashboard_tasks
 from deployments import tasks
+from deployments.access.export import export
+from deployments.access.policy import VERBS, require
+from deployments.audit import trail
+from deployments.core import read_only
+from deployments.core.actors import system_actor
+from deployments.core.read_only import READING, NotInCharge, objection
+from deployments.execution import reaper, run
+from deployments.execution.claims import take_over
 from deployments.lifecycle import Kind, Status
 from deployments.models import AuditEvent, Deployment, Environment, Move
-from deployments.services import audit, execution, ourselves, recovery
-from deployments.services.access import VERBS, require, system_actor
-from deployments.services.audit import export
-from deployments.services.claims import take_over
-from deployments.services.standing import READING, NotInCharge, objection
 from tests.fixtures.records import MakePerson, MakeRelease
 
 pytestmark = pytest.mark.django_db
@@ -44,7 +47,7 @@ def moved(state: str = "gone", *, seconds: float = 60.0) -> Move:
 @pytest.fixture
 def on_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "ssh_host_ed25519_key.pub").write_text(f"{KEY} root@ops-1\n")
-    monkeypatch.setattr(ourselves, "HOST_KEYS", tmp_path)
+    monkeypatch.setattr(read_only, "HOST_KEYS", tmp_path)
 
 
 def test_a_portal_that_never_moved_is_in_charge() -> None:
@@ -94,7 +97,7 @@ def test_a_change_that_forgot_to_ask_is_rolled_back_with_its_event() -> None:
     @transaction.atomic
     def change() -> None:
         Environment.objects.filter(pk=home.pk).update(bake_seconds=7)
-        audit.record(actor=ACTOR, name="environment.configured", subject="environment:test")
+        trail.record(actor=ACTOR, name="environment.configured", subject="environment:test")
 
     with pytest.raises(NotInCharge, match=URL):
         change()
@@ -109,11 +112,11 @@ def test_workers_take_nothing_up(make_release: MakeRelease, monkeypatch: pytest.
         environment=home, release=make_release("1.0.0"), kind=Kind.DEPLOYMENT, status=Status.QUEUED
     )
     moved()
-    assert execution.execute(queued.pk) is None
+    assert run.execute(queued.pk) is None
     Deployment.objects.filter(pk=queued.pk).update(status=Status.RUNNING, lease_until=timezone.now())
     queued.refresh_from_db()
     assert take_over(queued) is None
-    assert recovery.reap() == []
+    assert reaper.reap() == []
     for task in (tasks.reap, tasks.expire_requests, tasks.deliver_notifications, dashboard_tasks.watch_monitoring):
         assert task() is None
     queued.refresh_from_db()
@@ -133,12 +136,12 @@ def test_people_still_sign_in_and_read(client: Client, make_person: MakePerson) 
         assert page.status_code == 200, name
         assert f"This portal has moved to {URL} and changes nothing any more." in page.content.decode(), name
     assert list(export(actor=administrator))
-    assert audit.verify() == []
+    assert trail.verify() == []
 
 
 def test_health_tells_whether_it_is_in_charge_and_its_history(client: Client) -> None:
-    audit.record_alone(actor=ACTOR, name="tests.began", subject="tests")
+    trail.record_alone(actor=ACTOR, name="tests.began", subject="tests")
     body: dict[str, Any] = client.get("/healthz").json()
-    assert (body["audit_head"], body["in_charge"]) == (str(audit.head()), True)
+    assert (body["audit_head"], body["in_charge"]) == (str(trail.head()), True)
     moved()
     assert client.get("/healthz").json()["in_charge"] is False

@@ -22,8 +22,8 @@ LASTS = 6.0
 MAKE = """
 from django.contrib.auth.models import Group, User
 from deployments.models import Environment, Scope, Server
-from deployments.services.access import user_actor
-from deployments.services.tokens import issue_token
+from deployments.access.policy import user_actor
+from deployments.access.tokens import issue_token
 user = User.objects.create_user("anna", password="a good long password")
 user.groups.add(*Group.objects.all())
 server = Server.objects.create(name="prod-1", environment=Environment.objects.get(name="production"), host="127.0.0.1",

@@ -10,9 +10,9 @@ from django.http import HttpRequest
 from django.test import Client
 from django.urls import reverse
 
-from deployments.api import limits
+from deployments.access.sign_ins import FAILED, FAILURES_OF_A_NAME, RECORDED_FAILURES, counted_address
+from deployments.http import limits
 from deployments.models import AuditEvent
-from deployments.services.sign_ins import FAILED, FAILURES_OF_A_NAME, RECORDED_FAILURES, counted_address
 from portal import bounds
 from portal.arriving import BODY_BYTES
 

@@ -8,8 +8,9 @@ from django.db import connection, migrations, models
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
 
-from deployments.services import audit, databases
-from deployments.services.access import system_actor
+from deployments.audit import trail
+from deployments.backup import databases
+from deployments.core.actors import system_actor
 from portal.prepare import KEEP, update_database
 
 
@@ -43,7 +44,7 @@ def fail(*_: Any) -> None:
 
 @pytest.fixture
 def history(transactional_db: None) -> None:
-    audit.record_alone(actor=system_actor("tests"), name="tests.began", subject="tests")
+    trail.record_alone(actor=system_actor("tests"), name="tests.began", subject="tests")
 
 
 ONE_MORE: list[Operation] = [migrations.AddField("server", "note", models.TextField(null=True))]
@@ -56,7 +57,7 @@ def test_the_database_is_copied_and_migrated(history: None, tmp_path: Path, monk
     (copy,) = (tmp_path / "copies").iterdir()
     assert copy.name == f"1.1.0.{databases.NAMES[connection.vendor]}"
     assert copy.stat().st_size > 0
-    assert audit.verify() == []
+    assert trail.verify() == []
 
 
 def test_a_failing_migration_takes_those_before_it_along(
@@ -67,7 +68,7 @@ def test_a_failing_migration_takes_those_before_it_along(
         update_database(tmp_path / "copies", "1.1.0")
     assert "note" not in columns()
     assert ("deployments", "9000_next") not in MigrationLoader(connection).applied_migrations
-    assert audit.verify() == []
+    assert trail.verify() == []
 
 
 def test_only_the_newest_copies_stay(history: None, tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ SCRIPT = """
 import json, os
 from django.contrib.auth.models import Group, User
 from deployments.models import Environment, Scope, Server
-from deployments.services.access import user_actor
-from deployments.services.tokens import issue_token
+from deployments.access.policy import user_actor
+from deployments.access.tokens import issue_token
 
 wanted = json.loads(os.environ["PORTAL_FOR_TESTS"])
 tokens = {}

@@ -10,10 +10,10 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
+from deployments.access.policy import user_actor
+from deployments.access.tokens import issue_token
+from deployments.execution.run import execute
 from deployments.models import Deployment, Scope
-from deployments.services.access import user_actor
-from deployments.services.execution import execute
-from deployments.services.tokens import issue_token
 from tests.deployments.management.commands import exit_code
 from tests.fixtures.fleet import Fleet, Provisioned
 from tests.workflows.conftest import Built

@@ -8,16 +8,16 @@ from typing import Any
 
 from django.conf import settings
 
-from dashboard.selectors import drills
-from dashboard.services.drills import drill_alerts
-from deployments import selectors
-from deployments.errors import InvalidRequest
+from alerting import drill_records
+from alerting.drills import drill_alerts
+from deployments.core import selectors
+from deployments.drills.drills import Rehearsal, drill_restore, drill_rollback
+from deployments.execution import run as execution
 from deployments.management import passphrase
 from deployments.management.following import Follower
 from deployments.management.waiting import RequestCommand
 from deployments.models import Deployment
-from deployments.services import execution
-from deployments.services.drills import Rehearsal, drill_restore, drill_rollback
+from engine.errors import InvalidRequest
 
 
 class Command(RequestCommand):
@@ -41,7 +41,7 @@ class Command(RequestCommand):
     def run(self, options: dict[str, Any]) -> int:
         """Hold the drill; 0 when it passed, else 1."""
         name, days = f"drill.{options['what']}", options["unless_within"]
-        if days is not None and drills.passed_within(name, timedelta(days=days)):
+        if days is not None and drill_records.passed_within(name, timedelta(days=days)):
             if self.as_json:
                 self.emit({"name": name, "held": False})
             self.say(f"{name}: passed within the last {days} days.")

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from dashboard.selectors.readiness import scorecard
+from dashboard.services.readiness import scorecard
+from deployments.access.policy import require
 from deployments.management.base import PortalCommand
-from deployments.services.access import require
 
 
 class Command(PortalCommand):

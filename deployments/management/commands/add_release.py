@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments.management.base import PortalCommand
-from deployments.services.uploads import add_artifact
+from deployments.releases.uploads import add_artifact
 
 
 class Command(PortalCommand):

@@ -3,10 +3,10 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from deployments import selectors
+from deployments.core import selectors
 from deployments.management.base import PortalCommand
 from deployments.management.describing import describe
-from deployments.services.adoption import adopt_server
+from deployments.servers.adoption import adopt_server
 
 
 class Command(PortalCommand):

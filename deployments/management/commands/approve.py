@@ -3,10 +3,11 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from deployments import selectors
+from deployments.core import selectors
 from deployments.lifecycle import Status
 from deployments.management.base import PortalCommand
-from deployments.services.approvals import approvals_given, approvals_needed, approve
+from deployments.requests.approvals import approve
+from deployments.requests.seals import approvals_given, approvals_needed
 
 
 class Command(PortalCommand):

@@ -3,9 +3,10 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from deployments.access import export
+from deployments.access.policy import require
+from deployments.audit import trail
 from deployments.management.base import PortalCommand
-from deployments.services import audit
-from deployments.services.access import require
 
 
 class Command(PortalCommand):
@@ -29,8 +30,8 @@ class Command(PortalCommand):
     def verify(self, given: str | None) -> int:
         """Name every event that was altered, is missing, was put in or moved."""
         require(self.actor("read_audit"), "read_audit")
-        problems = audit.verify(audit.Head.parse(given) if given else None)
-        head = audit.head()
+        problems = trail.verify(trail.Head.parse(given) if given else None)
+        head = trail.head()
         if self.as_json:
             self.emit(
                 {
@@ -50,6 +51,6 @@ class Command(PortalCommand):
 
     def export(self) -> int:
         """JSON lines on standard output, the head last; the export is an event itself."""
-        for line in audit.export(actor=self.actor("export_audit")):
+        for line in export.export(actor=self.actor("export_audit")):
             self.stdout.write(line)
         return 0

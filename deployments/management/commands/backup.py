@@ -6,9 +6,9 @@ from typing import Any
 
 from django.conf import settings
 
+from deployments.backup.backups import make_backup
 from deployments.management import passphrase
 from deployments.management.base import PortalCommand
-from deployments.services.backups import make_backup
 
 
 class Command(PortalCommand):

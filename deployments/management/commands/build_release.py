@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 
 from deployments.management.base import PortalCommand
-from deployments.services.releases import build_release
+from deployments.releases.builds import build_release
 
 
 class Command(PortalCommand):

@@ -4,11 +4,11 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from deployments import selectors
+from deployments.core import selectors
 from deployments.lifecycle import Status
 from deployments.management.base import PortalCommand
 from deployments.management.waiting import STILL_GOING
-from deployments.services.cancellation import cancel
+from deployments.requests.cancellation import cancel
 
 POLL_SECONDS = 0.2
 

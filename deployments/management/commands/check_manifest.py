@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments.management.base import PortalCommand
-from deployments.plans.check import check_deploy_toml
+from engine.artifacts.check import check_deploy_toml
 
 
 class Command(PortalCommand):

@@ -3,14 +3,14 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from deployments import selectors
-from deployments.errors import InvalidRequest
+from deployments.core import selectors
 from deployments.management.base import PortalCommand
 from deployments.management.bootstrap import bootstrap_arguments, bootstrap_key
 from deployments.models import Server
-from deployments.remote.provisioning import Report
-from deployments.services.decommissioning import decommission_on_record, decommission_server, removal_of
-from deployments.services.provisioning import changed
+from deployments.servers.decommissioning import decommission_on_record, decommission_server, removal_of
+from deployments.servers.provisioning import changed
+from engine.errors import InvalidRequest
+from engine.remote.reports import Report
 
 
 class Command(PortalCommand):

@@ -3,11 +3,11 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from deployments import selectors
+from deployments.core import selectors
 from deployments.management.planning import print_plan
 from deployments.management.waiting import RequestCommand
-from deployments.services.requests import request_deployment
-from deployments.services.snapshots import take_snapshot
+from deployments.requests.requests import request_deployment
+from deployments.requests.snapshots import take_snapshot
 
 
 class Command(RequestCommand):

@@ -3,11 +3,11 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from deployments import selectors
+from deployments.core import selectors
 from deployments.management.base import PortalCommand
 from deployments.management.findings import print_findings
 from deployments.models import Environment
-from deployments.services.inspection import find_drift
+from deployments.servers.inspection import find_drift
 
 
 class Command(PortalCommand):

@@ -4,11 +4,11 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from deployments import selectors
+from deployments.core import selectors
 from deployments.management.base import PortalCommand
-from deployments.plans.deploy_toml import ROLES
-from deployments.services.servers import enrol_server
-from deployments.ssh.keys import HostKey
+from deployments.servers.enrolment import enrol_server
+from engine.artifacts.deploy_toml import ROLES
+from engine.ssh.keys import HostKey
 
 
 class Command(PortalCommand):

@@ -6,19 +6,19 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from deployments import selectors
-from deployments.errors import PortalError
+from deployments.core import selectors
+from deployments.core.actors import system_actor
+from deployments.github.reviews import WorkflowRun
+from deployments.github.runner import Access, prepare, request_from_runner, review_for
 from deployments.management.describing import describe
 from deployments.management.planning import plan_document
 from deployments.management.summary import append_summary, deployment_summary, failure_summary, plan_summary
 from deployments.management.waiting import RequestCommand
 from deployments.models import Deployment
-from deployments.plans.deploy_toml import ROLES
-from deployments.services.access import system_actor
-from deployments.services.github_reviews import WorkflowRun
-from deployments.services.runner import Access, prepare, request_from_runner, review_for
-from deployments.services.snapshots import take_snapshot
-from deployments.services.uploads import add_artifact
+from deployments.releases.uploads import add_artifact
+from deployments.requests.snapshots import take_snapshot
+from engine.artifacts.deploy_toml import ROLES
+from engine.errors import PortalError
 
 
 class Command(RequestCommand):

@@ -4,11 +4,11 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from deployments import selectors
-from deployments.errors import InvalidRequest
+from deployments.core import selectors
+from deployments.github.runner import secret_names
+from deployments.github.secrets import github_secret
 from deployments.management.base import PortalCommand
-from deployments.services.github_secrets import github_secret
-from deployments.services.runner import secret_names
+from engine.errors import InvalidRequest
 
 
 class Command(PortalCommand):

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from deployments import selectors
+from deployments.core import selectors
 from deployments.lifecycle import Kind, Status
 from deployments.management.base import PortalCommand
 from deployments.management.describing import describe

@@ -4,12 +4,12 @@ from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
-from deployments import selectors
+from deployments.backup.moving import check_ready, move_portal, take_charge
+from deployments.core import selectors
 from deployments.management.bootstrap import bootstrap_arguments, bootstrap_key
 from deployments.management.waiting import RequestCommand
 from deployments.models import Server
-from deployments.services.moving import check_ready, move_portal, take_charge
-from deployments.services.requests import request_deployment
+from deployments.requests.requests import request_deployment
 
 
 class Command(RequestCommand):

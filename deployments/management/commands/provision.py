@@ -3,13 +3,13 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from deployments import selectors
+from deployments.core import selectors
 from deployments.management.base import PortalCommand
 from deployments.management.bootstrap import bootstrap_arguments, bootstrap_key
 from deployments.management.texts import one_line
 from deployments.models import Release, Server
-from deployments.remote.provisioning import Report
-from deployments.services.provisioning import changed, provision_server, release_to_provision
+from deployments.servers.provisioning import changed, provision_server, release_to_provision
+from engine.remote.reports import Report
 
 
 class Command(PortalCommand):

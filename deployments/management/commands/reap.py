@@ -3,9 +3,9 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from deployments.execution.reaper import reap
 from deployments.management.base import PortalCommand
 from deployments.models import Deployment
-from deployments.services.recovery import reap
 
 
 class Command(PortalCommand):

@@ -3,9 +3,9 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from deployments import selectors
+from deployments.core import selectors
 from deployments.management.base import PortalCommand
-from deployments.services.approvals import reject
+from deployments.requests.approvals import reject
 
 
 class Command(PortalCommand):

@@ -5,10 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from deployments.backup.restoring import FENCE_STEP, restore_backup
+from deployments.core.actors import shell_actor
 from deployments.management import passphrase
 from deployments.management.base import PortalCommand
-from deployments.services.access import shell_actor
-from deployments.services.restoring import FENCE_STEP, restore_backup
 
 
 class Command(PortalCommand):

@@ -3,9 +3,9 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from deployments import selectors
+from deployments.core import selectors
 from deployments.management.waiting import RequestCommand
-from deployments.services.rollbacks import request_rollback
+from deployments.requests.rollbacks import request_rollback
 
 
 class Command(RequestCommand):

@@ -3,9 +3,9 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from deployments import selectors
+from deployments.core import selectors
+from deployments.environments.ssh_keys import rotate_keys
 from deployments.management.base import PortalCommand
-from deployments.services.keys import rotate_keys
 
 
 class Command(PortalCommand):

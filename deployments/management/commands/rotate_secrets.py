@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from deployments.environments.reencryption import encrypt_again
 from deployments.management.base import PortalCommand
-from deployments.services.reencryption import encrypt_again
 
 
 class Command(PortalCommand):

@@ -4,10 +4,10 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from deployments import selectors
+from deployments.core import selectors
+from deployments.environments.secrets import set_secret
 from deployments.management.base import PortalCommand
-from deployments.services.logins import set_tried_secret
-from deployments.services.secrets import set_secret
+from deployments.servers.credential_check import set_tried_secret
 
 
 class Command(PortalCommand):

@@ -3,10 +3,10 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from deployments import selectors
+from deployments.core import selectors
 from deployments.management.base import PortalCommand
 from deployments.management.findings import print_findings
-from deployments.services.inspection import verify_environment
+from deployments.servers.inspection import verify_environment
 
 
 class Command(PortalCommand):

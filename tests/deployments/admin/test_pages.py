@@ -10,13 +10,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from deployments.environments.policies import change_policy
+from deployments.environments.settings import configure_environment, lock_environment
+from deployments.execution.claims import claim
 from deployments.lifecycle import Status, StepState
 from deployments.models import AuditEvent, Deployment, Environment, LogLine, Server, Step
-from deployments.services.approvals import approve, review_break_glass
-from deployments.services.claims import claim
-from deployments.services.environments import configure_environment, lock_environment
-from deployments.services.policies import change_policy
-from deployments.services.rollbacks import request_rollback
+from deployments.requests.approvals import approve, review_break_glass
+from deployments.requests.rollbacks import request_rollback
 from tests.deployments.governance.world import World
 
 
@@ -110,7 +110,7 @@ def test_a_request_names_the_one_whose_place_it_takes(world: World) -> None:
 
 
 def test_many_files_are_named_in_one_fold(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployments.services.changes.MAX_FILES", 1)
+    monkeypatch.setattr("deployments.releases.diffs.MAX_FILES", 1)
     world.succeeded(world.releases[0])
     page = read(world, "approver", "deployments_deployment_approve", world.request().pk)
     assert "<summary>1 more, only named</summary>" in page

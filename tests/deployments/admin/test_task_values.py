@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_q.models import Failure, Success, Task
 
-from deployments import queueing, task_values
+from deployments.core import queueing, task_values
 from tests.deployments.governance.world import World
 
 pytestmark = pytest.mark.django_db

@@ -10,9 +10,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from deployments.access.policy import usable_scopes, user_actor
+from deployments.access.tokens import issue_token
 from deployments.models import ApiToken, Environment, Release, Scope, Server
-from deployments.services.access import usable_scopes, user_actor
-from deployments.services.tokens import issue_token
 
 MakePerson = Callable[..., Any]
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from deployments.api import idempotency
+from deployments.http import idempotency
 from deployments.lifecycle import Status
 from deployments.models import Approval, Deployment, Environment, LogLine, Release, Scope, Server
-from deployments.services.snapshots import take_snapshot
+from deployments.requests.snapshots import take_snapshot
 from tests.deployments.api.conftest import Caller
 from tests.fixtures.records import record_success
 
@@ -242,7 +242,7 @@ class TestIdempotency:
         number = olga.post("/deployments", wanted(), **self.key).json()["number"]
         olga.post(f"/deployments/{number}/cancel")
         later = time.time() + idempotency.KEPT_SECONDS + 60
-        monkeypatch.setattr("deployments.api.idempotency.time.time", lambda: later)
+        monkeypatch.setattr("deployments.http.idempotency.time.time", lambda: later)
         assert olga.post("/deployments", wanted(), **self.key).json()["number"] != number
 
 
@@ -342,20 +342,20 @@ class TestLimits:
     def test_a_token_that_asks_too_often_is_told_when_to_go_on(
         self, olga: Caller, anna: Caller, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("deployments.api.limits.READS.allowed", 5)
-        monkeypatch.setattr("deployments.api.limits.time.time", lambda: 1_800_000_000.0)
+        monkeypatch.setattr("deployments.http.limits.READS.allowed", 5)
+        monkeypatch.setattr("deployments.http.limits.time.time", lambda: 1_800_000_000.0)
         for _ in range(5):
             assert olga.get("/servers").status_code == 200
         answer = olga.get("/servers")
         problem(answer, 429, "too_many_requests")
         assert 1 <= int(answer["Retry-After"]) <= 61
         assert anna.get("/servers").status_code == 200
-        monkeypatch.setattr("deployments.api.limits.time.time", lambda: 1_800_000_060.0)
+        monkeypatch.setattr("deployments.http.limits.time.time", lambda: 1_800_000_060.0)
         assert olga.get("/servers").status_code == 200
 
     def test_guessing_tokens_is_slow_and_holds_nobody_up(self, olga: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("deployments.api.limits.STRANGERS", 3)
-        monkeypatch.setattr("deployments.api.limits.time.time", lambda: 1_800_000_000.0)
+        monkeypatch.setattr("deployments.http.limits.STRANGERS", 3)
+        monkeypatch.setattr("deployments.http.limits.time.time", lambda: 1_800_000_000.0)
         stranger = Caller("cyop_guess", olga.client)
         for _ in range(3):
             problem(stranger.get("/servers"), 401, "unauthenticated")

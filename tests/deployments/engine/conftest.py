@@ -2,8 +2,8 @@
 
 import pytest
 
-from deployments.ssh.conversation import Conversation
-from deployments.ssh.session import Session
+from engine.ssh.conversation import Conversation
+from engine.ssh.session import Session
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from deployments.core.actors import shell_actor
 from deployments.lifecycle import Status
 from deployments.models import Deployment
-from deployments.services.access import shell_actor
-from deployments.services.cancellation import cancel
+from deployments.requests.cancellation import cancel
 from tests.deployments.engine.running import GO, HOLD, go_on, shell, wait_for
 from tests.deployments.engine.world import World
 from tests.fixtures.fleet import TREE

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from django.db import connection
 
+from deployments.execution.run import execute
 from deployments.models import Deployment, LogLine
-from deployments.services.execution import execute
 from sandbox.hosts import Host
 from tests.fixtures.fleet import TREE, UNIT
 

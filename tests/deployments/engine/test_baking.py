@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from deployments.audit import trail
+from deployments.core.actors import system_actor
+from deployments.execution import claims, finish
 from deployments.lifecycle import Kind, Status
 from deployments.models import AuditEvent, Deployment, Environment, Release, Server
-from deployments.services import audit, claims, endings
-from deployments.services.access import system_actor
-from deployments.services.baking import baking_deployment, report_alert
-from deployments.services.requests import request_deployment
+from deployments.requests.bake import baking_deployment, report_alert
+from deployments.requests.requests import request_deployment
 
 WATCHER = system_actor("alertmanager")
 
@@ -32,7 +33,7 @@ def succeed(environment: Environment, release: Release) -> Deployment:
     asked = request_deployment(actor=system_actor("tests"), release=release, environment=environment)
     deployment = claims.claim(asked.pk)
     assert deployment is not None
-    assert endings.finish(
+    assert finish.finish(
         actor=system_actor("worker"),
         deployment=deployment,
         status=Status.SUCCEEDED,
@@ -66,7 +67,7 @@ def test_a_new_critical_alert_rolls_back_and_is_cited(baking: Deployment) -> Non
     assert "BotDisconnected" in rollback.reason
     assert f"deployment {baking.pk} was baking" in rollback.reason
     assert rollback.requested_by == "system:alertmanager"
-    assert audit.verify() == []
+    assert trail.verify() == []
 
 
 def test_the_other_policy_pauses_the_environment_and_keeps_the_release(baking: Deployment) -> None:

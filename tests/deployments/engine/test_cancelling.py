@@ -7,11 +7,12 @@ from contextlib import contextmanager
 import pytest
 from django.db import connection
 
+from deployments.core.actors import shell_actor
+from deployments.execution import claims
+from deployments.execution.remote_cancellation import cancel_remote
 from deployments.lifecycle import Status
 from deployments.models import Deployment
-from deployments.services import claims
-from deployments.services.access import shell_actor
-from deployments.services.cancellation import cancel, cancel_remote
+from deployments.requests.cancellation import cancel
 from tests.deployments.engine.running import HOLD, held, in_background, rehearse, runs, shell, wait_for
 from tests.fixtures.fleet import Fleet
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from deployments.audit import trail
 from deployments.lifecycle import Status
 from deployments.models import AuditEvent, LogLine, Step
-from deployments.services import audit
 from tests.fixtures.fleet import TREE, Fleet
 
 pytestmark = pytest.mark.hosts
@@ -32,7 +32,7 @@ def test_a_first_deployment_runs_the_release_and_records_every_step(fleet: Fleet
     assert server.facts["health"] == {"port": 8101, "path": "/status"}
     names = set(AuditEvent.objects.filter(subject=f"deployment:{deployment.pk}").values_list("name", flat=True))
     assert {"deployment.requested", "deployment.started", "deployment.succeeded"} <= names
-    assert audit.verify() == []
+    assert trail.verify() == []
 
 
 def test_a_second_release_ships_only_what_changed(fleet: Fleet) -> None:
@@ -71,7 +71,7 @@ def test_a_release_that_is_never_healthy_is_reverted_on_every_server(fleet: Flee
 
 
 def test_a_re_delivered_task_changes_nothing(fleet: Fleet) -> None:
-    from deployments.services.execution import execute
+    from deployments.execution.run import execute
 
     fleet.enrol()
     deployment = fleet.deploy(fleet.release("1.0.0"))

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from deployments.host.agent.run import STEPS
+from deployments.audit import trail
+from deployments.core.actors import system_actor
 from deployments.lifecycle import Status, StepState, TargetStatus
 from deployments.models import Deployment, Release, Step
-from deployments.services import audit
-from deployments.services.access import system_actor
-from deployments.services.inspection import find_drift
+from deployments.servers.inspection import find_drift
+from engine.host.agent.run import STEPS
 from sandbox.hosts import HostSet
 from tests.deployments.engine.databases import has_postgres
 from tests.deployments.engine.faults import FAULTS, NEEDS_DEADLINE, Fault
@@ -126,6 +126,6 @@ def check(world: World, deployment: Deployment, old: str, rows: int) -> None:
     assert not deployment.targets.filter(status__in=(TargetStatus.RUNNING, TargetStatus.WAITING)).exists()
     assert not Step.objects.filter(target__deployment=deployment, state=StepState.RUNNING).exists()
     assert not Deployment.objects.active().exists()
-    assert audit.verify() == []
+    assert trail.verify() == []
     drift = find_drift(actor=system_actor("tests"), environment=deployment.environment)
     assert [finding.sentence for finding in drift if finding.well is not True] == []

@@ -11,16 +11,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from deployments.errors import PortalError
+from deployments.audit import trail
+from deployments.core.actors import Actor, system_actor
+from deployments.execution import finish, reaper
+from deployments.execution.claims import claim, take_over, take_up
 from deployments.lifecycle import ACTIVE, EXECUTING, FINAL, Kind, Status, TargetStatus
 from deployments.models import AuditEvent, Deployment, Environment, Release, Target
-from deployments.services import audit, endings, recovery
-from deployments.services.access import Actor, system_actor
-from deployments.services.approvals import approve, expire_requests, reject
-from deployments.services.cancellation import cancel
-from deployments.services.claims import claim, take_over, take_up
-from deployments.services.requests import request_deployment
-from deployments.services.rollbacks import request_rollback
+from deployments.requests.approvals import approve, expire_requests, reject
+from deployments.requests.cancellation import cancel
+from deployments.requests.requests import request_deployment
+from deployments.requests.rollbacks import request_rollback
+from engine.errors import PortalError
 
 ENVIRONMENTS = ("test", "production")
 OUTCOMES = {
@@ -41,12 +42,12 @@ class LifecycleMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.savepoint = transaction.savepoint()
-        self.first_event = audit.head().sequence
+        self.first_event = trail.head().sequence
         self.ended: dict[int, str] = {}
         self.claims: dict[int, Any] = {}
 
     def teardown(self) -> None:
-        problems = [problem for problem in audit.verify() if problem.sequence > self.first_event]
+        problems = [problem for problem in trail.verify() if problem.sequence > self.first_event]
         transaction.savepoint_rollback(self.savepoint)
         assert problems == []
 
@@ -126,7 +127,7 @@ class LifecycleMachine(RuleBasedStateMachine):
 
     def _end(self, deployment: Deployment, status: Status) -> None:
         Target.objects.filter(deployment=deployment).update(status=OUTCOMES[status])
-        assert endings.finish(
+        assert finish.finish(
             actor=system_actor("worker"),
             deployment=deployment,
             status=status,
@@ -142,7 +143,7 @@ class LifecycleMachine(RuleBasedStateMachine):
         deployment = Deployment.objects.get(pk=number)
         if deployment.claim == self.claims[number] and deployment.status in EXECUTING:
             return  # not stale
-        assert not endings.finish(
+        assert not finish.finish(
             actor=system_actor("worker"),
             deployment=deployment,
             status=Status(status),
@@ -166,7 +167,7 @@ class LifecycleMachine(RuleBasedStateMachine):
         """The server of an interrupted deployment tells at last; only who has taken it up may write that."""
         deployment = Deployment.objects.filter(status=Status.INTERRUPTED)[0]
         token = take_up(deployment) if held else uuid.uuid4()
-        written = endings.finish(
+        written = finish.finish(
             actor=system_actor("reaper"),
             deployment=deployment,
             status=Status(status),
@@ -182,7 +183,7 @@ class LifecycleMachine(RuleBasedStateMachine):
     @rule()
     def reap_the_queue(self) -> None:
         Deployment.objects.filter(status=Status.QUEUED).update(queued_at=timezone.now() - timedelta(minutes=5))
-        recovery._queue_again()
+        reaper._queue_again()
 
     @rule()
     def expire(self) -> None:

@@ -2,10 +2,11 @@
 
 import pytest
 
+from deployments.audit import trail
+from deployments.execution import run
+from deployments.execution.reaper import reap
 from deployments.lifecycle import EXECUTING, Status
 from deployments.models import AuditEvent, Deployment
-from deployments.services import audit, execution
-from deployments.services.recovery import reap
 from tests.deployments.engine.running import (
     GO,
     HOLD,
@@ -61,14 +62,14 @@ def test_cut_for_good_during_the_restart_the_server_reverts_without_us(fleet: Fl
     assert "did not end within 12 s" in deployment.sentence
     assert old in deployment.sentence
     assert rolls(machine) == 7
-    assert audit.verify() == []
+    assert trail.verify() == []
 
 
 @pytest.mark.usefixtures("impatient")
 def test_cut_for_good_and_the_worker_gave_up_the_reaper_tells_it_later(
     fleet: Fleet, old: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execution, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(run, "PATIENCE_SECONDS", 0.0)
     machine = fleet.machines[0]
     rehearse(machine, "restart-end", HOLD)
     deployment = fleet.request(fleet.release("1.0.1", deadlines(restart=12)))

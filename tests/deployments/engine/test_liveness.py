@@ -17,10 +17,10 @@ from django.db import connection
 from django.utils import timezone
 from django_q.models import OrmQ, Schedule, Task
 
-from deployments import queueing
+from deployments.core import queueing
+from deployments.execution.liveness import BEAT_SECONDS, QUEUED_SECONDS, stalled
 from deployments.lifecycle import Status
 from deployments.models import Deployment, Environment
-from deployments.services.liveness import BEAT_SECONDS, QUEUED_SECONDS, stalled
 from portal.run import Child, Watchdog
 from tests.deployments.engine.running import wait_for
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from deployments.audit import trail
+from deployments.core.actors import system_actor
 from deployments.lifecycle import FINAL, Status, StepState, TargetStatus
 from deployments.models import AuditEvent, Deployment, Step, Target
-from deployments.services import audit
-from deployments.services.access import system_actor
-from deployments.services.inspection import find_drift
+from deployments.servers.inspection import find_drift
 from sandbox.hosts import HostSet
 from tests.deployments.engine.faults import FAULTS
 from tests.deployments.engine.running import (
@@ -67,7 +67,7 @@ def test_fifty_deployments_over_four_servers_with_random_faults(
         for deployment in Deployment.objects.all():
             told = AuditEvent.objects.filter(subject=f"deployment:{deployment.pk}").count()
             assert told >= 3, f"{deployment} was asked for, begun and ended, and the trail has {told} events"
-        assert audit.verify() == []
+        assert trail.verify() == []
 
 
 def whole(world: World, deployment: Deployment, what: str) -> None:

@@ -6,15 +6,17 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from deployments.audit import trail
+from deployments.core.sessions import agent, open_target
+from deployments.execution import claims, host_inquiry, run
+from deployments.execution.host_plans import host_plan
+from deployments.execution.reaper import GIVE_UP, reap
+from deployments.execution.run import execute
 from deployments.lifecycle import EXECUTING, Status
 from deployments.models import AuditEvent, Deployment, Target
-from deployments.plans.artifact import ArtifactReader
-from deployments.services import artifacts, audit, claims, execution, settling
-from deployments.services.connections import agent, open_target
-from deployments.services.execution import execute
-from deployments.services.host_plans import host_plan
-from deployments.services.recovery import GIVE_UP, reap
-from deployments.services.rollbacks import request_rollback
+from deployments.releases import artifacts
+from deployments.requests.rollbacks import request_rollback
+from engine.artifacts.artifact import ArtifactReader
 from tests.deployments.engine.running import (
     GO,
     HOLD,
@@ -81,7 +83,7 @@ def _ended(deployment: Deployment) -> bool:
 def test_interrupted_becomes_what_the_server_tells_when_it_is_back(
     fleet: Fleet, old: str, monkeypatch: pytest.MonkeyPatch, script: str, ends: Status
 ) -> None:
-    monkeypatch.setattr(execution, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(run, "PATIENCE_SECONDS", 0.0)
     machine = fleet.machines[0]
     rehearse(machine, "restart", script)
     deployment = fleet.request(fleet.release("1.0.1", deadlines(restart=6)))
@@ -104,7 +106,7 @@ def test_interrupted_becomes_what_the_server_tells_when_it_is_back(
     assert runs(machine) == fleet.current() == (deployment.release.identifier if ends == Status.SUCCEEDED else old)
     assert fleet.server().current_release.identifier == fleet.current()  # type: ignore[union-attr]  # it was deployed
     assert reap() == []
-    assert audit.verify() == []
+    assert trail.verify() == []
 
 
 @pytest.mark.full
@@ -134,7 +136,7 @@ def test_back_after_an_interruption_is_the_release_that_was_live(
 
 def interrupted(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, version: str = "1.0.1") -> Deployment:
     """A deployment whose server was off for half an hour, and is back."""
-    monkeypatch.setattr(execution, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(run, "PATIENCE_SECONDS", 0.0)
     machine = fleet.machines[0]
     rehearse(machine, "restart", HOLD)
     deployment = fleet.request(fleet.release(version, deadlines(restart=6)))
@@ -158,7 +160,7 @@ def test_a_request_that_arrives_after_it_was_settled_is_refused(fleet: Fleet, ol
     target = deployment.targets.select_related("server").get()
     Target.objects.filter(pk=target.pk).update(status="running")
     with artifacts.open_release(deployment.release) as reader:
-        late = host_plan(deployment, settling.target_snapshot(deployment, target), reader, [])
+        late = host_plan(deployment, host_inquiry.target_snapshot(deployment, target), reader, [])
         abandon(deployment)
         assert reap() == [deployment.pk]
         deployment.refresh_from_db()

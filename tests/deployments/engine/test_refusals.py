@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from deployments.models import Deployment, Release, Server
-from deployments.ssh.keys import generate_key
+from engine.ssh.keys import generate_key
 from tests.fixtures.fleet import TREE, UNIT, Fleet
 
 pytestmark = pytest.mark.hosts

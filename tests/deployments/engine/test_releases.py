@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from deployments.errors import Conflict
-from deployments.services.access import shell_actor
-from deployments.services.releases import build_release
+from deployments.core.actors import shell_actor
+from deployments.releases.builds import build_release
+from engine.errors import Conflict
 from tests.fixtures.records import EXAMPLE
 
 ACTOR = shell_actor("tester")

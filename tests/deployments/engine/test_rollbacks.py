@@ -5,16 +5,16 @@ import threading
 import pytest
 from django.db import connection
 
-from deployments.errors import EnvironmentBusy, InvalidRequest
+from deployments.audit import trail
+from deployments.execution.reaper import reap
+from deployments.execution.remote_cancellation import cancel_remote
+from deployments.execution.run import execute
 from deployments.lifecycle import Status
 from deployments.models import Deployment, Release
-from deployments.services import audit
-from deployments.services.cancellation import cancel_remote
-from deployments.services.execution import execute
-from deployments.services.inspection import find_drift
-from deployments.services.recovery import reap
-from deployments.services.requests import request_deployment
-from deployments.services.rollbacks import request_rollback
+from deployments.requests.requests import request_deployment
+from deployments.requests.rollbacks import request_rollback
+from deployments.servers.inspection import find_drift
+from engine.errors import EnvironmentBusy, InvalidRequest
 from tests.deployments.engine.running import (
     GO,
     HOLD,
@@ -69,7 +69,7 @@ def test_to_the_previous_release_with_the_data_kept_and_the_bad_one_in_quarantin
     with pytest.raises(InvalidRequest, match="quarantine"):
         request_deployment(actor=fleet.actor, release=two[1], environment=fleet.environment)
     assert request_deployment(actor=fleet.actor, release=two[1], environment=fleet.environment, reason="mended").pk
-    assert audit.verify() == []
+    assert trail.verify() == []
 
 
 def test_rows_that_are_gone_afterwards_are_told(fleet: Fleet, two: list[Release]) -> None:

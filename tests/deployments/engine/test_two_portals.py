@@ -12,10 +12,10 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import F
 
+from deployments.audit import trail
+from deployments.execution.reaper import reap
 from deployments.lifecycle import Status
 from deployments.models import Environment
-from deployments.services import audit
-from deployments.services.recovery import reap
 from tests.deployments.engine.running import (
     GO,
     HOLD,
@@ -91,7 +91,7 @@ def test_while_one_portal_deploys_the_other_is_refused(fleet: Fleet, good: str, 
         go_on(machine)
     assert ours.status == Status.SUCCEEDED, ours.sentence
     assert runs(machine) == fleet.current() == ours.release.identifier
-    assert audit.verify() == []
+    assert trail.verify() == []
 
 
 def test_a_rollback_of_the_other_portal_takes_over_and_both_records_are_true(
@@ -130,12 +130,12 @@ def test_a_number_given_twice_is_not_taken_for_the_earlier_run(fleet: Fleet, goo
     Environment.objects.filter(name="test").update(fence=F("fence") + 1000)
     ours = fleet.request(fleet.release("1.0.2"))
     assert ours.pk == theirs["deployment"]
+    from deployments.execution import claims, host_inquiry
     from deployments.models import Deployment
-    from deployments.services import claims, settling
 
     claimed = claims.claim(ours.pk)
     assert claimed is not None
-    claimed.targets.update(status="running", facts={settling.RUN_FENCE: claimed.fence})
+    claimed.targets.update(status="running", facts={host_inquiry.RUN_FENCE: claimed.fence})
     claims.hand_over(claimed, claimed.claim)  # type: ignore[arg-type]  # claimed just now
     assert reap() == [ours.pk]
     ended = Deployment.objects.get(pk=ours.pk)

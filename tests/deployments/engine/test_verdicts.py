@@ -2,9 +2,9 @@
 
 import pytest
 
+from deployments.execution.verdict import judge
 from deployments.lifecycle import Status, TargetStatus
 from deployments.models import Deployment, Server, Target
-from deployments.services.conclusions import judge
 
 S, F, R, X, C, K = (
     TargetStatus.SUCCEEDED,

@@ -17,9 +17,9 @@ from django.db import connections
 from django.test import override_settings
 from django.utils import timezone
 
+from deployments.execution.reaper import reap
 from deployments.lifecycle import Status
 from deployments.models import Deployment, Release
-from deployments.services.recovery import reap
 from portal.run import die_with_parent
 from sandbox.hosts import Host
 from tests.deployments.engine.databases import DATABASES

@@ -10,8 +10,8 @@ from django.core.cache import cache
 from django.core.files import File
 
 from deployments.models import Environment, Release, Server
-from deployments.plans.artifact import Artifact, build_artifact
-from deployments.plans.wheels import DirectoryWheels
+from engine.artifacts.artifact import Artifact, build_artifact
+from engine.artifacts.wheels import DirectoryWheels
 from tests.deployments.governance.world import PEOPLE, World
 from tests.fixtures.records import EXAMPLE, MakePerson
 

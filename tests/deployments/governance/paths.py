@@ -13,7 +13,11 @@ from django.test import Client, override_settings
 from django.urls import reverse
 from django.utils import timezone
 
-from dashboard.models import Alert
+from alerting.models import Alert
+from deployments.access.tokens import issue_token
+from deployments.core.actors import system_actor
+from deployments.environments.policies import change_policy
+from deployments.environments.settings import lock_environment
 from deployments.lifecycle import Kind, Status
 from deployments.models import (
     ApiToken,
@@ -26,11 +30,7 @@ from deployments.models import (
     Secret,
     Server,
 )
-from deployments.services.access import system_actor
-from deployments.services.environments import lock_environment
-from deployments.services.policies import change_policy
-from deployments.services.tokens import issue_token
-from deployments.ssh.keys import generate_key
+from engine.ssh.keys import generate_key
 from tests.deployments.governance.world import World
 from tests.fixtures.records import hand_token
 

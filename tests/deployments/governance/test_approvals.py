@@ -6,17 +6,18 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from deployments.errors import Conflict, EnvironmentBusy, InvalidRequest, NotAllowed, NotApproved
+from deployments.access.policy import token_actor
+from deployments.access.tokens import issue_token
+from deployments.core.actors import Actor, shell_actor, system_actor
+from deployments.core.queueing import execution_waits
+from deployments.environments.settings import lock_environment
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, AuditEvent, Deployment, Environment, NotificationDelivery, Scope
-from deployments.queueing import execution_waits
-from deployments.services.access import Actor, shell_actor, system_actor, token_actor
-from deployments.services.approvals import approve, expire_requests, reject, review_break_glass
-from deployments.services.channels import save_channel
-from deployments.services.environments import lock_environment
-from deployments.services.requests import request_deployment
-from deployments.services.rollbacks import request_rollback
-from deployments.services.tokens import issue_token
+from deployments.notifications.channels import save_channel
+from deployments.requests.approvals import approve, expire_requests, reject, review_break_glass
+from deployments.requests.requests import request_deployment
+from deployments.requests.rollbacks import request_rollback
+from engine.errors import Conflict, EnvironmentBusy, InvalidRequest, NotAllowed, NotApproved
 from tests.deployments.governance.world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
@@ -207,7 +208,7 @@ def test_everyone_who_wants_to_hears_of_requests_decisions_and_break_glass(world
 
 
 def test_a_rollback_that_cannot_begin_does_not_take_the_end_of_the_deployment_with_it(world: World) -> None:
-    from deployments.services.promotion import promote_waiting_rollback
+    from deployments.requests.promotion import promote_waiting_rollback
 
     world.succeeded(world.releases[0])
     running = world.succeeded(world.releases[1])

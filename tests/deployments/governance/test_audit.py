@@ -11,10 +11,11 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from deployments import checks
-from deployments.errors import InvalidRequest, NotAllowed
+from deployments.access.export import export
+from deployments.audit import trail as audit
+from deployments.core.actors import system_actor
 from deployments.models import AuditEvent, audit_triggers
-from deployments.services import audit
-from deployments.services.access import system_actor
+from engine.errors import InvalidRequest, NotAllowed
 from tests.deployments.governance.world import World
 
 TABLE = audit_triggers.TABLE
@@ -281,7 +282,7 @@ def test_an_event_is_written_in_the_transaction_of_its_change(transactional_db: 
 
 
 def test_the_export_ends_with_its_own_event_and_the_head(world: World) -> None:
-    lines = [json.loads(line) for line in audit.export(actor=world.people["approver"])]
+    lines = [json.loads(line) for line in export(actor=world.people["approver"])]
     assert lines[-2]["name"] == "audit.exported"
     assert lines[-2]["actor"] == "approver"
     assert lines[-1]["head"] == f"{lines[-2]['sequence']}:{lines[-2]['hash']}"
@@ -290,7 +291,7 @@ def test_the_export_ends_with_its_own_event_and_the_head(world: World) -> None:
 
 def test_only_approvers_and_administrators_export(world: World) -> None:
     with pytest.raises(NotAllowed):
-        audit.export(actor=world.people["operator"])
+        export(actor=world.people["operator"])
 
 
 def test_the_command_names_problems_and_exits_with_1(

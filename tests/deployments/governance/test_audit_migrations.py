@@ -4,9 +4,9 @@ from django.core.management import call_command
 from django.db import connection, models
 from django.db.migrations.executor import MigrationExecutor
 
+from deployments.audit import trail
+from deployments.core.actors import system_actor
 from deployments.models import AuditEvent, audit_triggers
-from deployments.services import audit
-from deployments.services.access import system_actor
 
 
 def _names() -> list[str]:
@@ -24,7 +24,7 @@ def test_every_migration_leaves_the_triggers_in_place(transactional_db: None) ->
 
 
 def test_an_altered_column_does_not_cost_the_triggers(transactional_db: None) -> None:
-    audit.record_alone(actor=system_actor("tests"), name="a.b", subject="c")
+    trail.record_alone(actor=system_actor("tests"), name="a.b", subject="c")
     wider = models.CharField(max_length=99)
     wider.set_attributes_from_name("name")
     with connection.schema_editor() as editor:  # what a later AlterField does
@@ -33,4 +33,4 @@ def test_an_altered_column_does_not_cost_the_triggers(transactional_db: None) ->
         assert audit_triggers.missing() != [], "SQLite builds the table anew"
     call_command("migrate", verbosity=0)
     assert audit_triggers.missing() == []
-    assert audit.verify() == []
+    assert trail.verify() == []

@@ -9,14 +9,14 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.test import Client
 from django.urls import reverse
 
+from deployments.access.tokens import issue_token
+from deployments.execution.claims import claim
+from deployments.execution.recorder import Recorder
 from deployments.models import AuditEvent, Deployment, Environment, NotificationDelivery, Scope, Secret
-from deployments.services.approvals import approve
-from deployments.services.channels import save_channel
-from deployments.services.claims import claim
-from deployments.services.recorder import Recorder
-from deployments.services.reviews import review_of
-from deployments.services.tokens import issue_token
-from deployments.ssh.keys import generate_key
+from deployments.notifications.channels import save_channel
+from deployments.requests.approvals import approve
+from deployments.requests.reviews import review_of
+from engine.ssh.keys import generate_key
 from tests.deployments.governance.world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")

@@ -6,13 +6,13 @@ import pytest
 from django.apps import apps
 
 from dashboard.metrics import PortalCollector
+from deployments.core.actors import system_actor
+from deployments.drills.drills import drill_rollback
+from deployments.execution.claims import claim
+from deployments.execution.finish import finish
 from deployments.lifecycle import Status
 from deployments.models import Deployment
-from deployments.services.access import system_actor
-from deployments.services.claims import claim
-from deployments.services.drills import drill_rollback
-from deployments.services.endings import finish
-from deployments.services.rollbacks import request_rollback
+from deployments.requests.rollbacks import request_rollback
 from tests.deployments.governance.world import World
 
 ENDED = "portal_deployment_last_end_timestamp_seconds"

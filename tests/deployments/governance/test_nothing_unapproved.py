@@ -14,17 +14,18 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from deployments.errors import PortalError
+from deployments.access.policy import token_actor, user_actor
+from deployments.access.tokens import authenticate
+from deployments.core.actors import Actor, system_actor
+from deployments.drills.drills import drill_rollback
+from deployments.execution.claims import claim
 from deployments.lifecycle import Status
 from deployments.models import Approval, Deployment, Environment
-from deployments.services.access import Actor, system_actor, token_actor, user_actor
-from deployments.services.approvals import approve
-from deployments.services.baking import report_alert
-from deployments.services.claims import claim
-from deployments.services.drills import drill_rollback
-from deployments.services.requests import request_deployment
-from deployments.services.rollbacks import request_rollback
-from deployments.services.tokens import authenticate
+from deployments.requests.approvals import approve
+from deployments.requests.bake import report_alert
+from deployments.requests.requests import request_deployment
+from deployments.requests.rollbacks import request_rollback
+from engine.errors import PortalError
 from tests.deployments.governance.world import World
 from tests.fixtures.records import hand_token
 

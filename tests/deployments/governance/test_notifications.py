@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from deployments import notifications
-from deployments.errors import InvalidRequest, NotAllowed
 from deployments.models import AuditEvent, NotificationChannel, NotificationDelivery
-from deployments.services import channels
-from deployments.services.approvals import approve
-from deployments.services.channels import delete_channel, save_channel
+from deployments.notifications import channels, messages
+from deployments.notifications.channels import delete_channel, save_channel
+from deployments.requests.approvals import approve
+from engine.errors import InvalidRequest, NotAllowed
 from sandbox.mail import MailSink, WebhookSink
 from tests.deployments.governance.world import World
 
@@ -48,7 +47,7 @@ def test_a_webhook_hears_of_a_request_and_the_delivery_is_recorded(world: World,
     _channel(world, f"json://user:{CANARY}@127.0.0.1:{webhook.port}/hook")
     row = world.request()
     last = AuditEvent.objects.first()
-    assert notifications.deliver_waiting() == 1
+    assert messages.deliver_waiting() == 1
     posted: Any = webhook.wait_for(lambda post: True).data
     assert posted["title"] == f"production: deployment {row.pk} waits for approval"
     assert f"/deployments/{row.pk}/" in posted["message"]
@@ -57,14 +56,14 @@ def test_a_webhook_hears_of_a_request_and_the_delivery_is_recorded(world: World,
     delivery = NotificationDelivery.objects.get()
     assert (delivery.state, delivery.attempts, delivery.error) == (State.DELIVERED, 1, "")
     assert delivery.delivered_at is not None
-    assert notifications.deliver_waiting() == 0, "nothing is sent twice"
+    assert messages.deliver_waiting() == 0, "nothing is sent twice"
 
 
 def test_mail_arrives(world: World, mail: MailSink) -> None:
     _channel(world, f"mailto://127.0.0.1:{mail.port}?from=portal@example.org&to=ops@example.org")
     row = world.request()
     approve(actor=world.people["approver"], deployment=row)
-    assert notifications.deliver_waiting() == 2
+    assert messages.deliver_waiting() == 2
     arrived = mail.wait_for(lambda message: "was approved by approver" in message.subject)
     assert arrived.recipients == ("ops@example.org",)
 
@@ -73,14 +72,14 @@ def test_a_service_that_is_down_is_tried_again_later_each_time_and_then_given_up
     _channel(world, f"json://user:{CANARY}@127.0.0.1:9/hook")
     world.request()
     pauses = []
-    for attempt in range(1, notifications.ATTEMPTS + 1):
+    for attempt in range(1, messages.ATTEMPTS + 1):
         before = timezone.now()
-        assert notifications.deliver_waiting() == 0
+        assert messages.deliver_waiting() == 0
         delivery = NotificationDelivery.objects.get()
         assert delivery.attempts == attempt
         assert delivery.next_attempt_at is not None
         pauses.append((delivery.next_attempt_at - before).total_seconds())
-        assert notifications.deliver_waiting() == 0
+        assert messages.deliver_waiting() == 0
         assert NotificationDelivery.objects.get().attempts == attempt, "not before its time"
         _due_again()
     assert pauses == sorted(pauses)
@@ -89,7 +88,7 @@ def test_a_service_that_is_down_is_tried_again_later_each_time_and_then_given_up
     assert delivery.state == State.FAILED
     assert "did not accept" in delivery.error
     assert CANARY not in delivery.error
-    assert notifications.deliver_waiting() == 0, "given up is given up"
+    assert messages.deliver_waiting() == 0, "given up is given up"
 
 
 def test_a_service_that_comes_back_gets_what_waited(world: World, webhook: WebhookSink) -> None:
@@ -97,12 +96,12 @@ def test_a_service_that_comes_back_gets_what_waited(world: World, webhook: Webho
     webhook.stop()
     channel = _channel(world, f"json://127.0.0.1:{port}/hook")
     world.request()
-    assert notifications.deliver_waiting() == 0
+    assert messages.deliver_waiting() == 0
     with WebhookSink() as again:
         channel.url = f"json://127.0.0.1:{again.port}/hook"
         channel.save()
         _due_again()
-        assert notifications.deliver_waiting() == 1
+        assert messages.deliver_waiting() == 1
         assert again.wait_for(lambda post: True)
     assert NotificationDelivery.objects.get().error == ""
 
@@ -111,7 +110,7 @@ def test_a_failing_notifier_never_changes_the_result(world: World) -> None:
     _channel(world, "json://127.0.0.1:9/hook")
     row = world.request()
     approve(actor=world.people["approver"], deployment=row)
-    notifications.deliver_waiting()
+    messages.deliver_waiting()
     row.refresh_from_db()
     assert row.status == "queued"
 
@@ -129,7 +128,7 @@ def test_channels_hear_of_their_environment_and_their_events_only(world: World) 
 def test_a_test_message_proves_a_channel(world: World, webhook: WebhookSink) -> None:
     channel = _channel(world, f"json://127.0.0.1:{webhook.port}/hook", events=["approval_wanted"])
     channels.test_channel(actor=world.people["administrator"], channel=channel)
-    assert notifications.deliver_waiting() == 1
+    assert messages.deliver_waiting() == 1
     posted: Any = webhook.wait_for(lambda post: True).data
     assert posted["title"] == "Test message of the ops portal"
 

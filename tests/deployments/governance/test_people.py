@@ -9,18 +9,13 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 
-from deployments.errors import Conflict, InvalidRequest, NotAllowed
+from deployments.access.policy import may, roles_of, token_actor, user_actor
+from deployments.access.sign_ins import UNKNOWN, client_address
+from deployments.access.tokens import authenticate, issue_token, revoke_token
+from deployments.core.actors import shell_actor, system_actor
 from deployments.models import ApiToken, AuditEvent, Role, Scope
-from deployments.services.access import may, roles_of, shell_actor, system_actor, token_actor, user_actor
-from deployments.services.people import (
-    add_person,
-    change_own_password,
-    change_person,
-    clear_lock_out,
-    set_password,
-)
-from deployments.services.sign_ins import UNKNOWN, client_address
-from deployments.services.tokens import authenticate, issue_token, revoke_token
+from deployments.people.accounts import add_person, change_own_password, change_person, clear_lock_out, set_password
+from engine.errors import Conflict, InvalidRequest, NotAllowed
 from tests.deployments.governance.world import World
 
 GOOD = "correct horse battery"

@@ -7,15 +7,17 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from deployments.errors import Conflict, InvalidRequest, NotAllowed, NotApproved
+from deployments.access.policy import token_actor
+from deployments.access.team import is_alone
+from deployments.access.tokens import authenticate
+from deployments.core.actors import shell_actor, system_actor
+from deployments.environments.policies import change_policy, decide_policy_change, withdraw_policy_change
+from deployments.environments.settings import configure_environment, lock_environment, unlock_environment
 from deployments.models import AuditEvent, Environment, NotificationDelivery, PolicyChange, Role
-from deployments.services.access import shell_actor, system_actor, token_actor
-from deployments.services.approvals import approve
-from deployments.services.channels import save_channel
-from deployments.services.environments import configure_environment, lock_environment, unlock_environment
-from deployments.services.people import add_person, change_person, is_alone
-from deployments.services.policies import change_policy, decide_policy_change, withdraw_policy_change
-from deployments.services.tokens import authenticate
+from deployments.notifications.channels import save_channel
+from deployments.people.accounts import add_person, change_person
+from deployments.requests.approvals import approve
+from engine.errors import Conflict, InvalidRequest, NotAllowed, NotApproved
 from tests.deployments.governance.world import PEOPLE, World
 from tests.fixtures.records import hand_token
 

@@ -9,18 +9,19 @@ from django.contrib.auth.models import Group, User
 from django.db import connection
 from django_q.models import OrmQ
 
-from deployments.errors import PortalError
+from deployments.access.policy import user_actor
+from deployments.audit import trail
+from deployments.core.actors import Actor
+from deployments.core.queueing import EXECUTE
+from deployments.environments.policies import change_policy, decide_policy_change
+from deployments.execution.claims import claim
+from deployments.execution.finish import finish
 from deployments.lifecycle import ACTIVE, Status
 from deployments.models import Approval, AuditEvent, Deployment, Environment
-from deployments.queueing import EXECUTE
-from deployments.services import audit
-from deployments.services.access import Actor, user_actor
-from deployments.services.approvals import approve
-from deployments.services.cancellation import cancel
-from deployments.services.claims import claim
-from deployments.services.endings import finish
-from deployments.services.policies import change_policy, decide_policy_change
-from deployments.services.rollbacks import request_rollback
+from deployments.requests.approvals import approve
+from deployments.requests.cancellation import cancel
+from deployments.requests.rollbacks import request_rollback
+from engine.errors import PortalError
 from tests.deployments.governance.world import World
 
 MANY = 100
@@ -81,7 +82,7 @@ def test_a_hundred_approvers_at_once_make_one_deployment(crowd: list[Actor], wor
     assert AuditEvent.objects.filter(name="deployment.approved").count() == 1
     row.refresh_from_db()
     assert row.status == Status.QUEUED
-    assert audit.verify() == []
+    assert trail.verify() == []
 
 
 def test_one_approver_a_hundred_times_at_once_counts_once(crowd: list[Actor], world: World) -> None:
@@ -105,7 +106,7 @@ def test_the_last_of_several_approvals_queues_once(crowd: list[Actor], world: Wo
     said = at_once(job(actor) for actor in crowd[:20])
     assert said == {"done": 3, "not_waiting": 17}
     assert tasks() == 1
-    assert audit.verify() == []
+    assert trail.verify() == []
 
 
 def test_requests_at_once_leave_one_waiting(crowd: list[Actor], world: World) -> None:
@@ -114,7 +115,7 @@ def test_requests_at_once_leave_one_waiting(crowd: list[Actor], world: World) ->
     waiting = Deployment.objects.filter(status=Status.AWAITING_APPROVAL)
     assert waiting.count() == 1
     assert waiting.get() == Deployment.objects.first()
-    assert audit.verify() == []
+    assert trail.verify() == []
 
 
 def test_requests_at_once_without_approval_make_one_active_deployment(crowd: list[Actor], world: World) -> None:
@@ -134,7 +135,7 @@ def test_approving_and_cancelling_at_once_agree_on_one_outcome(crowd: list[Actor
         at_once(jobs)
         row.refresh_from_db()
         assert row.status == Status.CANCELLED, "queued or waiting, it had not begun: cancelling always ends it"
-    assert audit.verify() == []
+    assert trail.verify() == []
 
 
 def test_a_waiting_rollback_is_cancelled_while_its_deployment_ends(crowd: list[Actor], world: World) -> None:
@@ -164,7 +165,7 @@ def test_a_waiting_rollback_is_cancelled_while_its_deployment_ends(crowd: list[A
         said = at_once([end, take_back])
         assert said == {"done": 2}
         assert not Deployment.objects.filter(status__in=ACTIVE).exists()
-    assert audit.verify() == []
+    assert trail.verify() == []
 
 
 def test_a_delivery_repeated_a_hundred_times_is_claimed_once(crowd: list[Actor], world: World) -> None:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from deployments.errors import NotApproved
+from deployments.environments.settings import configure_environment
+from deployments.execution.claims import claim
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, AuditEvent, Deployment, Environment, Release, Secret, Server
-from deployments.services import artifacts
-from deployments.services.approvals import approve
-from deployments.services.claims import claim
-from deployments.services.environments import configure_environment
-from deployments.services.rollbacks import request_rollback
+from deployments.releases import artifacts
+from deployments.requests.approvals import approve
+from deployments.requests.rollbacks import request_rollback
+from engine.errors import NotApproved
 from tests.deployments.governance.world import World
 
 Change = Callable[[World], object]
@@ -119,7 +119,7 @@ def test_a_sealed_input_that_changed_after_the_approval_is_not_run(what: str, wo
 
 def test_a_second_server_voids_the_request(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     # the example bot refuses two servers with one account, which is not what this is about
-    monkeypatch.setattr("deployments.services.snapshots._refuse_second_account", lambda *_: None)
+    monkeypatch.setattr("deployments.requests.snapshots._refuse_second_account", lambda *_: None)
     row = world.request()
     _second_server(world)
     with pytest.raises(NotApproved, match=r"Server production-2 was added\."):
@@ -130,7 +130,7 @@ def test_a_secret_of_the_plan_voids_the_request(world: World, monkeypatch: pytes
     with artifacts.open_release(world.releases[1]) as reader:
         role = reader.deploy.roles["bot"].model_copy(update={"secrets": ("dice-token",)})
         needy = reader.deploy.model_copy(update={"roles": {"bot": role}})
-    monkeypatch.setattr("deployments.plans.reader.ArtifactReader.deploy", needy)
+    monkeypatch.setattr("engine.artifacts.reader.ArtifactReader.deploy", needy)
     Secret.objects.create(
         environment=world.production, name="dice-token", version=1, value="first value", created_by="tests"
     )

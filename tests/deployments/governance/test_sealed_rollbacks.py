@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
+from deployments.drills.drills import drill_rollback
+from deployments.environments.settings import configure_environment
+from deployments.execution.claims import claim
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Secret, Server
-from deployments.services.approvals import approve
-from deployments.services.baking import report_alert
-from deployments.services.claims import claim
-from deployments.services.drills import drill_rollback
-from deployments.services.environments import configure_environment
-from deployments.services.rollbacks import request_rollback
+from deployments.requests.approvals import approve
+from deployments.requests.bake import report_alert
+from deployments.requests.rollbacks import request_rollback
 from tests.deployments.governance.world import World
 
 SEALED = {"dice.json": {"sides": 6}}

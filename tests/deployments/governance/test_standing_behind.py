@@ -5,15 +5,16 @@ from collections.abc import Callable
 import pytest
 from django.contrib.auth.models import Group, User
 
-from deployments.errors import Conflict, NotApproved
+from deployments.environments.policies import change_policy, decide_policy_change
+from deployments.execution.claims import claim
 from deployments.lifecycle import Status
 from deployments.models import AuditEvent, Environment, NotificationDelivery, Role
-from deployments.services.approvals import approvals_given, approve
-from deployments.services.claims import claim
-from deployments.services.people import change_person
-from deployments.services.policies import change_policy, decide_policy_change
-from deployments.services.requests import request_deployment
-from deployments.services.rollbacks import request_rollback
+from deployments.people.accounts import change_person
+from deployments.requests.approvals import approve
+from deployments.requests.requests import request_deployment
+from deployments.requests.rollbacks import request_rollback
+from deployments.requests.seals import approvals_given
+from engine.errors import Conflict, NotApproved
 from tests.deployments.governance.world import World
 from tests.fixtures.records import MakePerson
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from deployments.access.policy import SCOPES, VERBS
 from deployments.models import AuditEvent
-from deployments.services.access import SCOPES, VERBS
 from tests.deployments.governance.paths import TRIES
 from tests.deployments.governance.world import World
 

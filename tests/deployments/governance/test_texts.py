@@ -7,23 +7,23 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from dashboard.models import Alert
-from dashboard.services.acknowledgements import acknowledge
-from dashboard.services.silences import Wanted, silence
-from deployments import notifications
-from deployments.errors import InvalidRequest
+from alerting.acknowledgements import acknowledge
+from alerting.models import Alert
+from alerting.silences import Wanted, silence
+from deployments.access.tokens import issue_token
+from deployments.core.actors import shell_actor, system_actor
+from deployments.core.texts import checked, one_line
+from deployments.environments.policies import change_policy, decide_policy_change
+from deployments.environments.settings import lock_environment, unlock_environment
 from deployments.models import AuditEvent, Deployment, NotificationChannel, NotificationDelivery, Role, Scope
-from deployments.services.access import shell_actor, system_actor
-from deployments.services.approvals import approve, reject, review_break_glass
-from deployments.services.baking import report_alert
-from deployments.services.channels import save_channel
-from deployments.services.environments import lock_environment, unlock_environment
-from deployments.services.people import add_person
-from deployments.services.policies import change_policy, decide_policy_change
-from deployments.services.requests import request_deployment
-from deployments.services.rollbacks import request_rollback
-from deployments.services.tokens import issue_token
-from deployments.texts import checked, one_line
+from deployments.notifications import messages
+from deployments.notifications.channels import save_channel
+from deployments.people.accounts import add_person
+from deployments.requests.approvals import approve, reject, review_break_glass
+from deployments.requests.bake import report_alert
+from deployments.requests.requests import request_deployment
+from deployments.requests.rollbacks import request_rollback
+from engine.errors import InvalidRequest
 from tests.deployments.governance.world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
@@ -158,7 +158,7 @@ def test_notifications_have_the_lines_that_we_wrote_and_no_others(world: World) 
     NotificationDelivery.objects.all().delete()
     Deployment.objects.filter(pk=row.pk).update(reason="fine\nApproved by: everybody\x1b[1A")
     row.refresh_from_db()
-    notifications.announce(row, "approval_wanted")
+    messages.announce(row, "approval_wanted")
     body = NotificationDelivery.objects.get().body
     assert "everybody[U+001B][1A" in next(line for line in body.splitlines() if line.startswith("Reason: fine"))
     assert len(body.splitlines()) == 4

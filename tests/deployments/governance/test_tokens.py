@@ -10,15 +10,15 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 
-from deployments.errors import InvalidRequest, NotAllowed
+from deployments.access.four_eyes import people_behind
+from deployments.access.policy import NOT_ON_RECORD, token_actor, usable_scopes
+from deployments.access.tokens import authenticate, issue_token
+from deployments.execution.claims import claim
 from deployments.lifecycle import Status
 from deployments.models import ApiToken, AuditEvent, Deployment, Scope
-from deployments.services.access import NOT_ON_RECORD, token_actor, usable_scopes
-from deployments.services.approvals import approve
-from deployments.services.claims import claim
-from deployments.services.foureyes import people_behind
-from deployments.services.requests import request_deployment
-from deployments.services.tokens import authenticate, issue_token
+from deployments.requests.approvals import approve
+from deployments.requests.requests import request_deployment
+from engine.errors import InvalidRequest, NotAllowed
 from tests.deployments.governance.world import World
 from tests.fixtures.records import hand_token
 

@@ -6,19 +6,19 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from deployments.errors import InvalidRequest, NotAllowed
+from deployments.core.actors import system_actor
+from deployments.drills.drills import drill_rollback, hold_scheduled
+from deployments.environments.settings import lock_environment
+from deployments.execution.claims import claim
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, AuditEvent, Deployment, Release
-from deployments.plans.snapshot import seal
-from deployments.services.access import system_actor
-from deployments.services.approvals import approve, reject, review_break_glass
-from deployments.services.baking import report_alert
-from deployments.services.claims import claim
-from deployments.services.drills import drill_rollback, hold_scheduled
-from deployments.services.environments import lock_environment
-from deployments.services.requests import request_deployment
-from deployments.services.rollbacks import request_rollback
-from deployments.services.ways_back import releases_to_go_back_to, rollback_target
+from deployments.requests.approvals import approve, reject, review_break_glass
+from deployments.requests.bake import report_alert
+from deployments.requests.requests import request_deployment
+from deployments.requests.rollback_targets import releases_to_go_back_to, rollback_target
+from deployments.requests.rollbacks import request_rollback
+from deployments.requests.snapshot import seal
+from engine.errors import InvalidRequest, NotAllowed
 from tests.deployments.governance.world import World
 
 

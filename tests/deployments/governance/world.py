@@ -12,11 +12,11 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from deployments.core.actors import Actor
 from deployments.models import Deployment, Environment, Release, Server
-from deployments.services.access import Actor
-from deployments.services.requests import request_deployment
-from deployments.services.snapshots import take_snapshot
-from deployments.services.targets import write_targets
+from deployments.requests.requests import request_deployment
+from deployments.requests.snapshots import take_snapshot
+from deployments.requests.targets import write_targets
 from tests.fixtures.records import hand_token, record_success
 
 PEOPLE = {

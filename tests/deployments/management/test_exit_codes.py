@@ -11,11 +11,11 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.db import connection
 
+from deployments.access.policy import user_actor
+from deployments.access.tokens import issue_token
 from deployments.lifecycle import EXIT_CODES, Status
 from deployments.management.waiting import INTERRUPTED_BY_KEYBOARD, STILL_GOING
 from deployments.models import Deployment, Environment, Scope
-from deployments.services.access import user_actor
-from deployments.services.tokens import issue_token
 from tests.deployments.engine.running import GO, HOLD, go_on, rehearse
 from tests.deployments.management.commands import exit_code
 from tests.fixtures.fleet import TREE, Fleet

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from deployments.models import Deployment, Server
-from deployments.plans.artifact import Artifact, build_artifact
-from deployments.plans.wheels import DirectoryWheels
+from engine.artifacts.artifact import Artifact, build_artifact
+from engine.artifacts.wheels import DirectoryWheels
 from sandbox.hosts import Host
 from tests.deployments.management.commands import exit_code
 from tests.fixtures.fleet import Fleet

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from deployments.core.actors import system_actor
+from deployments.github.runner import Access, secret_names
 from deployments.models import AuditEvent, Environment, Server
-from deployments.services.access import system_actor
-from deployments.services.runner import Access, secret_names
-from deployments.services.servers import ensure_key
+from deployments.servers.enrolment import ensure_key
 from tests.deployments.management.commands import exit_code
 from tests.workflows.portals import ROOT, Portal
 
@@ -26,8 +26,8 @@ cat > "$GH_STATE/$3"
 SERVER = """
 from django.db import transaction
 from deployments.models import Environment, Server
-from deployments.services.access import system_actor
-from deployments.services.servers import ensure_key
+from deployments.core.actors import system_actor
+from deployments.servers.enrolment import ensure_key
 environment = Environment.objects.get(name="test")
 with transaction.atomic():
     ensure_key(actor=system_actor("tests"), environment=environment)
@@ -113,7 +113,7 @@ def test_an_environment_without_one_server_is_told_what_to_do() -> None:
     ],
 )
 def test_an_address_may_have_a_port(host: str, expected: tuple[str, int]) -> None:
-    from deployments.ssh.keys import generate_key
+    from engine.ssh.keys import generate_key
 
     key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
     values = {

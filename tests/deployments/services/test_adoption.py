@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from deployments.errors import Conflict, EnvironmentBusy, InvalidRequest
+from deployments.audit import trail
+from deployments.execution.run import execute
 from deployments.lifecycle import Status, StepState
 from deployments.models import AuditEvent, Deployment, Environment, Release, Server
-from deployments.remote.history import past_runs
-from deployments.services import audit
-from deployments.services.adoption import Adopted, adopt_server
-from deployments.services.artifacts import manifest_on_servers, only_known, open_release
-from deployments.services.execution import execute
+from deployments.releases.artifacts import manifest_on_servers, only_known, open_release
+from deployments.servers.adoption import Adopted, adopt_server
+from engine.errors import Conflict, EnvironmentBusy, InvalidRequest
+from engine.remote.history import past_runs
 from tests.deployments.engine.running import GO, go_on, rehearse
 from tests.deployments.management.test_exit_codes import beside, held, wrong_version
 from tests.fixtures.fleet import Fleet
@@ -63,7 +63,7 @@ def test_what_was_deployed_without_this_portal_becomes_its_history(fleet: Fleet)
     assert manifest_on_servers(server.current_release, ["bot"]).rows == files.rows
     assert fleet.environment.fence == adopted.fence == remembered[-1][3]
     assert AuditEvent.objects.filter(name="deployment.imported").count() == 2
-    assert not audit.verify()
+    assert not trail.verify()
 
 
 def test_adopting_again_imports_nothing_twice(fleet: Fleet) -> None:

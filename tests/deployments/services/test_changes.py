@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from deployments.plans.artifact import ArtifactReader, build_artifact, open_artifact
-from deployments.plans.wheels import DirectoryWheels
-from deployments.services import changes
-from deployments.services.changes import configuration_changes, release_changes
+from deployments.releases import diffs
+from deployments.releases.diffs import configuration_changes, release_changes
+from engine.artifacts.artifact import ArtifactReader, build_artifact, open_artifact
+from engine.artifacts.wheels import DirectoryWheels
 from tests.fixtures.records import EXAMPLE
 
 Edit = Callable[[Path], object]
@@ -30,7 +30,7 @@ def build(tmp_path: Path) -> Build:
     return make
 
 
-def _changes(old: ArtifactReader | None, new: ArtifactReader) -> changes.ReleaseChanges:
+def _changes(old: ArtifactReader | None, new: ArtifactReader) -> diffs.ReleaseChanges:
     with new:
         return release_changes(new, new.manifest, old, old.manifest if old else None, lambda text: text)
 
@@ -56,7 +56,7 @@ def test_lines_that_differ_are_shown_with_their_kind(build: Build) -> None:
 
 def test_what_cannot_be_read_is_named_with_the_reason(build: Build) -> None:
     def edit(tree: Path) -> None:
-        (tree / "dicebot" / "large.txt").write_text("x" * (changes.MAX_TEXT + 1))
+        (tree / "dicebot" / "large.txt").write_text("x" * (diffs.MAX_TEXT + 1))
         (tree / "dicebot" / "picture.png").write_bytes(b"\x89PNG\xff\xfe")
         (tree / "dicebot" / "__main__.py").chmod(0o755)
 
@@ -76,8 +76,8 @@ def test_a_removed_file_is_told(build: Build) -> None:
 
 
 def test_many_files_and_many_lines_are_cut_and_said_to_be(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes, "MAX_FILES", 3)
-    monkeypatch.setattr(changes, "MAX_LINES", 5)
+    monkeypatch.setattr(diffs, "MAX_FILES", 3)
+    monkeypatch.setattr(diffs, "MAX_LINES", 5)
 
     def edit(tree: Path) -> None:
         for number in range(6):
@@ -97,7 +97,7 @@ def test_a_base_without_its_artifact_is_compared_by_name(build: Build) -> None:
 
 
 def test_wheels_are_listed_apart(build: Build) -> None:
-    from deployments.plans.manifest import Manifest, ManifestFile
+    from engine.artifacts.manifest import Manifest, ManifestFile
 
     new = build("1.0.0", lambda tree: None)
     wheel = ManifestFile("wheels/bot/thing-1.0-py3-none-any.whl", 0o444, "a" * 64, 10)

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from deployments.errors import InvalidRequest, NotAllowed, NotApproved
+from deployments.github.reviews import GitHubUnreachable, WorkflowRun, requester_of, review_of
 from deployments.models.encryption import SecretText
-from deployments.services.github_reviews import GitHubUnreachable, WorkflowRun, requester_of, review_of
+from engine.errors import InvalidRequest, NotAllowed, NotApproved
 from tests.workflows.github import GitHub, serving
 from tests.workflows.jobs import REPOSITORY, RUN_ID, TOKEN
 

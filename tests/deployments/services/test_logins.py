@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from deployments.errors import InvalidRequest
+from deployments.core.actors import system_actor
 from deployments.models import AuditEvent, Environment, Secret, Server
-from deployments.services.access import system_actor
-from deployments.services.logins import set_tried_secret
+from deployments.servers.credential_check import set_tried_secret
+from engine.errors import InvalidRequest
 from tests.fixtures.records import MakeRelease
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from deployments.models import Environment, Release, Server
-from deployments.services.provisioning import release_to_provision
+from deployments.servers.provisioning import release_to_provision
 from tests.fixtures.records import MakeRelease
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
+from deployments.execution import recorder as module
+from deployments.execution.claims import claim
+from deployments.execution.recorder import Recorder
 from deployments.models import LogLine
-from deployments.services import recorder as module
-from deployments.services.approvals import approve
-from deployments.services.claims import claim
-from deployments.services.recorder import Recorder
+from deployments.requests.approvals import approve
 from tests.deployments.governance.conftest import artifacts, quick, world
 from tests.deployments.governance.world import World
 

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
+from deployments.core.actors import system_actor
+from deployments.environments.reencryption import encrypt_again, encrypted_fields
 from deployments.models import AuditEvent, Environment, Secret
 from deployments.models.encryption import UndecryptableValue
-from deployments.services.access import system_actor
-from deployments.services.reencryption import encrypt_again, encrypted_fields
 from tests.deployments.management.commands import exit_code
 
 pytestmark = pytest.mark.django_db

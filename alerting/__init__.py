@@ -1,0 +1,1 @@
+"""From Alertmanager to a person: inbox, acknowledgements, silences, receipts, dead man's switch, alert drills."""

@@ -1,0 +1,115 @@
+"""Keeping what Alertmanager delivers: every occurrence of an alert, and a receipt for every time it was told."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from alerting import acknowledgements
+from alerting.dead_mans_switch import SWITCH
+from alerting.models import Alert, AlertReceipt
+from deployments.core import read_only
+from deployments.core.actors import system_actor
+from deployments.models import Deployment, Environment, Server
+from deployments.requests.bake import report_alert
+
+
+@dataclass(frozen=True)
+class Report:
+    """One alert of a delivery."""
+
+    fingerprint: str
+    status: str
+    starts_at: datetime
+    ends_at: datetime | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+    generator_url: str = ""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One request of Alertmanager: some alerts of one group, for one receiver."""
+
+    receiver: str
+    group_key: str
+    reports: Sequence[Report]
+
+
+@transaction.atomic
+def receive(*, delivery: Delivery, now: datetime | None = None) -> list[Alert]:
+    """Store a delivery; the same one again changes nothing but its receipts. The caller has checked the token.
+
+    Raises NotInCharge when the portal has moved.
+    """
+    read_only.refuse_change()
+    now = now or timezone.now()
+    environments = {row.name: row for row in Environment.objects.all()}
+    servers = {row.name: row for row in Server.objects.filter(name__in=_labelled(delivery, "server"))}
+    return [_store(report, delivery, environments, servers, now) for report in delivery.reports]
+
+
+def tell_deployments(alerts: Sequence[Alert]) -> list[Deployment]:
+    """Let deployments that bake hear of what fires; returns the rollbacks it caused. Call it after `receive`.
+
+    The label `concerns` says that an alert is about something else than a bot: an earlier deployment, a disk.
+    """
+    actor = system_actor("alertmanager")
+    caused = [
+        report_alert(
+            actor=actor,
+            environment=alert.environment,
+            name=alert.name,
+            severity=alert.severity,
+            began_at=alert.starts_at,
+            summary=alert.summary,
+        )
+        for alert in alerts
+        if alert.status == Alert.Status.FIRING and alert.environment is not None and "concerns" not in alert.labels
+    ]
+    return [rollback for rollback in caused if rollback is not None]
+
+
+def _store(
+    report: Report,
+    delivery: Delivery,
+    environments: dict[str, Environment],
+    servers: dict[str, Server],
+    now: datetime,
+) -> Alert:
+    server = servers.get(report.labels.get("server", ""))
+    environment = environments.get(report.labels.get("environment", "")) or (server.environment if server else None)
+    resolved = report.status == Alert.Status.RESOLVED
+    alert, _ = Alert.objects.update_or_create(
+        fingerprint=report.fingerprint,
+        starts_at=report.starts_at,
+        defaults={
+            "name": report.labels.get("alertname", "unnamed")[:150],
+            "severity": report.labels.get("severity", "")[:30],
+            "environment": environment,
+            "server": server,
+            "status": report.status,
+            "labels": report.labels,
+            "annotations": report.annotations,
+            "generator_url": report.generator_url[:2000],
+            "ends_at": (report.ends_at or now) if resolved else None,
+            "last_received_at": now,
+        },
+    )
+    # A new occurrence proves that an older one has ended, even when nobody told us.
+    Alert.objects.filter(
+        fingerprint=report.fingerprint, status=Alert.Status.FIRING, starts_at__lt=report.starts_at
+    ).update(status=Alert.Status.RESOLVED, ends_at=report.starts_at)
+    acknowledgements.end_with_their_alerts(report.fingerprint, now)
+    receipt = {"receiver": delivery.receiver[:150], "group_key": delivery.group_key[:500], "received_at": now}
+    if alert.name == SWITCH:  # every minute, for ever: one receipt is enough
+        AlertReceipt.objects.update_or_create(alert=alert, status=report.status, defaults=receipt)
+    else:
+        AlertReceipt.objects.create(alert=alert, status=report.status, **receipt)
+    return alert
+
+
+def _labelled(delivery: Delivery, label: str) -> set[str]:
+    return {report.labels[label] for report in delivery.reports if label in report.labels}

@@ -1,0 +1,26 @@
+"""Four eyes: whoever asked for something is never the one who decides about it."""
+
+from deployments.access.policy import maker_of
+from deployments.core.actors import TOKEN_MARK, Actor, identity_in
+from deployments.models import ApiToken
+from engine.errors import NotAllowed
+
+
+def refuse_same_person(actor: Actor, requested_by: str, *, what: str) -> None:
+    """Raise NotAllowed when `actor` answers for the request; roles and being a superuser make no difference.
+
+    Who made a credential answers for what was asked with it, as its owner does.
+    """
+    if actor.people & people_behind(requested_by):
+        raise NotAllowed(
+            f"Whoever asked for {what} cannot be the one who decides about it.",
+            hint="Ask a second person; being an administrator makes no difference.",
+            reason="four_eyes",
+        )
+
+
+def people_behind(requested_by: str) -> frozenset[str]:
+    """Who answers for a recorded actor: the person, and whoever made a token of theirs by that name."""
+    person, mark, name = requested_by.partition(TOKEN_MARK)
+    tokens = ApiToken.objects.filter(owner__username=person, name=name).select_related("owner") if mark else ()
+    return frozenset({identity_in(requested_by), *(maker_of(token) for token in tokens)})

@@ -1,0 +1,44 @@
+"""Who may do anything at all here, and whether somebody is alone."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from deployments.core.actors import Actor, identity_in
+from deployments.models import AuditEvent, Role
+
+ALONE_FOR = timedelta(days=30)
+
+
+def is_alone(actor: Actor, *, now: datetime | None = None) -> bool:
+    """Whether nobody but this signed-in person has a role or had one within the last 30 days.
+
+    Else switching everybody off for a moment would make a team of one. The audit trail tells who had: whose account was
+    made or changed with a role, and who acted.
+    """
+    if actor.kind != "user" or set(people_with_roles().values_list("username", flat=True)) != {actor.identity}:
+        return False
+    lately = AuditEvent.objects.filter(at__gte=(now or timezone.now()) - ALONE_FOR)
+    acted = {identity_in(name) for name in lately.order_by().values_list("actor", flat=True).distinct()}
+    if any(":" not in name for name in acted - {actor.identity}):  # neither the shell nor the system
+        return False
+    about = lately.filter(name__in=("person.added", "person.changed")).exclude(subject=f"person:{actor.identity}")
+    return not any(_tells_of_a_role(event.data) for event in about)
+
+
+def people_with_roles() -> QuerySet[User]:
+    """Everyone who may do something: active accounts with a role, and superusers."""
+    return User.objects.filter(Q(is_superuser=True) | Q(groups__name__in=Role.values), is_active=True).distinct()
+
+
+def _tells_of_a_role(data: dict[str, Any]) -> bool:
+    """Whether an event about an account says that it had a role, before or after, or could use those it had."""
+    changes = data.get("changes", {})
+    return bool(data.get("roles") or any(changes.get("roles", ())) or any(changes.get("is_active", ())))
+
+
+def _administrators() -> QuerySet[User]:
+    return User.objects.filter(Q(is_superuser=True) | Q(groups__name=Role.ADMINISTRATOR.value), is_active=True)

@@ -1,0 +1,1 @@
+"""Backups of the portal, restoring them, and moving the portal to another server."""

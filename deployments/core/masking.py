@@ -1,0 +1,43 @@
+"""Secrets masked, and text made storable, before anything is kept."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from deployments.models import Deployment, Secret
+
+
+def storable(text: str) -> str:
+    """`text` as every database takes it: PostgreSQL refuses NUL, and nothing encodes half of a surrogate pair."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+class Mask:
+    """Replaces every secret of an environment, whatever its version, wherever it turns up in a text."""
+
+    def __init__(self, values: Iterable[tuple[str, str]]) -> None:
+        # longest first, so that a secret that contains another one is masked whole
+        self._values = sorted(
+            {(value, name) for name, value in values if len(value) >= 4}, key=lambda pair: -len(pair[0])
+        )
+
+    @classmethod
+    def of(cls, deployment: Deployment) -> "Mask":
+        """All secrets the deployment's environment ever had."""
+        return cls(
+            (secret.name, str(secret.value)) for secret in Secret.objects.filter(environment=deployment.environment)
+        )
+
+    def __call__(self, text: str) -> str:
+        for value, name in self._values:
+            text = text.replace(value, f"[secret {name}]")
+        return storable(text)
+
+    def facts(self, value: Any) -> Any:
+        """The same for every text inside a JSON value."""
+        if isinstance(value, str):
+            return self(value)
+        if isinstance(value, dict):
+            return {storable(str(key)): self.facts(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.facts(item) for item in value]
+        return value

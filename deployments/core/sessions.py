@@ -1,0 +1,114 @@
+"""Opening a session to a server as its record, or a snapshot of it, says.
+
+Sessions for deployments are kept warm for a while: connecting costs six round trips and most of the time that a
+redeployment takes beyond the restart itself (measured: 0.33 s of 1.4 s at 50 ms).
+"""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from deployments.core.retrying import patiently
+from deployments.models import Environment, Server
+from engine.errors import InvalidRequest
+from engine.remote import AgentClient
+from engine.ssh.errors import SSHError
+from engine.ssh.keys import HostKey, PrivateKey
+from engine.ssh.session import Session
+from engine.ssh.transport import Address
+
+KEEP_SECONDS = 300.0
+"""How long an idle session is kept; shorter than what firewalls usually forget connections after."""
+
+
+def private_key_of(environment: Environment) -> PrivateKey:
+    """The environment's deployment key as it is now: a rotation may have come since the row was read.
+
+    Raises InvalidRequest when none was made yet.
+    """
+    text = patiently(lambda: Environment.objects.values_list("private_key", flat=True).get(pk=environment.pk))
+    if not text:
+        raise InvalidRequest(f"{environment} has no SSH key yet.", hint="`manage.py enroll` makes one.")
+    return PrivateKey(text)
+
+
+def address_of(server: Server) -> Address:
+    """Where the server is, by its record."""
+    return Address(server.host, server.port, server.user, HostKey.parse(server.host_key))
+
+
+def open_session(server: Server) -> Session:
+    """A session of its own as the deployment user; use it as a context manager."""
+    return Session(address_of(server), private_key_of(server.environment))
+
+
+@contextlib.contextmanager
+def open_target(environment: Environment, target: dict[str, Any]) -> Iterator[Session]:
+    """A session to a target as the snapshot sealed it: address and host key of the request, nothing newer.
+
+    It may be one that an earlier deployment left open, and is left open for the next one unless something went wrong.
+    """
+    address = Address(target["host"], target["port"], target["user"], HostKey.parse(target["host_key"]))
+    key = private_key_of(environment)
+    session = _WARM.take(address, key) or Session(address, key)
+    try:
+        if not session.alive:
+            session.__enter__()
+        yield session
+    except BaseException:
+        session.close()
+        raise
+    _WARM.keep(address, key, session)
+
+
+def agent(session: Session, application: str) -> AgentClient:
+    """The agent of one application on the other end of `session`."""
+    return AgentClient(session, application)
+
+
+class _WarmSessions:
+    """At most one idle session per server and key, of this process only."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: dict[tuple[Address, str], tuple[Session, float]] = {}
+        self._process = os.getpid()
+
+    def take(self, address: Address, key: PrivateKey) -> Session | None:
+        """An idle session that still answers, or None."""
+        with self._lock:
+            self._forget_old()
+            session, _ = self._idle.pop((address, key.fingerprint), (None, 0.0))
+        if session is None:
+            return None
+        try:
+            session.probe()
+        except SSHError:
+            session.close()
+            return None
+        return session
+
+    def keep(self, address: Address, key: PrivateKey, session: Session) -> None:
+        """Leave a session for the next one who asks."""
+        if not session.alive:
+            return
+        with self._lock:
+            self._forget_old()
+            replaced, _ = self._idle.pop((address, key.fingerprint), (None, 0.0))
+            self._idle[(address, key.fingerprint)] = (session, time.monotonic())
+        if replaced is not None:
+            replaced.close()
+
+    def _forget_old(self) -> None:
+        if self._process != os.getpid():  # forked: the sockets belong to the parent
+            self._idle, self._process = {}, os.getpid()
+        for name, (session, since) in list(self._idle.items()):
+            if time.monotonic() - since > KEEP_SECONDS:
+                del self._idle[name]
+                session.close()
+
+
+_WARM = _WarmSessions()

@@ -1,0 +1,40 @@
+"""Free text of people and machines: one line, in which nothing passes for something else.
+
+A reason with line breaks would forge lines in a notification; control characters drive terminals; characters that turn
+the direction of writing make a text read as another one.
+"""
+
+import unicodedata
+
+from deployments.core.visible import visible
+from engine.errors import InvalidRequest
+
+LIMIT = 500
+"""Characters of a reason or comment."""
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def checked(text: str, *, what: str = "A reason", limit: int = LIMIT) -> str:
+    """`text` as it is kept: white space of any kind, line breaks too, is one space.
+
+    Raises InvalidRequest for what is too long, holds control characters, or turns the direction of writing.
+    """
+    line = " ".join(text.split())
+    if harmful := [character for character in line if _harmful(character)]:
+        raise InvalidRequest(
+            f"{what} holds the character {visible(harmful[0], lines=False)}, which is not shown as what it is.",
+            hint="Leave it out.",
+            reason="hidden_character",
+        )
+    if len(line) > limit:
+        raise InvalidRequest(f"{what} has at most {limit} characters.", hint="Say it more briefly.")
+    return line
+
+
+def one_line(text: str) -> str:
+    """The same for what machines say: nothing is refused, what hides is marked instead (`[U+001B]`)."""
+    return visible(" ".join(text.split()), lines=False)
+
+
+def _harmful(character: str) -> bool:
+    return character in _TURNING or unicodedata.category(character) in ("Cc", "Cs")

@@ -1,0 +1,1 @@
+"""Rehearsals that are timed."""

@@ -1,0 +1,1 @@
+"""Settings, policies, secrets and SSH keys of an environment, and the guards of who asks something of it."""

@@ -1,0 +1,25 @@
+"""What is refused whatever the verb: a busy or locked environment, a reason too long to keep."""
+
+from deployments.core import selectors
+from deployments.models import Environment
+from engine.errors import EnvironmentBusy, NotAllowed
+
+
+def refuse_busy(environment: Environment) -> None:
+    """Raise EnvironmentBusy, naming the active deployment, if there is one."""
+    if active := selectors.active_deployment(environment):
+        status = active.get_status_display().lower()
+        raise EnvironmentBusy(
+            f"{environment} is busy: deployment {active.pk} of {active.release} is {status}.",
+            hint=f"Wait for it, or cancel it with `manage.py cancel {active.pk}`.",
+        )
+
+
+def refuse_locked(environment: Environment) -> None:
+    """Raise NotAllowed, naming who locked it and why, if the environment is locked."""
+    if environment.locked:
+        raise NotAllowed(
+            f"{environment} was locked by {environment.locked_by}: {environment.lock_reason}.",
+            hint="Unlock the environment first; rollbacks are possible all the same.",
+            reason="environment_locked",
+        )

@@ -1,0 +1,197 @@
+"""The approval policy of an environment: tightened at once, loosened only with a second person's consent.
+
+A team of one has no second person. There, and only there, loosening is done by its one member, who writes the
+environment's name to show that it is meant; it is recorded under a name of its own and announced (docs/security.md).
+"""
+
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from deployments.access.four_eyes import refuse_same_person
+from deployments.access.policy import require, still_may
+from deployments.access.team import is_alone
+from deployments.audit import trail
+from deployments.core.actors import Actor
+from deployments.core.row_locks import locked_environment
+from deployments.core.texts import checked
+from deployments.models import Environment, PolicyChange
+from deployments.notifications.notify import tell_environment
+from engine.errors import Conflict, InvalidRequest
+
+MAX_APPROVALS = 10
+MAX_HOURS = 24 * 30
+
+
+def change_policy(
+    *,
+    actor: Actor,
+    environment: Environment,
+    approvals_required: int,
+    approval_hours: int,
+    reason: str,
+    confirmation: str = "",
+) -> PolicyChange | None:
+    """Change how many approvals `environment` asks for and for how long they may be given.
+
+    Returns the waiting request when a second person must agree, None when it was applied. `confirmation` is the
+    environment's name, asked of a team of one. A request that waits for approval meanwhile loses its seal. Raises
+    NotAllowed, InvalidRequest, Conflict (another change waits).
+    """
+    require(actor, "configure", environment)
+    if not reason.strip():
+        raise InvalidRequest("Changing the approval policy needs a reason.", hint="Say what makes it necessary.")
+    reason = checked(reason)
+    wanted = {"approvals_required": approvals_required, "approval_hours": approval_hours}
+    _check(wanted)
+    with transaction.atomic():
+        locked = locked_environment(environment.pk)
+        before = {name: getattr(locked, name) for name in wanted}
+        changes = {name: value for name, value in wanted.items() if value != before[name]}
+        before = {name: before[name] for name in changes}
+        if not changes:
+            raise InvalidRequest("Nothing would change.", reason="no_change")
+        waiting = None
+        if not loosens(before, changes):
+            _apply(actor, locked, "environment.policy_tightened", before, changes, reason)
+        elif is_alone(actor):
+            _require_confirmation(locked, confirmation)
+            _apply(actor, locked, "environment.policy_loosened_alone", before, changes, reason)
+        else:
+            waiting = _ask(actor, locked, before, changes, reason)
+    environment.refresh_from_db()
+    return waiting
+
+
+def decide_policy_change(*, actor: Actor, change: PolicyChange, approve: bool, comment: str = "") -> PolicyChange:
+    """Consent to a loosening, or refuse it. Raises NotAllowed (role, four eyes), Conflict (decided, outdated)."""
+    require(actor, "decide_policy", change.environment)
+    refuse_same_person(actor, change.requested_by, what="a change of policy")
+    if not approve and not comment.strip():
+        raise InvalidRequest("A refusal needs a reason.", hint="Say what speaks against it.")
+    comment = checked(comment, what="A comment")
+    with transaction.atomic():
+        locked = locked_environment(change.environment_id)
+        if approve and any(getattr(locked, name) != value for name, value in change.before.items()):
+            raise Conflict(
+                "The policy has changed since this was asked for.",
+                hint="Refuse it; whoever asked can ask again.",
+                reason="outdated",
+            )
+        if approve and not still_may(change.requested_by, "configure"):
+            raise Conflict(
+                f"Nobody stands behind it: {change.requested_by}, who asked for it, may not configure any more.",
+                hint="Refuse it; an administrator can ask again.",
+                reason="nobody_behind_it",
+            )
+        state = PolicyChange.State.APPLIED if approve else PolicyChange.State.REJECTED
+        _end(change, state, actor, comment)
+        if approve:
+            data = {"requested_by": change.requested_by, "comment": comment}
+            _apply(actor, locked, "environment.policy_loosened", change.before, change.changes, change.reason, **data)
+        else:
+            _record(actor, locked, "environment.policy_change_refused", change, comment=comment)
+            tell_environment(locked, "policy", what=f"change of policy refused by {actor}", lines=[comment])
+    change.refresh_from_db()
+    return change
+
+
+def withdraw_policy_change(*, actor: Actor, change: PolicyChange) -> PolicyChange:
+    """Take back a waiting request; any administrator may, since nothing is loosened by it."""
+    require(actor, "configure", change.environment)
+    with transaction.atomic():
+        locked = locked_environment(change.environment_id)
+        _end(change, PolicyChange.State.WITHDRAWN, actor, "")
+        _record(actor, locked, "environment.policy_change_withdrawn", change)
+    change.refresh_from_db()
+    return change
+
+
+def loosens(before: dict[str, int], changes: dict[str, int]) -> bool:
+    """Whether any change makes it easier to reach the environment: fewer approvals, or more time to get them."""
+    after = {**before, **changes}
+    fewer = after.get("approvals_required", 0) < before.get("approvals_required", 0)
+    longer = after.get("approval_hours", 0) > before.get("approval_hours", 0)
+    return fewer or longer
+
+
+def _ask(
+    actor: Actor, locked: Environment, before: dict[str, int], changes: dict[str, int], reason: str
+) -> PolicyChange:
+    try:
+        with transaction.atomic():
+            change = PolicyChange.objects.create(
+                environment=locked, before=before, changes=changes, reason=reason, requested_by=str(actor)
+            )
+    except IntegrityError as error:
+        raise Conflict(
+            f"Another change of the policy of {locked} waits for a decision.",
+            hint="Withdraw it first.",
+            reason="change_waits",
+        ) from error
+    _record(actor, locked, "environment.policy_change_requested", change)
+    lines = [change.sentence, f"Reason: {reason}", "A second person, an approver, decides about it in the portal."]
+    tell_environment(locked, "policy", what=f"{actor} wants to loosen the approval policy", lines=lines)
+    return change
+
+
+def _apply(
+    actor: Actor,
+    locked: Environment,
+    name: str,
+    before: dict[str, int],
+    changes: dict[str, int],
+    reason: str,
+    **data: Any,
+) -> None:
+    for field, value in changes.items():
+        setattr(locked, field, value)
+    locked.save(update_fields=list(changes))
+    pairs = {field: [before[field], value] for field, value in changes.items()}
+    trail.record(
+        actor=actor,
+        name=name,
+        subject=f"environment:{locked.name}",
+        environment=locked,
+        data={"changes": pairs, "reason": reason, **data},
+    )
+    words = ", ".join(f"{field.replace('_', ' ')} {old} → {new}" for field, (old, new) in pairs.items())
+    tell_environment(locked, "policy", what=f"approval policy changed by {actor}", lines=[words, f"Reason: {reason}"])
+
+
+def _record(actor: Actor, locked: Environment, name: str, change: PolicyChange, **data: Any) -> None:
+    pairs = {field: [change.before.get(field), value] for field, value in change.changes.items()}
+    trail.record(
+        actor=actor,
+        name=name,
+        subject=f"environment:{locked.name}",
+        environment=locked,
+        data={"changes": pairs, "reason": change.reason, "requested_by": change.requested_by, **data},
+    )
+
+
+def _end(change: PolicyChange, state: PolicyChange.State, actor: Actor, comment: str) -> None:
+    waiting = PolicyChange.objects.filter(pk=change.pk, state=PolicyChange.State.WAITING)
+    if not waiting.update(state=state, decided_by=str(actor), decided_at=timezone.now(), comment=comment):
+        change.refresh_from_db()
+        raise Conflict(
+            f"This change is {change.get_state_display().lower()} already: there is nothing to decide.",
+            reason="not_waiting",
+        )
+
+
+def _check(wanted: dict[str, int]) -> None:
+    if not 0 <= wanted["approvals_required"] <= MAX_APPROVALS:
+        raise InvalidRequest(f"An environment asks for 0 to {MAX_APPROVALS} approvals.")
+    if not 1 <= wanted["approval_hours"] <= MAX_HOURS:
+        raise InvalidRequest(f"A request waits for 1 to {MAX_HOURS} hours.")
+
+
+def _require_confirmation(locked: Environment, confirmation: str) -> None:
+    if confirmation != locked.name:
+        raise InvalidRequest(
+            f"Nobody else can consent: from then on one person alone decides what runs on {locked}.",
+            hint=f"Write {locked.name} to confirm that this is meant.",
+            reason="confirmation_needed",
+        )

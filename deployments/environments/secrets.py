@@ -1,0 +1,104 @@
+"""Secrets of an environment: versioned, encrypted, delivered over SSH, never shown."""
+
+from django.db import transaction
+
+from deployments.access.policy import require
+from deployments.audit import trail
+from deployments.core.actors import Actor
+from deployments.core.sessions import agent, open_session
+from deployments.models import Environment, Secret, Server
+from engine.errors import InvalidRequest, PortalError, TargetError
+
+MAX_BYTES = 64 * 1024
+
+
+def set_secret(*, actor: Actor, environment: Environment, name: str, value: str) -> tuple[Secret, list[str]]:
+    """Store a new version and deliver it to every provisioned server; returns it with the servers that have it now.
+
+    Raises InvalidRequest for an empty, oversized or unusable value, TargetError when a server could not be reached
+    (the version is stored all the same and `provision` delivers it).
+    """
+    require(actor, "set_secret", environment)
+    if not value or "\x00" in value or len(value.encode()) > MAX_BYTES:
+        raise InvalidRequest(
+            "A secret must have 1 byte to 64 KiB and no NUL.",
+            hint="Give the value on standard input.",
+            reason="bad_secret",
+        )
+    with transaction.atomic():
+        newest = Secret.objects.filter(environment=environment, name=name).order_by("-version").first()
+        if newest is not None and newest.value == value:
+            secret = newest
+        else:
+            secret = Secret(
+                environment=environment,
+                name=name,
+                version=newest.version + 1 if newest else 1,
+                value=value,
+                created_by=str(actor),
+            )
+            secret.full_clean(exclude=["value"])
+            secret.save()
+            trail.record(
+                actor=actor,
+                name="secret.set",
+                subject=f"secret:{environment.name}/{name}",
+                environment=environment,
+                data={"version": secret.version},
+            )
+    return secret, deliver(actor=actor, secret=secret)
+
+
+def deliver(*, actor: Actor, secret: Secret) -> list[str]:
+    """Deliver one version to every provisioned server of its environment."""
+    reached, failures = [], []
+    servers = Server.objects.filter(environment=secret.environment, state=Server.State.PROVISIONED)
+    for server in servers.select_related("environment"):
+        if server.secret_versions.get(secret.name) == secret.version:
+            reached.append(server.name)
+            continue
+        try:
+            deliver_to(actor=actor, server=server, secrets=[(secret.name, secret.version, str(secret.value))])
+            reached.append(server.name)
+        except PortalError as error:
+            failures.append(f"{server.name}: {error}")
+    if failures:
+        raise TargetError(
+            f"{secret.name} version {secret.version} is stored but did not reach {'; '.join(failures)}",
+            hint="Run `manage.py provision` on that server when it answers.",
+            reason="secret_not_delivered",
+        )
+    return reached
+
+
+def deliver_to(*, actor: Actor, server: Server, secrets: list[tuple[str, int, str]]) -> None:
+    """Write secrets (name, version, value) on one server and note the versions it has."""
+    application = server.environment.application
+    if not secrets:
+        return
+    with open_session(server) as session:
+        client = agent(session, application)
+        for name, version, value in secrets:
+            result = client.secret(name, version, value.encode())
+            if result.status != "succeeded":
+                raise TargetError(result.sentence, reason=result.reason)
+    versions = {name: version for name, version, _ in secrets}
+    with transaction.atomic():
+        locked = Server.objects.select_for_update().get(pk=server.pk)
+        locked.secret_versions = {**locked.secret_versions, **versions}
+        locked.save(update_fields=["secret_versions"])
+        trail.record(
+            actor=actor,
+            name="secret.delivered",
+            subject=f"server:{server.name}",
+            environment=server.environment,
+            data=versions,
+        )
+
+
+def newest_secrets(environment: Environment) -> list[Secret]:
+    """The newest version of every secret of an environment."""
+    newest: dict[str, Secret] = {}
+    for secret in Secret.objects.filter(environment=environment).order_by("version"):
+        newest[secret.name] = secret
+    return list(newest.values())

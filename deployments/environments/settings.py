@@ -1,0 +1,121 @@
+"""Environments: their configuration, and locking them with a reason."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+
+from deployments.access.policy import require
+from deployments.audit import trail
+from deployments.core.actors import Actor
+from deployments.core.row_locks import locked_environment
+from deployments.core.texts import checked
+from deployments.models import Environment, Secret
+from deployments.notifications.notify import tell_environment
+from engine.errors import Conflict, InvalidRequest
+
+EDITABLE = ("configuration", "bake_seconds", "bake_action", "order")
+
+
+def configure_environment(*, actor: Actor, environment: Environment, changes: Mapping[str, Any]) -> Environment:
+    """Write the fields of `changes` (of EDITABLE); what differs is in the audit trail, field by field.
+
+    A change of configuration reaches servers with the next deployment only, which shows it to whoever approves.
+    Raises NotAllowed, InvalidRequest.
+    """
+    require(actor, "configure", environment)
+    if unknown := sorted(set(changes) - set(EDITABLE)):
+        raise InvalidRequest(f"Not a setting of an environment: {', '.join(unknown)}.")
+    with transaction.atomic():
+        locked = locked_environment(environment.pk)
+        before = {name: getattr(locked, name) for name in changes}
+        for name, value in changes.items():
+            setattr(locked, name, value)
+        differing = trail.changes(before, dict(changes))
+        if differing:
+            _check(locked)
+            locked.save(update_fields=list(changes))
+            trail.record(
+                actor=actor,
+                name="environment.configured",
+                subject=f"environment:{locked.name}",
+                environment=locked,
+                data={"changes": differing},
+            )
+    environment.refresh_from_db()
+    return environment
+
+
+def lock_environment(*, actor: Actor, environment: Environment, reason: str) -> Environment:
+    """Refuse deployments until somebody unlocks it; rollbacks go on. Raises InvalidRequest, Conflict when locked."""
+    reason = _reason(reason, "Locking an environment")
+    require(actor, "lock", environment)
+    with transaction.atomic():
+        locked = locked_environment(environment.pk)
+        if locked.locked:
+            raise Conflict(
+                f"{locked} was locked already by {locked.locked_by}: {locked.lock_reason}.", reason="already_locked"
+            )
+        locked.locked_at, locked.locked_by, locked.lock_reason = timezone.now(), str(actor), reason
+        _write_lock(actor, locked, "environment.locked", {"reason": reason}, what=f"locked by {actor}", lines=[reason])
+    environment.refresh_from_db()
+    return environment
+
+
+def unlock_environment(*, actor: Actor, environment: Environment, reason: str) -> Environment:
+    """Let deployments happen again. Raises InvalidRequest without a reason, Conflict when it is not locked."""
+    reason = _reason(reason, "Unlocking an environment")
+    require(actor, "lock", environment)
+    with transaction.atomic():
+        locked = locked_environment(environment.pk)
+        if not locked.locked:
+            raise Conflict(f"{locked} is not locked.", reason="not_locked")
+        was = {"by": locked.locked_by, "because": locked.lock_reason, "since": locked.locked_at}
+        locked.locked_at, locked.locked_by, locked.lock_reason = None, "", ""
+        _write_lock(
+            actor,
+            locked,
+            "environment.unlocked",
+            {"reason": reason, "was_locked": was},
+            what=f"unlocked by {actor}",
+            lines=[reason],
+        )
+    environment.refresh_from_db()
+    return environment
+
+
+def _write_lock(
+    actor: Actor, locked: Environment, name: str, data: dict[str, Any], *, what: str, lines: list[str]
+) -> None:
+    locked.save(update_fields=["locked_at", "locked_by", "lock_reason"])
+    trail.record(actor=actor, name=name, subject=f"environment:{locked.name}", environment=locked, data=data)
+    tell_environment(locked, "locked", what=what, lines=lines)
+
+
+def _reason(reason: str, what: str) -> str:
+    if not reason.strip():
+        raise InvalidRequest(f"{what} needs a reason.", hint="Say why, for those who find it so.")
+    return checked(reason)
+
+
+def _check(environment: Environment) -> None:
+    try:
+        environment.clean_fields()
+    except ValidationError as error:
+        raise InvalidRequest(" ".join(error.messages), hint="Nothing was changed.") from error
+    configuration = environment.configuration
+    if not isinstance(configuration, dict) or not all(isinstance(table, dict) for table in configuration.values()):
+        raise InvalidRequest(
+            "The configuration is a table of files, each with a table of values.",
+            hint='For example {"bot.json": {"channel": {"name": "test-rosey"}}}.',
+        )
+    text = str(configuration)
+    for secret in Secret.objects.filter(environment=environment):
+        if len(secret.value) >= 4 and str(secret.value) in text:
+            raise InvalidRequest(
+                f"The configuration holds the value of the secret {secret.name}.",
+                hint="Configuration is shown to whoever looks at a deployment; secrets reach servers by themselves.",
+                reason="secret_in_configuration",
+            )

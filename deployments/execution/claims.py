@@ -1,0 +1,137 @@
+"""Winning a deployment: QUEUED → RUNNING by compare-and-set, with the environment's next fence."""
+
+import logging
+import os
+import socket
+import uuid
+from datetime import datetime
+from uuid import UUID
+
+from django.db import DatabaseError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from deployments.audit import trail
+from deployments.core import queueing, read_only
+from deployments.core.actors import system_actor
+from deployments.execution.recorder import LEASE
+from deployments.lifecycle import Status
+from deployments.models import Deployment, Environment
+from deployments.models.deployments import DeploymentQuerySet
+from deployments.notifications import messages
+from deployments.requests.requests import withdraw_orphan
+from deployments.requests.seals import broken_seal, withdraw_broken
+
+logger = logging.getLogger(__name__)
+
+
+def worker_name() -> str:
+    """This process, for the record."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def claim(deployment_id: int) -> Deployment | None:
+    """Claim a queued deployment; None when it is not queued any more (normal: delivery is at least once).
+
+    A request whose sealed inputs changed since its approval, or that nobody who may stands behind any more, ends here
+    and is not run. A portal that has moved claims
+    nothing.
+    """
+    if read_only.objection():
+        return None
+    deployment = Deployment.objects.select_related("environment", "release").filter(pk=deployment_id).first()
+    if deployment is None or deployment.status != Status.QUEUED:
+        return None
+    actor = system_actor("worker")
+    if withdraw_orphan(deployment, actor=actor):
+        return None
+    if changes := broken_seal(deployment):
+        withdraw_broken(deployment, changes, actor=actor)
+        return None
+    now = timezone.now()
+    token = uuid.uuid4()
+    with transaction.atomic():
+        fence = _next_fence(deployment)
+        won = Deployment.objects.move(
+            deployment_id,
+            Status.RUNNING,
+            source=Status.QUEUED,
+            claim=None,
+            started_at=now,
+            lease_until=now + LEASE,
+            worker=worker_name(),
+            fence=fence,
+        )
+        if not won:
+            transaction.set_rollback(True)
+            return None
+        Deployment.objects.filter(pk=deployment_id).update(claim=token)
+        trail.record(
+            actor=actor,
+            name="deployment.started",
+            subject=f"deployment:{deployment_id}",
+            environment=deployment.environment,
+            data={"fence": fence, "worker": worker_name(), "seal": deployment.seal},
+        )
+        if messages.announce(deployment, "started"):
+            queueing.enqueue_delivery()
+    return Deployment.objects.select_related("environment", "release").get(pk=deployment_id)
+
+
+def take_over(deployment: Deployment, *, now: datetime | None = None) -> UUID | None:
+    """Take an executing deployment whose lease has run out; None when its worker is alive or somebody was faster.
+
+    It gets a new fence: whatever the old worker still has under way can be outdated on the servers.
+    """
+    now = now or timezone.now()
+    rows = Deployment.objects.executing().filter(pk=deployment.pk, claim=deployment.claim, lease_until__lte=now)
+    return _take(deployment, rows, lease_until=now + LEASE)
+
+
+def take_up(deployment: Deployment) -> UUID | None:
+    """Take an interrupted deployment, to complete its record; None when somebody was faster."""
+    rows = Deployment.objects.filter(pk=deployment.pk, claim=deployment.claim, status=Status.INTERRUPTED)
+    return _take(deployment, rows)
+
+
+def raise_fence(deployment: Deployment, token: UUID) -> int | None:
+    """The environment's next fence for this deployment; None when `token` holds it no more."""
+    with transaction.atomic():
+        fence = _next_fence(deployment)
+        if not Deployment.objects.filter(pk=deployment.pk, claim=token).update(fence=fence):
+            transaction.set_rollback(True)
+            return None
+    deployment.fence = fence
+    return fence
+
+
+def held_by(deployment: Deployment, token: UUID) -> bool:
+    """Whether `token` still holds it: asked before every act that somebody else's token would forbid."""
+    return Deployment.objects.filter(pk=deployment.pk, claim=token).exists()
+
+
+def hand_over(deployment: Deployment, token: UUID) -> None:
+    """Let the lease run out now, so that the reaper goes on; without a database it runs out by itself."""
+    try:
+        Deployment.objects.executing().filter(pk=deployment.pk, claim=token).update(lease_until=timezone.now())
+    except DatabaseError as error:
+        logger.warning("deployment %s: its lease runs out by itself: %s", deployment.pk, error)
+
+
+def _take(deployment: Deployment, rows: DeploymentQuerySet, **changes: object) -> UUID | None:
+    if read_only.objection():
+        return None
+    token = uuid.uuid4()
+    with transaction.atomic():
+        fence = _next_fence(deployment)
+        if rows.update(claim=token, worker=worker_name(), fence=fence, **changes) != 1:
+            transaction.set_rollback(True)
+            return None
+    deployment.refresh_from_db()
+    return token
+
+
+def _next_fence(deployment: Deployment) -> int:
+    """Runs in the caller's transaction."""
+    Environment.objects.filter(pk=deployment.environment_id).update(fence=F("fence") + 1)
+    return Environment.objects.values_list("fence", flat=True).get(pk=deployment.environment_id)

@@ -1,0 +1,144 @@
+"""Ending a deployment: status, audit event, server records and notifications in one transaction."""
+
+import logging
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from deployments.audit import trail
+from deployments.core import queueing
+from deployments.core.actors import Actor
+from deployments.core.retrying import patiently
+from deployments.core.row_locks import locked_environment
+from deployments.execution import silences
+from deployments.lifecycle import Kind, Status, TargetStatus
+from deployments.models import Deployment, Release, Server, Target
+from deployments.notifications import messages
+from deployments.releases import artifacts
+from deployments.requests.promotion import promote_waiting_rollback
+from deployments.requests.snapshots import identity_of
+from engine.artifacts.deploy_toml import DeployToml
+from engine.errors import PortalError
+
+logger = logging.getLogger(__name__)
+
+_EVENTS = {
+    Status.SUCCEEDED: "succeeded",
+    Status.FAILED: "failed",
+    Status.ROLLED_BACK: "rolled_back",
+    Status.INTERRUPTED: "interrupted",
+    Status.CANCELLED: "cancelled",
+}
+
+
+def finish(
+    *,
+    actor: Actor,
+    deployment: Deployment,
+    status: Status,
+    outcome: str,
+    sentence: str,
+    claim: UUID | None,
+    late: bool = False,
+) -> bool:
+    """Write how it ended. False when it had ended already or another worker holds it: then nothing is written.
+
+    `late` completes an interrupted deployment: its server has told at last what had become of it.
+    """
+    with transaction.atomic():
+        locked_environment(deployment.environment_id)
+        extra: dict[str, Any] = {"verified_at": timezone.now()} if status == Status.SUCCEEDED else {}
+        if status == Status.SUCCEEDED and deployment.kind == Kind.DEPLOYMENT:
+            extra["bake_until"] = timezone.now() + timedelta(seconds=int(deployment.snapshot["policy"]["bake_seconds"]))
+        if late:  # it ended when it was interrupted; only now do we know how
+            extra["finished_at"] = deployment.finished_at or timezone.now()
+        source = Status.INTERRUPTED if late else None
+        written = {"outcome": outcome[:60], "sentence": sentence, **extra}
+        if not Deployment.objects.move(deployment.pk, status, source=source, claim=claim, **written):
+            return False
+        deployment.refresh_from_db()
+        if status == Status.SUCCEEDED:
+            _note_what_runs(deployment)
+            queueing.enqueue_inspection(deployment.environment_id)
+        trail.record(
+            actor=actor,
+            name=f"{deployment.kind}.{_EVENTS[status]}",
+            subject=f"deployment:{deployment.pk}",
+            environment=deployment.environment,
+            data={
+                "release": deployment.release.identifier,
+                "outcome": outcome,
+                "sentence": sentence,
+                "seconds": deployment.seconds,
+                "late": late,
+                "targets": {
+                    target.server.name: target.status for target in deployment.targets.select_related("server")
+                },
+            },
+        )
+        if messages.announce(deployment, _EVENTS[status]):
+            queueing.enqueue_delivery()
+        promote_waiting_rollback(deployment)
+        transaction.on_commit(lambda: silences.end(deployment))
+    return True
+
+
+def end_target(
+    target: Target, status: TargetStatus, *, claim: UUID, outcome: str = "", sentence: str = "", facts: object = None
+) -> None:
+    """Write what became of one server, unless another worker holds the deployment by now. Waits for the database."""
+    rows = Target.objects.filter(pk=target.pk, deployment__claim=claim)
+    patiently(
+        lambda: rows.update(
+            status=status, outcome=outcome[:60], sentence=sentence, facts=facts or {}, finished_at=timezone.now()
+        )
+    )
+
+
+def _note_what_runs(deployment: Deployment) -> None:
+    deploy = _described(deployment)
+    files = {name: text.encode() for name, text in deployment.snapshot["configuration"]["files"].items()}
+    for target in deployment.targets.select_related("server"):
+        server = target.server
+        health = deploy.health(deployment.environment.name, "bot") if deploy and "bot" in deploy.roles else None
+        facts = dict(server.facts)
+        if deploy is not None and health is not None and "bot" in server.roles:
+            port, _, path = health.url.removeprefix("http://").partition("/")
+            facts["health"] = {"port": int(port.rpartition(":")[2]), "path": f"/{path}"}
+            facts["identity"] = identity_of(deploy, "bot", files)
+        previous = server.current_release
+        changed: dict[str, object] = {
+            "current_release": deployment.release,
+            "config_digest": deployment.snapshot["configuration"]["digest"],
+            "facts": facts,
+        }
+        if previous is not None and previous != deployment.release:
+            changed["previous_release"] = previous
+        Server.objects.filter(pk=server.pk).update(**changed)
+    environment = deployment.environment
+    if not environment.application:
+        environment.application = deployment.snapshot["application"]
+        environment.save(update_fields=["application"])
+    if deployment.kind == Kind.ROLLBACK and deployment.rollback_of is not None:
+        _quarantine(deployment.rollback_of.release, deployment)
+
+
+def _described(deployment: Deployment) -> DeployToml | None:
+    """What the release says about itself; None when its artifact is gone: it runs all the same."""
+    try:
+        with artifacts.open_release(deployment.release) as reader:
+            return reader.deploy
+    except (PortalError, OSError) as error:
+        logger.warning("deployment %s: its artifact cannot be read: %s", deployment.pk, error)
+        return None
+
+
+def _quarantine(release: Release, rollback: Deployment) -> None:
+    if release.quarantined or release == rollback.release:
+        return
+    Release.objects.filter(pk=release.pk, quarantined_at=None).update(
+        quarantined_at=timezone.now(), quarantined_by=rollback.requested_by, quarantine_reason=rollback.reason[:500]
+    )

@@ -1,0 +1,180 @@
+"""Asking a server what is true about a deployment, after the line was cut or the worker died."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from deployments.core.records import STATUSES
+from deployments.core.sessions import agent, open_target
+from deployments.execution.claims import raise_fence
+from deployments.execution.finish import end_target
+from deployments.execution.recorder import Recorder
+from deployments.lifecycle import TargetStatus
+from deployments.models import Deployment, Target
+from engine.errors import PortalError
+from engine.remote.client import AgentClient, Record
+
+logger = logging.getLogger(__name__)
+
+RUN_FENCE = "run_fence"
+"""Where a target's facts keep the fence that its run was sent with; a later worker has a later one. Together with the
+number it tells our run from one of another portal, or of this one before it was restored from a backup."""
+RETRY_SECONDS = 2.0
+"""Between two attempts to reach a server that does not answer."""
+_POLL_SECONDS = 0.5
+
+
+class Unsettled(Exception):
+    """What became of a server is not known yet; the text says why. `working`: it answers, and is not done."""
+
+    def __init__(self, why: str, *, working: bool = False) -> None:
+        super().__init__(why)
+        self.working = working
+
+
+def settle_target(deployment: Deployment, target: Target, recorder: Recorder, token: UUID, *, patience: float) -> None:
+    """Learn from the host's journal how `target` ended, having its agent recover what it left unfinished.
+
+    Tries for `patience` seconds. Raises Unsettled when the server did not answer, or still works on it: nothing is
+    written then.
+    """
+    sealed = target_snapshot(deployment, target)
+
+    def ask() -> None:
+        with open_target(deployment.environment, sealed) as session:
+            _Inquiry(agent(session, deployment.snapshot["application"]), deployment, target, recorder, token).settle()
+
+    insist(ask, patience=patience)
+
+
+def insist(ask: Callable[[], None], *, patience: float) -> None:
+    """`ask()` until it neither meets a cut line nor raises Unsettled, for `patience` seconds. Raises Unsettled."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            return ask()
+        except Unsettled as error:
+            why, pause = error, _POLL_SECONDS
+        except PortalError as error:
+            why, pause = Unsettled(str(error)), RETRY_SECONDS
+            if error.permanent:
+                raise why from error
+        if time.monotonic() + pause > end:
+            raise why
+        time.sleep(pause)
+
+
+def target_snapshot(deployment: Deployment, target: Target) -> dict[str, Any]:
+    """The sealed description of one target."""
+    found: dict[str, Any] = next(
+        item for item in deployment.snapshot["targets"] if item["server"] == target.server.name
+    )
+    return found
+
+
+def run_fence(target: Target) -> int | None:
+    """The fence that the target's run was sent with; None when none was."""
+    found: int | None = target.facts.get(RUN_FENCE)
+    return found
+
+
+def apply_result(target: Target, result: Record, recorder: Recorder, token: UUID) -> None:
+    """Store an agent's result as what became of the target; the steps it did not finish are closed with it."""
+    recorder.record(target, {**result, "kind": "result", "seq": 0})
+    end_target(
+        target,
+        STATUSES.get(str(result.get("status")), TargetStatus.INTERRUPTED),
+        claim=token,
+        outcome=str(result.get("reason", "")),
+        sentence=recorder.mask(str(result.get("sentence", ""))),
+        facts={**recorder.mask.facts(result.get("facts", {})), RUN_FENCE: run_fence(target)},
+    )
+
+
+class _Inquiry:
+    """One look at one server, on an open session."""
+
+    def __init__(
+        self, client: AgentClient, deployment: Deployment, target: Target, recorder: Recorder, token: UUID
+    ) -> None:
+        self._client = client
+        self._deployment = deployment
+        self._number = str(deployment.pk)
+        self._target = target
+        self._run_fence = run_fence(target)
+        self._recorder = recorder
+        self._token = token
+
+    def settle(self) -> None:
+        """Write how it ended. Raises Unsettled, PortalError."""
+        lock = self._client.inspect()["lock"]
+        if lock["held"] and str(lock.get("deployment", "")) == self._number and self._ours(lock):
+            self._fetch()
+            raise Unsettled(f"{self._target.server.name} still works on deployment {self._number}.", working=True)
+        records = self._fetch()
+        if not records:
+            self._never_began()
+            return
+        result = _result(records)
+        if result is None:
+            if self._client.recover().status == "running":
+                raise Unsettled(f"Another deployment runs on {self._target.server.name}.", working=True)
+            result = _result(self._fetch())
+        if result is None:
+            result = {
+                "status": "interrupted",
+                "reason": "no_result",
+                "sentence": f"{self._target.server.name} began deployment {self._number} and its journal does not "
+                "tell how it ended.",
+            }
+        apply_result(self._target, self._after_boot(result), self._recorder, self._token)
+
+    def _fetch(self) -> list[Record]:
+        records = [item for item in self._client.journal(self._number) if self._ours(item)]
+        for record in records:
+            if record.get("kind") != "result":
+                self._recorder.record(self._target, record)
+        return records
+
+    def _ours(self, told: Record) -> bool:
+        """Whether a record, or a lock, with our number is of our run. Without a fence of ours the number has to do."""
+        return self._run_fence is None or told.get("fence") == self._run_fence
+
+    def _never_began(self) -> None:
+        """Nothing of ours is in the journal. What is still on its way to the server must not begin any more.
+
+        A request that was cut off may lie in the buffers of a connection that is not dead yet; the agent refuses it
+        once it has heard a higher fence.
+        """
+        fence = raise_fence(self._deployment, self._token)
+        if fence is None:
+            raise Unsettled("Another worker has taken over.")
+        answer = self._client.revert(self._number, fence, run_fence=self._run_fence)
+        if answer.status != "none" and answer.reason != "fence_outdated":
+            raise Unsettled(answer.sentence, working=True)
+        apply_result(
+            self._target,
+            {
+                "status": "failed",
+                "reason": "not_started",
+                "sentence": f"Nothing was begun on {self._target.server.name}: it runs what it ran before.",
+            },
+            self._recorder,
+            self._token,
+        )
+
+    def _after_boot(self, result: Record) -> Record:
+        """A revert at boot leaves the units to the boot: whether they came up has to be looked at now."""
+        if result.get("status") == "succeeded" or not result.get("facts", {}).get("boot"):
+            return result
+        since: Record = self._client.recover().facts.get("since_boot", {"healthy": True})
+        if since["healthy"]:
+            return result
+        sentence = f"{result['sentence']} What ran before did not come up again: {since['sentence']}"
+        return {**result, "status": "interrupted", "reason": "not_restored", "sentence": sentence}
+
+
+def _result(records: list[Record]) -> Record | None:
+    return next((record for record in reversed(records) if record.get("kind") == "result"), None)

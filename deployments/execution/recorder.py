@@ -1,0 +1,229 @@
+"""Storing what servers say as they say it, without making them wait for the database.
+
+One thread per execution owns the writing: it takes whatever has arrived, masks it, stores it in one transaction, and
+renews the lease. The database may be away for a while (`PATIENCE` seconds); nothing that arrived is lost meanwhile.
+"""
+
+import logging
+import queue
+import re
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from deployments.core.masking import Mask
+from deployments.core.records import moment
+from deployments.core.retrying import AWAY
+from deployments.lifecycle import Status, StepState
+from deployments.models import Deployment, LogLine, Step, Target
+from engine.remote.client import Record
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=30)
+RENEW_SECONDS = 5.0
+PATIENCE_SECONDS = 60.0
+LINE_LIMIT = 4000
+"""Characters of a line, as agents send at most; whatever a server says instead is cut."""
+LOG_HEAD, LOG_TAIL = 200, 2000
+"""Lines that are kept of a target's step."""
+_STOP = object()
+_ENDING = " lines are left out here)"
+_LEFT_OUT = re.compile(r"\((\d{1,12}) lines are left out here\)")
+
+
+Item = tuple[Target | None, Record]
+
+
+class Recorder:
+    """Stores records of one execution and keeps its lease alive; `lost` is set when another worker has taken over.
+
+    A record that comes twice (live, and again with the journal) is stored once: its number tells.
+    """
+
+    def __init__(self, deployment: Deployment, claim: UUID) -> None:
+        self._deployment = deployment
+        self._claim = claim
+        self._mask = Mask.of(deployment)
+        self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._last_target = max((target.pk for target in deployment.targets.all()), default=0)
+        self._stored: dict[int, int] = {}
+        self._verifying = False
+        self._flushing: list[threading.Event] = []
+        self._stop_by: float | None = None
+        self._thread = threading.Thread(target=self._work, name=f"recorder-{deployment.pk}", daemon=True)
+        self.lost = threading.Event()
+
+    def __enter__(self) -> "Recorder":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop_by = time.monotonic() + PATIENCE_SECONDS
+        self._inbox.put(_STOP)
+        self._thread.join(PATIENCE_SECONDS + 10)
+
+    def record(self, target: Target, record: Record) -> None:
+        """Take one record of an agent; returns at once. A result closes the steps that did not end."""
+        self._inbox.put((target, record))
+
+    def say(self, text: str, *, target: Target | None = None) -> None:
+        """A line of the portal's own."""
+        self._inbox.put((target, {"kind": "log", "stream": "portal", "text": text, "at": timezone.now().isoformat()}))
+
+    def flush(self) -> None:
+        """Wait until everything that was recorded so far is stored, so that the end is never shown before the story."""
+        done = threading.Event()
+        self._inbox.put(done)
+        done.wait(PATIENCE_SECONDS)
+
+    @property
+    def mask(self) -> Mask:
+        """What takes every secret of the environment out of a text."""
+        return self._mask
+
+    def _work(self) -> None:
+        renewed = time.monotonic()
+        stopping = False
+        try:
+            while not stopping:
+                batch, stopping = self._take()
+                renew = time.monotonic() - renewed >= RENEW_SECONDS
+                if batch or renew:
+                    self._patiently(batch, renew)
+                while self._flushing:
+                    self._flushing.pop().set()
+                if renew:
+                    renewed = time.monotonic()
+        finally:
+            connection.close()
+
+    def _take(self) -> tuple[list[Item], bool]:
+        """Whatever has arrived, waiting until it is time to renew the lease; and whether that was all."""
+        batch: list[Item] = []
+        try:
+            item = self._inbox.get(timeout=RENEW_SECONDS)
+            while item is not _STOP:
+                if isinstance(item, threading.Event):
+                    self._flushing.append(item)
+                else:
+                    batch.append(item)
+                item = self._inbox.get_nowait()
+        except queue.Empty:
+            return batch, False
+        return batch, True
+
+    def _patiently(self, batch: list[Item], renew: bool) -> None:
+        """Store a batch; while the database is away, for as long as the execution lasts and a minute beyond."""
+        pause = 0.1
+        while True:
+            try:
+                with transaction.atomic():
+                    seen = self._store(batch)
+                    if renew:
+                        self._renew()
+            except AWAY:
+                if self._stop_by is not None and time.monotonic() > self._stop_by:
+                    logger.exception("deployment %s: the database stayed away", self._deployment.pk)
+                    return
+                time.sleep(pause)
+                pause = min(pause * 2, 2.0)
+                connection.close()
+            except Exception:
+                # the lease must be renewed whatever a server has sent; its own journal still has the lines
+                logger.exception("deployment %s: lines could not be stored", self._deployment.pk)
+                connection.close()
+                return
+            else:
+                self._stored.update(seen)
+                return
+
+    def _renew(self) -> None:
+        rows = Deployment.objects.executing().filter(pk=self._deployment.pk, claim=self._claim)
+        if not rows.update(lease_until=timezone.now() + LEASE):
+            self.lost.set()
+
+    def _store(self, batch: list[Item]) -> dict[int, int]:
+        """Runs in a transaction that may be repeated; returns the last number stored of every target."""
+        lines: list[LogLine] = []
+        seen: dict[int, int] = {}
+        for target, record in batch:
+            if target is not None and (seq := int(record.get("seq", 0))):
+                if seq <= seen.get(target.pk, self._last_stored(target)):
+                    continue
+                seen[target.pk] = seq
+            if record["kind"] == "log":
+                lines.append(self._line(target, record))
+            elif target is not None and record["kind"] == "step":
+                self._step(target, record)
+            elif target is not None and record["kind"] == "result":
+                self._close(target)
+        LogLine.objects.bulk_create(lines)
+        for step in {(line.target_id, line.step) for line in lines}:
+            self._trim(*step)
+        for pk, seq in seen.items():
+            Target.objects.filter(pk=pk, journal_seq__lt=seq).update(journal_seq=seq)
+        return seen
+
+    def _trim(self, target: int | None, step: str) -> None:
+        """Of a step that says very much the beginning and the end are kept; a line between them counts the others."""
+        if target is None:
+            return
+        lines = LogLine.objects.filter(deployment=self._deployment, target=target, step=step).order_by("id")
+        if lines.count() <= LOG_HEAD + LOG_TAIL + 1:
+            return
+        note = lines[LOG_HEAD]
+        last = lines.order_by("-id").values_list("id", flat=True)[LOG_TAIL - 1]
+        between = lines.filter(id__gte=note.pk, id__lt=last)
+        counted = [
+            _LEFT_OUT.fullmatch(text) for text in between.filter(text__endswith=_ENDING).values_list("text", flat=True)
+        ]
+        count = between.count() + sum(int(known[1]) - 1 for known in counted if known)  # the agent leaves out, too
+        between.exclude(pk=note.pk).delete()
+        lines.filter(pk=note.pk).update(stream="portal", text=f"({count} lines are left out here)")
+
+    def _last_stored(self, target: Target) -> int:
+        if target.pk not in self._stored:
+            self._stored[target.pk] = Target.objects.values_list("journal_seq", flat=True).get(pk=target.pk)
+        return self._stored[target.pk]
+
+    def _line(self, target: Target | None, record: Record) -> LogLine:
+        return LogLine(
+            deployment=self._deployment,
+            target=target,
+            at=moment(record),
+            step=str(record.get("step", ""))[:30],
+            stream=str(record.get("stream", "stdout"))[:10],
+            text=self._mask(str(record.get("text", ""))[: 2 * LINE_LIMIT])[:LINE_LIMIT],
+        )
+
+    def _step(self, target: Target, record: Record) -> None:
+        name, state = str(record["step"])[:30], str(record["state"])
+        if state == "begin":
+            Step.objects.get_or_create(
+                target=target, name=name, state=StepState.RUNNING, defaults={"started_at": moment(record)}
+            )
+            if name == "verify" and target.pk == self._last_target and not self._verifying:
+                self._verifying = True  # were it undone with the transaction, only a word of the page would be late
+                Deployment.objects.move(self._deployment.pk, Status.VERIFYING, source=Status.RUNNING, claim=self._claim)
+            return
+        row = Step.objects.filter(target=target, name=name, state=StepState.RUNNING).order_by("-id").first()
+        if row is None:
+            row = Step(target=target, name=name, started_at=moment(record))
+        row.state = state if state in StepState.values else StepState.FAILED
+        row.finished_at = moment(record)
+        row.seconds = record.get("seconds")
+        row.facts = self._mask.facts(record.get("facts", {}))
+        row.save()
+
+    @staticmethod
+    def _close(target: Target) -> None:
+        """A step whose agent was killed has no end of its own."""
+        Step.objects.filter(target=target, state=StepState.RUNNING).update(
+            state=StepState.FAILED, finished_at=timezone.now()
+        )

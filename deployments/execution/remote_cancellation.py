@@ -1,0 +1,50 @@
+"""Ending what runs on servers, proven."""
+
+import time
+
+from django.utils import timezone
+
+from deployments.core.sessions import agent, open_target
+from deployments.execution.host_inquiry import target_snapshot
+from deployments.execution.reaper import settle
+from deployments.lifecycle import EXECUTING, TargetStatus
+from deployments.models import Deployment, Target
+from deployments.requests.cancellation import logger
+from engine.errors import PortalError
+
+INSIST_SECONDS = 45.0
+
+
+_PAUSE_SECONDS = 0.2
+
+
+def cancel_remote(deployment_id: int) -> str:
+    """End what agents do for this deployment, until it has ended; returns what was found.
+
+    The worker concludes when its agent says how it ended. It may be about to begin when we come, so this insists; and
+    it may be dead, so this settles the deployment when the lease has run out.
+    """
+    said = "Nothing was running on any server."
+    ends = time.monotonic() + INSIST_SECONDS
+    while True:
+        deployment = Deployment.objects.select_related("environment", "release").get(pk=deployment_id)
+        if deployment.status not in EXECUTING:
+            return said
+        for target in deployment.targets.select_related("server").filter(status=TargetStatus.RUNNING):
+            said = _end_agent(deployment, target)
+        if deployment.lease_until and deployment.lease_until <= timezone.now():
+            settle(deployment)
+        if time.monotonic() > ends:
+            logger.warning("deployment %s: not cancelled yet: %s", deployment_id, said)
+            return said
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _end_agent(deployment: Deployment, target: Target) -> str:
+    try:
+        with open_target(deployment.environment, target_snapshot(deployment, target)) as session:
+            client = agent(session, deployment.snapshot["application"])
+            return client.cancel(str(deployment.pk), deployment.fence or 0).sentence
+    except PortalError as error:
+        logger.warning("deployment %s: cancelling on %s: %s", deployment.pk, target.server.name, error)
+        return str(error)

@@ -1,0 +1,183 @@
+"""What the statuses of all targets mean for the deployment; servers that must go back are reverted here."""
+
+import dataclasses
+import logging
+from uuid import UUID
+
+from django.utils import timezone
+
+from deployments.core.actors import Actor
+from deployments.core.retrying import patiently
+from deployments.core.sessions import agent, open_target
+from deployments.execution.claims import held_by
+from deployments.execution.finish import end_target, finish
+from deployments.execution.host_inquiry import Unsettled, apply_result, insist, run_fence, target_snapshot
+from deployments.execution.recorder import Recorder
+from deployments.lifecycle import Kind, Status, TargetStatus
+from deployments.models import Deployment, Target
+
+logger = logging.getLogger(__name__)
+
+ROLLBACK_LIMIT_SECONDS = 300
+"""What the users allow a rollback, from its claim to its proof."""
+ON_REQUEST = "reverted_on_request"
+"""The agent's reason for a server that was well and went back because another one failed."""
+
+Verdict = tuple[Status, str, str]
+"""Status, outcome (a stable word) and sentence."""
+
+
+def conclude(
+    *,
+    actor: Actor,
+    deployment: Deployment,
+    recorder: Recorder,
+    token: UUID,
+    patience: float,
+    giving_up: bool = False,
+    late: bool = False,
+) -> bool:
+    """Revert what must go back, then write the deployment's end; True when nothing is left to do for this token.
+
+    A server that cannot be reverted within `patience` seconds leaves the deployment as it is (False), unless we are
+    `giving_up`: then it is told as it is, and needs a person. `late` completes an interrupted deployment.
+    """
+    patiently(deployment.refresh_from_db)
+    targets = _targets(deployment)
+    if all(target.status == TargetStatus.SUCCEEDED for target in targets):
+        verdict = _success(deployment, targets)
+    else:
+        for target in reversed([target for target in targets if target.status == TargetStatus.SUCCEEDED]):
+            if not patiently(lambda: held_by(deployment, token)):
+                return True
+            if not _reverted(deployment, target, recorder, token, patience=patience, giving_up=giving_up):
+                return False
+        patiently(lambda: _skip_waiting(deployment, token))
+        verdict = judge(deployment, _targets(deployment))
+    recorder.flush()
+    status, outcome, sentence = verdict
+    patiently(
+        lambda: finish(
+            actor=actor,
+            deployment=deployment,
+            status=status,
+            outcome=outcome,
+            sentence=sentence,
+            claim=token,
+            late=late,
+        )
+    )
+    return True
+
+
+def judge(deployment: Deployment, targets: list[Target]) -> Verdict:
+    """What it comes to when at least one target did not succeed."""
+    broken = _with(targets, TargetStatus.INTERRUPTED) or _with(targets, TargetStatus.SUCCEEDED)
+    if broken:
+        worst = broken[0]
+        return (
+            Status.INTERRUPTED,
+            worst.outcome if worst.status == TargetStatus.INTERRUPTED else "not_restored",
+            f"{worst.sentence or f'{worst.server.name} was not restored.'} "
+            f"Look at {_names(broken)} and then roll back or deploy again: both check the server first.",
+        )
+    restored = bool(_with(targets, TargetStatus.REVERTED))
+    cause = _own_failure(targets)
+    if cause is None:
+        return _cancelled(deployment, targets, restored)
+    outcome, why = cause.outcome or "failed", cause.sentence
+    if restored:
+        return Status.ROLLED_BACK, outcome, f"{why} Every server runs what it ran before."
+    return Status.FAILED, outcome, why
+
+
+def _own_failure(targets: list[Target]) -> Target | None:
+    """The first server that said no by itself: neither cancelled nor put back because of another one."""
+    failed = (TargetStatus.FAILED, TargetStatus.REVERTED)
+    return next((target for target in targets if target.status in failed and target.outcome != ON_REQUEST), None)
+
+
+def _cancelled(deployment: Deployment, targets: list[Target], restored: bool) -> Verdict:
+    """Nobody said no: somebody cancelled it, a newer one took over, or the worker ended before it was done."""
+    ended = _with(targets, TargetStatus.CANCELLED)
+    said = " ".join(target.sentence for target in ended)
+    if restored:
+        said = f"{said} Every server runs what it ran before.".strip()
+    said = said or "Nothing had been changed."
+    if deployment.cancel_requested_by:
+        return Status.CANCELLED, "cancelled", f"Cancelled by {deployment.cancel_requested_by}. {said}"
+    if ended:
+        return Status.CANCELLED, ended[0].outcome or "cancelled", said
+    why = f"The worker ended before the deployment did. {said}"
+    return (Status.ROLLED_BACK if restored else Status.FAILED), "worker_lost", why
+
+
+def _success(deployment: Deployment, targets: list[Target]) -> Verdict:
+    sentence = f"{deployment.release} runs on {_names(targets)}, verified."
+    if deployment.kind == Kind.ROLLBACK and deployment.started_at:
+        seconds = (timezone.now() - deployment.started_at).total_seconds()
+        sentence += f" Back in {seconds:.1f} s of the {ROLLBACK_LIMIT_SECONDS} s allowed."
+    for target in targets:
+        for loss in target.facts.get("proof", {}).get("rows_lost", []):
+            sentence += (
+                f" {target.server.name}: {loss['database']} has {loss['after']} rows in {loss['table']} and had "
+                f"{loss['before']}; a copy from before is in its backups."
+            )
+    return Status.SUCCEEDED, "verified", sentence
+
+
+def _reverted(
+    deployment: Deployment, target: Target, recorder: Recorder, token: UUID, *, patience: float, giving_up: bool
+) -> bool:
+    """Have a server that was activated go back; False when it could not be asked and may be asked again."""
+    recorder.say(f"Reverting {target.server.name}.", target=target)
+    name = target.server.name
+
+    def revert() -> None:
+        with open_target(deployment.environment, target_snapshot(deployment, target)) as session:
+            result = agent(session, deployment.snapshot["application"]).revert(
+                str(deployment.pk),
+                deployment.fence or 0,
+                lambda record: recorder.record(target, record),
+                run_fence=run_fence(target),
+            )
+        if result.reason == "host_locked":  # a revert whose line was cut goes on by itself
+            raise Unsettled(result.sentence, working=True)
+        told = dataclasses.asdict(result)
+        if result.status == "failed" and result.reason == "fence_outdated":
+            told["status"] = "interrupted"
+        apply_result(target, told, recorder, token)
+
+    try:
+        insist(revert, patience=patience)
+    except Unsettled as why:
+        logger.warning("deployment %s: reverting %s: %s", deployment.pk, name, why)
+        if not giving_up or why.working:
+            return False
+        end_target(
+            target,
+            TargetStatus.INTERRUPTED,
+            claim=token,
+            outcome="host_unreachable",
+            facts=target.facts,
+            sentence=f"{name} was activated and could not be reverted: {recorder.mask(str(why))}",
+        )
+    return True
+
+
+def _skip_waiting(deployment: Deployment, token: UUID) -> None:
+    Target.objects.filter(
+        deployment=deployment, deployment__claim=token, status__in=(TargetStatus.WAITING, TargetStatus.SKIPPED)
+    ).update(status=TargetStatus.SKIPPED)
+
+
+def _targets(deployment: Deployment) -> list[Target]:
+    return patiently(lambda: list(deployment.targets.select_related("server")))
+
+
+def _with(targets: list[Target], status: TargetStatus) -> list[Target]:
+    return [target for target in targets if target.status == status]
+
+
+def _names(targets: list[Target]) -> str:
+    return ", ".join(target.server.name for target in targets)

@@ -1,0 +1,1 @@
+"""GitHub's side: the runner's view of a deployment, reviews, secrets."""

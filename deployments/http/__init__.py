@@ -1,0 +1,1 @@
+"""What every HTTP surface of ours shares: authentication, problems, limits, paging, idempotency."""

@@ -1,0 +1,107 @@
+"""How often a caller may ask: counters that every web process of the machine shares.
+
+One file of fixed buckets, each locked by itself while it is read and written: no database write per request. A bucket
+keeps eight counts, and a ninth key takes the place of the lowest: that lets a few requests more through, never refuses
+one wrongly, and pushes no high count out. Which keys share a bucket is known to nobody without our secret.
+"""
+
+import fcntl
+import hashlib
+import os
+import struct
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+from django.http import HttpRequest
+from ninja.throttling import BaseThrottle
+
+from deployments.models import ApiToken
+from engine.errors import PortalError
+
+WINDOW_SECONDS = 60
+_SLOT = struct.Struct("<QQQ")  # key, window, count
+_WAYS = 8
+_BUCKETS = 4096
+_BUCKET_BYTES = _WAYS * _SLOT.size
+_THREADS = threading.Lock()  # record locks belong to the process, so its threads take turns here
+
+
+class TooManyRequests(PortalError):
+    """The caller has used up its requests of this minute."""
+
+    reason = "too_many_requests"
+    permanent = False
+
+    def __init__(self, wait: int) -> None:
+        super().__init__("Too many requests.", hint=f"Try again in {wait} s.")
+        self.wait = wait
+
+
+@dataclass(frozen=True)
+class Counter:
+    """A file of counters."""
+
+    path: Path
+
+    def count(self, key: str, now: float | None = None) -> int:
+        """Add one to `key` and return how many it has had in this minute."""
+        secret = hashlib.sha256(settings.SECRET_KEY.encode()).digest()
+        number = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8, key=secret).digest(), "little")
+        window = int((time.time() if now is None else now) // WINDOW_SECONDS)
+        offset = (number % _BUCKETS) * _BUCKET_BYTES
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            with _THREADS:
+                fcntl.lockf(handle, fcntl.LOCK_EX, _BUCKET_BYTES, offset)
+                stored = os.pread(handle, _BUCKET_BYTES, offset).ljust(_BUCKET_BYTES, b"\0")
+                counts = [count if at == window else 0 for _, at, count in _SLOT.iter_unpack(stored)]
+                keys = [one for one, _, _ in _SLOT.iter_unpack(stored)]
+                way = keys.index(number) if number in keys else counts.index(min(counts))
+                count = counts[way] + 1 if keys[way] == number else 1
+                os.pwrite(handle, _SLOT.pack(number, window, count), offset + way * _SLOT.size)
+        finally:
+            os.close(handle)
+        return int(count)
+
+
+def within(key: str, allowed: int) -> bool:
+    """Count one request of `key`, and tell whether it is one of the `allowed` of this minute."""
+    return Counter(settings.STATE_DIR / "limits.bin").count(key) <= allowed
+
+
+def pause() -> int:
+    """Seconds until the next minute."""
+    return int(WINDOW_SECONDS - time.time() % WINDOW_SECONDS) + 1
+
+
+def spend(key: str, allowed: int) -> None:
+    """Count one request of `key`; raises TooManyRequests beyond `allowed` a minute."""
+    if not within(key, allowed):
+        raise TooManyRequests(pause())
+
+
+class TokenRate(BaseThrottle):
+    """So many requests a minute for each token, as ninja asks for it."""
+
+    def __init__(self, name: str, allowed: int) -> None:
+        self.name = name
+        self.allowed = allowed
+
+    def allow_request(self, request: HttpRequest) -> bool:
+        """Count the request."""
+        token: ApiToken = request.auth  # type: ignore[attr-defined]  # ninja sets it before it throttles
+        return within(f"{self.name}:{token.pk}", self.allowed)
+
+    def wait(self) -> float:
+        """Seconds until the next minute."""
+        return pause()
+
+
+# A minute's requests. A bot beats at most once a second; a person's program reads more than it writes.
+READS = TokenRate("read", 600)
+WRITES = TokenRate("write", 60)
+BEATS = TokenRate("beat", 120)
+STRANGERS = 300  # of all callers without a valid token together: guessing is slow, and no real caller is held up

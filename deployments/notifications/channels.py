@@ -1,0 +1,102 @@
+"""Where notifications go. A channel's URL may hold a password: the record says that it changed, never what it is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import apprise
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from deployments.access.policy import require
+from deployments.audit import trail
+from deployments.core import queueing
+from deployments.core.actors import Actor
+from deployments.core.texts import checked
+from deployments.models import NotificationChannel, NotificationDelivery
+from deployments.notifications import messages
+from engine.errors import InvalidRequest
+
+FIELDS = ("name", "url", "environment", "events", "enabled")
+
+
+def save_channel(
+    *, actor: Actor, channel: NotificationChannel | None, values: Mapping[str, Any]
+) -> NotificationChannel:
+    """Make a channel, or change one. `values` are of FIELDS. Raises NotAllowed, InvalidRequest."""
+    require(actor, "configure", values.get("environment"))
+    with transaction.atomic():
+        saved = NotificationChannel.objects.get(pk=channel.pk) if channel and channel.pk else NotificationChannel()
+        new = saved.pk is None
+        before = {} if new else _shown(saved)
+        old_url = str(saved.url or "")
+        for name, value in values.items():
+            setattr(saved, name, checked(value, what="A name", limit=100) if name == "name" else value)
+        _check(saved)
+        saved.save()
+        differing = trail.changes(before, _shown(saved))
+        if old_url != str(saved.url) and not new:
+            differing["url"] = ["(secret)", "(another secret)"]
+        if new or differing:
+            trail.record(
+                actor=actor,
+                name="channel.added" if new else "channel.changed",
+                subject=f"channel:{saved.pk}",
+                environment=saved.environment or "",
+                data={"name": saved.name, "changes": differing},
+            )
+    return saved
+
+
+def delete_channel(*, actor: Actor, channel: NotificationChannel) -> None:
+    """Forget a channel and the record of its deliveries."""
+    require(actor, "configure", channel.environment)
+    with transaction.atomic():
+        trail.record(
+            actor=actor,
+            name="channel.deleted",
+            subject=f"channel:{channel.pk}",
+            environment=channel.environment or "",
+            data={"name": channel.name},
+        )
+        channel.delete()
+
+
+def test_channel(*, actor: Actor, channel: NotificationChannel) -> NotificationDelivery:
+    """Queue a test message; what became of it is in the delivery record."""
+    require(actor, "configure", channel.environment)
+    with transaction.atomic():
+        delivery = messages.announce_test(channel, by=str(actor))
+        queueing.enqueue_delivery()
+        trail.record(
+            actor=actor,
+            name="channel.tested",
+            subject=f"channel:{channel.pk}",
+            environment=channel.environment or "",
+            data={"name": channel.name},
+        )
+    return delivery
+
+
+def _shown(channel: NotificationChannel) -> dict[str, Any]:
+    return {
+        "name": channel.name,
+        "scheme": str(channel.url).partition("://")[0],
+        "environment": str(channel.environment or ""),
+        "events": list(channel.events),
+        "enabled": channel.enabled,
+    }
+
+
+def _check(channel: NotificationChannel) -> None:
+    if unknown := sorted(set(channel.events) - set(messages.EVENTS)):
+        raise InvalidRequest(f"There is no event {', '.join(unknown)}.")
+    if not apprise.Apprise().add(str(channel.url)):
+        raise InvalidRequest(
+            "This is no address that Apprise understands.",
+            hint="For example mailto://user:password@example.org, slack://…, json://host/path.",
+            reason="bad_url",
+        )
+    try:
+        channel.full_clean(exclude=["url"])
+    except ValidationError as error:
+        raise InvalidRequest(" ".join(error.messages), hint="Nothing was changed.") from error

@@ -1,0 +1,163 @@
+"""Telling people: a message is recorded with the decision it tells of, and sent afterwards with retries."""
+
+import logging
+import re
+from datetime import timedelta
+from typing import Any
+
+import apprise
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+
+from deployments.core.visible import visible
+from deployments.models import AuditEvent, Deployment, Environment, NotificationChannel, NotificationDelivery
+
+ATTEMPTS = 6
+EVENTS: dict[str, str] = {
+    "approval_wanted": "A deployment waits for approval",
+    "decided": "A request was approved or rejected",
+    "withdrawn": "A request expired, was superseded, or its seal broke",
+    "started": "A deployment began",
+    "succeeded": "A deployment or rollback succeeded",
+    "failed": "A deployment failed",
+    "rolled_back": "A deployment failed and was reverted",
+    "interrupted": "A deployment needs a person",
+    "cancelled": "A deployment was cancelled",
+    "break_glass": "Break-glass was used, or reviewed",
+    "policy": "An approval policy is to change, or has",
+    "locked": "An environment was locked or unlocked",
+    "monitoring": "Prometheus or Alertmanager went quiet, or is heard again",
+    "drill": "A drill that the portal holds by itself failed",
+    "unattended": "An alert fires on after somebody's acknowledgement ran out",
+    "drift": "A server differs from its record, or no longer does",
+}
+"""What a channel can be told of, with the words its form shows."""
+TEST = "test"
+_MARKS = {"failed": "✗ ", "rolled_back": "↩ ", "interrupted": "⚠ ", "break_glass": "⚠ ", "succeeded": "✓ "}
+
+
+def announce(deployment: Deployment, event: str, **facts: Any) -> int:
+    """Write one waiting delivery per channel that wants `event`; runs in the caller's transaction.
+
+    Links need a login and decide nothing by themselves. Returns how many channels will hear of it.
+    """
+    title = f"{_MARKS.get(event, '')}{deployment.environment}: {_words(deployment, event, facts)}"
+    kind = "Rollback to" if deployment.kind == "rollback" else "Release"
+    lines = [
+        f"{kind} {deployment.release}, requested by {deployment.requested_by}.",
+        f"Reason: {deployment.reason}" if deployment.reason else "",
+        str(facts.get("comment") or ""),
+        deployment.sentence,
+        f"{settings.PORTAL_URL}/deployments/{deployment.pk}/",
+    ]
+    return _write(deployment.environment, event, f"deployment:{deployment.pk}", title, lines)
+
+
+def announce_environment(environment: Environment, event: str, *, what: str, lines: list[str]) -> int:
+    """The same for something about an environment rather than a deployment: `what` completes its title."""
+    path = f"{settings.PORTAL_URL}/admin/deployments/environment/{environment.pk}/change/"
+    return _write(environment, event, f"environment:{environment}", f"{environment}: {what}", [*lines, path])
+
+
+def announce_portal(event: str, *, what: str, lines: list[str]) -> int:
+    """The same for the portal itself; channels of every environment may want it."""
+    return _write(None, event, "portal", f"Portal: {what}", [*lines, f"{settings.PORTAL_URL}/"])
+
+
+def announce_test(channel: NotificationChannel, *, by: str) -> NotificationDelivery:
+    """Write a test message for one channel, whatever it subscribes to."""
+    return NotificationDelivery.objects.create(
+        channel=channel,
+        event=TEST,
+        subject=f"channel:{channel.pk}",
+        title="Test message of the ops portal",
+        body=f"{by} asked for it. Whoever reads this will also hear of deployments.\n{settings.PORTAL_URL}/",
+    )
+
+
+def deliver_waiting() -> int:
+    """Send what waits and is due; returns how many were delivered. What fails is tried again, later each time."""
+    now = timezone.now()
+    due = NotificationDelivery.objects.filter(state=NotificationDelivery.State.WAITING).filter(
+        Q(next_attempt_at=None) | Q(next_attempt_at__lte=now)
+    )
+    delivered = 0
+    for delivery in due.select_related("channel").order_by("id")[:100]:
+        # claimed by moving the next attempt: a second worker finds nothing due
+        taken = NotificationDelivery.objects.filter(
+            pk=delivery.pk, state=NotificationDelivery.State.WAITING, attempts=delivery.attempts
+        ).update(attempts=delivery.attempts + 1, next_attempt_at=now + _pause(delivery.attempts))
+        if taken:
+            delivered += _send(delivery)
+    return delivered
+
+
+def _write(environment: Environment | None, event: str, subject: str, title: str, lines: list[str]) -> int:
+    last = AuditEvent.objects.first()
+    head = f"Audit head {last.sequence}:{last.hash}" if last else ""
+    title, body = _line(title), "\n".join([*(_line(line) for line in lines if line), head])
+    channels = NotificationChannel.objects.filter(enabled=True)
+    if environment is not None:
+        channels = channels.filter(Q(environment=None) | Q(environment=environment))
+    deliveries = [
+        NotificationDelivery(channel=channel, event=event, subject=subject, title=title[:250], body=body.strip())
+        for channel in channels
+        if not channel.events or event in channel.events
+    ]
+    NotificationDelivery.objects.bulk_create(deliveries)
+    return len(deliveries)
+
+
+def _line(text: str) -> str:
+    """One line as it is: a reason makes none that looks like ours, and hides nothing."""
+    return visible(" · ".join(text.splitlines()), lines=False)
+
+
+def _send(delivery: NotificationDelivery) -> bool:
+    url = str(delivery.channel.url)
+    sender = apprise.Apprise()
+    with apprise.LogCapture(level=logging.WARNING) as said:  # type: ignore[no-untyped-call]  # published untyped
+        if not sender.add(url):
+            error = "The channel's URL is not one that Apprise understands."
+        elif sender.notify(title=delivery.title, body=delivery.body):
+            NotificationDelivery.objects.filter(pk=delivery.pk).update(
+                state=NotificationDelivery.State.DELIVERED, delivered_at=timezone.now(), error=""
+            )
+            return True
+        else:
+            error = f"The service did not accept the message. {_without_secrets(said.getvalue(), url)}".strip()
+    last = delivery.attempts + 1 >= ATTEMPTS
+    NotificationDelivery.objects.filter(pk=delivery.pk).update(
+        error=error[:500], state=NotificationDelivery.State.FAILED if last else NotificationDelivery.State.WAITING
+    )
+    return False
+
+
+def _without_secrets(said: str, url: str) -> str:
+    """The first line of what Apprise said, without any part of the URL that could be a password or token."""
+    line = said.strip().partition("\n")[0]
+    line = re.sub(r"^\S+ \S+ - \w+ - ", "", line)  # its own time and level
+    for part in sorted(re.split(r"[/:@?&=,]+", url), key=len, reverse=True):
+        if len(part) >= 6:
+            line = line.replace(part, "…")
+    return line
+
+
+def _pause(attempts: int) -> timedelta:
+    return timedelta(seconds=min(30 * 2**attempts, 3600))
+
+
+def _words(deployment: Deployment, event: str, facts: dict[str, Any]) -> str:
+    number = f"{deployment.kind} {deployment.pk}"
+    if event == "approval_wanted":
+        return f"{number} waits for approval"
+    if event == "decided":
+        return f"{number} was {'approved' if facts['approved'] else 'rejected'} by {facts['by']}"
+    if event == "break_glass":
+        if reviewer := facts.get("reviewed_by"):
+            return f"break-glass of {number} was reviewed by {reviewer}"
+        return f"BREAK-GLASS used by {deployment.requested_by} for {number}"
+    if event == "withdrawn":
+        return f"{number} is {deployment.get_status_display().lower()}"
+    return f"{number} {event.replace('_', ' ')}"

@@ -1,0 +1,1 @@
+"""Accounts: made, changed, switched off, and what is withdrawn with them."""

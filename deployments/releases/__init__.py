@@ -1,0 +1,1 @@
+"""Releases: building, uploading, opening and comparing them."""

@@ -1,0 +1,1 @@
+"""Asking, sealing, approving, going back, cancelling, baking."""

@@ -1,0 +1,177 @@
+"""Deciding about a request: four eyes, the seal, and queueing in one transaction.
+
+Every decision locks the environment's row first: decisions about one environment happen one after the other, on both
+databases, and always take their locks in the same order.
+"""
+
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from deployments.access.four_eyes import refuse_same_person
+from deployments.access.policy import require
+from deployments.audit import trail
+from deployments.core import queueing
+from deployments.core.actors import Actor
+from deployments.core.row_locks import locked_deployment
+from deployments.core.texts import checked
+from deployments.environments.guards import refuse_busy, refuse_locked
+from deployments.lifecycle import Kind, Status
+from deployments.models import Approval, Deployment
+from deployments.notifications.notify import tell
+from deployments.requests.requests import withdraw_orphan
+from deployments.requests.seals import approvals_given, approvals_needed, broken_seal, withdraw_broken
+from engine.errors import Conflict, InvalidRequest, NotApproved
+
+
+def approve(*, actor: Actor, deployment: Deployment, comment: str = "") -> Deployment:
+    """Approve a waiting request; the last approval it needs queues it.
+
+    Raises NotAllowed (role, four eyes, environment locked), NotApproved (decided, expired, or a sealed input changed:
+    the request ends), EnvironmentBusy (nothing is recorded, the request stays waiting), Conflict (approved by this
+    person already), InvalidRequest (comment too long).
+    """
+    require(actor, "approve", deployment.environment)
+    refuse_same_person(actor, deployment.requested_by, what="a deployment")
+    comment = checked(comment, what="A comment")
+    with transaction.atomic():
+        locked = locked_deployment(deployment.pk, deployment.environment_id)
+        _refuse_decided(locked)
+        refuse_locked(locked.environment)
+        error = withdraw_orphan(locked, actor=actor)
+        if error is None and (changes := broken_seal(locked)):
+            error = withdraw_broken(locked, changes, actor=actor)
+        if error is None:
+            _approve(actor, locked, comment)
+    if error is not None:  # outside of the transaction, which writes how it ended
+        raise error
+    deployment.refresh_from_db()
+    return deployment
+
+
+def reject(*, actor: Actor, deployment: Deployment, comment: str) -> Deployment:
+    """Refuse a waiting request, with the reason its requester reads; one's own earlier approval is taken back by it."""
+    require(actor, "approve", deployment.environment)
+    refuse_same_person(actor, deployment.requested_by, what="a deployment")
+    if not comment.strip():
+        raise InvalidRequest("A rejection needs a reason.", hint="Say what should change.")
+    comment = checked(comment, what="A comment")
+    with transaction.atomic():
+        locked = locked_deployment(deployment.pk, deployment.environment_id)
+        _refuse_decided(locked)
+        Approval.objects.update_or_create(
+            deployment=locked,
+            actor=actor.identity,
+            defaults={
+                "decision": Approval.Decision.REJECTED,
+                "comment": comment,
+                "seal": locked.seal,
+                "decided_at": timezone.now(),
+            },
+        )
+        locked.sentence = f"{actor} rejected it: {comment}"
+        Deployment.objects.move(
+            locked.pk,
+            Status.REJECTED,
+            source=Status.AWAITING_APPROVAL,
+            outcome="rejected",
+            sentence=locked.sentence,
+        )
+        trail.record(
+            actor=actor,
+            name="deployment.rejected",
+            subject=f"deployment:{locked.pk}",
+            environment=locked.environment,
+            data={"comment": comment, "seal": locked.seal},
+        )
+        tell(locked, "decided", approved=False, by=str(actor))
+    deployment.refresh_from_db()
+    return deployment
+
+
+def review_break_glass(*, actor: Actor, deployment: Deployment, comment: str = "") -> Deployment:
+    """A second person has looked at a use of break-glass; the mark goes from every page."""
+    require(actor, "review", deployment.environment)
+    refuse_same_person(actor, deployment.requested_by, what="break-glass")
+    comment = checked(comment, what="A comment")
+    with transaction.atomic():
+        rows = Deployment.objects.filter(pk=deployment.pk, break_glass=True, reviewed_at=None)
+        if not rows.update(reviewed_by=str(actor), reviewed_at=timezone.now()):
+            raise Conflict(
+                f"Deployment {deployment.pk} has no use of break-glass to review.", reason="nothing_to_review"
+            )
+        trail.record(
+            actor=actor,
+            name="deployment.reviewed",
+            subject=f"deployment:{deployment.pk}",
+            environment=deployment.environment,
+            data={"comment": comment},
+        )
+        tell(deployment, "break_glass", reviewed_by=str(actor), comment=comment)
+    deployment.refresh_from_db()
+    return deployment
+
+
+def expire_requests(*, actor: Actor, now: datetime | None = None) -> int:
+    """End waiting requests that are past their time; returns how many."""
+    now = now or timezone.now()
+    ended = 0
+    for request in Deployment.objects.filter(status=Status.AWAITING_APPROVAL, expires_at__lte=now):
+        with transaction.atomic():
+            locked = locked_deployment(request.pk, request.environment_id)
+            hours = locked.environment.approval_hours
+            sentence = f"Nobody approved it within {hours} hours. Request it again."
+            if Deployment.objects.move(
+                locked.pk, Status.EXPIRED, source=Status.AWAITING_APPROVAL, outcome="expired", sentence=sentence
+            ):
+                trail.record(
+                    actor=actor,
+                    name="deployment.expired",
+                    subject=f"deployment:{locked.pk}",
+                    environment=locked.environment,
+                )
+                locked.refresh_from_db()
+                tell(locked, "withdrawn")
+                ended += 1
+    return ended
+
+
+def _approve(actor: Actor, locked: Deployment, comment: str) -> None:
+    try:
+        with transaction.atomic():
+            Approval.objects.create(
+                deployment=locked,
+                actor=actor.identity,
+                decision=Approval.Decision.APPROVED,
+                comment=comment,
+                seal=locked.seal,
+            )
+    except IntegrityError as error:
+        raise Conflict(f"{actor} has approved deployment {locked.pk} already.", reason="approved_already") from error
+    given, needed = approvals_given(locked) + 1, approvals_needed(locked)  # the trail has not heard of this one yet
+    trail.record(
+        actor=actor,
+        name="deployment.approved",
+        subject=f"deployment:{locked.pk}",
+        environment=locked.environment,
+        data={"seal": locked.seal, "comment": comment, "approvals": f"{given} of {needed}"},
+    )
+    if given < needed:
+        return
+    refuse_busy(locked.environment)
+    if not Deployment.objects.move(locked.pk, Status.QUEUED, source=Status.AWAITING_APPROVAL, queued_at=timezone.now()):
+        raise NotApproved(f"Deployment {locked.pk} was decided by somebody else just now.", reason="not_waiting")
+    queueing.enqueue_execution(locked.pk, rescue=False)
+    tell(locked, "decided", approved=True, by=str(actor))
+
+
+def _refuse_decided(deployment: Deployment) -> None:
+    if deployment.status != Status.AWAITING_APPROVAL or deployment.kind != Kind.DEPLOYMENT:
+        raise NotApproved(
+            f"Deployment {deployment.pk} is {deployment.get_status_display().lower()}: there is nothing to decide.",
+            hint=deployment.sentence,
+            reason="not_waiting",
+        )
+    if deployment.expires_at and deployment.expires_at <= timezone.now():
+        raise NotApproved(f"Deployment {deployment.pk} has expired.", hint="Request it again.", reason="expired")

@@ -1,0 +1,79 @@
+"""Watching after success: a new critical alert while a deployment bakes rolls it back, or pauses the environment."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from deployments.audit import trail
+from deployments.core.actors import Actor
+from deployments.core.texts import LIMIT, one_line
+from deployments.lifecycle import Kind, Status
+from deployments.models import Deployment, Environment
+from deployments.notifications.notify import tell_environment
+from deployments.requests.rollbacks import request_rollback
+from engine.errors import PortalError
+
+CRITICAL = "critical"
+
+
+def report_alert(
+    *, actor: Actor, environment: Environment, name: str, severity: str, began_at: datetime, summary: str
+) -> Deployment | None:
+    """Hear of a firing alert; returns the rollback it caused, if any. Holds no worker: it is called when alerts arrive.
+
+    Only a critical alert counts, and only one that began after the deployment that bakes had started: what was firing
+    before is not its doing.
+    """
+    baking = baking_deployment(environment)
+    if severity != CRITICAL or baking is None or baking.started_at is None or began_at < baking.started_at:
+        return None
+    if not _end_bake(baking):
+        return None  # the same alert came twice at once, and the other one acts
+    reason = one_line(f"{name} began to fire while deployment {baking.pk} was baking: {summary}")[:LIMIT]
+    if baking.snapshot["policy"].get("bake_action", environment.bake_action) == Environment.BakeAction.PAUSE:
+        _pause(actor, environment, baking, reason)
+        return None
+    try:
+        return request_rollback(actor=actor, environment=environment, reason=reason)
+    except PortalError as error:
+        _pause(actor, environment, baking, f"{reason} It could not be rolled back: {error}"[:LIMIT])
+        return None
+
+
+def baking_deployment(environment: Environment) -> Deployment | None:
+    """The last success there, if it is still being watched and nothing else is going on."""
+    last = (
+        Deployment.objects.filter(environment=environment, status=Status.SUCCEEDED)
+        .order_by("-finished_at", "-id")
+        .first()
+    )
+    if last is None or last.kind != Kind.DEPLOYMENT or last.bake_until is None or last.bake_until <= timezone.now():
+        return None
+    return None if Deployment.objects.active().filter(environment=environment).exists() else last
+
+
+def _end_bake(deployment: Deployment) -> bool:
+    """Stop watching; False when somebody else has, so that one alert is acted on once."""
+    now = timezone.now()
+    return bool(Deployment.objects.filter(pk=deployment.pk, bake_until__gt=now).update(bake_until=now))
+
+
+def _pause(actor: Actor, environment: Environment, baking: Deployment, reason: str) -> None:
+    with transaction.atomic():
+        if Environment.objects.filter(pk=environment.pk, locked_at=None).update(
+            locked_at=timezone.now(), locked_by=str(actor), lock_reason=reason
+        ):
+            trail.record(
+                actor=actor,
+                name="environment.locked",
+                subject=f"environment:{environment.name}",
+                environment=environment,
+                data={"reason": reason, "deployment": baking.pk},
+            )
+            tell_environment(
+                environment,
+                "locked",
+                what="locked while a deployment was baking",
+                lines=[reason, "Rollbacks are possible; unlock it when the cause is known."],
+            )

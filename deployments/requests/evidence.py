@@ -1,0 +1,60 @@
+"""What the audit trail says of one deployment: a row in a table counts for as much as the events that go with it."""
+
+from dataclasses import dataclass
+
+from deployments.access.four_eyes import people_behind
+from deployments.access.policy import still_may
+from deployments.core.actors import identity_in
+from deployments.lifecycle import Kind
+from deployments.models import Approval, AuditEvent, Deployment
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A deployment and its events, read once."""
+
+    deployment: Deployment
+    events: tuple[AuditEvent, ...]
+
+    @classmethod
+    def of(cls, deployment: Deployment) -> "Evidence":
+        """The events of a deployment's subject."""
+        return cls(deployment, tuple(AuditEvent.objects.filter(subject=f"deployment:{deployment.pk}")))
+
+    @property
+    def requested(self) -> bool:
+        """Whether somebody asked for it under this very seal, as whoever its row names and by the way it says."""
+        row = self.deployment
+        first = "deployment.break_glass" if row.break_glass else f"{row.kind}.requested"
+        # a rollback that waited is sealed again when its turn comes
+        sealing = {first, "rollback.queued"} if row.kind == Kind.ROLLBACK else {first}
+        asked = any(event.name == first and event.actor == row.requested_by for event in self.events)
+        return asked and any(event.name in sealing and event.data.get("seal") == row.seal for event in self.events)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether its success was written by whoever carried it out."""
+        return any(event.name == f"{self.deployment.kind}.succeeded" for event in self.events)
+
+    @property
+    def reviewed(self) -> bool:
+        """Whether somebody else has looked at its use of break-glass."""
+        asked = people_behind(self.deployment.requested_by)
+        return any(
+            event.name == "deployment.reviewed" and identity_in(event.actor) not in asked for event in self.events
+        )
+
+    def approvers(self) -> set[str]:
+        """Who has approved this seal, other than who answers for the request, by the row and by the trail."""
+        row = self.deployment
+        rows = row.approvals.filter(decision=Approval.Decision.APPROVED, seal=row.seal)
+        heard = {
+            identity_in(event.actor)
+            for event in self.events
+            if event.name == "deployment.approved" and event.data.get("seal") == row.seal
+        }
+        return (set(rows.values_list("actor", flat=True)) & heard) - people_behind(row.requested_by)
+
+    def standing_approvers(self) -> set[str]:
+        """Those of them who hold the role now."""
+        return {name for name in self.approvers() if still_may(name, "approve")}

@@ -1,0 +1,195 @@
+"""Asking for a deployment: the snapshot is taken and sealed here, and nowhere else is decided what would run."""
+
+from datetime import timedelta
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from deployments.access.policy import require, still_may
+from deployments.audit import trail
+from deployments.core import queueing
+from deployments.core.actors import Actor, identity_in
+from deployments.core.row_locks import locked_environment
+from deployments.core.texts import checked
+from deployments.environments.guards import refuse_busy, refuse_locked
+from deployments.lifecycle import Kind, Status
+from deployments.models import Deployment, Environment, Release
+from deployments.notifications.notify import tell
+from deployments.requests.promotion import promote_waiting_rollback
+from deployments.requests.snapshot import seal
+from deployments.requests.snapshots import take_snapshot
+from deployments.requests.targets import write_targets
+from engine.errors import InvalidRequest, NotApproved
+
+
+def request_deployment(
+    *, actor: Actor, release: Release, environment: Environment, reason: str = "", break_glass: bool = False
+) -> Deployment:
+    """Ask for `release` on `environment`.
+
+    It waits for approval where the environment asks for one, else it is queued at once. A newer request supersedes a
+    waiting one. `break_glass` skips the approval, needs a reason and stays marked until somebody else reviewed it.
+    Raises NotAllowed, InvalidRequest, EnvironmentBusy.
+    """
+    require(actor, "break_glass" if break_glass else "request", environment)
+    reason = checked(reason)
+    with transaction.atomic():
+        # the lock keeps policy and configuration as they are until the request is written
+        environment = locked_environment(environment.pk)
+        require(actor, "break_glass" if break_glass else "request", environment)
+        refuse_locked(environment)
+        _refuse(environment, release, reason, break_glass)
+        waits = environment.protected and not break_glass
+        deployment = record_request(
+            actor=actor,
+            environment=environment,
+            release=release,
+            snapshot=take_snapshot(environment=environment, release=release),
+            status=Status.AWAITING_APPROVAL if waits else Status.QUEUED,
+            reason=reason,
+            break_glass=break_glass,
+        )
+        if waits:
+            _supersede_older(actor, deployment)
+            tell(deployment, "approval_wanted")
+        else:
+            queueing.enqueue_execution(deployment.pk, rescue=False)
+        if break_glass:
+            tell(deployment, "break_glass")
+    return deployment
+
+
+def record_request(
+    *,
+    actor: Actor,
+    environment: Environment,
+    release: Release,
+    snapshot: dict[str, object],
+    status: Status,
+    reason: str,
+    kind: Kind = Kind.DEPLOYMENT,
+    rollback_of: Deployment | None = None,
+    break_glass: bool = False,
+    drill: bool = False,
+) -> Deployment:
+    """Write the deployment, its targets and its audit event; runs in the caller's transaction.
+
+    Raises EnvironmentBusy when it should be queued while another one is active.
+    """
+    now = timezone.now()
+    if status == Status.QUEUED:
+        refuse_busy(environment)
+    try:
+        with transaction.atomic():
+            deployment = Deployment.objects.create(
+                environment=environment,
+                release=release,
+                kind=kind,
+                rollback_of=rollback_of,
+                status=status,
+                requested_by=str(actor),
+                reason=reason,
+                break_glass=break_glass,
+                drill=drill,
+                snapshot=snapshot,
+                seal=seal(snapshot),
+                requested_at=now,
+                queued_at=now if status == Status.QUEUED else None,
+                expires_at=now + timedelta(hours=environment.approval_hours)
+                if status == Status.AWAITING_APPROVAL
+                else None,
+            )
+    except IntegrityError:
+        refuse_busy(environment)
+        raise
+    servers = write_targets(deployment)
+    trail.record(
+        actor=actor,
+        name=f"{kind}.requested" if not break_glass else "deployment.break_glass",
+        subject=f"deployment:{deployment.pk}",
+        environment=environment,
+        data={
+            "release": release.identifier,
+            "reason": reason,
+            "seal": deployment.seal,
+            "status": status,
+            "targets": servers,
+            "rollback_of": rollback_of.pk if rollback_of else None,
+        },
+    )
+    return deployment
+
+
+def withdraw_orphan(deployment: Deployment, *, actor: Actor) -> NotApproved | None:
+    """End a request whose requester may not ask for it any more, and give the error; None while they may."""
+    asked = deployment.requested_by
+    if still_may(asked, "roll_back" if deployment.kind == Kind.ROLLBACK else "request"):
+        return None
+    error = NotApproved(
+        f"Nobody stands behind it: {asked}, who asked for it, may not ask for it any more.",
+        hint="Somebody who may can ask for it again.",
+        reason="nobody_behind_it",
+    )
+    _withdraw(actor, deployment, error, "withdrawn", {"requested_by": asked})
+    return error
+
+
+def withdraw_orphans(*, actor: Actor, person: str) -> None:
+    """End what this person asked for and may not ask for any more, before it begins."""
+    undecided = Deployment.objects.filter(status__in=(Status.AWAITING_APPROVAL, Status.QUEUED))
+    for row in undecided.filter(requested_by__startswith=person).select_related("environment", "release"):
+        if identity_in(row.requested_by) == person:
+            withdraw_orphan(row, actor=actor)
+
+
+def _withdraw(actor: Actor, deployment: Deployment, error: NotApproved, event: str, data: dict[str, object]) -> None:
+    with transaction.atomic():
+        locked_environment(deployment.environment_id)
+        if Deployment.objects.move(deployment.pk, Status.SUPERSEDED, outcome=error.reason, sentence=str(error)):
+            trail.record(
+                actor=actor,
+                name=f"{deployment.kind}.{event}",
+                subject=f"deployment:{deployment.pk}",
+                environment=deployment.environment,
+                data={**data, "seal": deployment.seal},
+            )
+            deployment.refresh_from_db()
+            tell(deployment, "withdrawn")
+            promote_waiting_rollback(deployment)
+
+
+def _refuse(environment: Environment, release: Release, reason: str, break_glass: bool) -> None:
+    if release.quarantined and not reason.strip():
+        raise InvalidRequest(
+            f"{release} is in quarantine ({release.quarantine_reason}).",
+            hint="Say why it should be deployed again (--reason).",
+            reason="quarantined",
+        )
+    if break_glass and not environment.protected:
+        raise InvalidRequest(
+            f"{environment} needs no approval, so there is nothing to break.",
+            hint="Request the deployment without break-glass.",
+            reason="not_protected",
+        )
+    if break_glass and not reason.strip():
+        raise InvalidRequest("Break-glass needs a reason.", hint="Say what cannot wait for an approval (--reason).")
+
+
+def _supersede_older(actor: Actor, newer: Deployment) -> None:
+    waiting = Deployment.objects.filter(
+        environment=newer.environment, status=Status.AWAITING_APPROVAL, kind=Kind.DEPLOYMENT
+    ).exclude(pk=newer.pk)
+    for older in waiting.select_related("environment", "release"):
+        sentence = f"Deployment {newer.pk} of {newer.release}, requested by {newer.requested_by}, took its place."
+        if Deployment.objects.move(
+            older.pk, Status.SUPERSEDED, outcome="superseded", sentence=sentence, superseded_by=newer
+        ):
+            trail.record(
+                actor=actor,
+                name="deployment.superseded",
+                subject=f"deployment:{older.pk}",
+                environment=newer.environment,
+                data={"by": newer.pk},
+            )
+            older.refresh_from_db()
+            tell(older, "withdrawn")

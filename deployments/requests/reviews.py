@@ -1,0 +1,179 @@
+"""What an approver sees: the plan per server, what changes against what runs there now, and the way back."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployments.access.policy import require
+from deployments.core import selectors
+from deployments.core.actors import Actor
+from deployments.core.masking import Mask
+from deployments.lifecycle import Kind, Status
+from deployments.models import Approval, Deployment, Release, Target
+from deployments.releases import artifacts
+from deployments.releases.diffs import FileChange, ReleaseChanges, configuration_changes, release_changes
+from deployments.releases.role_plans import manifest_for
+from deployments.requests.seals import approvals_given, approvals_needed, broken_seal
+from engine.errors import PortalError
+
+
+@dataclass(frozen=True)
+class ServerReview:
+    """What happens on one server. `same_as` names an earlier server with equal files to look at instead."""
+
+    name: str
+    canary: bool
+    roles: list[str]
+    base: str
+    changes: ReleaseChanges
+    same_as: str
+    secrets: list[str]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Review:
+    """Everything the approval page shows; texts are masked."""
+
+    deployment: Deployment
+    servers: list[ServerReview]
+    configuration: list[FileChange]
+    change_log: list[str]
+    steps: list[str]
+    last: Deployment | None
+    way_back: Release | None
+    expected_seconds: float | None
+    rollback_seconds: float | None
+    broken: list[str]
+    given: int
+    needed: int
+    approvals: list[Approval] = field(default_factory=list)
+    unreadable: str = ""
+
+    @property
+    def first_deployment(self) -> bool:
+        """Whether nothing runs on any of the servers yet."""
+        return not any(server.base for server in self.servers)
+
+
+def review_of(*, actor: Actor, deployment: Deployment) -> Review:
+    """The review of a request, or of what was done; the seal is compared only while that decides something."""
+    require(actor, "view", deployment.environment)
+    environment, snapshot = deployment.environment, deployment.snapshot
+    mask = Mask.of(deployment)
+    targets = list(deployment.targets.select_related("server", "base_release"))
+    unreadable, servers = "", []
+    try:
+        servers = _servers(deployment, targets, mask)
+    except PortalError as error:
+        unreadable = str(error)
+        servers = [_bare(target, snapshot) for target in targets]
+    undecided = deployment.status in (Status.AWAITING_APPROVAL, Status.QUEUED)
+    before = _before(deployment)
+    return Review(
+        deployment=deployment,
+        servers=servers,
+        configuration=configuration_changes(_files(before), _files(deployment), mask),
+        change_log=_change_log(deployment, before),
+        steps=list(snapshot.get("plan", {}).get("steps", [])),
+        last=_last(deployment),
+        way_back=before.release if before else None,
+        expected_seconds=selectors.expected_seconds(environment, Kind(deployment.kind)),
+        rollback_seconds=selectors.expected_seconds(environment, Kind.ROLLBACK),
+        broken=broken_seal(deployment) if undecided else [],
+        given=approvals_given(deployment),
+        needed=approvals_needed(deployment),
+        approvals=list(deployment.approvals.all()),
+        unreadable=unreadable,
+    )
+
+
+def _servers(deployment: Deployment, targets: list[Target], mask: Mask) -> list[ServerReview]:
+    seen: dict[tuple[object, ...], tuple[str, ReleaseChanges]] = {}
+    found = []
+    with ExitStack() as stack:
+        reader = stack.enter_context(artifacts.open_release(deployment.release))
+        bases: dict[int, Any] = {}
+        for target in targets:
+            sealed = _sealed(deployment.snapshot, target)
+            roles = list(sealed.get("roles", target.server.roles))
+            key = (target.base_release_id, tuple(sorted(roles)))
+            if key not in seen:
+                base = target.base_release
+                if base is not None and base.pk not in bases and not artifacts.only_known(base):
+                    bases[base.pk] = stack.enter_context(artifacts.open_release(base))
+                old = bases.get(base.pk) if base is not None else None
+                old_files = artifacts.manifest_on_servers(base, roles) if base is not None else None
+                changes = release_changes(reader, manifest_for(reader, roles), old, old_files, mask)
+                seen[key] = ("", changes)
+            first, changes = seen[key]
+            found.append(_server(target, sealed, changes, first))
+            seen[key] = (first or target.server.name, changes)
+    return found
+
+
+def _server(target: Target, sealed: Mapping[str, Any], changes: ReleaseChanges, same_as: str) -> ServerReview:
+    return ServerReview(
+        name=target.server.name,
+        canary=target.order == 0,
+        roles=list(sealed.get("roles", [])),
+        base=target.base_release.identifier if target.base_release else "",
+        changes=changes,
+        same_as=same_as,
+        secrets=_secrets(target, sealed),
+        fingerprint=target.server.fingerprint,
+    )
+
+
+def _bare(target: Target, snapshot: Mapping[str, Any]) -> ServerReview:
+    return _server(target, _sealed(snapshot, target), ReleaseChanges(), "")
+
+
+def _secrets(target: Target, sealed: Mapping[str, Any]) -> list[str]:
+    """Secrets whose version differs from what the server has, in words."""
+    has = target.server.secret_versions
+    wanted: dict[str, int] = sealed.get("secrets", {})
+    return [
+        f"{name}: version {has[name]} → {version}" if name in has else f"{name}: version {version}, not there yet"
+        for name, version in sorted(wanted.items())
+        if has.get(name) != version
+    ]
+
+
+def _sealed(snapshot: Mapping[str, Any], target: Target) -> Mapping[str, Any]:
+    return next((item for item in snapshot["targets"] if item["server"] == target.server.name), {})
+
+
+def _before(deployment: Deployment) -> Deployment | None:
+    """The success that this deployment follows: what ran, or runs, when it begins."""
+    rows = Deployment.objects.filter(environment=deployment.environment, status=Status.SUCCEEDED)
+    if deployment.started_at is not None:
+        rows = rows.filter(finished_at__lt=deployment.started_at)
+    return rows.exclude(pk=deployment.pk).select_related("release").order_by("-finished_at", "-id").first()
+
+
+def _last(deployment: Deployment) -> Deployment | None:
+    """The deployment of the environment that ended last before this one was asked for."""
+    return (
+        Deployment.objects.filter(environment=deployment.environment, started_at__isnull=False)
+        .filter(finished_at__isnull=False, pk__lt=deployment.pk)
+        .select_related("release")
+        .order_by("-finished_at", "-id")
+        .first()
+    )
+
+
+def _files(before: Deployment | None) -> dict[str, str]:
+    files: dict[str, str] = before.snapshot.get("configuration", {}).get("files", {}) if before else {}
+    return files
+
+
+def _change_log(deployment: Deployment, before: Deployment | None) -> list[str]:
+    """Commit subjects of the releases built after the one that runs, newest release first."""
+    if deployment.kind != Kind.DEPLOYMENT:
+        return []
+    releases = Release.objects.filter(name=deployment.release.name, built_at__lte=deployment.release.built_at)
+    if before is not None:
+        releases = releases.filter(built_at__gt=before.release.built_at)
+    return [line for release in releases.order_by("-built_at")[:50] for line in release.change_log.splitlines() if line]

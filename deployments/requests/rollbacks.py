@@ -1,0 +1,129 @@
+"""Going back: a new deployment of an earlier release, without approval, before everything else."""
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from deployments.access.policy import require
+from deployments.audit import trail
+from deployments.core import queueing, selectors
+from deployments.core.actors import Actor
+from deployments.core.row_locks import locked_environment
+from deployments.core.texts import checked
+from deployments.lifecycle import Kind, Status
+from deployments.models import Deployment, Environment, Release
+from deployments.requests.cancellation import cancel
+from deployments.requests.promotion import promote_waiting_rollback
+from deployments.requests.requests import record_request
+from deployments.requests.rollback_targets import is_way_back, rollback_snapshot, rollback_target
+from engine.errors import Conflict, EnvironmentBusy, InvalidRequest
+
+
+def request_rollback(
+    *, actor: Actor, environment: Environment, reason: str, to: Release | None = None, drill: bool = False
+) -> Deployment:
+    """Ask for an earlier release (the one before what runs or is under way, unless `to` names another).
+
+    Only a release that succeeded in this environment under a policy that was met is a way back (`services.ways_back`).
+    A running deployment is cancelled first, and the rollback begins when that is proven. A `drill` is marked as one,
+    so that no alert counts it. Raises NotAllowed, InvalidRequest (no reason, nothing to go back to, no way back),
+    EnvironmentBusy (that rollback is under way).
+    """
+    require(actor, "roll_back", environment)
+    if not reason.strip():
+        raise InvalidRequest("A rollback needs a reason.", hint="Say what is wrong (--reason).")
+    reason = checked(reason)
+    with transaction.atomic():
+        # one transaction: the deployment that is under way cannot end unnoticed between our look and our request
+        environment = locked_environment(environment.pk)
+        running = selectors.active_deployment(environment)
+        suspect = running or _interrupted(environment)
+        release = to or _release_before(environment, suspect)
+        _refuse_twice(environment, release, running)
+        _supersede_waiting(actor, environment)
+        deployment = record_request(
+            actor=actor,
+            environment=environment,
+            release=release,
+            snapshot=rollback_snapshot(environment=environment, release=release),
+            status=Status.AWAITING_APPROVAL if running else Status.QUEUED,
+            reason=reason,
+            kind=Kind.ROLLBACK,
+            rollback_of=suspect or _last_success(environment),
+            drill=drill,
+        )
+        if running:
+            _wait_for(actor, deployment, running)
+        else:
+            queueing.enqueue_execution(deployment.pk, rescue=True)
+    deployment.refresh_from_db()
+    return deployment
+
+
+def _wait_for(actor: Actor, rollback: Deployment, running: Deployment) -> None:
+    Deployment.objects.filter(pk=rollback.pk).update(
+        expires_at=None, sentence=f"Waits until deployment {running.pk} is cancelled."
+    )
+    try:
+        cancel(actor=actor, deployment=running)
+    except Conflict:  # it ended by itself just now, before anybody could see this rollback wait
+        promote_waiting_rollback(running)
+
+
+def _release_before(environment: Environment, suspect: Deployment | None) -> Release:
+    """What a person means by "back": the release that ran before `suspect`, else the one before the live one."""
+    live = selectors.live_release(environment)
+    if suspect is not None and suspect.kind == Kind.ROLLBACK:
+        return suspect.release
+    if suspect is not None and live not in (None, suspect.release) and is_way_back(environment, live):
+        return live
+    release = rollback_target(environment)
+    if release is None:
+        raise InvalidRequest(
+            f"{environment} has no earlier release to go back to.",
+            hint="Back is to a release that succeeded here with consent; deploy a good one instead.",
+            reason="no_rollback_target",
+        )
+    return release
+
+
+def _refuse_twice(environment: Environment, release: Release, running: Deployment | None) -> None:
+    """A second click must not cancel the rollback that the first one began."""
+    waiting = _waiting(environment).filter(release=release).first()
+    same = waiting or (running if running and running.kind == Kind.ROLLBACK and running.release == release else None)
+    if same is not None:
+        raise EnvironmentBusy(
+            f"{environment} is going back to {release} already: rollback {same.pk} is under way.",
+            hint=f"Wait for it, or cancel it with `manage.py cancel {same.pk}`.",
+        )
+
+
+def _supersede_waiting(actor: Actor, environment: Environment) -> None:
+    for older in _waiting(environment):
+        if Deployment.objects.move(
+            older.pk,
+            Status.SUPERSEDED,
+            source=Status.AWAITING_APPROVAL,
+            outcome="superseded",
+            sentence=f"{actor} asked for another rollback before this one could begin.",
+        ):
+            trail.record(
+                actor=actor, name="rollback.superseded", subject=f"deployment:{older.pk}", environment=environment
+            )
+
+
+def _waiting(environment: Environment) -> QuerySet[Deployment]:
+    return Deployment.objects.filter(environment=environment, kind=Kind.ROLLBACK, status=Status.AWAITING_APPROVAL)
+
+
+def _interrupted(environment: Environment) -> Deployment | None:
+    """The deployment that began last, if nobody knows for sure what it left."""
+    last = Deployment.objects.filter(environment=environment).exclude(fence=None).order_by("-fence").first()
+    return last if last is not None and last.status == Status.INTERRUPTED else None
+
+
+def _last_success(environment: Environment) -> Deployment | None:
+    return (
+        Deployment.objects.filter(environment=environment, status=Status.SUCCEEDED)
+        .order_by("-finished_at", "-id")
+        .first()
+    )

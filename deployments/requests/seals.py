@@ -1,0 +1,79 @@
+"""Whether a seal still covers what would happen, and ending a request whose seal is broken."""
+
+from deployments.core.actors import Actor, identity_in
+from deployments.lifecycle import Kind, Status
+from deployments.models import Approval, Deployment
+from deployments.requests.evidence import Evidence
+from deployments.requests.requests import _withdraw
+from deployments.requests.rollback_targets import rollback_snapshot
+from deployments.requests.snapshot import Snapshot, differences, seal
+from deployments.requests.snapshots import take_snapshot
+from engine.errors import NotApproved, PortalError
+
+
+def broken_seal(deployment: Deployment) -> list[str]:
+    """Why the seal does not cover what would happen now, in sentences; empty when it does.
+
+    A queued deployment whose policy asks for approvals must also have them, given for this very seal by others than
+    its requester, and the audit trail must know of the request and of each: a row written or moved by hand is not run.
+    """
+    if seal(deployment.snapshot) != deployment.seal:
+        return ["The stored snapshot itself was altered."]
+    if not Evidence.of(deployment).requested:
+        return ["The audit trail knows of no such request: somebody wrote it into the database, or changed it there."]
+    if deployment.status == Status.QUEUED and (objection := _locked(deployment) or _lacking_approvals(deployment)):
+        return [objection]
+    try:
+        now = _snapshot_now(deployment)
+    except PortalError as error:
+        return [str(error)]
+    return differences(deployment.snapshot, now)
+
+
+def _snapshot_now(deployment: Deployment) -> Snapshot:
+    if deployment.kind == Kind.ROLLBACK:
+        return rollback_snapshot(environment=deployment.environment, release=deployment.release)
+    return take_snapshot(environment=deployment.environment, release=deployment.release)
+
+
+def approvals_needed(deployment: Deployment) -> int:
+    """How many approvals the sealed policy asks for; none with break-glass."""
+    return 0 if deployment.break_glass else int(deployment.snapshot.get("policy", {}).get("approvals_required", 0))
+
+
+def approvals_given(deployment: Deployment) -> int:
+    """How many people other than the requester have approved this seal; before the start, those who still may."""
+    if deployment.status in (Status.AWAITING_APPROVAL, Status.QUEUED):
+        return len(Evidence.of(deployment).standing_approvers())
+    given = deployment.approvals.filter(decision=Approval.Decision.APPROVED, seal=deployment.seal)
+    return given.exclude(actor=identity_in(deployment.requested_by)).count()
+
+
+def _locked(deployment: Deployment) -> str:
+    """A locked environment lets back, and only back."""
+    home = deployment.environment
+    if deployment.kind == Kind.ROLLBACK or not home.locked:
+        return ""
+    return f"{home} was locked by {home.locked_by}: {home.lock_reason}."
+
+
+def _lacking_approvals(deployment: Deployment) -> str:
+    if deployment.kind != Kind.DEPLOYMENT:
+        return ""
+    given, needed = approvals_given(deployment), approvals_needed(deployment)
+    if given >= needed:
+        return ""
+    gone = sorted(Evidence.of(deployment).approvers() - Evidence.of(deployment).standing_approvers())
+    left = f" {', '.join(gone)} may not approve any more." if gone else ""
+    return f"It has {given} of the {needed} approvals it needs.{left}"
+
+
+def withdraw_broken(deployment: Deployment, changes: list[str], *, actor: Actor) -> NotApproved:
+    """End a request whose sealed inputs changed, and give the error that says what changed."""
+    error = NotApproved(
+        f"The approval no longer covers what would happen: {' '.join(changes)}",
+        hint="Request the deployment again; whoever approves will see the change.",
+        reason="seal_broken",
+    )
+    _withdraw(actor, deployment, error, "voided", {"changes": changes})
+    return error

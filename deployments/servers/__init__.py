@@ -1,0 +1,1 @@
+"""Servers: enrolment, provisioning, inspection, adoption, decommissioning."""

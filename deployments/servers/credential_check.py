@@ -1,0 +1,83 @@
+"""Trying credentials before they are kept: what an environment runs already signs in with them, and leaves."""
+
+import json
+from typing import Any
+
+from deployments.access.policy import require
+from deployments.audit import trail
+from deployments.core.actors import Actor
+from deployments.core.sessions import open_session
+from deployments.environments.secrets import newest_secrets, set_secret
+from deployments.models import Environment, Release, Secret, Server
+from deployments.releases import artifacts
+from deployments.requests.rollback_targets import success_of
+from engine.commands.credential_check import PATIENCE_SECONDS, trial_command
+from engine.errors import InvalidRequest, TargetError
+
+
+def set_tried_secret(*, actor: Actor, environment: Environment, name: str, value: str) -> tuple[Secret, list[str]]:
+    """As `set_secret`, but only a value that signs in is kept.
+
+    A server of `environment` itself runs the `login` command of the release that is live there, with the configuration
+    that was sealed with it: what was consented to for this environment sees its secrets, and nothing else. Raises
+    TargetError, with what the command said, when it says no: nothing is stored then; and InvalidRequest when there is
+    no such server or command.
+    """
+    require(actor, "set_secret", environment)
+    server, release, request = _trial(environment, name, value)
+    with open_session(server) as session:
+        done = session.run(
+            trial_command(release.name, release.identifier),
+            stdin=json.dumps(request).encode(),
+            deadline=PATIENCE_SECONDS + 15.0,
+            check=False,
+            what="trying to sign in",
+        )
+    trail.record_alone(
+        actor=actor,
+        name="secret.tried",
+        subject=f"secret:{environment.name}/{name}",
+        environment=environment,
+        server=server.name,
+        passed=done.exit == 0,
+    )
+    if done.exit != 0:
+        said = _masked(done.stdout.decode(errors="replace"), request["credentials"])
+        raise TargetError(
+            f"{name} was tried on {server.name} and does not sign in; nothing was stored. It said: {said or done.exit}",
+            hint="Nothing on any server has changed.",
+            reason="login_refused",
+        )
+    return set_secret(actor=actor, environment=environment, name=name, value=value)
+
+
+def _trial(environment: Environment, name: str, value: str) -> tuple[Server, Release, dict[str, Any]]:
+    secrets = {secret.name: str(secret.value) for secret in newest_secrets(environment)} | {name: value}
+    for server in environment.servers.filter(state=Server.State.PROVISIONED).exclude(current_release=None):
+        release = server.current_release
+        assert release is not None  # noqa: S101  (the query selects by it)
+        success = success_of(environment, release)
+        with artifacts.open_release(release) as reader:
+            for role, described in reader.deploy.roles.items():
+                if role in server.roles and name in described.secrets and described.login:
+                    return (
+                        server,
+                        release,
+                        {
+                            "role": role,
+                            "argv": list(described.login),
+                            "config": success.snapshot["configuration"]["files"],
+                            "credentials": {key: secrets[key] for key in described.secrets if key in secrets},
+                        },
+                    )
+    raise InvalidRequest(
+        f"{name} cannot be tried: no server of {environment} runs a release that has a login command for it.",
+        hint=f"Deploy to {environment} first, or leave --try out.",
+        reason="nowhere_to_try",
+    )
+
+
+def _masked(text: str, secrets: dict[str, str]) -> str:
+    for value in secrets.values():
+        text = text.replace(value, "•••")
+    return " ".join(text.split())

@@ -1,0 +1,180 @@
+"""Comparing servers with their records: verification on demand, drift, and whether a rollback would work."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from deployments.access.policy import require
+from deployments.audit import trail
+from deployments.core import selectors
+from deployments.core.actors import Actor
+from deployments.core.sessions import agent, open_session
+from deployments.lifecycle import Kind
+from deployments.models import Deployment, Environment, Release, Server
+from deployments.notifications.notify import tell_environment
+from deployments.releases import artifacts
+from deployments.releases.role_plans import role_plans
+from deployments.requests.rollback_targets import rollback_target
+from engine.errors import PortalError
+from engine.remote import RolePlan
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found on one server. `well` is None when it could not be asked."""
+
+    server: str
+    well: bool | None
+    sentence: str
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def verify_environment(*, actor: Actor, environment: Environment) -> list[Finding]:
+    """Run the verification of a deployment on what runs now, on every server; changes nothing."""
+    require(actor, "verify", environment)
+    return [_verify(server) for server in _deployed(environment)]
+
+
+def find_drift(*, actor: Actor, environment: Environment) -> list[Finding]:
+    """Compare every server with its record, and look whether its rollback target is whole.
+
+    Stored on the servers' records and shown; never repaired here. A change of what was found is an audit event.
+    """
+    require(actor, "verify", environment)
+    return [_compare(actor, server) for server in _deployed(environment)]
+
+
+def inspect_all(*, actor: Actor, only: int | None = None) -> int:
+    """`find_drift` for all environments (or one, by id) in which nothing runs now; returns how many servers differ.
+
+    What was found is on the servers' records, in the metric `portal_server_drift`, and told when it changes.
+    """
+    environments = Environment.objects.all() if only is None else Environment.objects.filter(pk=only)
+    return sum(
+        finding.well is False
+        for environment in environments
+        if not Deployment.objects.active().filter(environment=environment).exists()
+        for finding in find_drift(actor=actor, environment=environment)
+    )
+
+
+def _deployed(environment: Environment) -> list[Server]:
+    return list(
+        environment.servers.filter(state=Server.State.PROVISIONED, current_release__isnull=False).select_related(
+            "environment", "current_release", "previous_release"
+        )
+    )
+
+
+def _roles(server: Server) -> list[RolePlan]:
+    assert server.current_release is not None  # noqa: S101  (_deployed selects by it)
+    with artifacts.open_release(server.current_release) as reader:
+        named = {name for role in reader.deploy.roles.values() for name in role.secrets}
+        versions = {name: server.secret_versions.get(name, 1) for name in named}
+        return role_plans(reader, server.environment.name, server.roles, versions)
+
+
+def _verify(server: Server) -> Finding:
+    release = server.current_release
+    assert release is not None  # noqa: S101  (_deployed selects by it)
+    try:
+        with open_session(server) as session:
+            result = agent(session, release.name).verify(release.identifier, release.version, _roles(server))
+    except PortalError as error:
+        return Finding(server.name, None, str(error))
+    return Finding(server.name, result.status == "succeeded", result.sentence, result.facts)
+
+
+def _compare(actor: Actor, server: Server) -> Finding:
+    target = rollback_target(server.environment)
+    wanted = [release for release in (server.current_release, target) if release is not None]
+    try:
+        with open_session(server) as session:
+            facts = agent(session, wanted[0].name).inspect(
+                roles=_roles(server), hash_releases=[release.identifier for release in wanted]
+            )
+    except PortalError as error:
+        return Finding(server.name, None, str(error))
+    differences = drift_of(server, facts)
+    readiness = readiness_of(server, facts, target)
+    if not _store(actor, server, differences, readiness):
+        return Finding(server.name, None, "A deployment changed it meanwhile; ask again.")
+    sentence = " ".join(differences) or "As recorded."
+    return Finding(server.name, not differences, sentence, {"readiness": readiness, **facts})
+
+
+def _store(actor: Actor, server: Server, differences: list[str], readiness: dict[str, Any]) -> bool:
+    """Write it down; False when a deployment has come in between, so that it describes a server of the past."""
+    with transaction.atomic():
+        before = Server.objects.select_for_update().get(pk=server.pk)
+        busy = Deployment.objects.active().filter(environment=server.environment).exists()
+        if busy or before.current_release_id != server.current_release_id:
+            return False
+        if before.drift.get("differences", []) != differences:
+            _tell_of_drift(actor, server, differences)
+        Server.objects.filter(pk=server.pk).update(
+            drift={"differences": differences}, readiness=readiness, inspected_at=timezone.now()
+        )
+    return True
+
+
+def _tell_of_drift(actor: Actor, server: Server, differences: list[str]) -> None:
+    trail.record(
+        actor=actor,
+        name="server.drifted" if differences else "server.as_recorded",
+        subject=f"server:{server.name}",
+        environment=server.environment,
+        data={"differences": differences},
+    )
+    tell_environment(
+        server.environment,
+        "drift",
+        what=f"{server.name} {'differs from its record' if differences else 'is as recorded again'}",
+        lines=[*differences, "Nothing was repaired. Deploy or roll back to bring it in order." if differences else ""],
+    )
+
+
+def drift_of(server: Server, facts: dict[str, Any]) -> list[str]:
+    """Sentences for everything in which `facts` (of the agent's inspect) differ from the record."""
+    release = server.current_release
+    found = []
+    if release is not None and facts["current"] != release.identifier:
+        found.append(f"It runs {facts['current'] or 'nothing'}; the record says {release.identifier}.")
+    if facts["config"] != server.config_digest:
+        found.append("Its configuration is not the one that was deployed.")
+    if release is not None and (wrong := facts["hash"].get(release.identifier)):
+        found.append(f"{_counted(wrong)} of the release differ, {wrong[0][0] or 'all'} first ({wrong[0][1]}).")
+    for unit in facts["units"]:
+        expected = server.unit_files.get(unit["unit"])
+        if expected and unit["sha256"] != expected:
+            found.append(f"The unit file {unit['unit']} differs from the one that provisioning installed.")
+        if unit["active"] != "active":
+            found.append(f"{unit['unit']} is {unit['active']}.")
+    for name, version in server.secret_versions.items():
+        if facts["secrets"].get(name) != version:
+            found.append(f"The secret {name} is version {facts['secrets'].get(name, 'none')}, not {version}.")
+    return found
+
+
+def readiness_of(server: Server, facts: dict[str, Any], target: Release | None) -> dict[str, Any]:
+    """Whether a rollback to `target` would find what it needs: `ready`, the sentence that says so, seconds it takes."""
+    if target is None:
+        return {"ready": False, "target": None, "sentence": "There is no earlier release to go back to."}
+    wrong: Sequence[Any] = facts["hash"].get(target.identifier, [["", "missing"]])
+    if wrong and wrong[0][1] == "missing":
+        sentence = f"{target} is not on the server; a rollback would ship it again."
+    elif wrong:
+        sentence = f"{_counted(wrong)} of {target} are damaged; a rollback would ship them again."
+    else:
+        sentence = f"{target} lies on the server whole, and pruning leaves it alone."
+    seconds = selectors.expected_seconds(server.environment, Kind.ROLLBACK)
+    if seconds is not None:
+        sentence += f" Back in about {max(1, round(seconds))} s."
+    return {"ready": not wrong, "target": target.identifier, "sentence": sentence, "seconds": seconds}
+
+
+def _counted(wrong: Sequence[Any]) -> str:
+    return "One file" if len(wrong) == 1 else f"{len(wrong)} files"

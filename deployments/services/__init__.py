@@ -1,1 +1,0 @@
-"""The verbs: every change of state happens here, authorised, in one transaction, with its audit event."""

@@ -1,0 +1,1 @@
+"""Reaches servers; knows no Django."""

@@ -1,0 +1,211 @@
+"""Alertmanager's API v2: silences, what fires, and alerts of a drill.
+
+AlertmanagerError               it could not be asked, or said no
+├── AlertmanagerUnreachable     nothing answers at ALERTMANAGER_URL
+└── AlertmanagerRefused         it answered, and refused
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from engine.errors import PortalError
+
+TIMEOUT_SECONDS = 5.0
+_REQUESTS = re.compile(r'alertmanager_notification_requests(_failed)?_total\{integration="([a-z]+)"\} ([0-9.e+]+)')
+
+
+class AlertmanagerError(PortalError):
+    """Alertmanager could not be asked, or said no."""
+
+    reason = "alertmanager"
+
+
+class AlertmanagerUnreachable(AlertmanagerError):
+    """Nothing answers at ALERTMANAGER_URL."""
+
+    reason = "alertmanager_unreachable"
+    permanent = False
+
+
+class AlertmanagerRefused(AlertmanagerError):
+    """It answered, and refused."""
+
+    reason = "alertmanager_refused"
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """One condition on a label; `regex` values must match the whole label.
+
+    Only Alertmanager asks whether a label fulfils it: its patterns are other people's, in Go's language, where none
+    takes long. Python's would hold the process for as long as the writer likes.
+    """
+
+    name: str
+    value: str
+    regex: bool = False
+    equal: bool = True
+
+    def __str__(self) -> str:
+        return self._written(self.value)
+
+    @property
+    def filter(self) -> str:
+        """As Alertmanager's parameter `filter` reads it: backslash, quote and line feed escaped (labels/parse.go)."""
+        return self._written(self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n"))
+
+    def _written(self, value: str) -> str:
+        sign = {(True, True): "=~", (True, False): "!~", (False, True): "=", (False, False): "!="}
+        return f'{self.name}{sign[self.regex, self.equal]}"{value}"'
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A silence as Alertmanager knows it; `state` is active, pending or expired."""
+
+    identifier: str
+    state: str
+    created_by: str
+    comment: str
+    starts_at: datetime
+    ends_at: datetime
+    matchers: tuple[Matcher, ...]
+
+
+@dataclass(frozen=True)
+class ActiveAlert:
+    """An alert that Alertmanager holds; `state` is active, suppressed (silenced or inhibited) or unprocessed.
+
+    `silenced_by` has the identifiers of the silences that cover it now.
+    """
+
+    fingerprint: str
+    labels: Mapping[str, str]
+    state: str
+    starts_at: datetime
+    silenced_by: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The label alertname."""
+        return self.labels.get("alertname", "unnamed")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Messages that an integration took, and requests that failed (each is tried again)."""
+
+    messages: int = 0
+    failures: int = 0
+
+
+class Alertmanager:
+    """One Alertmanager, asked at its address; every method raises AlertmanagerError."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def create_silence(
+        self, *, matchers: Sequence[Matcher], starts_at: datetime, ends_at: datetime, created_by: str, comment: str
+    ) -> str:
+        """Silence what matches between two moments; returns the silence's identifier. Raises AlertmanagerError."""
+        document = {
+            "matchers": [
+                {"name": each.name, "value": each.value, "isRegex": each.regex, "isEqual": each.equal}
+                for each in matchers
+            ],
+            "startsAt": starts_at.isoformat(),
+            "endsAt": ends_at.isoformat(),
+            "createdBy": created_by,
+            "comment": comment,
+        }
+        return str(self._ask("POST", "silences", document)["silenceID"])
+
+    def silences(self) -> list[Silence]:
+        """Every silence it remembers, expired ones too. Raises AlertmanagerError."""
+        return [
+            Silence(
+                identifier=each["id"],
+                state=each["status"]["state"],
+                created_by=each["createdBy"],
+                comment=each["comment"],
+                starts_at=datetime.fromisoformat(each["startsAt"]),
+                ends_at=datetime.fromisoformat(each["endsAt"]),
+                matchers=tuple(
+                    Matcher(one["name"], one["value"], one["isRegex"], one.get("isEqual", True))
+                    for one in each["matchers"]
+                ),
+            )
+            for each in self._ask("GET", "silences")
+        ]
+
+    def alerts(self, matchers: Sequence[Matcher] = ()) -> list[ActiveAlert]:
+        """What it holds now and matches, silenced and inhibited alerts too. Raises AlertmanagerError."""
+        return [
+            ActiveAlert(
+                fingerprint=each["fingerprint"],
+                labels=each["labels"],
+                state=each["status"]["state"],
+                starts_at=datetime.fromisoformat(each["startsAt"]),
+                silenced_by=tuple(each["status"]["silencedBy"]),
+            )
+            for each in self._ask("GET", "alerts", filter=[each.filter for each in matchers])
+        ]
+
+    def expire_silence(self, identifier: str) -> None:
+        """End a silence now. Raises AlertmanagerError."""
+        self._ask("DELETE", f"silence/{identifier}")
+
+    def post_alert(
+        self, *, labels: Mapping[str, str], annotations: Mapping[str, str], starts_at: datetime, ends_at: datetime
+    ) -> None:
+        """Report an alert, as Prometheus would; with `ends_at` in the past it is resolved. Raises AlertmanagerError."""
+        alert = {
+            "labels": dict(labels),
+            "annotations": dict(annotations),
+            "startsAt": starts_at.isoformat(),
+            "endsAt": ends_at.isoformat(),
+        }
+        self._ask("POST", "alerts", [alert])
+
+    def integrations(self) -> set[str]:
+        """What it sends with besides the portal's webhook: email, slack. Raises AlertmanagerError."""
+        text = str(self._ask("GET", "status")["config"]["original"])  # as it runs, secrets hidden
+        return {name for name, key in {"email": "email_configs", "slack": "slack_configs"}.items() if f"{key}:" in text}
+
+    def taken(self) -> dict[str, Taken]:
+        """What each integration has taken since Alertmanager started. Raises AlertmanagerError."""
+        try:
+            answer = httpx.get(f"{self.url}/metrics", timeout=TIMEOUT_SECONDS)
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            raise AlertmanagerUnreachable(
+                f"Alertmanager's metrics at {self.url} cannot be read ({type(error).__name__}).",
+                hint="Look whether it runs, and at ALERTMANAGER_URL.",
+            ) from error
+        counts: dict[str, dict[str, int]] = {}
+        for failed, name, value in _REQUESTS.findall(answer.text):
+            counts.setdefault(name, {"": 0, "_failed": 0})[failed] = int(float(value))
+        return {name: Taken(both[""] - both["_failed"], both["_failed"]) for name, both in counts.items()}
+
+    def running_since(self) -> datetime:
+        """When it was started. Raises AlertmanagerError."""
+        return datetime.fromisoformat(self._ask("GET", "status")["uptime"])
+
+    def _ask(self, method: str, path: str, document: Any = None, **query: Sequence[str]) -> Any:
+        url = f"{self.url}/api/v2/{path}"
+        try:
+            answer = httpx.request(method, url, params=query, json=document, timeout=TIMEOUT_SECONDS)
+        except httpx.HTTPError as error:
+            raise AlertmanagerUnreachable(
+                f"Alertmanager does not answer at {self.url} ({type(error).__name__}).",
+                hint="Look whether it runs, and at ALERTMANAGER_URL.",
+            ) from error
+        if answer.is_error:
+            raise AlertmanagerRefused(f"Alertmanager refused ({answer.status_code}): {answer.text.strip()[:300]}")
+        return answer.json() if answer.content else None

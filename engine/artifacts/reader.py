@@ -1,0 +1,180 @@
+"""Reading an artifact: what it holds, single files, and a stream of some of them."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+
+from engine.artifacts import tarstream
+from engine.artifacts.deploy_toml import FILE, DeployToml, parse_deploy_toml
+from engine.artifacts.errors import ArtifactCorrupt, NotInArtifact
+from engine.artifacts.manifest import Manifest, ManifestFile
+from engine.artifacts.selection import VERSION
+from engine.artifacts.version import read_version
+
+MANIFEST = "manifest.json"
+MANIFEST_MODE = 0o444
+
+_CHUNK = 1024 * 1024
+_AGAIN = "Build the release again, or bring the artifact back from a backup."
+
+
+class ArtifactReader:
+    """An artifact opened for reading; a context manager. Several threads may read from it.
+
+    Opening checks the manifest and the length of the file. A file's content is checked against its sha256 whenever it
+    is read, so a damaged artifact never passes for a whole one: ArtifactCorrupt is raised instead.
+    """
+
+    def __init__(self, path: Path, digest: str | None = None) -> None:
+        """Open `path`. `digest`, when given, is what its manifest must have. Raises ArtifactCorrupt."""
+        self.path = path
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise ArtifactCorrupt(f"The artifact {path.name} cannot be read: {error.strerror}.", hint=_AGAIN) from error
+        try:
+            self.manifest, start = self._read_manifest()
+            if digest is not None and self.manifest.digest != digest:
+                raise self._corrupt(f"its digest is {self.manifest.digest[:12]}…, not {digest[:12]}…")
+            ends = list(accumulate((_member_size(file) for file in self.manifest), initial=start))
+            self._offsets = dict(zip(self.manifest.by_path, ends, strict=False))
+            if os.fstat(self._descriptor).st_size != ends[-1] + len(tarstream.END):
+                raise self._corrupt("its length is not what its manifest needs")
+        except BaseException:
+            self.close()
+            raise
+
+    def _read_manifest(self) -> tuple[Manifest, int]:
+        first = os.pread(self._descriptor, tarstream.BLOCK, 0)
+        try:
+            size = int(first[124:135], 8)
+        except ValueError:
+            raise self._corrupt("it does not begin with a manifest") from None
+        if first != tarstream.header(MANIFEST, MANIFEST_MODE, size):
+            raise self._corrupt("it does not begin with a manifest")
+        if size > os.fstat(self._descriptor).st_size:
+            raise self._corrupt("its manifest is cut off")
+        content = os.pread(self._descriptor, size, tarstream.BLOCK)
+        return Manifest.from_json(content), tarstream.BLOCK + tarstream.padded(size)
+
+    @property
+    def digest(self) -> str:
+        """The manifest's digest, which identifies the contents."""
+        return self.manifest.digest
+
+    @cached_property
+    def version(self) -> str:
+        """What the VERSION file says."""
+        version = read_version(self.read(VERSION))
+        if version is None:
+            raise self._corrupt("its VERSION file holds no version")
+        return version
+
+    @property
+    def release_id(self) -> str:
+        """The name of the release and of its directory on servers."""
+        return release_id(self.version, self.digest)
+
+    @cached_property
+    def deploy(self) -> DeployToml:
+        """The deploy.toml it was built with."""
+        return parse_deploy_toml(self.read(FILE))
+
+    def read(self, path: str) -> bytes:
+        """The content of one file. Raises NotInArtifact, ArtifactCorrupt."""
+        return b"".join(self._content(self._file(path)))
+
+    def tar_of(self, paths: Iterable[str]) -> Iterator[bytes]:
+        """A tar with just these files, in the manifest's order, in pieces of at most about a MiB.
+
+        It has `tar_size(paths)` bytes. Raises NotInArtifact before the first piece. Raises ArtifactCorrupt before the
+        last piece of a damaged file, so a receiver never sees a complete tar with wrong contents.
+        """
+        return self._pieces(self._files(paths))
+
+    def tar_size(self, paths: Iterable[str]) -> int:
+        """Bytes of `tar_of(paths)`. Raises NotInArtifact."""
+        return sum(_member_size(file) for file in self._files(paths)) + len(tarstream.END)
+
+    def verify(self) -> None:
+        """Check every file. Raises ArtifactCorrupt for the first that differs from the manifest."""
+        for _ in self.tar_of(self.manifest.by_path):
+            continue
+
+    def close(self) -> None:
+        """Close the file; reading afterwards raises ArtifactCorrupt."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> "ArtifactReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _file(self, path: str) -> ManifestFile:
+        if path not in self.manifest.by_path:
+            raise NotInArtifact(f"The artifact {self.path.name} has no file {path!r}.")
+        return self.manifest.by_path[path]
+
+    def _files(self, paths: Iterable[str]) -> list[ManifestFile]:
+        return [self._file(path) for path in sorted(set(paths))]
+
+    def _pieces(self, files: list[ManifestFile]) -> Iterator[bytes]:
+        held = bytearray()
+        for file in files:
+            held += tarstream.header(file.path, file.mode, file.size)
+            for chunk in self._content(file):
+                held += chunk
+                if len(held) >= _CHUNK:
+                    yield bytes(held)
+                    held.clear()
+            held += tarstream.padding(file.size)
+        yield bytes(held + tarstream.END)
+
+    def _content(self, file: ManifestFile) -> Iterator[bytes]:
+        """The content in chunks; the last one only after the hash of all of them has proved right."""
+        digest = hashlib.sha256()
+        start = self._offsets[file.path] + tarstream.header_size(file.path, file.mode, file.size)
+        done = 0
+        while True:
+            wanted = min(_CHUNK, file.size - done)
+            chunk = self._read_at(wanted, start + done, file)
+            digest.update(chunk)
+            done += wanted
+            if done == file.size:
+                break
+            yield chunk
+        if digest.hexdigest() != file.sha256:
+            raise self._corrupt(f"the content of {file.path} is not what its manifest says")
+        yield chunk
+
+    def _read_at(self, size: int, offset: int, file: ManifestFile) -> bytes:
+        try:
+            chunk = os.pread(self._descriptor, size, offset)
+        except OSError as error:
+            raise self._corrupt(f"{file.path} cannot be read ({error.strerror})") from error
+        if len(chunk) != size:
+            raise self._corrupt(f"{file.path} is cut off")
+        return chunk
+
+    def _corrupt(self, why: str) -> ArtifactCorrupt:
+        return ArtifactCorrupt(f"The artifact {self.path.name} is damaged: {why}.", hint=_AGAIN)
+
+
+def open_artifact(path: Path, digest: str | None = None) -> ArtifactReader:
+    """An artifact for reading, checked against `digest` when given. Raises ArtifactCorrupt."""
+    return ArtifactReader(path, digest)
+
+
+def release_id(version: str, digest: str) -> str:
+    """The name of a release: its version, and enough of the digest to tell contents apart."""
+    return f"{version}-{digest[:12]}"
+
+
+def _member_size(file: ManifestFile) -> int:
+    return tarstream.member_size(file.path, file.mode, file.size)

@@ -1,0 +1,71 @@
+"""Taking everything of ours off a server, as a list of operations for `host/provision/`."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from engine.commands.provisioning import DEPLOY_USER, Operation, ownership, unit
+from engine.commands.role_setup import KEPT_STATE
+from engine.host.provision.unit_rules import BESIDE_A_RELEASE
+
+JOURNALD = "systemd-journald.service"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What to take off a server: tree `name`, `units` and what `roles` brought, `public_keys`; data when told to."""
+
+    name: str
+    roles: Sequence[str]
+    units: Iterable[str]
+    public_keys: Sequence[str]
+    delete_data: bool = False
+
+    @property
+    def data(self) -> list[str]:
+        """What stays unless `delete_data`: what the application wrote, backups, the state of portal and watchers."""
+        tree = f"/opt/{self.name}"
+        return [f"{tree}/shared/data", f"{tree}/backups", *(path for role in self.roles for path in KEPT_STATE[role])]
+
+    @property
+    def all_units(self) -> list[str]:
+        """Every unit that provisioning put there, in the order in which they end."""
+        beside = sorted(BESIDE_A_RELEASE) if "portal" in self.roles else []
+        return [*sorted({*self.units, *beside}), f"{self.name}-recover.service", f"{self.name}-firewall.service"]
+
+
+def operations(removal: Removal) -> list[Operation]:
+    """Everything in the order it is done: services end before their files go, the way in goes last."""
+    name, journal = removal.name, f"/etc/systemd/journald.conf.d/{removal.name}.conf"
+    portal = "portal" in removal.roles
+    files = [
+        *(f"/etc/systemd/system/{unit_name}" for unit_name in removal.all_units),
+        *((f"/etc/systemd/system/caddy.service.d/{name}.conf", "/etc/caddy/Caddyfile") if portal else ()),
+        *((f"/etc/{name}/portal.env",) if portal else ()),
+        f"/etc/sudoers.d/{name}",
+        f"/etc/nftables.d/{name}.nft",
+        journal,
+    ]
+    gone = [f"/opt/{name}", *(removal.data[2:] if removal.delete_data else ())]
+    return [
+        ownership(name),
+        *((_ended("caddy.service", f"/etc/systemd/system/caddy.service.d/{name}.conf"),) if portal else ()),
+        *(_ended(unit_name) for unit_name in removal.all_units),
+        *({"op": "absent", "title": f"file {path}", "path": path} for path in files),
+        unit(JOURNALD, enabled=None, started=True, restart_on=[journal]),
+        *(_cleared(path, [] if removal.delete_data else removal.data) for path in gone),
+        *(_locked_out(key) for key in removal.public_keys),
+    ]
+
+
+def _ended(name: str, ours_by: str = "") -> Operation:
+    """A unit that ends if its file is ours, or the file `ours_by`."""
+    return {"op": "ended", "title": f"unit {name}", "name": name, "ours_by": ours_by}
+
+
+def _cleared(path: str, keep: Sequence[str]) -> Operation:
+    return {"op": "cleared", "title": f"directory {path}", "path": path, "keep": list(keep)}
+
+
+def _locked_out(key: str) -> Operation:
+    title = f"key {' '.join(key.split()[2:]) or 'without a comment'} may not deploy"
+    return {"op": "authorized_key", "title": title, "user": DEPLOY_USER, "key": key, "present": False}

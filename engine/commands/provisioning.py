@@ -1,0 +1,293 @@
+"""What a server needs to be deployable, as a list of operations for `host/provision/`."""
+
+import base64
+import hashlib
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.commands.server_files import (
+    DEPLOY_USER,
+    JOURNAL_LIMITS,
+    firewall_rules,
+    firewall_unit,
+    recover_unit,
+    sudoers,
+)
+
+__all__ = ["DEPLOY_USER", "Operation", "ServerSetup", "file", "operations", "unit", "unit_digests"]
+
+Operation = dict[str, Any]
+
+FREE_BYTES = 300 << 20
+"""Four times what the bot's release takes with its environment (65 MB, measured), and some air."""
+CLOCK_TOLERANCE = 60.0  # seconds
+
+# What systemd-analyze says about a unit whose first release has not arrived.
+_BEFORE_A_RELEASE = ("is not executable: No such file or directory", "Failed to open /opt/")
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{1,30}")
+_UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,120}\.(?:service|socket|timer|path|target)")
+_KEY = re.compile(r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) [A-Za-z0-9+/]+={0,2}(?: [ -~]*)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSetup:
+    """What to make of a server.
+
+    `units` are the unit files of its roles; `started` those of them that run without a release (a timer, a proxy).
+    `runs_as` names the accounts that each may run as, by default the tree's own. `public_keys` may deploy,
+    `retired_keys` no longer may. `private_ports` are open to `allowed` addresses or networks only, `public_ports` to
+    the world, beside `ssh_port`. `agent` is the agent's source, `clock` the portal's time.
+    """
+
+    name: str
+    units: Mapping[str, bytes]
+    runs_as: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    public_keys: Sequence[str]
+    agent: bytes
+    clock: float
+    python: str = "3.11"
+    started: Sequence[str] = ()
+    packages: Sequence[str] = ()
+    retired_keys: Sequence[str] = ()
+    ssh_port: int = 22
+    private_ports: Sequence[int] = ()
+    allowed: Sequence[str] = ()
+    public_ports: Sequence[int] = ()
+    extra: Sequence[Operation] = field(default_factory=tuple)
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or self.name == DEPLOY_USER:
+            raise ValueError(f"{self.name!r} cannot be the name of a tree and its account")
+        for unit in (*self.units, *self.started):
+            if not _UNIT.fullmatch(unit):
+                raise ValueError(f"{unit!r} is no name of a unit")
+        for key in (*self.public_keys, *self.retired_keys):
+            if not _KEY.fullmatch(key):
+                raise ValueError("a public key is one line of type, base64 and comment")
+        for address in self.allowed:
+            ipaddress.ip_network(address)
+
+
+def operations(setup: ServerSetup) -> list[Operation]:
+    """Everything in the order it is done; each one leaves alone what is already as it should be."""
+    return [
+        _facts(setup),
+        ownership(setup.name),
+        unit_check(setup.name, setup.units, setup.runs_as, _generated(setup)),
+        *(_package(name) for name in ("python3-venv", "sudo", "nftables", *setup.packages)),
+        *_users(setup),
+        *_tree(setup),
+        *_agent(setup),
+        *_units(setup),
+        _sudoers(setup),
+        *_journal(setup),
+        *_firewall(setup),
+        *setup.extra,
+    ]
+
+
+def unit_digests(setup: ServerSetup) -> dict[str, str]:
+    """sha256 of the unit files as they lie on the server afterwards; what a release's units are compared with."""
+    return {name: hashlib.sha256(content).hexdigest() for name, content in setup.units.items()}
+
+
+def file(path: str, content: bytes, *, title: str, mode: int = 0o644, owner: str = "root", **more: Any) -> Operation:
+    """A file with this content; `validate` (an argument list, "{}" is a copy of it) looks at it first.
+
+    Lines of what that says which contain one of `tolerated` are no reason to refuse.
+    """
+    return {
+        "op": "file",
+        "title": title,
+        "path": path,
+        "content": base64.b64encode(content).decode(),
+        "mode": mode,
+        "owner": owner,
+        "group": more.get("group", owner),
+        "validate": list(more.get("validate", ())),
+        "tolerated": list(more.get("tolerated", ())),
+    }
+
+
+def unit(name: str, *, enabled: bool | None = True, started: bool | None = None, **more: Any) -> Operation:
+    """A unit's place in the boot and whether it runs; None leaves that as it is.
+
+    One that comes with `package` is not stopped where somebody else installed it.
+    """
+    return {
+        "op": "unit",
+        "title": f"unit {name}",
+        "name": name,
+        "enabled": enabled,
+        "started": started,
+        "restart_on": list(more.get("restart_on", ())),
+        "package": more.get("package", ""),
+    }
+
+
+def ownership(name: str) -> Operation:
+    """What of this application provisioning made there; everything after it touches nothing else."""
+    return {"op": "ownership", "title": f"what is of {name}", "name": name}
+
+
+def unit_check(
+    name: str, units: Mapping[str, bytes], runs_as: Mapping[str, Sequence[str]], more: Iterable[str] = ()
+) -> Operation:
+    """Whether these units of a release may be installed, by what they say, and they and `more` by their names."""
+    return {
+        "op": "unit_check",
+        "title": f"units of {name}",
+        "name": name,
+        "units": {unit: base64.b64encode(content).decode() for unit, content in units.items()},
+        "runs_as": {unit: list(runs_as.get(unit, [name])) for unit in units},
+        "more": sorted(more),
+    }
+
+
+def _generated(setup: ServerSetup) -> list[str]:
+    return [f"{setup.name}-recover.service", f"{setup.name}-firewall.service"]
+
+
+def _facts(setup: ServerSetup) -> Operation:
+    return {
+        "op": "facts",
+        "title": "the machine",
+        "python": setup.python,
+        "clock": setup.clock,
+        "clock_tolerance": CLOCK_TOLERANCE,
+        "free_bytes": FREE_BYTES,
+    }
+
+
+def _package(name: str) -> Operation:
+    return {"op": "package", "title": f"package {name}", "name": name}
+
+
+def _users(setup: ServerSetup) -> list[Operation]:
+    return [
+        _user(DEPLOY_USER, f"/home/{DEPLOY_USER}", "/bin/bash", system=False),
+        _user(setup.name, f"/opt/{setup.name}", "/usr/sbin/nologin", system=True),
+        *(
+            {"op": "member", "title": f"{DEPLOY_USER} in {group}", "user": DEPLOY_USER, "group": group}
+            for group in (setup.name, "systemd-journal")
+        ),
+        *(_key(key, present=True) for key in setup.public_keys),
+        *(_key(key, present=False) for key in setup.retired_keys),
+    ]
+
+
+def _user(name: str, home: str, shell: str, *, system: bool) -> Operation:
+    return {
+        "op": "user",
+        "title": f"user {name}",
+        "name": name,
+        "home": home,
+        "shell": shell,
+        "system": system,
+        "create_home": not system,
+    }
+
+
+def _key(key: str, *, present: bool) -> Operation:
+    comment = key.split(" ", 2)[2:] or ["without a comment"]
+    title = f"key {comment[0]} {'may' if present else 'may not'} deploy"
+    return {"op": "authorized_key", "title": title, "user": DEPLOY_USER, "key": key, "present": present}
+
+
+def _tree(setup: ServerSetup) -> list[Operation]:
+    """Who may do what: rosey deploys, the account of the application writes shared/data and nothing else."""
+    root, deploy, name = f"/opt/{setup.name}", DEPLOY_USER, setup.name
+    rights = (
+        (root, 0o755, deploy, deploy),
+        (f"{root}/releases", 0o755, deploy, deploy),
+        (f"{root}/envs", 0o755, deploy, deploy),
+        (f"{root}/shared", 0o755, deploy, deploy),
+        (f"{root}/shared/config", 0o2750, deploy, name),
+        # setgid, so that deployments can copy what the application writes
+        (f"{root}/shared/data", 0o2770, name, name),
+        (f"{root}/shared/secrets", 0o700, deploy, deploy),
+        (f"{root}/backups", 0o700, deploy, deploy),
+        (f"{root}/.deploy", 0o700, deploy, deploy),
+        (f"{root}/.deploy/manifests", 0o700, deploy, deploy),
+    )
+    return [
+        {"op": "directory", "title": f"directory {path}", "path": path, "mode": mode, "owner": owner, "group": group}
+        for path, mode, owner, group in rights
+    ]
+
+
+def _agent(setup: ServerSetup) -> list[Operation]:
+    digest = hashlib.sha256(setup.agent).hexdigest()
+    directory, name = f"/opt/{setup.name}/.deploy", f"agent-{digest}.py"
+    link = {
+        "op": "link",
+        "title": "the agent that a boot starts",
+        "path": f"{directory}/agent.py",
+        "target": name,
+        "owner": DEPLOY_USER,
+        "group": DEPLOY_USER,
+    }
+    return [file(f"{directory}/{name}", setup.agent, title="the agent", owner=DEPLOY_USER), link]
+
+
+def _units(setup: ServerSetup) -> list[Operation]:
+    recover = f"{setup.name}-recover.service"
+    files = {recover: recover_unit(setup.name, list(setup.units)), **setup.units}
+    put = [
+        file(
+            f"/etc/systemd/system/{name}",
+            content,
+            title=f"unit file {name}",
+            validate=_verify(name),
+            tolerated=_BEFORE_A_RELEASE,
+        )
+        for name, content in files.items()
+    ]
+    started = [unit(name, started=True if name in setup.started else None) for name in setup.units]
+    return [*put, unit(recover), *started]
+
+
+def _verify(name: str) -> list[str]:
+    # a template, and units that other units of ours refer to, cannot be looked at one by one
+    return [] if "@" in name or not name.endswith(".service") else ["systemd-analyze", "verify", "--man=no", "{}"]
+
+
+def _sudoers(setup: ServerSetup) -> Operation:
+    return file(
+        f"/etc/sudoers.d/{setup.name}",
+        sudoers(setup.name, setup.units),
+        title=f"sudo for {DEPLOY_USER}",
+        mode=0o440,
+        validate=("visudo", "-cqf", "{}"),
+    )
+
+
+def _journal(setup: ServerSetup) -> list[Operation]:
+    path = f"/etc/systemd/journald.conf.d/{setup.name}.conf"
+    return [
+        file(path, JOURNAL_LIMITS, title="journal limits"),
+        unit("systemd-journald.service", enabled=None, started=True, restart_on=[path]),
+    ]
+
+
+def _firewall(setup: ServerSetup) -> list[Operation]:
+    """A table of our own, loaded at boot by a unit of our own: rules of others stay as they are."""
+    rules, service = f"/etc/nftables.d/{setup.name}.nft", f"{setup.name}-firewall.service"
+    service_path = f"/etc/systemd/system/{service}"
+    content = firewall_rules(
+        setup.name,
+        public_ports=(setup.ssh_port, *setup.public_ports),
+        private_ports=setup.private_ports,
+        allowed=setup.allowed,
+    )
+    table = f"inet {setup.name.replace('-', '_')}"
+    return [
+        {"op": "table", "title": f"table {table}", "name": table},
+        file(rules, content.encode(), title="firewall rules", validate=("nft", "-c", "-f", "{}")),
+        file(service_path, firewall_unit(setup.name, rules), title=f"unit file {service}", validate=_verify(service)),
+        unit(service, started=True, restart_on=[rules, service_path]),
+    ]

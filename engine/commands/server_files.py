@@ -1,0 +1,133 @@
+"""The files that provisioning writes for root: unit files of our own, sudoers, firewall, journal limits."""
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+
+from engine.host.agent.systemd import sudo_commands
+
+DEPLOY_USER = "rosey"
+
+JOURNAL_LIMITS = b"[Journal]\nStorage=persistent\nSystemMaxUse=500M\nRateLimitIntervalSec=30s\nRateLimitBurst=10000\n"
+
+_SANDBOX = """\
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+DevicePolicy=closed
+ProtectHostname=yes
+ProtectClock=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectProc=invisible
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RemoveIPC=yes
+KeyringMode=private
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@resources
+IPAddressDeny=any
+UMask=0022
+"""
+
+
+def sudoers(name: str, units: Iterable[str]) -> bytes:
+    """Exactly the commands the agent uses, argument by argument, and no wildcard."""
+    lines = [f"# What deployments of {name} need root for. Written by provision."]
+    for unit in units:
+        lines += [f"{DEPLOY_USER} ALL=(root) NOPASSWD: {' '.join(command)}" for command in sudo_commands(unit)]
+    return "\n".join([*lines, ""]).encode()
+
+
+def recover_unit(name: str, units: Sequence[str]) -> bytes:
+    """What puts the tree in order after a power cut, before anything of ours starts."""
+    root = f"/opt/{name}"
+    return f"""\
+[Unit]
+Description=Settle a deployment of {name} that a power cut ended
+DefaultDependencies=no
+RequiresMountsFor={root}
+After=local-fs.target systemd-tmpfiles-setup.service
+Before=sockets.target shutdown.target {" ".join(units)}
+Conflicts=shutdown.target
+ConditionPathExists={root}/.deploy/journal.jsonl
+
+[Service]
+Type=oneshot
+User={DEPLOY_USER}
+ExecStart=/usr/bin/python3 -I -S {root}/.deploy/agent.py recover --boot
+TimeoutStartSec=60
+ReadWritePaths={root}
+PrivateNetwork=yes
+PrivateUsers=yes
+CapabilityBoundingSet=
+RestrictAddressFamilies=AF_UNIX
+{_SANDBOX}
+[Install]
+WantedBy=multi-user.target
+""".encode()
+
+
+def firewall_rules(
+    name: str, *, public_ports: Iterable[int], private_ports: Iterable[int], allowed: Iterable[str]
+) -> str:
+    """nftables: public ports for the world, private ports for the allowed addresses or networks, nothing else."""
+    table = name.replace("-", "_")
+    lines = [
+        f"table inet {table}",
+        f"delete table inet {table}",
+        f"table inet {table} {{",
+        "    chain input {",
+        "        type filter hook input priority 0; policy drop;",
+        '        iif "lo" accept',
+        "        ct state established,related accept",
+        "        ct state invalid drop",
+        "        meta l4proto { icmp, ipv6-icmp } accept",
+        f"        tcp dport {{ {_ports(public_ports)} }} accept",
+    ]
+    private, networks = _ports(private_ports), [ipaddress.ip_network(address) for address in allowed]
+    fours = [network for network in networks if isinstance(network, ipaddress.IPv4Network)]
+    sixes = [network for network in networks if isinstance(network, ipaddress.IPv6Network)]
+    # nft refuses a set in which one range lies in another
+    for family, ours in (
+        ("ip", [str(network) for network in ipaddress.collapse_addresses(fours)]),
+        ("ip6", [str(network) for network in ipaddress.collapse_addresses(sixes)]),
+    ):
+        if ours and private:
+            lines.append(f"        {family} saddr {{ {', '.join(ours)} }} tcp dport {{ {private} }} accept")
+    return "\n".join([*lines, "    }", "}", ""])
+
+
+def _ports(ports: Iterable[int]) -> str:
+    return ", ".join(str(port) for port in sorted(set(ports)))
+
+
+def firewall_unit(name: str, rules: str) -> bytes:
+    """Loads the rules at `rules` before the network is up."""
+    return f"""\
+[Unit]
+Description=Firewall of {name}
+DefaultDependencies=no
+After=local-fs.target nftables.service
+Before=network-pre.target shutdown.target
+Wants=network-pre.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/sbin/nft -f {rules}
+ExecStop=/usr/sbin/nft delete table inet {name.replace("-", "_")}
+CapabilityBoundingSet=CAP_NET_ADMIN
+RestrictAddressFamilies=AF_NETLINK AF_UNIX
+{_SANDBOX}
+[Install]
+WantedBy=multi-user.target
+""".encode()

@@ -1,0 +1,241 @@
+"""The portal's side of the conversation with the agent."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from engine.commands.agent import MISSING, agent_command, install_command, source
+from engine.remote import frames
+from engine.remote.errors import NotProvisioned
+from engine.remote.plan import PROTOCOL, FileEntry, RolePlan, RunPlan, manifest_rows, role_to_wire
+from engine.ssh.conversation import Conversation
+from engine.ssh.errors import LinkLost, RemoteFailed, SSHError
+from engine.ssh.session import Session
+
+Record = dict[str, Any]
+"""One line of the agent's journal: kind "run", "before", "step", "log", "verified", "reverting" or "result", with seq,
+at, deployment and fence; "step" has step, state, seconds and facts, "log" has step, stream and text."""
+
+SHORT = 60.0
+"""Seconds for a verb that waits for nothing."""
+LONG = 300.0
+"""Seconds for a verb that may have to wait until a run has restored what it began."""
+REVERT_MARGIN = 120.0
+"""Seconds a run may take beyond its own deadline, because it then reverts."""
+_STDERR_SHOWN = 2000
+
+
+class ArtifactReader(Protocol):
+    """What can produce the files of a release, as `plans.reader` does."""
+
+    def tar_size(self, paths: Iterable[str], /) -> int:
+        """Bytes of the tar of these paths."""
+
+    def tar_of(self, paths: Iterable[str], /) -> Iterable[bytes]:
+        """That tar, uncompressed, piece by piece."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a verb ended on the server.
+
+    `status`: succeeded, failed (nothing had to be undone), reverted, cancelled, interrupted (needs a person), running
+    (somebody else's run goes on) or none (nothing to do). `reason` is a stable word, `sentence` for people, `seq` the
+    number of the result in the journal (0: not journalled).
+    """
+
+    status: str
+    reason: str
+    sentence: str
+    seq: int = 0
+    deployment: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, record: Record) -> "Result":
+        """From the agent's line."""
+        return cls(
+            status=str(record["status"]),
+            reason=str(record["reason"]),
+            sentence=str(record["sentence"]),
+            seq=int(record.get("seq", 0)),
+            deployment=str(record.get("deployment", "")),
+            facts=record.get("facts", {}),
+        )
+
+
+def ignore(record: Record) -> None:
+    """For callers that only want the result."""
+
+
+class AgentClient:
+    """Speaks with the agent of one release tree (/opt/<name>) over an open session.
+
+    Every method raises LinkLost when the line is cut or the agent ended without a result (`last_seq`: the last record
+    that had arrived; ask with `recover` and `journal`), RemoteDeadline when the agent exceeds its own deadline by far,
+    NotProvisioned when there is no tree. What the agent refuses is a Result with its reason.
+    """
+
+    def __init__(self, session: Session, name: str) -> None:
+        self._session = session
+        self._name = name
+
+    def run(self, plan: RunPlan, artifact: ArtifactReader, on_record: Callable[[Record], None]) -> Result:
+        """Carry a plan out; `on_record` gets every record but the result as it arrives."""
+        wire = {**plan.to_wire(), "clock": time.time()}
+        by_digest: dict[str, str] = {}
+        for entry in plan.manifest:
+            by_digest.setdefault(entry.sha256, entry.path)
+
+        def files(digests: Iterable[str]) -> Iterable[bytes]:
+            paths = [by_digest[digest] for digest in digests]
+            return frames.tar(artifact.tar_size(paths), artifact.tar_of(paths))
+
+        def answer(record: Record, conversation: Conversation) -> None:
+            if record["kind"] == "need":
+                conversation.send(files(record["files"]))
+            elif "seq" in record:
+                on_record(record)
+
+        def payload() -> Iterable[bytes]:
+            yield frames.request(wire)
+            yield from files(entry.sha256 for entry in plan.missing())
+
+        return self._talk("run", payload, answer, plan.deadline + REVERT_MARGIN)
+
+    def revert(
+        self,
+        deployment: str,
+        fence: int,
+        on_record: Callable[[Record], None] = ignore,
+        *,
+        run_fence: int | None = None,
+    ) -> Result:
+        """Undo a run of this deployment that had succeeded here, because another server failed.
+
+        `run_fence` is the fence of that run, where `fence` is a later one: then nothing that is still on its way to the
+        server with the earlier one will begin, and where nothing had begun that is all it does.
+        """
+        request = {"deployment": deployment, "fence": fence, "run_fence": fence if run_fence is None else run_fence}
+        return self._ask("revert", request, on_record, LONG)
+
+    def cancel(self, deployment: str, fence: int, on_record: Callable[[Record], None] = ignore) -> Result:
+        """End a running run, have it restore what it began, and prove that nothing of it is left.
+
+        Its facts say how many processes had to be killed (`ended`) and how many are `left` (0).
+        """
+        return self._ask("cancel", {"deployment": deployment, "fence": fence}, on_record, LONG)
+
+    def recover(self, on_record: Callable[[Record], None] = ignore) -> Result:
+        """Settle whatever run was left unfinished; tells the last run's result when there is nothing to settle.
+
+        After a run that a boot reverted, `facts["since_boot"]` says whether what ran before is healthy again.
+        """
+        return self._ask("recover", {}, on_record, LONG)
+
+    def journal(self, deployment: str, after: int = 0) -> list[Record]:
+        """The records of a deployment with seq > after."""
+        records: list[Record] = []
+
+        def collect(record: Record) -> None:
+            records.append(record["record"])
+
+        self._ask("journal", {"deployment": deployment, "after": after}, collect, SHORT)
+        return records
+
+    def inspect(self, *, roles: Sequence[RolePlan] = (), hash_releases: Sequence[str] = ()) -> dict[str, Any]:
+        """What is true on the server now; changes nothing and waits for nobody.
+
+        Without `roles`, those of the last run. `hash_releases` has every file of these releases hashed.
+        """
+        request = {"roles": [role_to_wire(role) for role in roles], "hash": list(hash_releases)}
+        return self._ask("inspect", request, ignore, SHORT).facts
+
+    def verify(
+        self, release: str, version: str, roles: Sequence[RolePlan], *, require_connected: str = "auto"
+    ) -> Result:
+        """The verification of a run, files included, on what runs now; changes nothing."""
+        request = {
+            "release": release,
+            "version": version,
+            "roles": [role_to_wire(role) for role in roles],
+            "require_connected": require_connected,
+        }
+        return self._ask("verify", request, ignore, LONG)
+
+    def secret(self, name: str, version: int, value: bytes) -> Result:
+        """Deliver a secret; the units read it at their next start."""
+        return self._ask("secret", {"name": name, "version": version}, ignore, SHORT, frames.value(value))
+
+    def matches(self, manifest: Sequence[FileEntry], release: str) -> Result:
+        """Whether the release lies there whole: every file with its hash and mode, and nothing else."""
+        return self._ask("matches", {"release": release, "manifest": manifest_rows(manifest)}, ignore, SHORT)
+
+    def _ask(
+        self, verb: str, request: Record, on_record: Callable[[Record], None], deadline: float, extra: bytes = b""
+    ) -> Result:
+        def answer(record: Record, _: Conversation) -> None:
+            on_record(record)
+
+        content = frames.request({"protocol": PROTOCOL, **request}) + extra
+        return self._talk(verb, lambda: (content,), answer, deadline)
+
+    def _talk(
+        self,
+        verb: str,
+        payload: Callable[[], Iterable[bytes]],
+        answer: Callable[[Record, Conversation], None],
+        deadline: float,
+    ) -> Result:
+        """One verb to its result; the agent is brought along when the server does not have it yet."""
+        for attempt in range(2):
+            if attempt:
+                self._install()
+            last_seq = 0
+            with self._session.converse(agent_command(self._name, verb), what=f"the agent ({verb})") as conversation:
+                conversation.send(payload())
+                try:
+                    for record in self._records(conversation, deadline):
+                        if record["kind"] == MISSING:
+                            break
+                        if record["kind"] == "result":
+                            return Result.of(record)
+                        last_seq = max(last_seq, int(record.get("seq", 0)))
+                        answer(record, conversation)
+                    else:
+                        raise self._silent_end(conversation, verb)
+                except LinkLost as error:
+                    error.last_seq = last_seq
+                    raise
+        raise RemoteFailed(
+            f"{self._session.address.host} does not keep the agent that was put there.",
+            remote_exit=0,
+            hint="Run provision for this server.",
+        )
+
+    @staticmethod
+    def _records(conversation: Conversation, deadline: float) -> Iterable[Record]:
+        for line in conversation.lines(deadline=deadline):
+            record = conversation.framed(line)
+            if record is not None and record["kind"] != "alive":
+                yield record
+
+    def _silent_end(self, conversation: Conversation, verb: str) -> SSHError:
+        """The agent ended and said no result: killed, or it could not even start."""
+        said = (conversation.stderr + conversation.beside).decode(errors="replace").strip()[-_STDERR_SHOWN:]
+        return LinkLost(
+            f"The agent on {self._session.address.host} ended during '{verb}' without a result"
+            + (f": {said}" if said else "."),
+            hint="It is asked again what is true.",
+        )
+
+    def _install(self) -> None:
+        try:
+            self._session.run(install_command(self._name), stdin=source("agent"), what="bringing the agent")
+        except RemoteFailed as error:
+            raise NotProvisioned(
+                f"{self._session.address.host} has no /opt/{self._name} that {self._session.address.user} may use"
+                + (f" ({error.output})." if error.output else "."),
+                hint="Run provision for this server.",
+            ) from error

@@ -1,0 +1,126 @@
+"""Host keys and private keys as values."""
+
+import base64
+import binascii
+import hashlib
+import io
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+import paramiko
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from engine.errors import PortalError
+
+HOST_KEY_TYPES = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "ssh-rsa",
+)
+"""The key types paramiko 5 and OpenSSH 9 share; DSA is gone from both."""
+
+_COMMENT = re.compile(r"[ -~]*")
+
+
+class UnusableKey(PortalError):
+    """The text is not a key we can use."""
+
+    reason = "unusable_key"
+
+
+@dataclass(frozen=True, slots=True)
+class HostKey:
+    """What a server proves its identity with. Raises UnusableKey for anything that is no public key of a known type."""
+
+    type: str
+    base64: str
+
+    def __post_init__(self) -> None:
+        if self.type not in HOST_KEY_TYPES:
+            raise UnusableKey(f"{self.type!r} is not a type of host key in use: {', '.join(HOST_KEY_TYPES)}.")
+        try:
+            blob = base64.b64decode(self.base64, validate=True)
+        except binascii.Error:
+            raise UnusableKey("The host key is not base64.") from None
+        name = self.type.encode()
+        # RFC 4253 section 6.6: a key blob begins with its type as a string.
+        if not blob.startswith(len(name).to_bytes(4, "big") + name):
+            raise UnusableKey(f"The host key does not hold an {self.type} key.")
+
+    @classmethod
+    def parse(cls, text: str) -> "HostKey":
+        """From "type base64", as in known_hosts without the name or in a .pub file. Raises UnusableKey."""
+        parts = text.split()
+        if len(parts) < 2:
+            raise UnusableKey("A host key is a type and base64, separated by a space.")
+        return cls(parts[0], parts[1])
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA256:…, as ssh-keygen -l prints it."""
+        digest = hashlib.sha256(base64.b64decode(self.base64)).digest()
+        return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """The signature algorithms that prove a key of this type (RFC 8332 for RSA; SHA-1 is not offered)."""
+        return ("rsa-sha2-512", "rsa-sha2-256") if self.type == "ssh-rsa" else (self.type,)
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.base64}"
+
+
+class PrivateKey:
+    """A private key that shows itself to nobody: repr, str and pickle do not contain it."""
+
+    _KINDS: ClassVar[tuple[type[paramiko.PKey], ...]] = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
+
+    def __init__(self, text: str) -> None:
+        """From an OpenSSH or PEM text without a passphrase. Raises UnusableKey."""
+        for kind in self._KINDS:
+            try:
+                self._key = kind.from_private_key(io.StringIO(text))
+            except (paramiko.SSHException, ValueError, IndexError, UnicodeDecodeError):
+                continue
+            return
+        raise UnusableKey(
+            "The private key is not an unencrypted ed25519, ECDSA or RSA key in OpenSSH or PEM form.",
+            hint="Make one with rotate_keys, or take the passphrase off with ssh-keygen -p.",
+        )
+
+    @property
+    def pkey(self) -> paramiko.PKey:
+        """For paramiko only."""
+        return self._key
+
+    @property
+    def public_line(self) -> str:
+        """As it stands in authorized_keys, without a comment."""
+        return f"{self._key.get_name()} {self._key.get_base64()}"
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA256:… of the public half."""
+        return self._key.fingerprint
+
+    def __repr__(self) -> str:
+        return f"<PrivateKey {self._key.get_name()} {self.fingerprint}>"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a private key is not pickled")
+
+
+def generate_key(comment: str = "") -> tuple[str, str]:
+    """A new ed25519 key pair: private text in OpenSSH form, public line with the comment (printable ASCII)."""
+    if not _COMMENT.fullmatch(comment):
+        raise UnusableKey("The comment of a key is printable ASCII.")
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return private.decode(), f"{public.decode()} {comment}".strip()

@@ -1,0 +1,176 @@
+"""What a unit of a release may say: everything that would give it root's rights is refused, however it is written."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.host.provision.debian import takes_name
+from engine.host.provision.unit_file import Unreadable, read_unit
+from engine.host.provision.unit_rules import BESIDE_A_RELEASE, accounts_of, name_faults, unit_faults
+from engine.host.provision.unit_values import Around
+
+ROOT = Path(__file__).resolve().parents[3]
+TEA = Around("tea-bot", accounts_of("tea-bot", "bot"), ["tea.service", "tea.timer", "tea.socket"])
+GOOD = "[Unit]\nAfter=network-online.target ssh.service\n[Service]\nUser=tea-bot\nExecStart=-/usr/bin/python3 -m tea\n"
+
+
+def faults(text: str | bytes, unit: str = "tea.service", around: Around = TEA) -> list[str]:
+    return [fault.wrong for fault in unit_faults(unit, text.encode() if isinstance(text, str) else text, around)]
+
+
+def test_a_plain_service_is_allowed() -> None:
+    assert faults(GOOD + "[Install]\nWantedBy=multi-user.target\n") == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "systemd").iterdir()), ids=lambda path: path.name)
+def test_the_units_of_this_project_are_allowed(path: Path) -> None:
+    role = {"cytube-bot.service": "bot", "cytube-prometheus.service": "monitoring"}.get(path.name, "portal")
+    role = "monitoring" if "alertmanager" in path.name else role
+    units = [other.name for other in path.parent.iterdir()]
+    around = Around("rosey-bot", accounts_of("rosey-bot", role), [*units, *BESIDE_A_RELEASE])
+    assert faults(path.read_bytes(), path.name, around) == []
+    assert list(name_faults(path.name, "rosey-bot")) == []
+
+
+SERVICE = {
+    "full rights": "ExecStartPre=+/bin/sh -c id",
+    "full rights behind others": "ExecStartPre=-@:+/bin/sh sh",
+    "rights but for the account": "ExecStopPost=!/bin/id",
+    "the same twice": "ExecReload=!!/bin/id",
+    "a shell's prefix": "ExecStart=|/bin/id",
+    "in quotes": 'ExecStart="+/bin/sh"',
+    "in escapes": r'ExecStart="\x2b/bin/sh"',
+    "an escape before it": r"ExecStart=\x2b/bin/sh",
+    "by a specifier": "ExecStart=%i/bin/sh",
+    "as a second command": "ExecStartPre=/bin/true ; +/bin/sh -c id",
+    "as a second command behind tabs": "ExecStartPre=/bin/true\t;\t+/bin/sh",
+    "on a continued line": "ExecStartPre=\\\n  +/bin/sh",
+    "on a continued line behind a comment": "ExecStartPre=\\\n# harmless\n  +/bin/sh",
+    "at the end of the file": "ExecStartPre=+/bin/sh \\",
+    "at the end of the file behind a comment": "ExecStartPre=+/bin/sh \\\n# x",
+    "with blanks": "  ExecStartPre \t = \t +/bin/sh",
+    "behind a carriage return": "Environment=A=1\rExecStartPre=+/bin/sh",
+    "in a second section": "[Unit]\nDescription=x\n[Service]\nExecStartPre=+/bin/sh",
+    "root": "User=root",
+    "root by number": "User=0",
+    "nobody at the end": "User=",
+    "the deploying account": "User=rosey",
+    "the portal's account": "User=rosey-portal",
+    "a specifier": "User=%u",
+    "a group": "Group=docker",
+    "more groups": "SupplementaryGroups=tea-bot shadow",
+    "no dynamic user after all": "DynamicUser=no",
+    "capabilities": "AmbientCapabilities=CAP_SYS_ADMIN",
+    "capabilities kept": "CapabilityBoundingSet=CAP_DAC_OVERRIDE",
+    "the account for the main process alone": "PermissionsStartOnly=yes",
+    "another root": "RootDirectory=/opt/tea-bot/shared/data",
+    "an image": "RootImage=/opt/tea-bot/shared/data/x",
+    "a mount over shadow": "BindReadOnlyPaths=/opt/tea-bot/shared/data/shadow:/etc/shadow",
+    "an empty /etc": "TemporaryFileSystem=/etc:mode=777",
+    "root's environment": "EnvironmentFile=/etc/default/secret",
+    "out of the tree": "EnvironmentFile=/opt/tea-bot/current/../../../etc/shadow",
+    "all of it": "EnvironmentFile=/opt/tea-bot/current/*",
+    "where the application writes": "EnvironmentFile=-/opt/tea-bot/shared/data/env",
+    "another's tree": "EnvironmentFile=/opt/tea-bot-2/current/.release",
+    "root's secret": "LoadCredential=x:/etc/shadow",
+    "the host's credential": "LoadCredential=x",
+    "a secret where the application writes": "LoadCredential=x:/opt/tea-bot/shared/data/x",
+    "an encrypted one": "LoadCredentialEncrypted=x:/etc/credstore/x",
+    "output into a file": "StandardOutput=append:/etc/cron.d/x",
+    "errors into a file": "StandardError=file:/opt/tea-bot/shared/data/x",
+    "input from a file": "StandardInput=file:/etc/shadow",
+    "a terminal": "TTYPath=/dev/tty1",
+    "a directory of the system's": "StateDirectory=dpkg",
+    "a directory below its own": "StateDirectory=tea-bot/x",
+    "a link beside its own": "StateDirectory=tea-bot:../../etc/x",
+    "a runtime directory": "RuntimeDirectory=systemd",
+    "a pid file": "PIDFile=/run/sshd.pid",
+    "a session": "PAMName=login",
+    "a namespace": "NetworkNamespacePath=/proc/1/ns/net",
+    "real time": "CPUSchedulingPolicy=fifo",
+    "before others": "Nice=-10",
+    "never killed": "OOMScoreAdjust=-1000",
+    "a reboot": "FailureAction=reboot-force",
+    "cgroups": "Delegate=yes",
+    "what systemd does not know yet": "GrantEverything=yes",
+}
+
+
+@pytest.mark.parametrize("case", SERVICE)
+def test_what_would_give_a_service_more_is_refused(case: str) -> None:
+    assert faults(GOOD + SERVICE[case]), SERVICE[case]
+
+
+OTHERS = {
+    "a service without an account": ("tea.service", "[Service]\nExecStart=/bin/true\n"),
+    "an account in another section": ("tea.service", "[Unit]\nUser=tea-bot\n[Service]\nExecStart=/bin/true\n"),
+    "no section": ("tea.service", "User=tea-bot\n" + GOOD),
+    "a section of another type": ("tea.service", GOOD + "[Socket]\nListenStream=9999\n"),
+    "an alias": ("tea.service", GOOD + "[Install]\nAlias=ssh.service\n"),
+    "required by ssh": ("tea.service", GOOD + "[Install]\nRequiredBy=ssh.service\n"),
+    "wanted by ssh": ("tea.service", GOOD + "[Install]\nWantedBy=ssh.service\n"),
+    "with others": ("tea.service", GOOD + "[Install]\nAlso=ssh.service\n"),
+    "instead of ssh": ("tea.service", "[Unit]\nConflicts=ssh.service\n" + GOOD),
+    "before ssh": ("tea.service", "[Unit]\nBefore=ssh.service\n" + GOOD),
+    "starting a shell": ("tea.service", "[Unit]\nWants=debug-shell.service\n" + GOOD),
+    "switching off": ("tea.service", "[Unit]\nOnFailure=poweroff.target\n" + GOOD),
+    "rebooting": ("tea.service", "[Unit]\nStartLimitAction=reboot\n" + GOOD),
+    "early at boot": ("tea.service", "[Unit]\nDefaultDependencies=no\n" + GOOD),
+    "a command of a socket": ("tea.socket", "[Socket]\nListenStream=9000\nExecStartPre=/bin/sh -c id\n"),
+    "a link of a socket": ("tea.socket", "[Socket]\nListenStream=9000\nSymlinks=/etc/cron.d/x\n"),
+    "a socket in /etc": ("tea.socket", "[Socket]\nListenStream=/etc/x\n"),
+    "a socket in a writable directory": ("tea.socket", "[Socket]\nListenStream=/run/tea-bot/x\n"),
+    "a pipe": ("tea.socket", "[Socket]\nListenFIFO=/run/tea-bot\n"),
+    "ssh's port": ("tea.socket", "[Socket]\nListenStream=22\n"),
+    "a socket of ssh's": ("tea.socket", "[Socket]\nListenStream=9000\nService=ssh.service\n"),
+    "a timer of ssh's": ("tea.timer", "[Timer]\nOnBootSec=1\nUnit=systemd-poweroff.service\n"),
+    "a timer of nothing, so of its namesake": ("poweroff.timer", "[Timer]\nOnBootSec=1\n"),
+    "a timer that takes its unit back": ("tea.timer", "[Timer]\nOnBootSec=1\nUnit=tea.service\nUnit=\n"),
+    "a directory made": ("tea.path", "[Path]\nPathExists=/x\nMakeDirectory=yes\nUnit=tea.service\n"),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_what_would_touch_other_units_is_refused(case: str) -> None:
+    unit, text = OTHERS[case]
+    assert faults(text, unit), text
+
+
+@pytest.mark.parametrize(
+    "content", [GOOD.encode() + b"\0", b"\xff\xfe", GOOD.encode() + b"A=\x1b[2J", GOOD.encode() + "A=\u202e".encode()]
+)
+def test_what_a_person_would_read_otherwise_is_refused(content: bytes) -> None:
+    assert faults(content)
+
+
+def test_it_is_read_as_systemd_reads_it() -> None:
+    text = "\ufeff[A]\r\n ; comment\nkey = one \\\n# between\n\t two\\\n\nother=x \\\\\nlast=\\"
+    read = [(line.section, line.key, line.value) for line in read_unit(text.encode())]
+    assert read == [("A", "key", "one  two"), ("A", "other", "x \\\\"), ("A", "last", "")]
+    for wrong in ("[A", "[A]\nword", "key=x"):
+        with pytest.raises(Unreadable):
+            read_unit(wrong.encode())
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["ssh.service", "sshd.socket", "cron.timer", "systemd-journald.service", "multi-user.target", "tea@.service",
+     "tea@1.service", "tea-bot-recover.service", "tea-bot-firewall.service", "dbus-org.x.service", "a b.service"],
+)  # fmt: skip
+def test_names_of_others_are_refused(unit: str) -> None:
+    assert list(name_faults(unit, "tea-bot"))
+
+
+@pytest.mark.parametrize("name", ["root", "rosey", "rosey-portal", "www-data", "sudo", "ssh", "filter", "systemd-x"])
+def test_an_application_takes_nobodys_name(name: str) -> None:
+    assert takes_name(name)
+    assert not takes_name("tea-bot")
+
+
+@pytest.mark.parametrize(("role", "account", "allowed"), [
+    ("bot", "tea-bot", True), ("portal", "rosey-portal", True), ("monitoring", "rosey-watch", True),
+    ("bot", "rosey-portal", False), ("bot", "rosey-watch", False), ("monitoring", "rosey-portal", False),
+])  # fmt: skip
+def test_a_role_runs_as_the_accounts_that_are_made_for_it(role: str, account: str, allowed: bool) -> None:
+    around = TEA._replace(accounts=accounts_of("tea-bot", role))
+    assert (faults(GOOD.replace("User=tea-bot", f"User={account}"), around=around) == []) is allowed

@@ -1,0 +1,261 @@
+"""Sessions with a real sshd: who is let in, what arrives, and what is noticed when nothing does."""
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from engine.commands.remote_command import RemoteCommand
+from engine.ssh.errors import (
+    AuthenticationRefused,
+    HostKeyMismatch,
+    HostUnreachable,
+    LinkLost,
+    RemoteDeadline,
+    RemoteFailed,
+)
+from engine.ssh.keys import HostKey, PrivateKey, generate_key
+from engine.ssh.session import Session
+from engine.ssh.transport import Address, fetch_host_key
+from sandbox.hosts import Host, HostSet
+
+pytestmark = pytest.mark.hosts
+
+
+@pytest.fixture
+def key(bare_hosts: HostSet) -> PrivateKey:
+    return PrivateKey(bare_hosts.bootstrap_key.read_text())
+
+
+@pytest.fixture
+def address(bare_host: Host) -> Address:
+    return Address(bare_host.address, bare_host.port, "root", HostKey.parse(bare_host.host_key))
+
+
+@pytest.fixture
+def session(address: Address, key: PrivateKey) -> Iterator[Session]:
+    with Session(address, key) as opened:
+        yield opened
+
+
+def shell(script: str) -> RemoteCommand:
+    return RemoteCommand(("sh", "-c", script))
+
+
+def listen(session: Session, meanwhile: Callable[[], object]) -> None:
+    """Hear a command that gives a sign of life every tenth of a second."""
+    with session.converse(shell("while :; do echo alive; sleep 0.1; done")) as conversation:
+        for _ in conversation.lines(deadline=60, silence=2):
+            meanwhile()
+
+
+def test_the_key_that_is_fetched_is_the_one_on_the_servers_disk(bare_host: Host) -> None:
+    shown = fetch_host_key(bare_host.address, bare_host.port)
+    assert str(shown) == " ".join(bare_host.host_key.split()[:2])
+    assert shown.fingerprint == bare_host.fingerprint
+
+
+def test_a_command_gets_input_and_gives_output_and_exit_code(session: Session) -> None:
+    done = session.run(shell("cat; echo to stderr >&2; exit 3"), stdin=b"to stdout", check=False)
+    assert (done.exit, done.stdout, done.stderr) == (3, b"to stdout", b"to stderr\n")
+
+
+def test_arguments_arrive_as_they_are(session: Session) -> None:
+    nasty = ("; rm -rf /", "$(id)", "`id`", "a'b\"c", "two\nlines", "", "*", "~", "\\")
+    done = session.run(RemoteCommand(("python3", "-c", "import sys; print(sys.argv[1:])", *nasty)))
+    assert done.stdout.decode().strip() == repr(list(nasty))
+
+
+def test_a_failing_command_says_what_it_said(session: Session) -> None:
+    with pytest.raises(RemoteFailed, match=r"exit code 4: it is broken") as failed:
+        session.run(shell("echo it is broken >&2; exit 4"))
+    assert failed.value.remote_exit == 4
+
+
+def test_megabytes_on_both_outputs_do_not_block(session: Session) -> None:
+    done = session.run(
+        shell("head -c 5000000 /dev/zero >&2; head -c 5000000 /dev/zero; cat | wc -c"), stdin=bytes(3 << 20)
+    )
+    assert done.stdout.endswith(b"3145728\n")
+    assert len(done.stdout) == 5_000_000 + 8
+
+
+def test_a_command_killed_by_a_signal_has_no_exit_code(session: Session) -> None:
+    assert session.run(shell("kill -9 $$"), check=False).exit == -1
+
+
+def test_a_command_that_overstays_is_reported_in_time(session: Session) -> None:
+    began = time.monotonic()
+    with pytest.raises(RemoteDeadline, match=r"within 0\.5 s"):
+        session.run(shell("sleep 30"), deadline=0.5)
+    assert time.monotonic() - began < 10
+
+
+def test_several_threads_may_share_a_session(session: Session) -> None:
+    seen: list[bytes] = []
+    threads = [
+        threading.Thread(target=lambda n=n: seen.append(session.run(shell(f"sleep 0.1; echo {n}")).stdout))
+        for n in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(seen) == [b"%d\n" % n for n in range(8)]
+
+
+def test_another_host_key_stops_everything_before_the_key_is_offered(
+    address: Address, key: PrivateKey, bare_host: Host
+) -> None:
+    _, other = generate_key()
+    pinned = HostKey.parse(other)
+    bare_host.root(["journalctl", "--rotate"])
+    with pytest.raises(HostKeyMismatch) as mismatch, Session(Address(address.host, address.port, "root", pinned), key):
+        pass
+    assert pinned.fingerprint in str(mismatch.value)
+    assert bare_host.fingerprint in str(mismatch.value)
+    assert mismatch.value.permanent
+    log = bare_host.root(["journalctl", "-u", "ssh", "-n", "5", "-o", "cat"]).stdout.decode()
+    assert "Accepted publickey" not in log.splitlines()[-1]
+
+
+def test_a_pinned_key_of_another_type_is_a_mismatch_too(address: Address, key: PrivateKey, bare_host: Host) -> None:
+    line = bare_host.root(["cat", "/etc/ssh/ssh_host_rsa_key.pub"], check=False).stdout.decode()
+    if not line:
+        bare_host.root(["ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", "/etc/ssh/ssh_host_rsa_key"])
+        line = bare_host.root(["cat", "/etc/ssh/ssh_host_rsa_key.pub"]).stdout.decode()
+        bare_host.root(["systemctl", "restart", "ssh"])
+        bare_host.wait_ready()
+    rsa = Address(address.host, address.port, "root", HostKey.parse(line))
+    with Session(rsa, key) as session:  # a server may be pinned by any key it really has
+        assert session.run(shell("echo in")).stdout == b"in\n"
+    curve = Address(
+        address.host,
+        address.port,
+        "root",
+        HostKey.parse(
+            "ecdsa-sha2-nistp521 "
+            "AAAAE2VjZHNhLXNoYTItbmlzdHA1MjEAAAAIbmlzdHA1MjEAAACFBAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        ),
+    )
+    with pytest.raises(HostKeyMismatch), Session(curve, key):
+        pass
+
+
+def test_a_key_the_server_does_not_know_is_refused(address: Address) -> None:
+    private, _ = generate_key()
+    with (
+        pytest.raises(AuthenticationRefused, match="does not accept the key SHA256:"),
+        Session(address, PrivateKey(private)),
+    ):
+        pass
+
+
+def test_a_user_the_server_does_not_know_is_refused(address: Address, key: PrivateKey) -> None:
+    nobody = Address(address.host, address.port, "nobody-here", address.host_key)
+    with pytest.raises(AuthenticationRefused, match="nobody-here"), Session(nobody, key):
+        pass
+
+
+def test_a_server_that_is_switched_off_is_unreachable_in_time(
+    address: Address, key: PrivateKey, bare_host: Host
+) -> None:
+    bare_host.power_off()
+    began = time.monotonic()
+    with pytest.raises(HostUnreachable, match="does not answer"), Session(address, key, connect_timeout=1):
+        pass
+    assert time.monotonic() - began < 8
+
+
+def test_a_server_that_accepts_and_says_nothing_is_unreachable_in_time(key: PrivateKey, address: Address) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        began = time.monotonic()
+        with (
+            pytest.raises(HostUnreachable),
+            Session(Address("127.0.0.1", port, "root", address.host_key), key, connect_timeout=1),
+        ):
+            pass
+        assert time.monotonic() - began < 8
+
+
+def test_something_else_than_ssh_is_unreachable(key: PrivateKey, address: Address) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def answer() -> None:
+            connection, _ = other.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        there = Address("127.0.0.1", other.getsockname()[1], "root", address.host_key)
+        with pytest.raises(HostUnreachable, match="as an SSH server should"), Session(there, key, connect_timeout=2):
+            pass
+
+
+def test_a_black_hole_is_noticed_by_its_silence(session: Session, bare_host: Host) -> None:
+    began = time.monotonic()
+    with pytest.raises(LinkLost, match="for 2 s"):
+        listen(session, lambda: bare_host.loss(100))
+    assert time.monotonic() - began < 10
+
+
+def test_sending_into_a_black_hole_does_not_hang(session: Session, bare_host: Host) -> None:
+    with session.converse(shell("cat > /dev/null")) as conversation:
+        bare_host.loss(100)
+        conversation.send(bytes(1 << 20) for _ in range(64))
+        lines = conversation.lines(deadline=60, silence=2)
+        with pytest.raises(LinkLost):
+            list(lines)
+        session.close()
+    ours = [thread.name for thread in threading.enumerate() if thread.name == "ssh-send"]
+    deadline = time.monotonic() + 10
+    while ours and time.monotonic() < deadline:
+        ours = [thread.name for thread in threading.enumerate() if thread.name == "ssh-send"]
+    assert not ours
+
+
+def test_a_source_that_breaks_ends_the_conversation_with_its_own_error(session: Session) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"a beginning"
+        raise ArithmeticError("the artifact is damaged")
+
+    with pytest.raises(ArithmeticError, match="damaged"):
+        session.run(shell("cat"), stdin=broken())
+
+
+def test_a_stopped_sshd_is_noticed_by_its_silence(session: Session, bare_host: Host) -> None:
+    """The kernel still acknowledges for it, so TCP alone would never tell."""
+    with pytest.raises(LinkLost, match="for 2 s"):
+        listen(session, lambda: bare_host.root(["pkill", "-STOP", "-x", "sshd"]))
+    bare_host.root(["pkill", "-CONT", "-x", "sshd"])
+
+
+def test_a_closed_session_says_so(session: Session) -> None:
+    session.close()
+    with pytest.raises(LinkLost, match="is closed"):
+        session.run(shell("true"))
+
+
+def test_neither_agent_nor_files_of_this_account_are_asked_for_keys(
+    address: Address, bare_hosts: HostSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent that holds the right key is offered and not used."""
+    started = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True).stdout
+    variables = dict(part.split("=", 1) for part in started.replace("\n", "").split(";") if "=" in part)
+    for name, value in variables.items():
+        monkeypatch.setenv(name.strip(), value)
+    try:
+        subprocess.run(["ssh-add", "-q", str(bare_hosts.bootstrap_key)], check=True, capture_output=True)
+        private, _ = generate_key()
+        with pytest.raises(AuthenticationRefused), Session(address, PrivateKey(private)):
+            pass
+    finally:
+        os.kill(int(variables["SSH_AGENT_PID"]), 15)
