@@ -44,8 +44,8 @@ def _refresh(name: str) -> Entry:
     answers = shelf()
     now = time.monotonic()
     old = answers.read(name)
-    patience = 0.0 if old is not None and old.age(now) < STALE_SECONDS else upstream.DEADLINE + 0.5
-    with answers.turn(name, wait=patience) as turn:
+    timeout = 0.0 if old is not None and old.age(now) < STALE_SECONDS else upstream.DEADLINE + 0.5
+    with answers.turn(name, wait=timeout) as turn:
         if current := answers.fresh(name):
             return current
         old = answers.read(name)

@@ -13,7 +13,7 @@ from django.conf import settings
 from dashboard.health.shared_cache import FRESH_SECONDS, Entry, Shelf
 
 STALE_SECONDS = 4.0  # shown while somebody else draws it anew
-_PATIENCE = 2.0
+_TIMEOUT = 2.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def shared(name: str, draw: Callable[[], Part]) -> Part:
     if (entry := shelf.read(name)) and entry.age(time.monotonic()) < FRESH_SECONDS:
         return _part(entry)
     usable = entry is not None and entry.age(time.monotonic()) < STALE_SECONDS
-    with shelf.turn(name, wait=0.0 if usable else _PATIENCE) as turn:
+    with shelf.turn(name, wait=0.0 if usable else _TIMEOUT) as turn:
         entry = shelf.read(name)
         age = entry.age(time.monotonic()) if entry else STALE_SECONDS
         if entry and (age < FRESH_SECONDS or (turn is None and age < STALE_SECONDS)):

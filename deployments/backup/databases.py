@@ -12,7 +12,7 @@ from django.db import connection, connections, transaction
 
 from engine.errors import PortalError
 
-PATIENCE = 3600.0
+TIMEOUT = 3600.0
 """Seconds that pg_dump and pg_restore may take."""
 NAMES = {"sqlite": "database.sqlite3", "postgresql": "database.pgdump"}
 
@@ -128,12 +128,12 @@ def _run(*command: str) -> None:
     named["PGPASSWORD"] = wanted.get("password")  # in the environment: an argument would be readable by everybody
     environment = {**os.environ, **{name: str(value) for name, value in named.items() if value}}
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     except FileNotFoundError as error:
         raise DatabaseCopyFailed(
             f"{command[0]} is not installed.", hint="Install postgresql-client (Debian) on this machine."
         ) from error
     except subprocess.TimeoutExpired as error:
-        raise DatabaseCopyFailed(f"{command[0]} had not ended after {PATIENCE:.0f} s.") from error
+        raise DatabaseCopyFailed(f"{command[0]} had not ended after {TIMEOUT:.0f} s.") from error
     if done.returncode:
         raise DatabaseCopyFailed(f"{command[0]} failed: {done.stderr.strip()[-500:]}")

@@ -11,14 +11,14 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 """How long a worker waits for a database that is away; afterwards its lease has run out and the reaper goes on."""
 AWAY = (OperationalError, InterfaceError)
 """What Django raises while the database cannot be reached, or stays locked beyond its timeout."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
 
-def patiently(work: Callable[[], T], *, seconds: float = PATIENCE_SECONDS) -> T:
+def retry(work: Callable[[], T], *, seconds: float = TIMEOUT_SECONDS) -> T:
     """`work()`, again and again while the database is away, for `seconds` at most; then its error passes.
 
     `work` has to be safe to repeat: a connection may die after the commit and before we hear of it. Inside a

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from deployments.core.retrying import patiently
+from deployments.core.retrying import retry
 from deployments.models import Environment, Server
 from engine.errors import InvalidRequest
 from engine.remote import AgentClient
@@ -29,7 +29,7 @@ def private_key_of(environment: Environment) -> PrivateKey:
 
     Raises InvalidRequest when none was made yet.
     """
-    text = patiently(lambda: Environment.objects.values_list("private_key", flat=True).get(pk=environment.pk))
+    text = retry(lambda: Environment.objects.values_list("private_key", flat=True).get(pk=environment.pk))
     if not text:
         raise InvalidRequest(f"{environment} has no SSH key yet.", hint="`manage.py enroll` makes one.")
     return PrivateKey(text)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from deployments.audit import trail
 from deployments.core import queueing
 from deployments.core.actors import Actor
-from deployments.core.retrying import patiently
+from deployments.core.retrying import retry
 from deployments.core.row_locks import locked_environment
 from deployments.execution import silences
 from deployments.lifecycle import Kind, Status, TargetStatus
@@ -91,7 +91,7 @@ def end_target(
 ) -> None:
     """Write what became of one server, unless another worker holds the deployment by now. Waits for the database."""
     rows = Target.objects.filter(pk=target.pk, deployment__claim=claim)
-    patiently(
+    retry(
         lambda: rows.update(
             status=status, outcome=outcome[:60], sentence=sentence, facts=facts or {}, finished_at=timezone.now()
         )

@@ -34,10 +34,10 @@ class Unsettled(Exception):
         self.working = working
 
 
-def settle_target(deployment: Deployment, target: Target, recorder: Recorder, token: UUID, *, patience: float) -> None:
+def settle_target(deployment: Deployment, target: Target, recorder: Recorder, token: UUID, *, timeout: float) -> None:
     """Learn from the host's journal how `target` ended, having its agent recover what it left unfinished.
 
-    Tries for `patience` seconds. Raises Unsettled when the server did not answer, or still works on it: nothing is
+    Tries for `timeout` seconds. Raises Unsettled when the server did not answer, or still works on it: nothing is
     written then.
     """
     sealed = target_snapshot(deployment, target)
@@ -46,12 +46,12 @@ def settle_target(deployment: Deployment, target: Target, recorder: Recorder, to
         with open_target(deployment.environment, sealed) as session:
             _Inquiry(agent(session, deployment.snapshot["application"]), deployment, target, recorder, token).settle()
 
-    insist(ask, patience=patience)
+    retry_until(ask, timeout=timeout)
 
 
-def insist(ask: Callable[[], None], *, patience: float) -> None:
-    """`ask()` until it neither meets a cut line nor raises Unsettled, for `patience` seconds. Raises Unsettled."""
-    end = time.monotonic() + patience
+def retry_until(ask: Callable[[], None], *, timeout: float) -> None:
+    """`ask()` until it neither meets a cut line nor raises Unsettled, for `timeout` seconds. Raises Unsettled."""
+    end = time.monotonic() + timeout
     while True:
         try:
             return ask()

@@ -29,22 +29,22 @@ QUEUED_TOO_LONG = timedelta(seconds=20)
 UNREACHABLE = "host_unreachable"
 
 
-def reap(*, patience: float = 0.0) -> list[int]:
+def reap(*, timeout: float = 0.0) -> list[int]:
     """Settle every deployment whose lease has run out; returns their numbers. Safe to run at any time, in parallel.
 
-    A server that still works on one is asked again for `patience` seconds.
+    A server that still works on one is asked again for `timeout` seconds.
 
     Also: queue again what nobody has, insist on cancellations, promote rollbacks whose deployment is gone, and complete
     interrupted deployments whose servers answer again.
     """
-    settled = [deployment.pk for deployment in _stale() if settle(deployment, patience=patience)]
+    settled = [deployment.pk for deployment in _stale() if settle(deployment, timeout=timeout)]
     _queue_again()
     _cancel_again()
     _promote_stranded()
     return settled + [deployment.pk for deployment in _interrupted() if _complete(deployment)]
 
 
-def settle(deployment: Deployment, *, patience: float = 0.0) -> bool:
+def settle(deployment: Deployment, *, timeout: float = 0.0) -> bool:
     """Settle one deployment whose lease has run out; False when somebody has it, or its server does not answer yet."""
     token = take_over(deployment)
     if token is None:
@@ -52,7 +52,7 @@ def settle(deployment: Deployment, *, patience: float = 0.0) -> bool:
     ended = False
     try:
         with Recorder(deployment, token) as recorder:
-            ended = _ask_and_conclude(deployment, recorder, patience)
+            ended = _ask_and_conclude(deployment, recorder, timeout)
     except Exception as error:  # one deployment that cannot be settled must not keep the others waiting
         logger.exception("deployment %s could not be settled", deployment.pk)
         ended = _overdue(deployment, timezone.now()) and _end_unsettled(deployment, error)
@@ -62,14 +62,14 @@ def settle(deployment: Deployment, *, patience: float = 0.0) -> bool:
     return ended
 
 
-def _ask_and_conclude(deployment: Deployment, recorder: Recorder, patience: float) -> bool:
+def _ask_and_conclude(deployment: Deployment, recorder: Recorder, timeout: float) -> bool:
     token = deployment.claim
     assert token is not None  # noqa: S101  (taken over just now; this is for the type checker)
     # who cancels, or waits with a rollback, shall not wait half an hour for a server that is off
     giving_up = bool(deployment.cancel_requested_by) or _overdue(deployment, timezone.now())
     for target in deployment.targets.select_related("server").filter(status=TargetStatus.RUNNING):
         try:
-            settle_target(deployment, target, recorder, token, patience=patience)
+            settle_target(deployment, target, recorder, token, timeout=timeout)
         except Unsettled as why:
             if not giving_up or why.working:
                 logger.info("deployment %s: %s", deployment.pk, why)
@@ -80,7 +80,7 @@ def _ask_and_conclude(deployment: Deployment, recorder: Recorder, patience: floa
         deployment=deployment,
         recorder=recorder,
         token=token,
-        patience=0,
+        timeout=0,
         giving_up=giving_up,
     )
 
@@ -125,13 +125,13 @@ def _complete(deployment: Deployment) -> bool:
             for target in deployment.targets.select_related("server").filter(
                 status=TargetStatus.INTERRUPTED, outcome=UNREACHABLE
             ):
-                settle_target(deployment, target, recorder, token, patience=0)
+                settle_target(deployment, target, recorder, token, timeout=0)
             concluded = conclude(
                 actor=system_actor("reaper"),
                 deployment=deployment,
                 recorder=recorder,
                 token=token,
-                patience=0,
+                timeout=0,
                 late=True,
             )
     except Unsettled as why:

@@ -1,7 +1,7 @@
 """Storing what servers say as they say it, without making them wait for the database.
 
 One thread per execution owns the writing: it takes whatever has arrived, masks it, stores it in one transaction, and
-renews the lease. The database may be away for a while (`PATIENCE` seconds); nothing that arrived is lost meanwhile.
+renews the lease. The database may be away for a while (`TIMEOUT` seconds); nothing that arrived is lost meanwhile.
 """
 
 import logging
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)
 RENEW_SECONDS = 5.0
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 LINE_LIMIT = 4000
 """Characters of a line, as agents send at most; whatever a server says instead is cut."""
 LOG_HEAD, LOG_TAIL = 200, 2000
@@ -64,9 +64,9 @@ class Recorder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop_by = time.monotonic() + PATIENCE_SECONDS
+        self._stop_by = time.monotonic() + TIMEOUT_SECONDS
         self._inbox.put(_STOP)
-        self._thread.join(PATIENCE_SECONDS + 10)
+        self._thread.join(TIMEOUT_SECONDS + 10)
 
     def record(self, target: Target, record: Record) -> None:
         """Take one record of an agent; returns at once. A result closes the steps that did not end."""
@@ -80,7 +80,7 @@ class Recorder:
         """Wait until everything that was recorded so far is stored, so that the end is never shown before the story."""
         done = threading.Event()
         self._inbox.put(done)
-        done.wait(PATIENCE_SECONDS)
+        done.wait(TIMEOUT_SECONDS)
 
     @property
     def mask(self) -> Mask:
@@ -95,7 +95,7 @@ class Recorder:
                 batch, stopping = self._take()
                 renew = time.monotonic() - renewed >= RENEW_SECONDS
                 if batch or renew:
-                    self._patiently(batch, renew)
+                    self._retry(batch, renew)
                 while self._flushing:
                     self._flushing.pop().set()
                 if renew:
@@ -118,7 +118,7 @@ class Recorder:
             return batch, False
         return batch, True
 
-    def _patiently(self, batch: list[Item], renew: bool) -> None:
+    def _retry(self, batch: list[Item], renew: bool) -> None:
         """Store a batch; while the database is away, for as long as the execution lasts and a minute beyond."""
         pause = 0.1
         while True:

@@ -12,7 +12,7 @@ from deployments.models import Deployment, Target
 from deployments.requests.cancellation import logger
 from engine.errors import PortalError
 
-INSIST_SECONDS = 45.0
+RETRY_SECONDS = 45.0
 
 
 _PAUSE_SECONDS = 0.2
@@ -25,7 +25,7 @@ def cancel_remote(deployment_id: int) -> str:
     it may be dead, so this settles the deployment when the lease has run out.
     """
     said = "Nothing was running on any server."
-    ends = time.monotonic() + INSIST_SECONDS
+    ends = time.monotonic() + RETRY_SECONDS
     while True:
         deployment = Deployment.objects.select_related("environment", "release").get(pk=deployment_id)
         if deployment.status not in EXECUTING:

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from deployments.core.actors import system_actor
-from deployments.core.retrying import patiently
+from deployments.core.retrying import retry
 from deployments.core.sessions import agent, open_target
 from deployments.execution import silences
 from deployments.execution.claims import claim, hand_over
@@ -30,7 +30,7 @@ from engine.ssh.errors import LinkLost, RemoteDeadline
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 """How long a worker keeps asking a server whose line was cut before the reaper takes over."""
 DEADLINE_SECONDS = 600.0
 """What the users allow a deployment, all servers together; what is left of it bounds every server's agent."""
@@ -56,7 +56,7 @@ def execute(deployment_id: int) -> Status | None:
     finally:  # django-q's timeout is a SystemExit
         if not concluded:
             hand_over(deployment, token)
-    patiently(deployment.refresh_from_db)
+    retry(deployment.refresh_from_db)
     return Status(deployment.status)
 
 
@@ -84,17 +84,17 @@ class _Execution:
             deployment=self._deployment,
             recorder=self._recorder,
             token=self._token,
-            patience=PATIENCE_SECONDS,
+            timeout=TIMEOUT_SECONDS,
         )
 
     def _run_targets(self, reader: ArtifactReader) -> None:
         """Raises Unsettled when a server's state could not be learnt, or another worker has taken over."""
         targets = self._deployment.targets.select_related("server", "base_release")
-        for target in patiently(lambda: list(targets)):
-            if not patiently(lambda: self._begin(target)):  # noqa: B023  (called before the loop goes on)
+        for target in retry(lambda: list(targets)):
+            if not retry(lambda: self._begin(target)):  # noqa: B023  (called before the loop goes on)
                 return
             self._run_target(target, reader)
-            patiently(target.refresh_from_db)
+            retry(target.refresh_from_db)
             if target.status != TargetStatus.SUCCEEDED:
                 return
 
@@ -124,7 +124,7 @@ class _Execution:
 
         recorder.say(f"Connecting to {target.server.name}.", target=target)
         try:
-            plan = patiently(lambda: host_plan(deployment, sealed, reader, pins_for(target)))
+            plan = retry(lambda: host_plan(deployment, sealed, reader, pins_for(target)))
             left = self._ends - time.monotonic()
             if left <= 0:
                 raise PortalError(f"The {DEADLINE_SECONDS:g} s of a deployment were over.", reason="deadline")
@@ -135,7 +135,7 @@ class _Execution:
                 result = agent(session, deployment.snapshot["application"]).run(plan, reader, hear)
         except (LinkLost, RemoteDeadline) as error:
             recorder.say(f"{error} Asking {target.server.name} what is true.", target=target)
-            settle_target(deployment, target, recorder, self._token, patience=PATIENCE_SECONDS)
+            settle_target(deployment, target, recorder, self._token, timeout=TIMEOUT_SECONDS)
         except PortalError as error:
             told = {"status": "failed", "reason": error.reason, "sentence": str(error)}
             apply_result(target, told, recorder, self._token)
@@ -143,7 +143,7 @@ class _Execution:
             apply_result(target, dataclasses.asdict(result), recorder, self._token)
 
     def _refuse_all(self, error: PortalError) -> None:
-        for target in patiently(lambda: list(self._deployment.targets.filter(status=TargetStatus.WAITING))):
+        for target in retry(lambda: list(self._deployment.targets.filter(status=TargetStatus.WAITING))):
             end_target(
                 target,
                 TargetStatus.FAILED,

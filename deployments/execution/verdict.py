@@ -7,11 +7,11 @@ from uuid import UUID
 from django.utils import timezone
 
 from deployments.core.actors import Actor
-from deployments.core.retrying import patiently
+from deployments.core.retrying import retry
 from deployments.core.sessions import agent, open_target
 from deployments.execution.claims import held_by
 from deployments.execution.finish import end_target, finish
-from deployments.execution.host_inquiry import Unsettled, apply_result, insist, run_fence, target_snapshot
+from deployments.execution.host_inquiry import Unsettled, apply_result, retry_until, run_fence, target_snapshot
 from deployments.execution.recorder import Recorder
 from deployments.lifecycle import Kind, Status, TargetStatus
 from deployments.models import Deployment, Target
@@ -33,30 +33,30 @@ def conclude(
     deployment: Deployment,
     recorder: Recorder,
     token: UUID,
-    patience: float,
+    timeout: float,
     giving_up: bool = False,
     late: bool = False,
 ) -> bool:
     """Revert what must go back, then write the deployment's end; True when nothing is left to do for this token.
 
-    A server that cannot be reverted within `patience` seconds leaves the deployment as it is (False), unless we are
+    A server that cannot be reverted within `timeout` seconds leaves the deployment as it is (False), unless we are
     `giving_up`: then it is told as it is, and needs a person. `late` completes an interrupted deployment.
     """
-    patiently(deployment.refresh_from_db)
+    retry(deployment.refresh_from_db)
     targets = _targets(deployment)
     if all(target.status == TargetStatus.SUCCEEDED for target in targets):
         verdict = _success(deployment, targets)
     else:
         for target in reversed([target for target in targets if target.status == TargetStatus.SUCCEEDED]):
-            if not patiently(lambda: held_by(deployment, token)):
+            if not retry(lambda: held_by(deployment, token)):
                 return True
-            if not _reverted(deployment, target, recorder, token, patience=patience, giving_up=giving_up):
+            if not _reverted(deployment, target, recorder, token, timeout=timeout, giving_up=giving_up):
                 return False
-        patiently(lambda: _skip_waiting(deployment, token))
+        retry(lambda: _skip_waiting(deployment, token))
         verdict = judge(deployment, _targets(deployment))
     recorder.flush()
     status, outcome, sentence = verdict
-    patiently(
+    retry(
         lambda: finish(
             actor=actor,
             deployment=deployment,
@@ -127,7 +127,7 @@ def _success(deployment: Deployment, targets: list[Target]) -> Verdict:
 
 
 def _reverted(
-    deployment: Deployment, target: Target, recorder: Recorder, token: UUID, *, patience: float, giving_up: bool
+    deployment: Deployment, target: Target, recorder: Recorder, token: UUID, *, timeout: float, giving_up: bool
 ) -> bool:
     """Have a server that was activated go back; False when it could not be asked and may be asked again."""
     recorder.say(f"Reverting {target.server.name}.", target=target)
@@ -149,7 +149,7 @@ def _reverted(
         apply_result(target, told, recorder, token)
 
     try:
-        insist(revert, patience=patience)
+        retry_until(revert, timeout=timeout)
     except Unsettled as why:
         logger.warning("deployment %s: reverting %s: %s", deployment.pk, name, why)
         if not giving_up or why.working:
@@ -172,7 +172,7 @@ def _skip_waiting(deployment: Deployment, token: UUID) -> None:
 
 
 def _targets(deployment: Deployment) -> list[Target]:
-    return patiently(lambda: list(deployment.targets.select_related("server")))
+    return retry(lambda: list(deployment.targets.select_related("server")))
 
 
 def _with(targets: list[Target], status: TargetStatus) -> list[Target]:

@@ -11,7 +11,7 @@ from deployments.environments.secrets import newest_secrets, set_secret
 from deployments.models import Environment, Release, Secret, Server
 from deployments.releases import artifacts
 from deployments.requests.rollback_targets import success_of
-from engine.commands.credential_check import PATIENCE_SECONDS, trial_command
+from engine.commands.credential_check import TIMEOUT_SECONDS, trial_command
 from engine.errors import InvalidRequest, TargetError
 
 
@@ -29,7 +29,7 @@ def set_tried_secret(*, actor: Actor, environment: Environment, name: str, value
         done = session.run(
             trial_command(release.name, release.identifier),
             stdin=json.dumps(request).encode(),
-            deadline=PATIENCE_SECONDS + 15.0,
+            deadline=TIMEOUT_SECONDS + 15.0,
             check=False,
             what="trying to sign in",
         )

@@ -3,7 +3,7 @@
 from engine.commands.agent import PYTHON, program
 from engine.commands.remote_command import RemoteCommand
 
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 """How long the check may take; it is ended then, and what it was given is deleted."""
 
 
@@ -12,4 +12,4 @@ def trial_command(name: str, release: str) -> RemoteCommand:
 
     JSON: `role`, `argv`, and the files `config` and `credentials` as tables of text by name.
     """
-    return RemoteCommand((*PYTHON, "-c", program("credential_check"), f"/opt/{name}", str(PATIENCE_SECONDS), release))
+    return RemoteCommand((*PYTHON, "-c", program("credential_check"), f"/opt/{name}", str(TIMEOUT_SECONDS), release))

@@ -33,7 +33,7 @@ from sandbox.mail import MailSink, WebhookSink
 from sandbox.monitoring import Monitoring
 from tests.fixtures.records import HOST_KEY, MakeRelease
 from tests.monitoring import rules as shipped
-from tests.monitoring.waiting import PATIENCE, until
+from tests.monitoring.waiting import TIMEOUT, until
 
 pytestmark = [pytest.mark.monitoring]
 
@@ -178,8 +178,8 @@ def watched(
 @pytest.mark.django_db(transaction=True)
 def test_a_bot_that_stops_and_starts_is_told_to_the_portal_by_mail_and_to_slack(watched: Watched) -> None:
     watched.bots[0].stop()
-    watched.mail.wait_for(lambda mail: "FIRING" in mail.subject and "BotDown" in mail.subject, PATIENCE)
-    watched.slack.wait_for(lambda post: "FIRING BotDown production" in post.text, PATIENCE)
+    watched.mail.wait_for(lambda mail: "FIRING" in mail.subject and "BotDown" in mail.subject, TIMEOUT)
+    watched.slack.wait_for(lambda post: "FIRING BotDown production" in post.text, TIMEOUT)
     until(lambda: Alert.objects.filter(name="BotDown", status="firing").exists(), "the portal to be told")
     alert = Alert.objects.get(name="BotDown")
     assert alert.server is not None
@@ -187,9 +187,9 @@ def test_a_bot_that_stops_and_starts_is_told_to_the_portal_by_mail_and_to_slack(
     assert alert.summary == "The bot on prod-1 (production) does not answer."
 
     watched.bots[0].start()
-    mail = watched.mail.wait_for(lambda mail: "RESOLVED" in mail.subject and "BotDown" in mail.subject, PATIENCE)
+    mail = watched.mail.wait_for(lambda mail: "RESOLVED" in mail.subject and "BotDown" in mail.subject, TIMEOUT)
     assert "The bot on prod-1 (production) does not answer." in mail.text
-    watched.slack.wait_for(lambda post: "RESOLVED BotDown production" in post.text, PATIENCE)
+    watched.slack.wait_for(lambda post: "RESOLVED BotDown production" in post.text, TIMEOUT)
     until(lambda: Alert.objects.filter(name="BotDown", status="resolved").exists(), "the portal to hear of the end")
     assert set(AlertReceipt.objects.filter(alert=alert).values_list("status", flat=True)) == {"firing", "resolved"}
 
@@ -233,8 +233,8 @@ def arrivals(watched: Watched, status: str) -> dict[str, float]:
 def test_bots_of_one_environment_are_one_message_on_every_channel(watched: Watched) -> None:
     for bot in watched.bots:
         bot.connected = 0
-    mail = watched.mail.wait_for(lambda mail: "[FIRING 2] BotDisconnected production" in mail.subject, PATIENCE)
-    post = watched.slack.wait_for(lambda post: "BotDisconnected" in post.text and "prod-2" in post.text, PATIENCE)
+    mail = watched.mail.wait_for(lambda mail: "[FIRING 2] BotDisconnected production" in mail.subject, TIMEOUT)
+    post = watched.slack.wait_for(lambda post: "BotDisconnected" in post.text and "prod-2" in post.text, TIMEOUT)
     for text in (mail.text, post.text):
         assert "prod-1" in text
         assert "prod-2" in text
@@ -256,9 +256,9 @@ def test_a_cause_hides_its_consequence_on_the_same_bot_only(watched: Watched) ->
         labels = {"alertname": name, "severity": severity, "environment": "production", "server": server}
         alertmanager().post_alert(labels=labels, annotations={}, starts_at=now, ends_at=now + timedelta(minutes=10))
     until(lambda: watched.state_of("BotDisconnected") == "suppressed", "the inhibition")
-    watched.mail.wait_for(lambda mail: "BotDown" in mail.subject, PATIENCE)
-    watched.mail.wait_for(lambda mail: "ChannelEmpty" in mail.subject, PATIENCE)
-    watched.slack.wait_for(lambda post: "ChannelEmpty" in post.text, PATIENCE)
+    watched.mail.wait_for(lambda mail: "BotDown" in mail.subject, TIMEOUT)
+    watched.mail.wait_for(lambda mail: "ChannelEmpty" in mail.subject, TIMEOUT)
+    watched.slack.wait_for(lambda post: "ChannelEmpty" in post.text, TIMEOUT)
     until(lambda: {"BotDown", "ChannelEmpty"} <= set(Alert.objects.values_list("name", flat=True)), "the portal")
     assert not [mail.subject for mail in watched.mail.messages if "BotDisconnected" in mail.subject]
     assert not [post.text for post in watched.slack.messages if "BotDisconnected" in post.text]
@@ -277,18 +277,18 @@ def test_a_deployment_silences_its_own_bots_and_lifts_the_silence_at_its_end(
     until(lambda: watched.state_of("BotDown") == "suppressed", "the silence to hold")
     # the other bot of the environment is not part of the deployment
     watched.bots[1].stop()
-    mail = watched.mail.wait_for(lambda mail: "BotDown" in mail.subject, PATIENCE)
+    mail = watched.mail.wait_for(lambda mail: "BotDown" in mail.subject, TIMEOUT)
     assert "prod-2" in mail.text
     assert "prod-1" not in mail.text
-    watched.slack.wait_for(lambda post: "BotDown" in post.text, PATIENCE)
+    watched.slack.wait_for(lambda post: "BotDown" in post.text, TIMEOUT)
     until(lambda: Alert.objects.filter(name="BotDown").exists(), "the portal to be told")
     assert [alert.server.name for alert in Alert.objects.filter(name="BotDown") if alert.server] == ["prod-2"]
     assert not [post.text for post in watched.slack.messages if "prod-1" in post.text]
 
     silences.end(deployment).result(30)
     assert [each.state for each in alertmanager().silences()] == ["expired"]
-    watched.mail.wait_for(lambda mail: "BotDown" in mail.subject and "prod-1" in mail.text, PATIENCE)
-    watched.slack.wait_for(lambda post: "prod-1" in post.text, PATIENCE)
+    watched.mail.wait_for(lambda mail: "BotDown" in mail.subject and "prod-1" in mail.text, TIMEOUT)
+    watched.slack.wait_for(lambda post: "prod-1" in post.text, TIMEOUT)
     until(lambda: Alert.objects.filter(name="BotDown", server__name="prod-1").exists(), "the portal to be told")
 
 
@@ -304,13 +304,13 @@ def test_the_dead_mans_switch_reaches_the_portal_and_nobody_else(watched: Watche
 @pytest.mark.django_db(transaction=True)
 def test_the_alert_drill_measures_every_channel_fired_and_resolved(watched: Watched) -> None:
     held = drill_alerts(
-        actor=system_actor("tests"), environment=Environment.objects.get(name="production"), patience=PATIENCE
+        actor=system_actor("tests"), environment=Environment.objects.get(name="production"), timeout=TIMEOUT
     )
     assert held.passed, held.problems
     arrivals = {f"{name} {status}" for name in ("email", "slack", "portal") for status in STATUSES}
     assert set(held.measured) == arrivals
-    watched.mail.wait_for(lambda mail: "[FIRING 1] Drill production" in mail.subject, PATIENCE)
-    watched.mail.wait_for(lambda mail: "[RESOLVED] Drill production" in mail.subject, PATIENCE)
+    watched.mail.wait_for(lambda mail: "[FIRING 1] Drill production" in mail.subject, TIMEOUT)
+    watched.mail.wait_for(lambda mail: "[RESOLVED] Drill production" in mail.subject, TIMEOUT)
     event = AuditEvent.objects.filter(name="drill.alerts").get()
     assert event.data["passed"] is True
     # each channel has its receipts, and is proven
@@ -328,7 +328,7 @@ def test_the_alert_drill_measures_every_channel_fired_and_resolved(watched: Watc
 def test_the_alert_drill_names_the_channel_that_does_not_deliver(watched: Watched) -> None:
     watched.mail.stop()
     held = drill_alerts(
-        actor=system_actor("tests"), environment=Environment.objects.get(name="production"), patience=6.0
+        actor=system_actor("tests"), environment=Environment.objects.get(name="production"), timeout=6.0
     )
     assert not held.passed
     assert [problem for problem in held.problems if problem.startswith("email had not taken the firing alert")]
@@ -339,7 +339,7 @@ def test_both_outlive_the_thread_that_started_them(tmp_path: Path) -> None:
     monitoring = Monitoring(tmp_path, {}, {"monitoring-token": "unused"})
     starter = threading.Thread(target=monitoring.__enter__)
     starter.start()
-    starter.join(PATIENCE)
+    starter.join(TIMEOUT)
     try:
         for child in monitoring._children:
             with pytest.raises(subprocess.TimeoutExpired):

@@ -3,13 +3,13 @@
 import time
 from collections.abc import Callable
 
-PATIENCE = 90.0  # s; on a quiet machine each of these takes about five
+TIMEOUT = 90.0  # s; on a quiet machine each of these takes about five
 
 
-def until(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> float:
-    """Return when `condition` holds, with the seconds it took; fail when it does not within `patience`."""
+def until(condition: Callable[[], object], what: str, timeout: float = TIMEOUT) -> float:
+    """Return when `condition` holds, with the seconds it took; fail when it does not within `timeout`."""
     began = time.monotonic()
     while not condition():
-        assert time.monotonic() - began < patience, f"waited {patience:g} s for {what}"
+        assert time.monotonic() - began < timeout, f"waited {timeout:g} s for {what}"
         time.sleep(0.1)
     return time.monotonic() - began

@@ -81,13 +81,13 @@ def portal_host(
 class Visitor:
     """Somebody outside, over TLS; Caddy's internal CA is nobody's they know."""
 
-    def __init__(self, address: str, patience: float = 10.0) -> None:
-        self.address, self.patience = address, patience
+    def __init__(self, address: str, timeout: float = 10.0) -> None:
+        self.address, self.timeout = address, timeout
 
     def get(self, path: str) -> tuple[int, dict[str, str], bytes]:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        connection = http.client.HTTPSConnection(self.address, timeout=self.patience, context=context)
+        connection = http.client.HTTPSConnection(self.address, timeout=self.timeout, context=context)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()

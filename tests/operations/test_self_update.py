@@ -43,7 +43,7 @@ class Installed:
     visitor: Visitor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.visitor = Visitor(self.host.machine.address, patience=60.0)  # they wait in the socket, and are served
+        self.visitor = Visitor(self.host.machine.address, timeout=60.0)  # they wait in the socket, and are served
 
     def manage(self, *arguments: str, stdin: bytes = b"") -> tuple[int, str]:
         """A management command on the server, as its own user; exit code and standard output."""

@@ -21,7 +21,7 @@ class Command(PortalCommand):
 
     def run(self, options: dict[str, Any]) -> int:
         """One line per settled deployment."""
-        settled = reap(patience=options["wait"])
+        settled = reap(timeout=options["wait"])
         rows = Deployment.objects.filter(pk__in=settled).select_related("release", "environment")
         if self.as_json:
             self.emit([{"deployment": row.pk, "status": row.status, "sentence": row.sentence} for row in rows])

@@ -75,7 +75,7 @@ def deadlines(**seconds: float) -> Callable[[Path], None]:
     def change(tree: Path) -> None:
         text = (tree / "deploy.toml").read_text()
         rows = "\n".join(f"{step} = {value}" for step, value in seconds.items())
-        if "verify" in seconds:  # the health check's own patience has to fit in
+        if "verify" in seconds:  # the health check's own timeout has to fit in
             text = text.replace("[roles.bot.health]\n", f"[roles.bot.health]\ntimeout = {seconds['verify']}\n")
         (tree / "deploy.toml").write_text(f"{text}\n[deadlines]\n{rows}\n")
 

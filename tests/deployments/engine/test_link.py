@@ -69,7 +69,7 @@ def test_cut_for_good_during_the_restart_the_server_reverts_without_us(fleet: Fl
 def test_cut_for_good_and_the_worker_gave_up_the_reaper_tells_it_later(
     fleet: Fleet, old: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(run, "TIMEOUT_SECONDS", 0.0)
     machine = fleet.machines[0]
     rehearse(machine, "restart-end", HOLD)
     deployment = fleet.request(fleet.release("1.0.1", deadlines(restart=12)))

@@ -83,7 +83,7 @@ def _ended(deployment: Deployment) -> bool:
 def test_interrupted_becomes_what_the_server_tells_when_it_is_back(
     fleet: Fleet, old: str, monkeypatch: pytest.MonkeyPatch, script: str, ends: Status
 ) -> None:
-    monkeypatch.setattr(run, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(run, "TIMEOUT_SECONDS", 0.0)
     machine = fleet.machines[0]
     rehearse(machine, "restart", script)
     deployment = fleet.request(fleet.release("1.0.1", deadlines(restart=6)))
@@ -136,7 +136,7 @@ def test_back_after_an_interruption_is_the_release_that_was_live(
 
 def interrupted(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, version: str = "1.0.1") -> Deployment:
     """A deployment whose server was off for half an hour, and is back."""
-    monkeypatch.setattr(run, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(run, "TIMEOUT_SECONDS", 0.0)
     machine = fleet.machines[0]
     rehearse(machine, "restart", HOLD)
     deployment = fleet.request(fleet.release(version, deadlines(restart=6)))
