@@ -4,7 +4,7 @@ from django.conf import settings
 
 from deployments.core import queueing
 from deployments.core.actors import system_actor
-from deployments.core.read_only import while_in_charge
+from deployments.core.read_only import unless_read_only
 from deployments.drills import drills
 from deployments.execution import reaper, remote_cancellation, run
 from deployments.notifications import messages
@@ -17,43 +17,43 @@ def execute(deployment_id: int) -> str:
     return str(run.execute(deployment_id) or "not claimed")
 
 
-@while_in_charge
+@unless_read_only
 def cancel_remote(deployment_id: int) -> str:
     """End the remote work of a deployment."""
     return remote_cancellation.cancel_remote(deployment_id)
 
 
-@while_in_charge
+@unless_read_only
 def reap() -> list[int]:
     """Settle what dead workers left."""
     return reaper.reap()
 
 
-@while_in_charge
+@unless_read_only
 def expire_requests() -> int:
     """End requests that nobody approved in time."""
     return approvals.expire_requests(actor=system_actor("schedule"))
 
 
-@while_in_charge
+@unless_read_only
 def deliver_notifications() -> int:
     """Send the notifications that wait."""
     return messages.deliver_waiting()
 
 
-@while_in_charge
+@unless_read_only
 def find_drift() -> int:
     """Compare every server with its record."""
     return inspection.inspect_all(actor=system_actor("schedule"))
 
 
-@while_in_charge
+@unless_read_only
 def inspect_environment(environment_id: int) -> int:
     """Compare the servers of one environment with their records."""
     return inspection.inspect_all(actor=system_actor("schedule"), only=environment_id)
 
 
-@while_in_charge
+@unless_read_only
 def drill_rollback() -> str:
     """The rollback drill of every three weeks, unless PORTAL_DRILLS is off."""
     held = drills.hold_scheduled(actor=system_actor("schedule")) if settings.DRILLS else None

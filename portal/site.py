@@ -25,7 +25,7 @@ class PortalAdminSite(UnfoldAdminSite):  # type: ignore[misc]  # published witho
         context: dict[str, Any] = super().each_context(request)
         context["colors"] = {}  # they are in theme.css: an inline style would need an exception from the CSP
         context["unreviewed"] = list(selectors.unreviewed_break_glass()) if self.has_permission(request) else []
-        context["elsewhere"] = str(read_only.objection() or "")
+        context["elsewhere"] = str(read_only.read_only_reason() or "")
         return context
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

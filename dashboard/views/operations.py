@@ -39,7 +39,7 @@ def healthz(_request: HttpRequest) -> HttpResponse:
         waited = queueing.oldest_queued_seconds()
         body["queue_oldest_seconds"] = round(waited, 1)
         body["audit_head"] = str(trail.head())
-        body["in_charge"] = read_only.objection() is None
+        body["in_charge"] = read_only.read_only_reason() is None
         if waited > QUEUE_STUCK_SECONDS:
             body["status"] = "queue stuck"
     except DatabaseError:

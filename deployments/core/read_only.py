@@ -1,7 +1,7 @@
 """Whether this portal is in charge: one that has moved to a server changes nothing any more.
 
 Every change asks twice: `access.require` before it begins, and `audit.record`, the one writer of events, in its
-transaction. Workers ask before they take anything up (`claims`, `while_in_charge`). Reading goes on, and so does
+transaction. Workers ask before they take anything up (`claims`, `unless_read_only`). Reading goes on, and so does
 signing in for it.
 """
 
@@ -37,7 +37,7 @@ def latest_move() -> Move | None:
     return Move.objects.order_by("-pk").first()
 
 
-def objection() -> NotInCharge | None:
+def read_only_reason() -> NotInCharge | None:
     """Why nothing may be changed here; None while this portal is in charge."""
     move = latest_move()
     if move is None or move.state == Move.State.ARRIVED:
@@ -56,16 +56,16 @@ def objection() -> NotInCharge | None:
 
 def refuse_change() -> None:
     """Raise NotInCharge unless this portal is in charge."""
-    if why := objection():
+    if why := read_only_reason():
         raise why
 
 
-def while_in_charge(task: Callable[P, T]) -> Callable[P, T | None]:
+def unless_read_only(task: Callable[P, T]) -> Callable[P, T | None]:
     """For what workers do by themselves: nothing, while another portal is in charge."""
 
     @functools.wraps(task)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T | None:
-        return None if objection() else task(*args, **kwargs)
+        return None if read_only_reason() else task(*args, **kwargs)
 
     return guarded
 

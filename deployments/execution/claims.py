@@ -37,7 +37,7 @@ def claim(deployment_id: int) -> Deployment | None:
     and is not run. A portal that has moved claims
     nothing.
     """
-    if read_only.objection():
+    if read_only.read_only_reason():
         return None
     deployment = Deployment.objects.select_related("environment", "release").filter(pk=deployment_id).first()
     if deployment is None or deployment.status != Status.QUEUED:
@@ -119,7 +119,7 @@ def hand_over(deployment: Deployment, token: UUID) -> None:
 
 
 def _take(deployment: Deployment, rows: DeploymentQuerySet, **changes: object) -> UUID | None:
-    if read_only.objection():
+    if read_only.read_only_reason():
         return None
     token = uuid.uuid4()
     with transaction.atomic():

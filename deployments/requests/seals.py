@@ -21,8 +21,10 @@ def broken_seal(deployment: Deployment) -> list[str]:
         return ["The stored snapshot itself was altered."]
     if not Evidence.of(deployment).requested:
         return ["The audit trail knows of no such request: somebody wrote it into the database, or changed it there."]
-    if deployment.status == Status.QUEUED and (objection := _locked(deployment) or _lacking_approvals(deployment)):
-        return [objection]
+    if deployment.status == Status.QUEUED and (
+        read_only_reason := _locked(deployment) or _lacking_approvals(deployment)
+    ):
+        return [read_only_reason]
     try:
         now = _snapshot_now(deployment)
     except PortalError as error:

@@ -23,7 +23,7 @@ def unreviewed_break_glass() -> list[Deployment]:
 @register.simple_tag
 def not_in_charge() -> str:
     """Why nothing can be changed on this portal; empty while it is in charge."""
-    return str(read_only.objection() or "")
+    return str(read_only.read_only_reason() or "")
 
 
 @register.filter

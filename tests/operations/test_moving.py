@@ -26,7 +26,7 @@ def fails_and_stays(host: Watching, error: type[BaseException], match: str | Non
     """The move inside ends with `error`, and everything is as it was."""
     with pytest.raises(error, match=match):
         yield
-    assert read_only.objection() is None
+    assert read_only.read_only_reason() is None
     assert not Move.objects.exists()
     assert AuditEvent.objects.latest("sequence").name == "portal.move_failed"
     assert host.said("systemctl", "is-active", *commands.UNITS).split() == ["inactive"] * len(commands.UNITS)
@@ -45,7 +45,7 @@ def test_wherever_it_fails_the_old_one_stays(portal_host: Watching, monkeypatch:
     with pytest.raises(EnvironmentBusy):
         move(portal_host)
     Deployment.objects.filter(pk=deployment.pk).update(status=Status.SUCCEEDED)
-    assert read_only.objection() is None
+    assert read_only.read_only_reason() is None
 
     machine.root(["mv", "/opt/rosey-bot/current/manage.py", "/opt/rosey-bot/current/away.py"])
     with fails_and_stays(portal_host, PortalError, "restore"):
@@ -81,7 +81,7 @@ def test_wherever_it_fails_the_old_one_stays(portal_host: Watching, monkeypatch:
         patch.setattr(moving._There, "take_charge", cut)
         with pytest.raises(TargetError, match="has let go"):
             move(portal_host)
-    assert read_only.objection() is not None
+    assert read_only.read_only_reason() is not None
     assert answer_of(portal_host).in_charge is False
     move(portal_host)
     assert answer_of(portal_host).in_charge is True

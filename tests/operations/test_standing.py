@@ -18,7 +18,7 @@ from deployments.access.policy import VERBS, require
 from deployments.audit import trail
 from deployments.core import read_only
 from deployments.core.actors import system_actor
-from deployments.core.read_only import READING, NotInCharge, objection
+from deployments.core.read_only import READING, NotInCharge, read_only_reason
 from deployments.execution import reaper, run
 from deployments.execution.claims import take_over
 from deployments.lifecycle import Kind, Status
@@ -51,32 +51,32 @@ def on_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_portal_that_never_moved_is_in_charge() -> None:
-    assert objection() is None
+    assert read_only_reason() is None
 
 
 def test_one_that_has_gone_names_its_successor() -> None:
     moved()
-    assert str(objection()) == f"This portal has moved to {URL} and changes nothing any more. Go there."
+    assert str(read_only_reason()) == f"This portal has moved to {URL} and changes nothing any more. Go there."
 
 
 def test_one_that_moves_waits_and_goes_on_when_its_move_has_died() -> None:
     move = moved("under_way")
-    assert "is moving" in str(objection())
+    assert "is moving" in str(read_only_reason())
     Move.objects.filter(pk=move.pk).update(until=timezone.now())
-    assert objection() is None
+    assert read_only_reason() is None
 
 
 def test_one_that_arrives_waits_however_long_it_takes(on_the_server: None) -> None:
     move = moved("under_way", seconds=-60)
-    assert "is arriving" in str(objection())
+    assert "is arriving" in str(read_only_reason())
     Move.objects.filter(pk=move.pk).update(state="arrived")
-    assert objection() is None
+    assert read_only_reason() is None
 
 
 def test_it_may_move_on(on_the_server: None) -> None:
     moved("arrived")
     moved("gone")
-    assert URL in str(objection())
+    assert URL in str(read_only_reason())
 
 
 def test_every_verb_but_reading_is_refused(make_person: MakePerson) -> None:
