@@ -92,9 +92,9 @@ def _run_out(one: Acknowledgement, now: datetime) -> bool:
         what = f"{alert.name} still fires, and nobody has it in hand"
         lines = [alert.summary, f"{one.actor} had: {one.comment}", f"{settings.PORTAL_URL}/alerts/{alert.pk}/"]
         if alert.environment:
-            notify.tell_environment(alert.environment, "unattended", what=what, lines=lines)
+            notify.notify_environment(alert.environment, "unattended", what=what, lines=lines)
         else:
-            notify.tell_everyone("unattended", what=what, lines=lines)
+            notify.notify_everyone("unattended", what=what, lines=lines)
     return True
 
 

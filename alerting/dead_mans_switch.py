@@ -89,7 +89,7 @@ def _began(now: datetime) -> None:
         )
         if made:
             trail.record(actor=system_actor("watch"), name="monitoring.silent", subject="monitoring")
-            notify.tell_everyone("monitoring", what="monitoring is silent", lines=[_SENTENCE])
+            notify.notify_everyone("monitoring", what="monitoring is silent", lines=[_SENTENCE])
 
 
 def _ended(now: datetime) -> None:
@@ -98,7 +98,7 @@ def _ended(now: datetime) -> None:
         if silent.update(status=Alert.Status.RESOLVED, ends_at=now, last_received_at=now):
             acknowledgements.end_with_their_alerts(_FINGERPRINT, now)
             trail.record(actor=system_actor("watch"), name="monitoring.heard", subject="monitoring")
-            notify.tell_everyone("monitoring", what="monitoring is heard again", lines=[])
+            notify.notify_everyone("monitoring", what="monitoring is heard again", lines=[])
 
 
 def _ping() -> None:

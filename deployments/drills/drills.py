@@ -153,7 +153,7 @@ def record(
         )
         if problems and actor.kind == "system":  # nobody looks on
             what = f"the {name.removeprefix('drill.')} drill failed"
-            notify.tell_everyone("drill", what=what, lines=problems)
+            notify.notify_everyone("drill", what=what, lines=problems)
     return Rehearsal(name, not problems, measured, problems)
 
 

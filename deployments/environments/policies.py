@@ -17,7 +17,7 @@ from deployments.core.actors import Actor
 from deployments.core.row_locks import locked_environment
 from deployments.core.texts import checked
 from deployments.models import Environment, PolicyChange
-from deployments.notifications.notify import tell_environment
+from deployments.notifications.notify import notify_environment
 from engine.errors import Conflict, InvalidRequest
 
 MAX_APPROVALS = 10
@@ -92,7 +92,7 @@ def decide_policy_change(*, actor: Actor, change: PolicyChange, approve: bool, c
             _apply(actor, locked, "environment.policy_loosened", change.before, change.changes, change.reason, **data)
         else:
             _record(actor, locked, "environment.policy_change_refused", change, comment=comment)
-            tell_environment(locked, "policy", what=f"change of policy refused by {actor}", lines=[comment])
+            notify_environment(locked, "policy", what=f"change of policy refused by {actor}", lines=[comment])
     change.refresh_from_db()
     return change
 
@@ -132,7 +132,7 @@ def _ask(
         ) from error
     _record(actor, locked, "environment.policy_change_requested", change)
     lines = [change.sentence, f"Reason: {reason}", "A second person, an approver, decides about it in the portal."]
-    tell_environment(locked, "policy", what=f"{actor} wants to loosen the approval policy", lines=lines)
+    notify_environment(locked, "policy", what=f"{actor} wants to loosen the approval policy", lines=lines)
     return change
 
 
@@ -157,7 +157,7 @@ def _apply(
         data={"changes": pairs, "reason": reason, **data},
     )
     words = ", ".join(f"{field.replace('_', ' ')} {old} → {new}" for field, (old, new) in pairs.items())
-    tell_environment(locked, "policy", what=f"approval policy changed by {actor}", lines=[words, f"Reason: {reason}"])
+    notify_environment(locked, "policy", what=f"approval policy changed by {actor}", lines=[words, f"Reason: {reason}"])
 
 
 def _record(actor: Actor, locked: Environment, name: str, change: PolicyChange, **data: Any) -> None:

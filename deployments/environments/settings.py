@@ -13,7 +13,7 @@ from deployments.core.actors import Actor
 from deployments.core.row_locks import locked_environment
 from deployments.core.texts import checked
 from deployments.models import Environment, Secret
-from deployments.notifications.notify import tell_environment
+from deployments.notifications.notify import notify_environment
 from engine.errors import Conflict, InvalidRequest
 
 EDITABLE = ("configuration", "bake_seconds", "bake_action", "order")
@@ -91,7 +91,7 @@ def _write_lock(
 ) -> None:
     locked.save(update_fields=["locked_at", "locked_by", "lock_reason"])
     trail.record(actor=actor, name=name, subject=f"environment:{locked.name}", environment=locked, data=data)
-    tell_environment(locked, "locked", what=what, lines=lines)
+    notify_environment(locked, "locked", what=what, lines=lines)
 
 
 def _reason(reason: str, what: str) -> str:

@@ -19,7 +19,7 @@ from deployments.core.texts import checked
 from deployments.environments.guards import refuse_busy, refuse_locked
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, Deployment
-from deployments.notifications.notify import tell
+from deployments.notifications.notify import notify
 from deployments.requests.requests import withdraw_orphan
 from deployments.requests.seals import approvals_given, approvals_needed, broken_seal, withdraw_broken
 from engine.errors import Conflict, InvalidRequest, NotApproved
@@ -85,7 +85,7 @@ def reject(*, actor: Actor, deployment: Deployment, comment: str) -> Deployment:
             environment=locked.environment,
             data={"comment": comment, "seal": locked.seal},
         )
-        tell(locked, "decided", approved=False, by=str(actor))
+        notify(locked, "decided", approved=False, by=str(actor))
     deployment.refresh_from_db()
     return deployment
 
@@ -108,7 +108,7 @@ def review_break_glass(*, actor: Actor, deployment: Deployment, comment: str = "
             environment=deployment.environment,
             data={"comment": comment},
         )
-        tell(deployment, "break_glass", reviewed_by=str(actor), comment=comment)
+        notify(deployment, "break_glass", reviewed_by=str(actor), comment=comment)
     deployment.refresh_from_db()
     return deployment
 
@@ -132,7 +132,7 @@ def expire_requests(*, actor: Actor, now: datetime | None = None) -> int:
                     environment=locked.environment,
                 )
                 locked.refresh_from_db()
-                tell(locked, "withdrawn")
+                notify(locked, "withdrawn")
                 ended += 1
     return ended
 
@@ -163,7 +163,7 @@ def _approve(actor: Actor, locked: Deployment, comment: str) -> None:
     if not Deployment.objects.move(locked.pk, Status.QUEUED, source=Status.AWAITING_APPROVAL, queued_at=timezone.now()):
         raise NotApproved(f"Deployment {locked.pk} was decided by somebody else just now.", reason="not_waiting")
     queueing.enqueue_execution(locked.pk, rescue=False)
-    tell(locked, "decided", approved=True, by=str(actor))
+    notify(locked, "decided", approved=True, by=str(actor))
 
 
 def _refuse_decided(deployment: Deployment) -> None:

@@ -10,7 +10,7 @@ from deployments.core.actors import Actor
 from deployments.core.texts import LIMIT, one_line
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment
-from deployments.notifications.notify import tell_environment
+from deployments.notifications.notify import notify_environment
 from deployments.requests.rollbacks import request_rollback
 from engine.errors import PortalError
 
@@ -71,7 +71,7 @@ def _pause(actor: Actor, environment: Environment, baking: Deployment, reason: s
                 environment=environment,
                 data={"reason": reason, "deployment": baking.pk},
             )
-            tell_environment(
+            notify_environment(
                 environment,
                 "locked",
                 what="locked while a deployment was baking",

@@ -8,7 +8,7 @@ from deployments.core import queueing
 from deployments.core.actors import system_actor
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment
-from deployments.notifications.notify import tell
+from deployments.notifications.notify import notify
 from deployments.requests.rollback_targets import rollback_snapshot
 from deployments.requests.snapshot import seal
 from deployments.requests.targets import write_targets
@@ -76,4 +76,4 @@ def _give_up(rollback: Deployment, error: PortalError) -> None:
             data={"reason": error.reason, "sentence": str(error)},
         )
         rollback.refresh_from_db()
-        tell(rollback, "cancelled")
+        notify(rollback, "cancelled")

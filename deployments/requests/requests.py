@@ -14,7 +14,7 @@ from deployments.core.texts import checked
 from deployments.environments.guards import refuse_busy, refuse_locked
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Release
-from deployments.notifications.notify import tell
+from deployments.notifications.notify import notify
 from deployments.requests.promotion import promote_waiting_rollback
 from deployments.requests.snapshot import seal
 from deployments.requests.snapshots import take_snapshot
@@ -51,11 +51,11 @@ def request_deployment(
         )
         if waits:
             _supersede_older(actor, deployment)
-            tell(deployment, "approval_wanted")
+            notify(deployment, "approval_wanted")
         else:
             queueing.enqueue_execution(deployment.pk, rescue=False)
         if break_glass:
-            tell(deployment, "break_glass")
+            notify(deployment, "break_glass")
     return deployment
 
 
@@ -154,7 +154,7 @@ def _withdraw(actor: Actor, deployment: Deployment, error: NotApproved, event: s
                 data={**data, "seal": deployment.seal},
             )
             deployment.refresh_from_db()
-            tell(deployment, "withdrawn")
+            notify(deployment, "withdrawn")
             promote_waiting_rollback(deployment)
 
 
@@ -192,4 +192,4 @@ def _supersede_older(actor: Actor, newer: Deployment) -> None:
                 data={"by": newer.pk},
             )
             older.refresh_from_db()
-            tell(older, "withdrawn")
+            notify(older, "withdrawn")

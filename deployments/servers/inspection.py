@@ -14,7 +14,7 @@ from deployments.core.actors import Actor
 from deployments.core.sessions import agent, open_session
 from deployments.lifecycle import Kind
 from deployments.models import Deployment, Environment, Release, Server
-from deployments.notifications.notify import tell_environment
+from deployments.notifications.notify import notify_environment
 from deployments.releases import artifacts
 from deployments.releases.role_plans import role_plans
 from deployments.requests.rollback_targets import rollback_target
@@ -129,7 +129,7 @@ def _tell_of_drift(actor: Actor, server: Server, differences: list[str]) -> None
         environment=server.environment,
         data={"differences": differences},
     )
-    tell_environment(
+    notify_environment(
         server.environment,
         "drift",
         what=f"{server.name} {'differs from its record' if differences else 'is as recorded again'}",
