@@ -3,7 +3,7 @@
 PortalError
 └── BotSilent                   a bot's health address gave nothing usable; carries `reason` and the seconds it took
     ├── BotUnreachable          no connection, no answer in time, or no address to ask
-    └── BotLies                 an answer that breaks the contract: wrong types, too long, a redirect, HTML
+    └── InvalidHealthResponse   an answer that breaks the contract: wrong types, too long, HTML, a redirect
 """
 
 from engine.errors import PortalError
@@ -22,7 +22,7 @@ class BotUnreachable(BotSilent):
     reason = "bot_unreachable"
 
 
-class BotLies(BotSilent):
+class InvalidHealthResponse(BotSilent):
     """The bot answered with something that is no health document."""
 
     reason = "bot_lies"

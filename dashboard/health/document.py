@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from dashboard.errors import BotLies
+from dashboard.errors import InvalidHealthResponse
 
 COUNTER_LIMIT = 2**53  # beyond it a JSON number is no longer exact
 Counter = Annotated[int, Field(ge=0, le=COUNTER_LIMIT)]
@@ -51,14 +51,16 @@ class HealthDocument(BaseModel):
 
 
 def parse(body: bytes) -> HealthDocument:
-    """The document in `body`; raises BotLies naming the first field that is wrong."""
+    """The document in `body`; raises InvalidHealthResponse naming the first field that is wrong."""
     try:
         return HealthDocument.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         what = first["msg"][:80] if where in HealthDocument.model_fields or not where else "unexpected field"
-        raise BotLies(f"The bot's health answer is not valid: {where[:40]}: {what}.".replace(": : ", ": ")) from None
+        raise InvalidHealthResponse(
+            f"The bot's health answer is not valid: {where[:40]}: {what}.".replace(": : ", ": ")
+        ) from None
 
 
 def disconnected(

@@ -34,7 +34,7 @@ class Entry:
         return now - self.made if self.made <= now else float("inf")
 
 
-class Shelf:
+class SharedCache:
     """A directory of answers, made on first use."""
 
     def __init__(self, directory: Path) -> None:
@@ -81,17 +81,17 @@ class Shelf:
         (self._directory / f"{name}.answer").unlink(missing_ok=True)
 
     @contextmanager
-    def turn(self, name: str, *, wait: float) -> Iterator["Turn | None"]:
+    def refresh_lock(self, name: str, *, wait: float) -> Iterator["RefreshLock | None"]:
         """The exclusive turn to ask about `name`, or None when somebody else has it for longer than `wait` seconds."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(self._directory / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            yield Turn(handle) if _locked(handle, wait) else None
+            yield RefreshLock(handle) if _locked(handle, wait) else None
         finally:
             os.close(handle)
 
 
-class Turn:
+class RefreshLock:
     """The held lock of a name, with the time of the last question."""
 
     def __init__(self, handle: int) -> None:

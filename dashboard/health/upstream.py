@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, cast
 
-from dashboard.errors import BotLies, BotUnreachable
+from dashboard.errors import BotUnreachable, InvalidHealthResponse
 
 DEADLINE = 2.0  # seconds, from the name to the last byte
 BODY_LIMIT = 8192  # bytes; a health document has about 200
@@ -32,7 +32,7 @@ class Answer:
 
 
 def fetch(host: str, port: int, path: str, *, deadline: float = DEADLINE) -> Answer:
-    """GET http://host:port/path. Raises BotUnreachable or BotLies within `deadline` seconds, whatever the bot does."""
+    """GET http://host:port/path. Raises BotUnreachable or InvalidHealthResponse within `deadline` s, whatever comes."""
     started = time.monotonic()
     end = started + deadline
     try:
@@ -51,7 +51,7 @@ def fetch(host: str, port: int, path: str, *, deadline: float = DEADLINE) -> Ans
     except OSError as error:
         raise BotUnreachable(f"The bot cannot be reached: {error.strerror or type(error).__name__}.") from error
     except http.client.HTTPException as error:
-        raise BotLies("The bot's health port does not speak HTTP as it should.") from error
+        raise InvalidHealthResponse("The bot's health port does not speak HTTP as it should.") from error
     return Answer(
         response.status,
         body,
@@ -63,10 +63,10 @@ def fetch(host: str, port: int, path: str, *, deadline: float = DEADLINE) -> Ans
 
 def _body(response: http.client.HTTPResponse) -> bytes:
     if response.status not in (200, 503):
-        raise BotLies(f"The bot's health address answered with status {response.status}.")
+        raise InvalidHealthResponse(f"The bot's health address answered with status {response.status}.")
     body = response.read(BODY_LIMIT + 1)
     if len(body) > BODY_LIMIT:
-        raise BotLies(f"The bot's health answer is longer than {BODY_LIMIT} bytes.")
+        raise InvalidHealthResponse(f"The bot's health answer is longer than {BODY_LIMIT} bytes.")
     return body
 
 

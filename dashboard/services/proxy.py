@@ -1,7 +1,7 @@
 """Answering `/api/health` for a bot: what it says now, else what it said last.
 
-However many processes and requests there are, a bot is asked once a second at most: see `health.shelf`. While one
-caller asks, the others get the answer before, for a few seconds at most.
+However many processes and requests there are, a bot is asked once a second at most: see `health.shared_cache`. While
+one caller asks, the others get the answer before, for a few seconds at most.
 """
 
 import time
@@ -12,10 +12,10 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from dashboard.errors import BotLies, BotSilent, BotUnreachable
+from dashboard.errors import BotSilent, BotUnreachable, InvalidHealthResponse
 from dashboard.health import upstream
 from dashboard.health.document import HealthDocument, disconnected, parse
-from dashboard.health.shared_cache import Entry, Shelf
+from dashboard.health.shared_cache import Entry, SharedCache
 from dashboard.models import BotState
 from deployments.models import Server
 from engine.errors import NotFound
@@ -25,31 +25,31 @@ STALE_SECONDS = 4.0  # an answer this old is still given while somebody else ask
 _REASON_LIMIT = 200
 
 
-def shelf() -> Shelf:
+def cache() -> SharedCache:
     """Where this portal's processes share their answers."""
-    return _shelf_in(settings.STATE_DIR)
+    return _cache_in(settings.STATE_DIR)
 
 
 def answer(name: str) -> Entry:
     """The answer for the server `name`, or PRODUCTION; raises NotFound when no such bot is enrolled."""
-    return shelf().fresh(name) or _refresh(name)
+    return cache().fresh(name) or _refresh(name)
 
 
 @lru_cache(maxsize=4)
-def _shelf_in(state_dir: Path) -> Shelf:
-    return Shelf(state_dir / "health")
+def _cache_in(state_dir: Path) -> SharedCache:
+    return SharedCache(state_dir / "health")
 
 
 def _refresh(name: str) -> Entry:
-    answers = shelf()
+    answers = cache()
     now = time.monotonic()
     old = answers.read(name)
     timeout = 0.0 if old is not None and old.age(now) < STALE_SECONDS else upstream.DEADLINE + 0.5
-    with answers.turn(name, wait=timeout) as turn:
+    with answers.refresh_lock(name, wait=timeout) as lock:
         if current := answers.fresh(name):
             return current
         old = answers.read(name)
-        if turn is None and old is not None:
+        if lock is None and old is not None:
             return old
         try:
             server = _server(name)
@@ -58,10 +58,10 @@ def _refresh(name: str) -> Entry:
             raise
         if name == PRODUCTION:
             entry = answer(server.name)
-        elif turn is None or not turn.may_ask(time.monotonic()):
+        elif lock is None or not lock.may_ask(time.monotonic()):
             return _from_heartbeat(server, BotUnreachable("The bot was asked a moment ago and has not answered yet."))
         else:
-            turn.asking(time.monotonic())
+            lock.asking(time.monotonic())
             entry = _ask(server)
         answers.write(name, entry)
         return entry
@@ -87,7 +87,7 @@ def _ask(server: Server) -> Entry:
         said = upstream.fetch(host, port, path)
         document = parse(said.body)
         if document.connected != (said.status == 200):
-            raise BotLies("The status code of the bot's health answer contradicts its body.")
+            raise InvalidHealthResponse("The status code of the bot's health answer contradicts its body.")
     except BotSilent as error:
         return _from_heartbeat(server, error)
     headers = {"X-Source": "bot"}

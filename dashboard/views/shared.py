@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from dashboard.health.shared_cache import FRESH_SECONDS, Entry, Shelf
+from dashboard.health.shared_cache import FRESH_SECONDS, Entry, SharedCache
 
 STALE_SECONDS = 4.0  # shown while somebody else draws it anew
 _TIMEOUT = 2.0
@@ -26,17 +26,17 @@ class Part:
 
 def shared(name: str, draw: Callable[[], Part]) -> Part:
     """The part stored under `name` when it is younger than a second, else what `draw` makes."""
-    shelf = Shelf(settings.STATE_DIR / "pages")
-    if (entry := shelf.read(name)) and entry.age(time.monotonic()) < FRESH_SECONDS:
+    cache = SharedCache(settings.STATE_DIR / "pages")
+    if (entry := cache.read(name)) and entry.age(time.monotonic()) < FRESH_SECONDS:
         return _part(entry)
     usable = entry is not None and entry.age(time.monotonic()) < STALE_SECONDS
-    with shelf.turn(name, wait=0.0 if usable else _TIMEOUT) as turn:
-        entry = shelf.read(name)
+    with cache.refresh_lock(name, wait=0.0 if usable else _TIMEOUT) as lock:
+        entry = cache.read(name)
         age = entry.age(time.monotonic()) if entry else STALE_SECONDS
-        if entry and (age < FRESH_SECONDS or (turn is None and age < STALE_SECONDS)):
+        if entry and (age < FRESH_SECONDS or (lock is None and age < STALE_SECONDS)):
             return _part(entry)
         part = draw()
-        shelf.write(name, Entry(200, part.html.encode(), {"title": part.title}, time.monotonic()))
+        cache.write(name, Entry(200, part.html.encode(), {"title": part.title}, time.monotonic()))
         return part
 
 

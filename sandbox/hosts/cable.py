@@ -19,7 +19,7 @@ FORMAT = struct.Struct("=qqqq")
 
 
 @dataclass(frozen=True)
-class Weather:
+class LinkProfile:
     """What the cable does to frames."""
 
     delay_us: int = 0
@@ -31,17 +31,17 @@ class Weather:
     plugged: bool = True
     """Whether the cable is in at all."""
 
-    def with_latency(self, ms_rtt: float) -> Weather:
+    def with_latency(self, ms_rtt: float) -> LinkProfile:
         """Milliseconds there and back together."""
         return replace(self, delay_us=round(_at_least_zero(ms_rtt, "latency") * 500))
 
-    def with_loss(self, percent: float) -> Weather:
+    def with_loss(self, percent: float) -> LinkProfile:
         """Percent of the frames, each way; 100 is a black hole."""
         if not 0 <= percent <= 100:
             raise ValueError(f"loss is a percentage, 0 to 100, not {percent:g}")
         return replace(self, loss_ppm=round(percent * 10_000))
 
-    def with_rate(self, kbit: float) -> Weather:
+    def with_rate(self, kbit: float) -> LinkProfile:
         """Kilobits per second, each way; 0 for no limit."""
         return replace(self, rate_kbit=round(_at_least_zero(kbit, "rate")))
 
@@ -89,7 +89,7 @@ class Cable:
         It has the weather that the last one had. Raises CommandFailed, ImageFailed.
         """
         if not self._state.exists():
-            self._state.write_bytes(FORMAT.pack(*astuple(Weather())))
+            self._state.write_bytes(FORMAT.pack(*astuple(LinkProfile())))
         argv = [str(ensure_program()), tap, str(self._state), *(str(group / "cgroup.procs") for group in groups)]
         with self._log.open("wb") as log:
             process = subprocess.Popen(
@@ -121,13 +121,13 @@ class Cable:
             wait_until(lambda: not process.alive(), deadline=10, what="for a network cable to go away")
 
     @property
-    def weather(self) -> Weather:
+    def weather(self) -> LinkProfile:
         """What it does to frames now."""
         delay_us, loss_ppm, rate_kbit, plugged = FORMAT.unpack(self._state.read_bytes())
-        return Weather(delay_us, loss_ppm, rate_kbit, bool(plugged))
+        return LinkProfile(delay_us, loss_ppm, rate_kbit, bool(plugged))
 
     @weather.setter
-    def weather(self, weather: Weather) -> None:
+    def weather(self, weather: LinkProfile) -> None:
         """Holds for the very next frame. Written in place: the cable has the file mapped."""
         with self._state.open("r+b") as file:
             file.write(FORMAT.pack(*astuple(weather)))

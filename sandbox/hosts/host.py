@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from . import keys, layers, network
-from .cable import Weather
+from .cable import LinkProfile
 from .disk import parse_size
 from .errors import HostsError
 from .machine import Boot, Machine
@@ -106,7 +106,7 @@ class Host:
 
     def clear(self) -> None:
         """No latency, no loss, no limit. A cable that is out stays out."""
-        self.machine.cable.weather = Weather(plugged=self.machine.cable.weather.plugged)
+        self.machine.cable.weather = LinkProfile(plugged=self.machine.cable.weather.plugged)
 
     def link(self, up: bool) -> None:
         """Cable in, or cable out: connections hang, and go on if it comes back before they time out."""

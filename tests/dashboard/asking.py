@@ -4,15 +4,15 @@ import multiprocessing
 import time
 from pathlib import Path
 
-from dashboard.health.shared_cache import Shelf
+from dashboard.health.shared_cache import SharedCache
 
 
 def ask_for(directory: Path, seconds: float, asked: "multiprocessing.Queue[float]") -> None:
     """Take every turn there is to take for so many seconds."""
-    shelf = Shelf(directory)
+    cache = SharedCache(directory)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        with shelf.turn("bot", wait=0.05) as turn:
+        with cache.refresh_lock("bot", wait=0.05) as turn:
             now = time.monotonic()
             if turn is not None and turn.may_ask(now):
                 turn.asking(now)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.errors import BotLies
+from dashboard.errors import InvalidHealthResponse
 from dashboard.health.document import HealthDocument, disconnected, parse
 from tests.dashboard.conftest import DOCUMENT
 
@@ -48,24 +48,24 @@ def test_it_has_exactly_the_eight_promised_fields() -> None:
     ],
 )
 def test_a_lie_is_refused_by_name(change: dict[str, Any], word: str) -> None:
-    with pytest.raises(BotLies, match=word):
+    with pytest.raises(InvalidHealthResponse, match=word):
         parse(json.dumps(DOCUMENT | change).encode())
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b"<html>", b'{"status":', b"\xff\xfe", b"NaN", b"[" * 5000])
 def test_what_is_no_object_is_refused(body: bytes) -> None:
-    with pytest.raises(BotLies):
+    with pytest.raises(InvalidHealthResponse):
         parse(body)
 
 
 def test_every_missing_field_is_refused() -> None:
     for field in DOCUMENT:
-        with pytest.raises(BotLies, match=field):
+        with pytest.raises(InvalidHealthResponse, match=field):
             parse(json.dumps({key: value for key, value in DOCUMENT.items() if key != field}).encode())
 
 
 def test_what_the_bot_sent_is_not_repeated_in_the_refusal() -> None:
-    with pytest.raises(BotLies) as refusal:
+    with pytest.raises(InvalidHealthResponse) as refusal:
         parse(json.dumps(DOCUMENT | {"status": "canary-secret"}).encode())
     assert "canary-secret" not in str(refusal.value)
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from dashboard.health.document import parse
-from dashboard.health.shared_cache import Entry, Shelf
+from dashboard.health.shared_cache import Entry, SharedCache
 from dashboard.models import BotState
 from dashboard.services import heartbeats, proxy
 from deployments.models import Environment, Server
@@ -144,7 +144,7 @@ def test_a_fresh_answer_needs_no_database(
 
 def test_a_question_that_died_is_not_asked_again_at_once(enrol: Enrol, stand_in: StandIn) -> None:
     beat(enrol(port=stand_in.port))
-    with proxy.shelf().turn("prod-1", wait=0) as turn:
+    with proxy.cache().refresh_lock("prod-1", wait=0) as turn:
         assert turn is not None
         turn.asking(time.monotonic())
     entry = proxy.answer("prod-1")
@@ -155,8 +155,8 @@ def test_a_question_that_died_is_not_asked_again_at_once(enrol: Enrol, stand_in:
 def test_while_one_asks_the_others_get_the_answer_before(enrol: Enrol, stand_in: StandIn) -> None:
     enrol(port=stand_in.port)
     before = Entry(200, b"{}", {}, time.monotonic() - 2)
-    answers = proxy.shelf()
-    with answers.turn("prod-1", wait=0):
+    answers = proxy.cache()
+    with answers.refresh_lock("prod-1", wait=0):
         answers.write("prod-1", before)
         started = time.monotonic()
         assert proxy.answer("prod-1").body == b"{}"
@@ -170,7 +170,7 @@ def test_an_answer_from_before_a_reboot_is_old() -> None:
 
 def test_a_damaged_answer_is_no_answer(tmp_path: Path) -> None:
     (tmp_path / "x.answer").write_bytes(b"\x00\x01")
-    assert Shelf(tmp_path).read("x") is None
+    assert SharedCache(tmp_path).read("x") is None
 
 
 def test_processes_together_ask_once_a_second(tmp_path: Path) -> None:

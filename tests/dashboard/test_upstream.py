@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from dashboard.errors import BotLies, BotUnreachable
+from dashboard.errors import BotUnreachable, InvalidHealthResponse
 from dashboard.health import upstream
 from tests.dashboard.conftest import DOCUMENT, StandIn
 
@@ -59,21 +59,21 @@ def test_a_closed_port_is_told_without_its_address(stand_in: StandIn) -> None:
 
 def test_a_huge_body_is_cut_off_and_refused(stand_in: StandIn) -> None:
     stand_in.script = stand_in.says(b"x" * (upstream.BODY_LIMIT + 1))
-    with pytest.raises(BotLies, match="longer"):
+    with pytest.raises(InvalidHealthResponse, match="longer"):
         fetch(stand_in)
 
 
 def test_an_endless_chunked_body_is_refused(stand_in: StandIn) -> None:
     endless = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1000\r\n" + b"x" * 4096 + b"\r\n"
     stand_in.script = lambda connection: connection.sendall(endless + (b"1000\r\n" + b"x" * 4096 + b"\r\n") * 50)
-    with pytest.raises(BotLies, match="longer"):
+    with pytest.raises(InvalidHealthResponse, match="longer"):
         fetch(stand_in)
 
 
 def test_a_redirect_is_not_followed(stand_in: StandIn) -> None:
     target = StandIn()
     stand_in.script = stand_in.says(b"", "302 Found", f"Location: http://127.0.0.1:{target.port}/\r\n")
-    with pytest.raises(BotLies, match="302"):
+    with pytest.raises(InvalidHealthResponse, match="302"):
         fetch(stand_in)
     assert target.calls == []
     target.stop()
@@ -81,7 +81,7 @@ def test_a_redirect_is_not_followed(stand_in: StandIn) -> None:
 
 def test_what_is_no_http_is_refused(stand_in: StandIn) -> None:
     stand_in.script = lambda connection: connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
-    with pytest.raises(BotLies, match="HTTP"):
+    with pytest.raises(InvalidHealthResponse, match="HTTP"):
         fetch(stand_in)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.hosts import NetworkTaken, cgroups, image, network
-from sandbox.hosts.cable import Weather
+from sandbox.hosts.cable import LinkProfile
 from sandbox.hosts.disk import parse_size
 from sandbox.hosts.keys import fingerprint
 from sandbox.hosts.processes import ProcessId
@@ -97,7 +97,7 @@ def test_what_is_no_network_of_a_set_is_refused(text: str) -> None:
 
 
 def test_the_cable_is_told_in_the_units_people_use() -> None:
-    weather = Weather().with_latency(50).with_loss(0.5).with_rate(20_000)
+    weather = LinkProfile().with_latency(50).with_loss(0.5).with_rate(20_000)
 
     assert (weather.delay_us, weather.loss_ppm, weather.rate_kbit) == (25_000, 5_000, 20_000)
     assert str(weather) == "50 ms  0.5 % lost  20000 kbit/s"
