@@ -19,6 +19,8 @@ from botcore.errors import (
 )
 
 QUOTED_LENGTH = 200
+# Newer servers refuse the connection, older ones kick (docs/cytube-protocol.md).
+_SERVER_BANS = ("You are banned from the server", "Your IP is globally banned.")
 _NAME_TAKEN = ("already in use", "restricted to one per IP")
 
 
@@ -30,6 +32,8 @@ def from_kick(reason: str) -> SessionError:
             "The same account signed in elsewhere, so CyTube closed this session.",
             hint="One account is one bot: stop the other program that uses it.",
         )
+    if reason in _SERVER_BANS:
+        return _banned_everywhere()
     if reason in {"You're banned!", "You are banned from this channel."}:
         return Banned("The bot is banned from the channel.", hint="A moderator has to lift the ban.")
     if reason == "Too many connections from your IP address":
@@ -59,12 +63,23 @@ def from_login(error: str) -> SessionError:
 def from_connect(error: str) -> SessionError:
     """The error behind a failed connection."""
     error = _quoted(error)
+    if any(text in error for text in _SERVER_BANS):
+        return _banned_everywhere()
+    if "Too many connections from your IP" in error:
+        return from_kick("Too many connections from your IP address")
     if "Rate limit exceeded" in error:
         return RateLimited(
             "CyTube refused the connection: rate limit exceeded.",
             hint="It allows five at once and then one per ten seconds from one address.",
         )
     return Unreachable(f"No connection to the CyTube server: {error}")
+
+
+def _banned_everywhere() -> Banned:
+    return Banned(
+        "The CyTube server has banned this address, from all its channels.",
+        hint="Only the server's administrators can lift the ban.",
+    )
 
 
 def _quoted(text: str) -> str:

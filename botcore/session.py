@@ -65,6 +65,8 @@ class Session:
         self.name = identity.name
         self.room = Room(anonymous=anonymous)
         self.in_room = False
+        #: Uid of the item that we have voted to skip; CyTube takes one vote, and is silent about a second.
+        self.voted: int | None = None
         self.ended: asyncio.Future[SessionError] = asyncio.get_running_loop().create_future()
         self.timeout = timeout
         self._listener = listener
@@ -152,6 +154,8 @@ class Session:
             return
         if self.room.playback is not before.playback:
             self._placed = time.monotonic()
+        if event == "clearVoteskipVote":
+            self.voted = None
         self._offer(event, data)
         self._listener.heard(self, event, data, before)
         if event == "kick":

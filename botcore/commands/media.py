@@ -189,10 +189,20 @@ async def voteskip(call: Call) -> Sequence[str]:
     if call.room.options.get("allow_voteskip") is False:
         raise ActionRefused("The channel takes no votes to skip.")
 
+    item = call.room.current_uid
+    if item is not None and call.session.voted == item:
+        raise ActionRefused(f"I have voted already. {_votes(call.room)}")
+    if not call.room.may("viewvoteskip"):
+        await call.session.emit("voteskip")
+        call.session.voted = item
+        return [f"I voted. How the vote stands takes the rank {wording.rank(call.room.needed('viewvoteskip'))}."]
+
     def accept(event: str, data: Any, room: Room) -> str | None:
         return _votes(room) if event == "voteskip" else _gone_on(event, data, room)
 
-    return [await call.act("voteskip", None, accept)]
+    answer = await call.act("voteskip", None, accept)
+    call.session.voted = item
+    return [answer]
 
 
 def _votes(room: Room) -> str:

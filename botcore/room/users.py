@@ -47,6 +47,14 @@ def set_user_meta(room: Room, data: object) -> Room:
     return room if user is None else _with(room, _with_meta(user, meta))
 
 
+def set_user_profile(room: Room, data: object) -> Room:
+    """Somebody has another text or picture."""
+    user = room.user(parse.text(parse.key(data, "name")))
+    profile = parse.record(parse.key(data, "profile"))
+    text, image = parse.text(profile.get("text", "")), parse.text(profile.get("image", ""))
+    return room if user is None else _with(room, replace(user, profile_text=text, profile_image=image))
+
+
 def set_afk(room: Room, data: object) -> Room:
     """Somebody went away or came back."""
     user = room.user(parse.text(parse.key(data, "name")))
