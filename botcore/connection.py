@@ -16,7 +16,6 @@ from botcore.config import Settings
 from botcore.credentials import Credentials
 from botcore.errors import (
     Banned,
-    BotError,
     ChannelRefused,
     DuplicateLogin,
     LoginRefused,
@@ -141,37 +140,3 @@ class Connection:
     def _set(self, status: Status) -> None:
         self.status = status
         self._changed(status)
-
-
-async def try_login(settings: Settings, credentials: Credentials) -> None:
-    """Sign in and leave, to prove that the settings work.
-
-    Refused while the same account is in the room, because signing in would put that session out. Raises SessionError,
-    or BotError for the refusal.
-    """
-    who = identity(settings, credentials)
-    deadline = max(CONNECT_SECONDS, settings.response_timeout)
-    session = Session(who, _Deaf(), timeout=settings.response_timeout)
-    async with aiohttp.ClientSession() as http:
-        url = await resolve.socket_server(http, settings.domain, who.channel, timeout=deadline)
-        wire = Wire(http, on_event=session.received, on_close=session.disconnected)
-        try:
-            await session.join_only(wire, url, connect_timeout=deadline)
-            if session.room.user(who.name) is not None:
-                raise BotError(
-                    f"{who.name} is in {who.channel} now; signing in here would put that session out.",
-                    hint="Stop the bot first, or trust its health.",
-                )
-            await session.sign_in()
-        finally:
-            await wire.close()
-
-
-class _Deaf:
-    """Listens to nothing."""
-
-    def heard(self, session: Session, event: str, data: object, before: object) -> None:
-        """Nothing to do: only the answers to our own questions count here."""
-
-    def rejected(self, event: str, error: BotError) -> None:
-        """Nothing to do: an odd event does not matter to a login check."""

@@ -86,24 +86,20 @@ class Session:
 
     async def enter(self, socket: Socket, url: str, *, connect_timeout: float) -> None:
         """Connect, join, log in and settle. Raises SessionError; the caller closes the socket in any case."""
-        self._socket = socket
-        await socket.connect(url, timeout=connect_timeout)
-        refusal = await self._join()
-        await self._login()
-        await self._settle(refusal)
+        refusal = await self.join_only(socket, url, connect_timeout=connect_timeout)
+        await self.sign_in(refusal)
         self.in_room = True
 
-    async def join_only(self, socket: Socket, url: str, *, connect_timeout: float) -> None:
-        """Connect and join without a name. Raises SessionError, also when anonymous people are not let in."""
+    async def join_only(self, socket: Socket, url: str, *, connect_timeout: float) -> ChannelRefused | None:
+        """Connect and join without a name. Answers the refusal that a login may still lift; raises SessionError."""
         self._socket = socket
         await socket.connect(url, timeout=connect_timeout)
-        if refusal := await self._join():
-            raise refusal
+        return await self._join()
 
-    async def sign_in(self) -> None:
-        """Log in after `join_only`. Raises SessionError."""
+    async def sign_in(self, refusal: ChannelRefused | None) -> None:
+        """Log in after `join_only`. Raises SessionError, and the refusal when the login did not lift it."""
         await self._login()
-        await self._settle(None)
+        await self._settle(refusal)
 
     async def emit(self, event: str, data: object = None) -> None:
         """Send one event. Raises NotSent."""
