@@ -16,8 +16,7 @@ FLOOR ?= 0
 # test that fails alone has failed, and any other end than failed tests (1) is not tried again.
 ALONE = { [ $$? = 1 ] && echo "== what failed beside other tests, once more and alone" && \
 	  $(BIN)/pytest -q --last-failed --last-failed-no-failures none; }
-DATABASE_TESTS := tests/dashboard tests/operations tests/portal \
-  $(addprefix tests/deployments/,admin api engine governance management services)
+DATABASE_TESTS := tests/dashboard tests/alerting tests/portal tests/deployments tests/stories
 # A test that hangs says where, and fails: each has deadlines of its own and ends long before.
 NO_HANG := -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 

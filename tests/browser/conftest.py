@@ -6,7 +6,7 @@ import pytest
 from django.conf import settings
 
 from tests.dashboard.browsing import chromium, visit
-from tests.deployments.governance.conftest import artifacts, quick, world
+from tests.deployments.conftest import artifacts, quick, world
 
 __all__ = ["artifacts", "chromium", "quick", "visit", "world"]
 

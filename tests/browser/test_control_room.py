@@ -16,7 +16,7 @@ from deployments.models import AuditEvent, Deployment, LogLine, NotificationChan
 from deployments.requests.approvals import approve
 from deployments.requests.rollbacks import request_rollback
 from tests.dashboard.browsing import Visitor, Visitors
-from tests.deployments.governance.world import World
+from tests.deployments.world import World
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

@@ -11,8 +11,8 @@ from django.urls import reverse
 from dashboard.urls import urlpatterns
 from deployments.models import LogLine
 from portal.environment import keep_private
-from tests.deployments.governance.conftest import artifacts, quick, world
-from tests.deployments.governance.world import World
+from tests.deployments.conftest import artifacts, quick, world
+from tests.deployments.world import World
 
 __all__ = ["artifacts", "quick", "world"]
 

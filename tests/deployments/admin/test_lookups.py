@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.html import escape
 
 from deployments.admin.base import PortalAdmin
-from tests.deployments.governance.world import World
+from tests.deployments.world import World
 
 REGISTERED = [pytest.param(each, id=each.opts.label_lower) for each in admin.site._registry.values()]
 LOOKUPS = ("", "__exact", "__regex", "__startswith", "__gt", "__in", "__contains", "__isnull", "__range", "__length")

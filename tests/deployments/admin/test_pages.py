@@ -17,7 +17,7 @@ from deployments.lifecycle import Status, StepState
 from deployments.models import AuditEvent, Deployment, Environment, LogLine, Server, Step
 from deployments.requests.approvals import approve, review_break_glass
 from deployments.requests.rollbacks import request_rollback
-from tests.deployments.governance.world import World
+from tests.deployments.world import World
 
 
 def text_of(page: str) -> str:

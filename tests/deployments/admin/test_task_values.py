@@ -12,7 +12,7 @@ from django.utils import timezone
 from django_q.models import Failure, Success, Task
 
 from deployments.core import queueing, task_values
-from tests.deployments.governance.world import World
+from tests.deployments.world import World
 
 pytestmark = pytest.mark.django_db
 

@@ -17,8 +17,8 @@ from deployments.core.visible import WARNING, hides, visible, visible_json
 from deployments.management.texts import markdown, one_line
 from deployments.models import LogLine, NotificationChannel, NotificationDelivery
 from deployments.notifications.messages import announce
-from tests.deployments.governance.conftest import artifacts, quick, world
-from tests.deployments.governance.world import World
+from tests.deployments.conftest import artifacts, quick, world
+from tests.deployments.world import World
 
 __all__ = ["artifacts", "quick", "world"]
 HIDDEN = [

@@ -16,9 +16,9 @@ from deployments.access.tokens import issue_token
 from deployments.lifecycle import EXIT_CODES, Status
 from deployments.management.waiting import INTERRUPTED_BY_KEYBOARD, STILL_GOING
 from deployments.models import Deployment, Environment, Scope
-from tests.deployments.engine.running import GO, HOLD, go_on, rehearse
 from tests.deployments.management.commands import exit_code
 from tests.fixtures.fleet import TREE, Fleet
+from tests.stories.running import GO, HOLD, go_on, rehearse
 
 pytestmark = pytest.mark.hosts
 

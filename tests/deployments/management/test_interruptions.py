@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from deployments.management.waiting import INTERRUPTED_BY_KEYBOARD
-from tests.deployments.engine.running import GO, go_on, rehearse
 from tests.fixtures.fleet import Provisioned, clean
+from tests.stories.running import GO, go_on, rehearse
 from tests.workflows.portals import ROOT, Portal
 from tests.workflows.servers import version_on
 

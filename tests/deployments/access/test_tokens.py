@@ -1,0 +1,173 @@
+"""What needs a person takes a token of their own making; scopes live and die with roles; machines have their own."""
+
+import importlib
+import json
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Group
+from django.test import Client
+from django.urls import reverse
+
+from deployments.access.four_eyes import people_behind
+from deployments.access.policy import NOT_ON_RECORD, token_actor, usable_scopes
+from deployments.access.tokens import authenticate, issue_token
+from deployments.execution.claims import claim
+from deployments.lifecycle import Status
+from deployments.models import ApiToken, AuditEvent, Deployment, Scope
+from deployments.requests.approvals import approve
+from deployments.requests.requests import request_deployment
+from engine.errors import InvalidRequest, NotAllowed
+from tests.deployments.world import World
+from tests.fixtures.records import hand_token
+
+NEED_A_PERSON = [Scope.DEPLOY, Scope.APPROVE, Scope.ADMINISTER, Scope.ALERTS]
+
+
+def _call(text: str, method: str, path: str, body: Any = None) -> Any:
+    sent = {} if body is None else {"data": json.dumps(body), "content_type": "application/json"}
+    return getattr(Client(), method)(path, headers={"Authorization": f"Bearer {text}"}, **sent)
+
+
+@pytest.mark.parametrize("scope", NEED_A_PERSON)
+def test_what_needs_a_person_is_issued_to_its_owner_alone(scope: Scope, world: World) -> None:
+    with pytest.raises(NotAllowed) as refused:
+        issue_token(actor=world.people["administrator"], name="x", scopes=[scope], owner=world.user("requester"))
+    assert refused.value.reason == "four_eyes"
+    assert not ApiToken.objects.exists()
+    issue_token(actor=world.people["requester"], name="x", scopes=[scope], owner=world.user("requester"))
+
+
+@pytest.mark.parametrize("verb", ["request", "rollback", "cancel", "approve", "reject"])
+def test_a_token_that_somebody_else_made_does_nothing_that_needs_a_person(verb: str, world: World) -> None:
+    """One that was made before this rule, with every scope."""
+    world.succeeded(world.releases[1])
+    world.succeeded(world.releases[0])
+    row = world.request("colleague")
+    text = hand_token(world.user("requester"), "ci", maker="administrator")
+    release = world.releases[1].identifier
+    paths: dict[str, tuple[str, dict[str, Any]]] = {
+        "request": ("/deployments", {"environment": "production", "release": release}),
+        "rollback": ("/rollbacks", {"environment": "production", "reason": "x"}),
+        "cancel": (f"/deployments/{row.pk}/cancel", {}),
+        "approve": (f"/deployments/{row.pk}/approvals", {"decision": "approved"}),
+        "reject": (f"/deployments/{row.pk}/approvals", {"decision": "rejected", "comment": "no"}),
+    }
+    path, body = paths[verb]
+    answer = _call(text, "post", f"/api/v1{path}", body)
+    assert answer.status_code == 403
+    assert "was made by administrator" in answer.json()["detail"]
+    row.refresh_from_db()
+    assert row.status == Status.AWAITING_APPROVAL
+    assert Deployment.objects.count() == 3
+
+
+def test_where_nobody_approves_such_a_token_goes_on_working(world: World) -> None:
+    text = hand_token(world.user("operator"), "ci", maker="administrator")
+    body = {"environment": "test", "release": world.releases[1].identifier}
+    assert _call(text, "post", "/api/v1/deployments", body).status_code == 201
+    assert _call(text, "get", "/api/v1/deployments").status_code == 200
+
+
+def test_whoever_made_the_token_that_asked_does_not_decide(world: World) -> None:
+    """The request is older than the rule that refuses it."""
+    hand_token(world.user("operator"), "ci", maker="requester")
+    row = world.request("operator")
+    Deployment.objects.filter(pk=row.pk).update(requested_by="operator/token:ci")
+    row.refresh_from_db()
+    assert people_behind(row.requested_by) == {"operator", "requester"}
+    with pytest.raises(NotAllowed) as refused:
+        approve(actor=world.people["requester"], deployment=row)
+    assert refused.value.reason == "four_eyes"
+
+
+@pytest.mark.parametrize("tampered", ["owner", "event"])
+def test_a_token_that_the_trail_does_not_know_as_its_owners_is_somebody_elses(tampered: str, world: World) -> None:
+    text = hand_token(world.user("colleague"), "ci")
+    token = authenticate(text)
+    assert token is not None
+    assert token_actor(token).maker == ""
+    if tampered == "owner":
+        ApiToken.objects.update(owner=world.user("approver"))
+    else:
+        ApiToken.objects.filter(pk=token.pk).update(id=token.pk + 1)
+    token = authenticate(text)
+    assert token is not None
+    assert token_actor(token).maker == NOT_ON_RECORD
+    row = world.request("requester")
+    answer = _call(text, "post", f"/api/v1/deployments/{row.pk}/approvals", {"decision": "approved"})
+    assert answer.status_code == 403
+    assert claim(row.pk) is None
+
+
+@pytest.mark.parametrize("who", ["none", "viewer", "operator", "approver", "administrator", "superuser"])
+def test_scopes_that_the_owners_roles_cannot_use_are_neither_offered_nor_issued(who: str, world: World) -> None:
+    usable = usable_scopes(world.user(who))
+    for scope in set(Scope) - usable:
+        with pytest.raises((InvalidRequest, NotAllowed)):
+            issue_token(actor=world.people[who], name="x", scopes=[scope], owner=world.user(who))
+    for scope in usable:
+        issue_token(actor=world.people[who], name="x", scopes=[scope], owner=world.user(who))
+    assert Scope.HEARTBEAT not in usable
+    if who in ("viewer", "operator", "approver"):
+        page = world.client(who).get(reverse("admin:deployments_apitoken_add")).content.decode()
+        assert {scope for scope in Scope if f'value="{scope.value}"' in page} == usable
+
+
+def test_a_scope_dies_with_the_role(world: World) -> None:
+    text = hand_token(world.user("viewer"), "metrics")
+    assert _call(text, "get", "/metrics").status_code == 200
+    world.user("viewer").groups.set(Group.objects.none())
+    assert _call(text, "get", "/metrics").status_code == 403
+    assert _call(text, "get", "/api/v1/deployments").status_code == 403
+
+
+@pytest.mark.parametrize("who", ["viewer", "operator", "administrator", "superuser"])
+def test_a_persons_token_delivers_nothing_that_machines_deliver(who: str, world: World) -> None:
+    text = hand_token(world.user(who), "forged")
+    delivery = {"receiver": "x", "groupKey": "x", "status": "firing", "alerts": []}
+    assert _call(text, "post", "/api/alerts/alertmanager", delivery).status_code == 403
+    beat = {"health": {}, "sent_at": "2026-01-01T00:00:00Z"}
+    assert _call(text, "post", "/api/v1/heartbeats", beat).status_code in (403, 422)
+    assert not AuditEvent.objects.filter(name__startswith="alert").exists()
+
+
+def test_a_token_is_a_persons_or_a_machines(world: World) -> None:
+    with pytest.raises(InvalidRequest, match="not both"):
+        issue_token(
+            actor=world.people["administrator"],
+            name="x",
+            scopes=[Scope.READ],
+            owner=world.user("administrator"),
+            server=world.servers["test"],
+        )
+    with pytest.raises(InvalidRequest, match="A machine could not use"):
+        issue_token(actor=world.people["administrator"], name="x", scopes=[Scope.DEPLOY])
+
+
+def test_an_administrator_alone_gets_nothing_into_production(world: World) -> None:
+    """The instance: she gives herself approver, makes a token of the operator's, asks with it and approves."""
+    world.user("administrator").groups.add(Group.objects.get(name="approver"))
+    text = hand_token(world.user("operator"), "ci", maker="administrator")
+    body = {"environment": "production", "release": world.releases[1].identifier, "reason": "x"}
+    assert _call(text, "post", "/api/v1/deployments", body).status_code == 403
+    assert not Deployment.objects.exists()
+    token = authenticate(text)
+    assert token is not None
+    with pytest.raises(NotAllowed, match="made by administrator"):
+        request_deployment(actor=token_actor(token), release=world.releases[1], environment=world.production)
+
+
+def test_tokens_of_machines_that_administrators_made_in_their_own_name_become_the_machines(world: World) -> None:
+    """As the migration does with what an older portal holds."""
+    made = {who: authenticate(hand_token(world.user(who), "watch")) for who in ("viewer", "administrator", "superuser")}
+    ApiToken.objects.update(scopes=["alerts", "metrics"])
+    bot = authenticate(hand_token(world.user("superuser"), "beats"))
+    personal = authenticate(hand_token(world.user("administrator"), "personal"))
+    assert bot is not None
+    ApiToken.objects.filter(pk=bot.pk).update(scopes=["heartbeat"], server=world.servers["test"])
+    migration = importlib.import_module("deployments.migrations.0008_tokens_of_machines")
+    migration.belong_to_nobody(apps, None)
+    owned = set(ApiToken.objects.exclude(owner=None).values_list("pk", flat=True))
+    assert owned == {token.pk for token in (made["viewer"], personal) if token}

@@ -1,0 +1,61 @@
+"""What a server says is stored within bounds, whatever it says."""
+
+from typing import Any
+
+import pytest
+
+from deployments.execution import recorder as module
+from deployments.execution.claims import claim
+from deployments.execution.recorder import Recorder
+from deployments.models import LogLine
+from deployments.requests.approvals import approve
+from tests.deployments.conftest import artifacts, quick, world
+from tests.deployments.world import World
+
+__all__ = ["artifacts", "quick", "world"]
+
+
+def stored(world: World, batches: list[list[dict[str, Any]]]) -> list[str]:
+    row = world.request()
+    approve(actor=world.people["approver"], deployment=row)
+    claimed = claim(row.pk)
+    assert claimed is not None
+    assert claimed.claim is not None
+    target = claimed.targets.get()
+    recorder = Recorder(claimed, claimed.claim)
+    for batch in batches:
+        recorder._store([(target, record) for record in batch])
+    return list(LogLine.objects.filter(target=target).order_by("id").values_list("text", flat=True))
+
+
+def lines(first: int, last: int) -> list[dict[str, Any]]:
+    return [{"kind": "log", "step": "stage", "text": f"line {number}"} for number in range(first, last + 1)]
+
+
+def test_the_beginning_and_the_end_of_a_step_are_kept_and_the_rest_is_counted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOG_HEAD", 3)
+    monkeypatch.setattr(module, "LOG_TAIL", 5)
+    said = stored(world, [lines(1, 4), lines(5, 20), lines(21, 22), lines(23, 100)])
+    assert said == [
+        *(f"line {number}" for number in range(1, 4)),
+        "(92 lines are left out here)",
+        *(f"line {number}" for number in range(96, 101)),
+    ]
+
+
+def test_what_the_agent_has_left_out_already_counts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOG_HEAD", 3)
+    monkeypatch.setattr(module, "LOG_TAIL", 5)
+    note = {"kind": "log", "step": "stage", "text": "(80 lines are left out here)", "left_out": 80}
+    said = stored(world, [[*lines(1, 10), note, *lines(91, 94)], lines(95, 100)])
+    assert said[3:5] == ["(92 lines are left out here)", "line 96"]
+
+
+def test_a_step_that_fits_is_kept_whole(world: World) -> None:
+    assert len(stored(world, [lines(1, 2200)])) == 2200
+
+
+def test_a_line_is_cut(world: World) -> None:
+    assert len(stored(world, [[{"kind": "log", "step": "stage", "text": "x" * 1_000_000}]])[0]) == 4000

@@ -1,0 +1,142 @@
+"""A rollback takes what was sealed with the success it goes back to; secrets alone are the newest."""
+
+from typing import Any
+
+import pytest
+
+from deployments.drills.drills import drill_rollback
+from deployments.environments.settings import configure_environment
+from deployments.execution.claims import claim
+from deployments.lifecycle import Kind, Status
+from deployments.models import Deployment, Environment, Secret, Server
+from deployments.requests.approvals import approve
+from deployments.requests.bake import report_alert
+from deployments.requests.rollbacks import request_rollback
+from tests.deployments.world import World
+
+SEALED = {"dice.json": {"sides": 6}}
+
+
+@pytest.fixture
+def settled(world: World) -> World:
+    """Production ran the first release with six sides, then the second; afterwards somebody edited everything."""
+    Environment.objects.filter(name="production").update(configuration=SEALED, bake_seconds=77)
+    world.succeeded(world.releases[0])
+    world.succeeded(world.releases[1])
+    return world
+
+
+def _edit(world: World) -> None:
+    changes: dict[str, Any] = {
+        "configuration": {"dice.json": {"sides": 666}},
+        "bake_seconds": 1,
+        "bake_action": "pause",
+    }
+    configure_environment(actor=world.people["administrator"], environment=world.production, changes=changes)
+    Server.objects.filter(environment=world.production).update(unit_files={"dice-bot.service": "0" * 64})
+    Secret.objects.create(
+        environment=world.production, name="dice-token", version=1, value="x" * 9, created_by="administrator"
+    )
+
+
+def _check(row: Deployment) -> None:
+    assert '"sides": 6\n' in row.snapshot["configuration"]["files"]["dice.json"]
+    assert row.snapshot["policy"]["bake_seconds"] == 77
+    assert row.snapshot["policy"]["bake_action"] == "rollback"
+    assert row.snapshot["targets"][0]["unit_files"] == {}
+    assert row.snapshot["consent"]["deployment"]
+
+
+def test_an_edit_that_waits_for_a_deployment_does_not_travel_with_a_rollback(settled: World) -> None:
+    _edit(settled)
+    row = request_rollback(actor=settled.people["operator"], environment=settled.production, reason="x")
+    _check(row)
+    assert claim(row.pk) is not None
+
+
+def test_nor_an_edit_between_request_and_claim(settled: World) -> None:
+    row = request_rollback(actor=settled.people["operator"], environment=settled.production, reason="x")
+    _edit(settled)
+    assert claim(row.pk) is not None
+    row.refresh_from_db()
+    _check(row)
+
+
+def test_nor_one_that_the_old_release_could_not_take(settled: World) -> None:
+    Environment.objects.filter(name="production").update(configuration={"new.json": {"only": "the newest has it"}})
+    row = request_rollback(actor=settled.people["operator"], environment=settled.production, reason="x")
+    _check(row)
+
+
+def test_nor_with_the_bake(settled: World) -> None:
+    baking = Deployment.objects.filter(environment=settled.production).first()
+    assert baking is not None
+    assert baking.finished_at is not None
+    Deployment.objects.filter(pk=baking.pk).update(bake_until=baking.finished_at.replace(year=2999))
+    _edit(settled)
+    row = report_alert(
+        actor=settled.people["operator"],
+        environment=settled.production,
+        name="BotDown",
+        severity="critical",
+        began_at=baking.finished_at,
+        summary="x",
+    )
+    assert row is not None
+    _check(row)
+
+
+def test_nor_with_a_drill(settled: World) -> None:
+    _edit(settled)
+    done: list[Deployment] = []
+
+    def ended(row: Deployment) -> Deployment:
+        done.append(row)
+        Deployment.objects.filter(pk=row.pk).update(status=Status.SUCCEEDED, finished_at=row.requested_at)
+        row.refresh_from_db()
+        return row
+
+    drill_rollback(actor=settled.people["operator"], environment=settled.production, carry_out=ended)
+    assert [row.release for row in done] == settled.releases
+    for row in done:
+        _check(row)
+
+
+def test_nor_when_it_waited_and_is_sealed_again(settled: World) -> None:
+    row = settled.request()
+    approve(actor=settled.people["approver"], deployment=row)
+    Deployment.objects.filter(pk=row.pk).update(status=Status.RUNNING)
+    rollback = request_rollback(actor=settled.people["operator"], environment=settled.production, reason="x")
+    assert rollback.status == Status.AWAITING_APPROVAL
+    Deployment.objects.filter(pk=row.pk).update(status=Status.QUEUED)
+    _edit(settled)
+    assert claim(row.pk) is None, "the deployment itself is void"
+    rollback.refresh_from_db()
+    assert rollback.status == Status.QUEUED
+    _check(rollback)
+    assert claim(rollback.pk) is not None
+
+
+def test_a_rollback_that_succeeded_is_no_success_of_its_own(settled: World) -> None:
+    """What a rollback shipped is not what later rollbacks reproduce: they go back to what was consented to."""
+    row = request_rollback(actor=settled.people["operator"], environment=settled.production, reason="x")
+    row.snapshot["configuration"]["files"] = {}
+    row.status, row.finished_at = Status.SUCCEEDED, row.requested_at
+    row.save()
+    again = request_rollback(
+        actor=settled.people["operator"], environment=settled.production, reason="x", to=settled.releases[0]
+    )
+    _check(again)
+
+
+def test_what_says_where_and_how_is_current(settled: World) -> None:
+    Server.objects.filter(environment=settled.production).update(host="moved.invalid", user="other")
+    Secret.objects.create(environment=settled.production, name="dice-token", version=7, value="x" * 9, created_by="x")
+    row = request_rollback(actor=settled.people["operator"], environment=settled.production, reason="x")
+    target = row.snapshot["targets"][0]
+    assert (target["host"], target["user"]) == ("moved.invalid", "other")
+    assert target["base"]["release"] == settled.releases[1].identifier
+    assert set(target["secrets"].values()) <= {7}
+    Server.objects.filter(environment=settled.production).update(host="elsewhere.invalid")
+    assert claim(row.pk) is None
+    assert Deployment.objects.get(pk=row.pk, kind=Kind.ROLLBACK).status == Status.SUPERSEDED
