@@ -12,7 +12,8 @@ _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)([^<>]*)>")
 # CyTube's default filters, which are on in every channel that has not changed them (docs/cytube-protocol.md).
 _MARKS = {"em": "_", "strong": "*", "code": "`", "s": "~~"}
 _SPOILER = re.compile(r"class=\"spoiler\"")
-_MARK = re.compile(r"[_*`]|~~|\[/?sp\]", re.IGNORECASE)
+_MARK = re.compile(r"[_*`~]")
+_SPOILER_MARK = re.compile(r"\[/?sp\]", re.IGNORECASE)
 # Where one piece of formatting ends, another that overlaps it may have been closed too.
 _OVERLAP = re.compile(r"(</(em|strong|code|s|span)>){2}")
 
@@ -49,7 +50,10 @@ def is_certain(message: str) -> bool:
 
 def bare(text: str) -> str:
     """The text without marks for formatting, and with single spaces: what even overlapping formatting leaves alone."""
-    return _SPACE.sub(" ", _CONTROL.sub(" ", _MARK.sub("", text))).strip()
+    text = _MARK.sub("", text)
+    while (without := _SPOILER_MARK.sub("", text)) != text:
+        text = without
+    return _SPACE.sub(" ", _CONTROL.sub(" ", text)).strip()
 
 
 def same(sent: str, echoed: str) -> bool:
