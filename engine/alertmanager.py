@@ -23,6 +23,7 @@ class AlertmanagerError(PortalError):
     """Alertmanager could not be asked, or said no."""
 
     reason = "alertmanager"
+    http_status = 502
 
 
 class AlertmanagerUnreachable(AlertmanagerError):

@@ -1,16 +1,16 @@
 """The errors people and programs meet.
 
-PortalError                     something expected went wrong; carries `reason`, `hint` and `permanent`
+PortalError                     something expected went wrong; carries `reason`, `hint` and `permanent` (HTTP 409)
 ├── InvalidRequest              the input cannot be used as it is (exit code 2, HTTP 422)
 │   └── NotFound                no such environment, server, release or deployment (exit code 2, HTTP 404)
 ├── NotAllowed                  this actor may not do that (exit code 1, HTTP 403)
 ├── Conflict                    the world has moved on since the caller looked (exit code 1, HTTP 409)
 │   ├── EnvironmentBusy         another deployment is active (exit code 8)
-│   ├── NotApproved             rejected, expired or superseded, or its seal is broken (exit code 4)
-│   └── ClaimLost               another worker has it; normal under at-least-once delivery
+│   └── NotApproved             rejected, expired or superseded, or its seal is broken (exit code 4)
 └── TargetError                 a server said no or cannot be reached (exit code 1, HTTP 502)
 
-The packages `plans`, `ssh` and `remote` derive theirs from PortalError in their own modules.
+Other rooms derive theirs from these in their own modules. Exit code and HTTP status stand on the class, so that the
+command line, the API and the pages cannot disagree.
 """
 
 
@@ -24,6 +24,7 @@ class PortalError(Exception):
     reason = "failed"
     permanent = True
     exit_code = 1
+    http_status = 409
 
     def __init__(self, message: str, *, hint: str = "", reason: str = "", permanent: bool | None = None) -> None:
         super().__init__(message)
@@ -43,18 +44,21 @@ class InvalidRequest(PortalError):
 
     reason = "invalid"
     exit_code = 2
+    http_status = 422
 
 
 class NotFound(InvalidRequest):
     """What was named does not exist."""
 
     reason = "not_found"
+    http_status = 404
 
 
 class NotAllowed(PortalError):
     """The actor's roles, or four eyes, forbid it."""
 
     reason = "not_allowed"
+    http_status = 403
 
 
 class Conflict(PortalError):
@@ -79,13 +83,8 @@ class NotApproved(Conflict):
     permanent = True
 
 
-class ClaimLost(Conflict):
-    """Another worker claimed the deployment, or outdated this one's fence."""
-
-    reason = "claim_lost"
-
-
 class TargetError(PortalError):
     """A server refused, failed or could not be reached."""
 
     reason = "target_failed"
+    http_status = 502

@@ -17,7 +17,6 @@ from alerting.models import Alert
 from deployments.access.policy import may
 from deployments.http.members import members_only, signed_in
 from deployments.http.pages import present
-from deployments.http.problems import status_of
 from deployments.models import Environment
 from engine.alertmanager import AlertmanagerError
 from engine.errors import PortalError
@@ -109,7 +108,7 @@ def _alert(request: HttpRequest, number: int, refused: PortalError | None = None
     if request.GET.get("part") != "live":
         context |= _silencing(request, alert)
     if refused is not None:
-        return render(request, "dashboard/alert.html", context, status=status_of(refused))
+        return render(request, "dashboard/alert.html", context, status=refused.http_status)
     return present(request, "dashboard/alert.html", "dashboard/alert_live.html", context)
 
 

@@ -16,7 +16,6 @@ from alerting.views.inbox import DURATIONS
 from deployments.access.policy import may
 from deployments.http.members import members_only, signed_in
 from deployments.http.pages import uncached
-from deployments.http.problems import status_of
 from deployments.models import Environment
 from engine.alertmanager import AlertmanagerError
 from engine.errors import PortalError
@@ -52,7 +51,7 @@ def lift_silence(request: HttpRequest, identifier: UUID) -> HttpResponseBase:
 
 
 def _page(request: HttpRequest, wanted: Wanted, refused: PortalError | None = None, **more: Any) -> HttpResponseBase:
-    status = status_of(refused) if refused else 200
+    status = refused.http_status if refused else 200
     context: dict[str, Any] = {
         "nav": "alerts",
         "now": timezone.now(),

@@ -1,11 +1,12 @@
 """Confirmation pages: what will happen in words, a form, and one service that is called when it is sent."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
 from urllib.parse import quote
 
 from django.contrib import messages
-from django.contrib.admin import helpers
+from django.contrib.admin import ModelAdmin, helpers
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -16,21 +17,19 @@ from deployments.admin.actors import actor_of
 from deployments.admin.forms import PageForm
 from deployments.core.actors import Actor
 from deployments.models import Environment
-from engine.errors import Conflict, InvalidRequest, NotAllowed, NotFound, PortalError, TargetError
-
-if TYPE_CHECKING:
-    from deployments.admin.base import PortalAdmin
+from engine.errors import NotAllowed, PortalError
 
 M = TypeVar("M", bound=Model)
 MANY = 200
 """Rows that one bulk action takes."""
-_STATUS: tuple[tuple[type[PortalError], int], ...] = (
-    (NotAllowed, 403),
-    (NotFound, 404),
-    (InvalidRequest, 422),
-    (Conflict, 409),
-    (TargetError, 502),
-)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What an action made, with the sentence to show; its page is the next one."""
+
+    sentence: str
+    obj: Model
 
 
 class Confirmation(Generic[M]):
@@ -81,16 +80,12 @@ class Confirmation(Generic[M]):
         """More for the template."""
         return {}
 
-    def perform(self, *, actor: Actor, obj: M, data: dict[str, Any]) -> str:
-        """Call the service; returns the sentence to show."""
+    def perform(self, *, actor: Actor, obj: M, data: dict[str, Any]) -> str | Made:
+        """Call the service; returns the sentence to show, and with it what was made."""
         raise NotImplementedError
 
-    def next(self, admin: "PortalAdmin[M]", obj: M) -> str:
-        """Where to go afterwards."""
-        return change_url(obj)
 
-
-def page(admin: "PortalAdmin[M]", confirmation: Confirmation[M]) -> Callable[..., HttpResponse]:
+def page(admin: "ModelAdmin[M]", confirmation: Confirmation[M]) -> Callable[..., HttpResponse]:
     """The view of one confirmation on a model's detail page."""
 
     def view(request: HttpRequest, object_id: str) -> HttpResponse:
@@ -102,12 +97,13 @@ def page(admin: "PortalAdmin[M]", confirmation: Confirmation[M]) -> Callable[...
         error = may_not = confirmation.refusal(obj, actor)
         if request.method == "POST" and error is None and form.is_valid():
             try:
-                said = confirmation.perform(actor=actor, obj=obj, data=form.cleaned_data)
+                done = confirmation.perform(actor=actor, obj=obj, data=form.cleaned_data)
             except PortalError as refused:
                 error = refused
             else:
-                messages.success(request, said)
-                return HttpResponseRedirect(confirmation.next(admin, obj))
+                made = done if isinstance(done, Made) else Made(done, obj)
+                messages.success(request, made.sentence)
+                return HttpResponseRedirect(change_url(made.obj))
         return _shown(admin, confirmation, request, obj, None if may_not else form, error)
 
     return view
@@ -115,10 +111,10 @@ def page(admin: "PortalAdmin[M]", confirmation: Confirmation[M]) -> Callable[...
 
 def bulk_action(
     confirmation: Confirmation[M],
-) -> Callable[["PortalAdmin[M]", HttpRequest, QuerySet[M]], HttpResponse | None]:
+) -> Callable[["ModelAdmin[M]", HttpRequest, QuerySet[M]], HttpResponse | None]:
     """The same for objects ticked in a list: one page, then the service for each; refusals are told one by one."""
 
-    def action(admin: "PortalAdmin[M]", request: HttpRequest, chosen: QuerySet[M]) -> HttpResponse | None:
+    def action(admin: "ModelAdmin[M]", request: HttpRequest, chosen: QuerySet[M]) -> HttpResponse | None:
         actor, ticked = actor_of(request), list(chosen[: MANY + 1])
         left_out = [(obj, why) for obj in ticked[:MANY] if (why := confirmation.left_out(obj, actor))]
         left_out += [(obj, f"One action takes {MANY} rows: tick the others again.") for obj in ticked[MANY:]]
@@ -132,7 +128,8 @@ def bulk_action(
             messages.error(request, f"{obj}: left out. {why}")
         for obj in objects:
             try:
-                messages.success(request, confirmation.perform(actor=actor, obj=obj, data=form.cleaned_data))
+                done = confirmation.perform(actor=actor, obj=obj, data=form.cleaned_data)
+                messages.success(request, done.sentence if isinstance(done, Made) else done)
             except PortalError as refused:
                 messages.error(request, f"{obj}: {refused}")
         return None
@@ -145,13 +142,8 @@ def change_url(obj: Model) -> str:
     return reverse(f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change", args=[quote(str(obj.pk), safe="")])
 
 
-def status_of(error: PortalError | None) -> int:
-    """The HTTP status of a page that shows this refusal."""
-    return next((code for kind, code in _STATUS if isinstance(error, kind)), 400) if error else 200
-
-
 def _shown(
-    admin: "PortalAdmin[M]",
+    admin: "ModelAdmin[M]",
     confirmation: Confirmation[M],
     request: HttpRequest,
     obj: M,
@@ -173,12 +165,12 @@ def _shown(
         "media": form.media if form else "",
         **confirmation.context(request, obj),
     }
-    status = status_of(error) if error else (422 if form and form.errors else 200)
+    status = error.http_status if error else (422 if form and form.errors else 200)
     return TemplateResponse(request, confirmation.template, context, status=status)
 
 
 def _bulk_page(
-    admin: "PortalAdmin[M]",
+    admin: "ModelAdmin[M]",
     confirmation: Confirmation[M],
     request: HttpRequest,
     objects: list[M],

@@ -7,8 +7,7 @@ from django.http import HttpRequest
 
 from deployments.access.four_eyes import refuse_same_person
 from deployments.admin.actors import actor_of
-from deployments.admin.base import PortalAdmin
-from deployments.admin.confirmations import Confirmation, change_url
+from deployments.admin.confirmations import Confirmation, Made
 from deployments.admin.forms import CommentForm, PageForm, ReasonForm, switch, text
 from deployments.core import selectors
 from deployments.core.actors import Actor
@@ -215,17 +214,14 @@ class RollBack(Confirmation[Deployment]):
             "It needs no approval. Data is kept. The release that is left goes into quarantine.",
         ]
 
-    def perform(self, *, actor: Actor, obj: Deployment, data: dict[str, Any]) -> str:
+    def perform(self, *, actor: Actor, obj: Deployment, data: dict[str, Any]) -> Made:
         """Request the rollback."""
         rollback = request_rollback(
             actor=actor, environment=obj.environment, reason=data["reason"], to=self._earlier(obj)
         )
-        return f"Rollback {rollback.pk} to {rollback.release} is {rollback.get_status_display().lower()}."
-
-    def next(self, admin: PortalAdmin[Deployment], obj: Deployment) -> str:
-        """The newest deployment of the environment: the rollback."""
-        newest = Deployment.objects.filter(environment=obj.environment, kind=Kind.ROLLBACK).first()
-        return change_url(newest or obj)
+        return Made(
+            f"Rollback {rollback.pk} to {rollback.release} is {rollback.get_status_display().lower()}.", rollback
+        )
 
     def _earlier(self, obj: Deployment) -> Release | None:
         """The release of an earlier success; None where "back" is meant, which the service knows."""
@@ -276,7 +272,7 @@ class Again(Confirmation[Deployment]):
             "It waits for approval by somebody else." if waits else "It is queued at once.",
         ]
 
-    def perform(self, *, actor: Actor, obj: Deployment, data: dict[str, Any]) -> str:
+    def perform(self, *, actor: Actor, obj: Deployment, data: dict[str, Any]) -> Made:
         """Request it."""
         made = request_deployment(
             actor=actor,
@@ -285,12 +281,7 @@ class Again(Confirmation[Deployment]):
             reason=data["reason"],
             break_glass=data.get("break_glass", False),
         )
-        return f"Deployment {made.pk} of {made.release} is {made.get_status_display().lower()}."
-
-    def next(self, admin: PortalAdmin[Deployment], obj: Deployment) -> str:
-        """The new request."""
-        newest = Deployment.objects.filter(environment=obj.environment, release=obj.release).first()
-        return change_url(newest or obj)
+        return Made(f"Deployment {made.pk} of {made.release} is {made.get_status_display().lower()}.", made)
 
 
 class Redeploy(Again):

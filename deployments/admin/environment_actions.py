@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from deployments.access.team import is_alone
-from deployments.admin.base import PortalAdmin
-from deployments.admin.confirmations import Confirmation, change_url
+from deployments.admin.confirmations import Confirmation, Made
 from deployments.admin.forms import PageForm, ReasonForm, choice, number, switch, text, word
 from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.environments.policies import MAX_APPROVALS, MAX_HOURS, change_policy
 from deployments.environments.settings import lock_environment, unlock_environment
 from deployments.lifecycle import Kind
-from deployments.models import Deployment, Environment, Release
+from deployments.models import Environment, Release
 from deployments.requests.requests import request_deployment
 from deployments.requests.rollback_targets import can_roll_back, releases_to_go_back_to
 from deployments.requests.rollbacks import request_rollback
@@ -74,7 +73,7 @@ class RequestDeployment(Confirmation[Environment]):
             else "A newer request takes the place of one that waits.",
         ]
 
-    def perform(self, *, actor: Actor, obj: Environment, data: dict[str, Any]) -> str:
+    def perform(self, *, actor: Actor, obj: Environment, data: dict[str, Any]) -> Made:
         """Request it."""
         made = request_deployment(
             actor=actor,
@@ -83,12 +82,7 @@ class RequestDeployment(Confirmation[Environment]):
             reason=data["reason"],
             break_glass=data.get("break_glass", False),
         )
-        return f"Deployment {made.pk} of {made.release} is {made.get_status_display().lower()}."
-
-    def next(self, admin: PortalAdmin[Environment], obj: Environment) -> str:
-        """The new request."""
-        newest = Deployment.objects.filter(environment=obj).first()
-        return change_url(newest or obj)
+        return Made(f"Deployment {made.pk} of {made.release} is {made.get_status_display().lower()}.", made)
 
 
 class RollBackForm(PageForm):
@@ -136,16 +130,11 @@ class RollBackEnvironment(Confirmation[Environment]):
             f"It needs no approval{f', and takes about {seconds:.0f} s' if seconds else ''}. Data is kept.",
         ]
 
-    def perform(self, *, actor: Actor, obj: Environment, data: dict[str, Any]) -> str:
+    def perform(self, *, actor: Actor, obj: Environment, data: dict[str, Any]) -> Made:
         """Request it."""
         to = Release.objects.get(pk=data["release"]) if data["release"] else None
         made = request_rollback(actor=actor, environment=obj, reason=data["reason"], to=to)
-        return f"Rollback {made.pk} to {made.release} is {made.get_status_display().lower()}."
-
-    def next(self, admin: PortalAdmin[Environment], obj: Environment) -> str:
-        """The rollback."""
-        newest = Deployment.objects.filter(environment=obj, kind=Kind.ROLLBACK).first()
-        return change_url(newest or obj)
+        return Made(f"Rollback {made.pk} to {made.release} is {made.get_status_display().lower()}.", made)
 
 
 class Lock(Confirmation[Environment]):

@@ -13,7 +13,6 @@ from django.urls import reverse
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from deployments.admin.actors import actor_of
-from deployments.admin.confirmations import status_of
 from deployments.admin.people import PasswordForm
 from deployments.people.accounts import change_own_password
 from engine.errors import PortalError
@@ -55,5 +54,5 @@ def view(site: AdminSite, request: HttpRequest, extra_context: dict[str, Any]) -
         "back": reverse("admin:index"),
         "confirmation": {"label": "Change password", "icon": "password", "tone": "good"},
     }
-    status = status_of(error) if error else (422 if form.errors else 200)
+    status = error.http_status if error else (422 if form.errors else 200)
     return TemplateResponse(request, "deployments/admin/confirmation.html", context, status=status)

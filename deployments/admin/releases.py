@@ -8,10 +8,10 @@ from django.template.defaultfilters import filesizeformat
 
 from deployments.admin import labels
 from deployments.admin.base import PortalAdmin
-from deployments.admin.confirmations import Confirmation, change_url
+from deployments.admin.confirmations import Confirmation, Made
 from deployments.admin.forms import PageForm, choice, switch, text
 from deployments.core.actors import Actor
-from deployments.models import Deployment, Environment, Release
+from deployments.models import Environment, Release
 from deployments.requests.requests import request_deployment
 
 
@@ -56,7 +56,7 @@ class Deploy(Confirmation[Release]):
             return [f"It is in quarantine: {obj.quarantine_reason}. Say why it should be deployed again."]
         return ["Where approval is asked for, the request waits; elsewhere it is queued at once."]
 
-    def perform(self, *, actor: Actor, obj: Release, data: dict[str, Any]) -> str:
+    def perform(self, *, actor: Actor, obj: Release, data: dict[str, Any]) -> Made:
         """Request it."""
         made = request_deployment(
             actor=actor,
@@ -65,12 +65,7 @@ class Deploy(Confirmation[Release]):
             reason=data["reason"],
             break_glass=data["break_glass"],
         )
-        return f"Deployment {made.pk} to {made.environment} is {made.get_status_display().lower()}."
-
-    def next(self, admin: PortalAdmin[Release], obj: Release) -> str:
-        """The new request."""
-        newest = Deployment.objects.filter(release=obj).first()
-        return change_url(newest or obj)
+        return Made(f"Deployment {made.pk} to {made.environment} is {made.get_status_display().lower()}.", made)
 
 
 @admin.register(Release)

@@ -17,7 +17,7 @@ from deployments.access.tokens import MAX_DAYS, issue_token, revoke_token
 from deployments.admin import labels
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
-from deployments.admin.confirmations import Confirmation, status_of
+from deployments.admin.confirmations import Confirmation
 from deployments.admin.forms import PageForm, choice, number, word
 from deployments.core.actors import Actor
 from deployments.models import ApiToken, Environment, Scope, Server
@@ -144,7 +144,7 @@ class TokenAdmin(PortalAdmin[ApiToken]):
             "back": reverse("admin:deployments_apitoken_changelist"),
             **made,
         }
-        status = status_of(error) if error else (422 if form.errors else 200)
+        status = error.http_status if error else (422 if form.errors else 200)
         response = TemplateResponse(request, "deployments/admin/new_token.html", context, status=status)
         response["Cache-Control"] = "no-store"
         return response

@@ -33,6 +33,7 @@ class TooManyRequests(PortalError):
     """The caller has used up its requests of this minute."""
 
     reason = "too_many_requests"
+    http_status = 429
     permanent = False
 
     def __init__(self, wait: int) -> None:

@@ -18,10 +18,7 @@ from ninja.errors import HttpError, Throttled, ValidationError
 from pydantic import Field
 
 from deployments.http.limits import TooManyRequests
-from engine.alertmanager import AlertmanagerError
-from engine.artifacts.errors import PlanError
-from engine.errors import Conflict, InvalidRequest, NotAllowed, NotFound, PortalError, TargetError
-from engine.ssh.errors import SSHError
+from engine.errors import PortalError
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -30,12 +27,14 @@ class Unauthenticated(PortalError):
     """No token, or one that is not valid."""
 
     reason = "unauthenticated"
+    http_status = 401
 
 
 class TooLarge(PortalError):
     """More bytes than the address takes."""
 
     reason = "too_large"
+    http_status = 413
 
 
 class FieldProblem(Schema):
@@ -55,21 +54,6 @@ class Problem(Schema):
     reason: str = Field(examples=["environment_busy"])
     hint: str = Field("", examples=["Wait for #41 to end, or cancel it."])
     errors: list[FieldProblem] = Field([], description="For a request that is not valid: what is wrong where.")
-
-
-_STATUS: tuple[tuple[type[PortalError], HTTPStatus], ...] = (
-    (Unauthenticated, HTTPStatus.UNAUTHORIZED),
-    (NotFound, HTTPStatus.NOT_FOUND),
-    (InvalidRequest, HTTPStatus.UNPROCESSABLE_ENTITY),
-    (PlanError, HTTPStatus.UNPROCESSABLE_ENTITY),
-    (NotAllowed, HTTPStatus.FORBIDDEN),
-    (Conflict, HTTPStatus.CONFLICT),
-    (TargetError, HTTPStatus.BAD_GATEWAY),
-    (SSHError, HTTPStatus.BAD_GATEWAY),
-    (AlertmanagerError, HTTPStatus.BAD_GATEWAY),
-    (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    (TooManyRequests, HTTPStatus.TOO_MANY_REQUESTS),
-)
 
 
 def answers(success: dict[int, Any], *refusals: int) -> dict[int, Any]:
@@ -94,14 +78,9 @@ def problem(status: int, detail: str, *, reason: str, hint: str = "", **extra: A
     return response
 
 
-def status_of(error: PortalError) -> int:
-    """The HTTP status that an expected failure is."""
-    return next((code for kind, code in _STATUS if isinstance(error, kind)), HTTPStatus.CONFLICT)
-
-
 def from_portal_error(_request: HttpRequest, error: PortalError) -> HttpResponse:
     """The problem that an expected failure is."""
-    response = problem(status_of(error), error.message, reason=error.reason, hint=error.hint)
+    response = problem(error.http_status, error.message, reason=error.reason, hint=error.hint)
     if isinstance(error, TooManyRequests):
         response["Retry-After"] = str(error.wait)
     return response

@@ -35,6 +35,7 @@ class PlanError(PortalError):
     """The project or artifact cannot be used; `problems` holds every mistake that was found."""
 
     reason = "plan_refused"
+    http_status = 422
 
     def __init__(
         self, message: str, *, hint: str = "", permanent: bool | None = None, problems: Iterable[Problem] = ()

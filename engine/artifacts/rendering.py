@@ -1,6 +1,5 @@
 """Rendered configuration: a template of the tree with a server's own values merged in."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -28,12 +27,6 @@ def render_config(template: bytes, overrides: Mapping[str, Any]) -> bytes:
     """
     merged = _merged(_parsed(template), overrides)
     return (json.dumps(merged, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def config_digest(files: Mapping[str, bytes]) -> str:
-    """sha256 over names and contents, in hexadecimal: what identifies the configuration of a server."""
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    return hashlib.sha256(json.dumps(hashes, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _parsed(template: bytes) -> dict[str, Any]:

@@ -17,6 +17,7 @@ class SSHError(PortalError):
     """The server could not be reached, or what runs there could not be heard."""
 
     reason = "ssh_failed"
+    http_status = 502
     permanent = False
 
 

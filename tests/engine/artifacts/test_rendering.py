@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.artifacts.errors import BadTemplate
-from engine.artifacts.rendering import config_digest, render_config, render_file
+from engine.artifacts.rendering import render_config, render_file
+from engine.remote.plan import config_digest
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
