@@ -8,14 +8,13 @@ from django.http import HttpRequest
 from deployments.access.four_eyes import refuse_same_person
 from deployments.admin.actors import actor_of
 from deployments.admin.confirmations import Confirmation, Made
-from deployments.admin.forms import CommentForm, PageForm, ReasonForm, switch, text
+from deployments.admin.forms import CommentForm, ReasonForm
 from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.lifecycle import ACTIVE, FINAL, Kind, Status
 from deployments.models import Deployment, Release
 from deployments.requests.approvals import approve, reject, review_break_glass
 from deployments.requests.cancellation import cancel
-from deployments.requests.requests import request_deployment
 from deployments.requests.reviews import review_of
 from deployments.requests.rollback_targets import is_way_back, rollback_target
 from deployments.requests.rollbacks import request_rollback
@@ -236,71 +235,3 @@ class RollBack(Confirmation[Deployment]):
         if obj.status != Status.SUCCEEDED and live not in (None, obj.release) and is_way_back(obj.environment, live):
             return live
         return rollback_target(obj.environment)
-
-
-class AgainForm(PageForm):
-    """Why again."""
-
-    reason = text("Reason", required=False, help_text="Shown to whoever approves.")
-    break_glass = switch(
-        "Break-glass: do not wait for approval",
-        help_text="Needs a reason, is announced loudly, and stays marked until a second person has reviewed it.",
-    )
-
-    def prepare(self) -> None:
-        """Break-glass only where there is something to break."""
-        if self.subject is not None and not self.subject.environment.protected:
-            del self.fields["break_glass"]
-
-
-class Again(Confirmation[Deployment]):
-    """The same release once more, as a new request with a new seal."""
-
-    verb = "request"
-    icon = "replay"
-    form_class = AgainForm
-
-    def title(self, obj: Deployment) -> str:
-        """What and where."""
-        return f"{self.label}: {obj.release} to {obj.environment}?"
-
-    def consequences(self, obj: Deployment) -> Sequence[str]:
-        """What a new request does."""
-        waits = obj.environment.protected
-        return [
-            f"A new request for {obj.release} is made with what is true now: configuration, secrets, servers.",
-            "It waits for approval by somebody else." if waits else "It is queued at once.",
-        ]
-
-    def perform(self, *, actor: Actor, obj: Deployment, data: dict[str, Any]) -> Made:
-        """Request it."""
-        made = request_deployment(
-            actor=actor,
-            release=obj.release,
-            environment=obj.environment,
-            reason=data["reason"],
-            break_glass=data.get("break_glass", False),
-        )
-        return Made(f"Deployment {made.pk} of {made.release} is {made.get_status_display().lower()}.", made)
-
-
-class Redeploy(Again):
-    """Of a success."""
-
-    slug = "redeploy"
-    label = "Redeploy"
-
-    def offered(self, obj: Deployment, actor: Actor) -> bool:
-        """After a success."""
-        return obj.status == Status.SUCCEEDED
-
-
-class Retry(Again):
-    """Of anything that ended otherwise."""
-
-    slug = "retry"
-    label = "Retry"
-
-    def offered(self, obj: Deployment, actor: Actor) -> bool:
-        """After any other end of a deployment."""
-        return obj.status in FINAL and obj.status != Status.SUCCEEDED and obj.kind == Kind.DEPLOYMENT

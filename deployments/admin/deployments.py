@@ -11,8 +11,9 @@ from django.urls import URLPattern, path, reverse
 from deployments.access.policy import may
 from deployments.admin import labels
 from deployments.admin.actors import actor_of
+from deployments.admin.again import Redeploy, Retry
 from deployments.admin.base import PortalAdmin
-from deployments.admin.decisions import Approve, Cancel, Redeploy, Reject, Retry, Review, RollBack
+from deployments.admin.decisions import Approve, Cancel, Reject, Review, RollBack
 from deployments.models import Deployment, Environment, LogLine
 from deployments.requests.reviews import review_of
 

@@ -5,7 +5,7 @@ from ninja import Query, Router, Schema
 from pydantic import Field
 
 from deployments.access.policy import require
-from deployments.api.schemas import AuditEventOut, AuditPage
+from deployments.api.record_schemas import AuditEventOut, AuditPage
 from deployments.audit import trail
 from deployments.http.auth import BearerToken, actor_of
 from deployments.http.limits import READS

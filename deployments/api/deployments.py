@@ -11,14 +11,13 @@ from ninja import Status as HttpStatus
 from pydantic import Field
 
 from deployments.access.policy import require
+from deployments.api.record_schemas import LogLineOut, LogOut
 from deployments.api.schemas import (
     DecisionIn,
     DeploymentDetail,
     DeploymentIn,
     DeploymentOut,
     DeploymentPage,
-    LogLineOut,
-    LogOut,
     RollbackIn,
 )
 from deployments.core import selectors
