@@ -111,7 +111,7 @@ def served(state: Path, bot_port: int) -> Iterator[Portal]:
     (state / "metrics").mkdir()
     enrol = (
         "from deployments.models import *\n"
-        "from deployments.access.policy import system_actor\n"
+        "from deployments.core.actors import system_actor\n"
         "from deployments.access.tokens import issue_token\n"
         "server = Server.objects.create(name='prod-1', environment=Environment.objects.get(name='production'),\n"
         "  host='127.0.0.1', roles=['bot'], host_key='x', fingerprint='x', state='provisioned',\n"

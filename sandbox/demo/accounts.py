@@ -4,8 +4,9 @@ SCRIPT = """
 import json, os, sys
 from django.contrib.auth.models import Group, User
 from deployments.models import Environment, Scope
-from deployments.access.policy import system_actor, usable_scopes, user_actor
+from deployments.access.policy import usable_scopes, user_actor
 from deployments.access.tokens import issue_token
+from deployments.core.actors import system_actor
 
 asked = json.loads(os.environ["DEMO_ACCOUNTS"])
 tokens = {}

@@ -38,7 +38,17 @@ BESIDE = (
 def build(directory: Path, change: Callable[[Path], None] = lambda tree: None) -> Artifact:
     """This project, after `change`, with the roles portal and monitoring; wheels are kept between runs."""
     tree = directory / "tree"
-    for name in ("portal", "deployments", "dashboard", "monitoring", "systemd", "docs", "requirements"):
+    for name in (
+        "portal",
+        "dashboard",
+        "alerting",
+        "deployments",
+        "engine",
+        "monitoring",
+        "systemd",
+        "docs",
+        "requirements",
+    ):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("manage.py", "VERSION", "LICENSE"):
         shutil.copy(ROOT / name, tree / name)
