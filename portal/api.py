@@ -16,6 +16,7 @@ from ninja.operation import Operation
 from dashboard.api.router import router as dashboard_router
 from deployments.api.router import router as deployments_router
 from deployments.http import problems
+from deployments.http.bodies import BodyParser
 
 
 @cache
@@ -80,6 +81,7 @@ api = PortalAPI(
     description="Deployments, approvals and status of CyTube bots. Every failure is a problem document (RFC 9457).",
     urls_namespace="api",
     docs=ReferencePage(),
+    parser=BodyParser(),
 )
 problems.install(api)
 api.add_router("", deployments_router)

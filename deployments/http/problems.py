@@ -17,6 +17,7 @@ from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, Throttled, ValidationError
 from pydantic import Field
 
+from deployments.http.bodies import DEEPEST, TooDeep
 from deployments.http.limits import TooManyRequests
 from engine.errors import PortalError
 
@@ -122,4 +123,6 @@ def _printable(text: str) -> str:
 def _http_error(_request: HttpRequest, error: HttpError) -> HttpResponse:
     if isinstance(error, Throttled):  # ninja adds Retry-After
         return problem(429, str(error), reason=TooManyRequests.reason, hint="Retry-After says when to go on.")
+    if isinstance(error.__cause__, TooDeep):
+        return problem(422, f"The body is nested deeper than {DEEPEST} levels.", reason="invalid")
     return problem(error.status_code, str(error), reason="bad_request" if error.status_code == 400 else "failed")

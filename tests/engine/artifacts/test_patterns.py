@@ -1,6 +1,7 @@
 """Globs of deploy.toml."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -46,3 +47,48 @@ def test_a_path_covers_itself_and_what_lies_below_and_nothing_beside(names: list
 def test_any_glob_compiles_and_answers(pattern: str, path: str) -> None:
     assert isinstance(compiled(pattern), re.Pattern)
     assert matches(path, [pattern]) in {True, False}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("*a" * 40 + "b", "a" * 250),
+        ("?*" * 60 + "b", "a" * 255),
+        ("**/a/" * 30 + "b", "a/" * 1900 + "a"),
+        ("**/*a*a*a*b/" * 10 + "c", f"{'a' * 100}/" * 38 + "x"),
+        ("**/" + "a?/" * 20 + "**/b", "ab/" * 1200 + "x"),
+    ],
+)
+def test_no_pattern_makes_a_match_go_back_on_itself(pattern: str, path: str) -> None:
+    began = time.process_time()
+    assert not compiled(pattern).fullmatch(path)
+    assert time.process_time() - began < 2  # the first of them took longer than anybody waits
+
+
+def slowly(pattern: list[str], path: list[str]) -> bool:
+    """What a glob means, by definition."""
+    if not pattern:
+        return True  # and everything below
+    if pattern[0] == "**":
+        if len(pattern) == 1:
+            return bool(path)
+        return any(slowly(pattern[1:], path[start:]) for start in range(len(path)))
+    return bool(path) and named(pattern[0], path[0]) and slowly(pattern[1:], path[1:])
+
+
+def named(glob: str, name: str) -> bool:
+    if not glob:
+        return not name
+    if glob[0] == "*":
+        return any(named(glob[1:], name[start:]) for start in range(len(name) + 1))
+    return bool(name) and glob[0] in ("?", name[0]) and named(glob[1:], name[1:])
+
+
+NAMES = st.text("ab", min_size=1, max_size=4)
+GLOBS = st.one_of(st.just("**"), st.text("ab*?", min_size=1, max_size=5))
+
+
+@given(st.lists(GLOBS, min_size=1, max_size=5), st.lists(NAMES, min_size=1, max_size=6))
+def test_what_matches_is_what_a_glob_means(pattern: list[str], path: list[str]) -> None:
+    meant = [name for name, before in zip(pattern, [None, *pattern], strict=False) if (name, before) != ("**", "**")]
+    assert matches("/".join(path), ["/".join(pattern)]) == slowly(meant, path)
