@@ -12,18 +12,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
+from botcore import recorder, response_time
 from botcore.backoff import Backoff, Pace
 from botcore.bot import Bot
 from botcore.config import Channel, Settings, User
@@ -40,6 +42,10 @@ RECONNECTS = 200
 SCRAPES_PER_SECOND = 50
 WARM_UP = 0.1
 GROWTH_LIMIT_MB = 10.0
+# In the second half of a day; half a day at least, because one step of the allocator is more than a megabyte.
+HOURLY_LIMIT_MB = 0.5
+SHORTEST_DAY = 0.5
+DAY_SECONDS = 86_400
 LATENCY_LIMIT_MS = 5.0
 PAGE = os.sysconf("SC_PAGE_SIZE")
 BUCKET_SECONDS = 0.00002
@@ -135,6 +141,7 @@ class Day:
     sessions: int
     latency: Quiet
     rss_warm: float
+    rss_half: float
     rss_end: float
     tasks_left: list[str]
     scrapes: dict[str, float]
@@ -146,6 +153,7 @@ class Day:
         """What the design says, and what was seen."""
         counted = self.telemetry
         growth = self.rss_end - self.rss_warm
+        hourly = (self.rss_end - self.rss_half) / (self.scale * DAY_SECONDS / 3600 / 2)
         p50, p99, worst = (self.latency.undisturbed.quantile(share) for share in (0.5, 0.99, 1.0))
         with_them = self.latency.all.quantile(0.99)
         disturbed = f"{self.latency.left_out} of {self.latency.seconds} s; p99 with them {with_them:.2f} ms"
@@ -173,6 +181,12 @@ class Day:
                 f"{growth:.1f} MB ({self.rss_warm:.1f} → {self.rss_end:.1f})",
                 f"< {GROWTH_LIMIT_MB:g} MB",
                 growth < GROWTH_LIMIT_MB,
+            ),
+            Promise(
+                "RSS growth an hour",
+                f"{hourly:.2f} MB in the second half",
+                f"<= {HOURLY_LIMIT_MB:g} MB" if self.scale >= SHORTEST_DAY else "judged from half a day on",
+                hourly <= HOURLY_LIMIT_MB or self.scale < SHORTEST_DAY,
             ),
             Promise("tasks left", str(len(self.tasks_left)), "0", not self.tasks_left),
             Promise(
@@ -207,9 +221,10 @@ class Watch:
     """Measures the bot from inside: latency of every line, memory after the warm-up."""
 
     def __init__(self, bot: Bot, events: int, latency: Quiet) -> None:
-        self.rss_warm = 0.0
+        self.rss_warm = self.rss_half = 0.0
         self._latency = latency
         self._warm_after = events * WARM_UP
+        self._half = events // 2
         self._seen = 0
         bot.events.subscribe(self._heard)
 
@@ -219,6 +234,8 @@ class Watch:
             self._latency.add((time.monotonic_ns() - int(data["msg"].split(" ", 2)[1])) / 1e9)
         if not self.rss_warm and self._seen >= self._warm_after:
             self.rss_warm = resident()
+        if not self.rss_half and self._seen >= self._half:
+            self.rss_half = resident()
 
 
 def resident() -> float:
@@ -227,10 +244,26 @@ def resident() -> float:
 
 
 async def live(scale: float, rate: float, folder: Path) -> Day:
-    """Run the day."""
+    """Run the day, with as many writes to bot.db and questions as a day has."""
+    with _dense(DAY_SECONDS * rate / EVENTS):
+        return await _live(scale, rate, folder)
+
+
+@contextlib.contextmanager
+def _dense(times: float) -> Iterator[None]:
+    """What the bot does every so many seconds it does so many times as often."""
+    kept = recorder.FLUSH_SECONDS, recorder.COUNT_SECONDS, response_time.EVERY_SECONDS
+    recorder.FLUSH_SECONDS, recorder.COUNT_SECONDS, response_time.EVERY_SECONDS = (each / times for each in kept)
+    try:
+        yield
+    finally:
+        recorder.FLUSH_SECONDS, recorder.COUNT_SECONDS, response_time.EVERY_SECONDS = kept
+
+
+async def _live(scale: float, rate: float, folder: Path) -> Day:
     events, reconnects = int(EVENTS * scale), max(1, round(RECONNECTS * scale))
     # Some events are on their way when a connection breaks; they do not count.
-    sent = str(int(events * 1.02) + 30 * reconnects)
+    sent = str(int(events * 1.05) + 100 * reconnects)
     crowd = await _child("benchmarks.bot_crowd", sent, str(reconnects), str(rate))
     before = asyncio.all_tasks()
     settings = _settings((await _line(crowd))["url"], folder)
@@ -266,6 +299,7 @@ async def live(scale: float, rate: float, folder: Path) -> Day:
         bot.telemetry.sessions,
         latency,
         watch.rss_warm,
+        watch.rss_half,
         rss_end,
         left,
         scrapes,

@@ -67,6 +67,7 @@ class Leadership:
             session, self._idle = self._idle, None
             if session is not None and not self._pausing and _leads(session):
                 await self._give_back(session)
+            del session  # when it ends, nobody is to keep it
 
     def _look(self, session: Session) -> None:
         if session.in_room and not self._pausing and _leads(session):

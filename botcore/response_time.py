@@ -40,9 +40,9 @@ class ResponseTime:
         """Measure until cancelled."""
         while True:
             self._connected.clear()
-            session = self._session()
-            if session is not None:
+            if (session := self._session()) is not None:
                 await self._measure(session)
+                del session  # when it ends, nobody is to keep it
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EVERY_SECONDS):
                     await self._connected.wait()

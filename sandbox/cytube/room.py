@@ -94,6 +94,7 @@ class Room(Audience):
         for member in self.members:
             self.chat.inactive(member)
         self.disperse()
+        self.player.leader = None
         self._emptied()
 
     def is_being_saved(self) -> bool:
