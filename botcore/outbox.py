@@ -88,7 +88,8 @@ class Outbox:
         return message.result
 
     def wake(self) -> None:
-        """The session changed."""
+        """The session changed. What its echoes show of the server's limit is learnt anew."""
+        self.line_length = lines.LINE_LENGTH
         self._wake.set()
 
     def heard(self, event: str, data: Any, *, own_name: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from botcore import orders
-from botcore.message import Message
+from botcore.message import Delivery, Message
 from sandbox.cytube import SANDBOX_PASSWORD, CytubeServer, Viewer
 from tests.botcore.running import CHANNEL, Running, moderator, until
 from tests.botcore.test_commands import ask, filled
@@ -105,6 +107,80 @@ async def test_what_a_moderator_may_not_do_the_bot_does_not_do_for_them(
     assert server.state()["channels"] == state
     assert len(server.chat_log) == said
     assert bot.bot.telemetry.error_count == 0
+    await viewer.leave()
+
+
+async def test_orders_of_somebody_who_was_demoted_meanwhile_are_not_carried_out(
+    server: CytubeServer, bot: Running, mod: Viewer
+) -> None:
+    """The rank counts when the order is carried out, not when it was given."""
+    owner = await moderator(server, name="Owner")
+    server.crowd().enter("Below")
+    await until(lambda: len(bot.bot.snapshot().room.users) == 4)
+    handlers = server.room().handlers
+    queue = handlers["queue"]
+    held: list[tuple[Any, object]] = []
+    handlers["queue"] = lambda session, data: held.append((session, data))
+    for order in ("add tw:stream", "kick Below", "say I am still somebody", "clear"):
+        await mod.pm("RoseyBot-Test", order)
+    await until(lambda: held)
+    await owner.emit("setChannelRank", {"name": "Moderator", "rank": 1})
+    await until(lambda: (user := bot.bot.snapshot().room.user("Moderator")) and user.rank == 1)
+    queue(*held[0])
+    assert "Added" in (await mod.wait_for("pm", lambda line: line["username"] == "RoseyBot-Test"))["msg"]
+    await until(lambda: bot.bot.telemetry.requests == 4)
+    assert bot.bot.snapshot().room.user("Below") is not None
+    assert not server.chat_log
+    await owner.leave()
+
+
+async def test_a_kick_that_waited_does_not_hit_somebody_who_rose_meanwhile(
+    server: CytubeServer, bot: Running, mod: Viewer
+) -> None:
+    server.crowd().enter("Below")
+    await until(lambda: bot.bot.snapshot().room.user("Below") is not None)
+    # The flood limit holds the kick back for its turn.
+    assert await bot.bot.outbox.put(Message("one line")) is Delivery.DELIVERED
+    bot.bot.outbox._brakes["chatMsg"].spend()
+    await mod.pm("RoseyBot-Test", "kick Below")
+    await until(lambda: bot.bot.dispatcher._running)
+    below = server.room().find("Below")
+    assert below is not None
+    below.rank = 2
+    server.room().announce_rank(below)
+    answer = await mod.wait_for("pm", lambda line: line["username"] == "RoseyBot-Test")
+    assert "your rank or a higher one" in answer["msg"]
+    assert server.room().find("Below") is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "say /me\n/kick Viewer",
+        "say \u00a0/kick Viewer",
+        "say \u2003/me /kick Viewer",
+        "pm Viewer /kick Viewer",
+        "pm Viewer /me /rank Moderator 4",
+        "say &#47;kick Viewer",
+        "say *_/kick Viewer_*",
+        "kick Viewer2 /rank Moderator 4",
+        "help /kick Viewer",
+        "/kick Viewer",
+        "user /kick",
+        "SAY /ME /KICK Viewer",
+        "say /sp\t\t/kick Viewer",
+    ],
+)
+async def test_a_mean_moderator_gets_nowhere(server: CytubeServer, bot: Running, mod: Viewer, text: str) -> None:
+    viewer = await Viewer.join(server.url, CHANNEL, "Viewer", SANDBOX_PASSWORD)
+    await until(lambda: bot.bot.snapshot().room.user("Viewer") is not None)
+    await ask(mod, text)
+    assert viewer.disconnected is None
+    assert {member.name: member.rank for member in server.room().members} == {
+        "RoseyBot-Test": 3,
+        "Moderator": 2,
+        "Viewer": 1,
+    }
     await viewer.leave()
 
 
