@@ -21,6 +21,7 @@ BotError
 └─ CommandError           a chat command that was not carried out
    ├─ UsageError          the moderator mistyped; not a failure of the bot
    ├─ ActionRefused       the server, a rank or the state of the room says no; not a failure of the bot
+   │  └─ Withdrawn        whoever asked for it has taken it back
    └─ ActionUnanswered    the server did not confirm in time
 
 `reason` is a stable word for logs and metrics, the text says what happened, `hint` says what to do. `is_failure` is
@@ -171,6 +172,12 @@ class ActionRefused(CommandError):
 
     reason = "refused"
     is_failure = False
+
+
+class Withdrawn(ActionRefused):
+    """It was taken back before its turn came."""
+
+    reason = "withdrawn"
 
 
 class ActionUnanswered(CommandError):

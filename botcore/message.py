@@ -105,13 +105,21 @@ def cooldown(floor: str, event: str, data: Any) -> Cooldown | None:
     return Cooldown((data if known else 1000) / 1000 + 0.05)
 
 
-def refusal(event: str, data: Any, to: str | None) -> str:
-    """What the server holds against a line, or "". `noflood` means muted, not flooding, and binds chat alone."""
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The server's word on a line that it does not show."""
+
+    reason: str
+
+
+def refusal(event: str, data: Any, to: str | None) -> Refusal | None:
+    """What the server holds against a line. `noflood` means muted, not flooding, and binds chat alone."""
     if event == "noflood" and to is None:
-        return "I am muted here" if data.get("action") == "chat" else markup.one_line(str(data.get("msg")))
+        muted = data.get("action") == "chat"
+        return Refusal("I am muted here" if muted else markup.one_line(str(data.get("msg"))))
     # The late answer to the question by which `botcore.response_time` measures is no refusal of this line.
     if event == "errorMsg" and data.get("msg") != "You can't PM yourself!":
-        return markup.one_line(str(data.get("msg") or event))
+        return Refusal(markup.one_line(str(data.get("msg") or event)))
     if event == "spamFiltered":
-        return markup.one_line(f"the channel filters us: {data.get('reason')}")
-    return ""
+        return Refusal(markup.one_line(f"the channel filters us: {data.get('reason')}"))
+    return None

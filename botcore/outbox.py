@@ -18,8 +18,8 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from botcore import limits, lines, markup
-from botcore.errors import ActionRefused, NotSent, SessionError
-from botcore.message import MAX_AGE_SECONDS, Cooldown, Delivery, Message, Piece, cooldown, pieces, refusal
+from botcore.errors import ActionRefused, NotSent, SessionError, Withdrawn
+from botcore.message import MAX_AGE_SECONDS, Cooldown, Delivery, Message, Piece, Refusal, cooldown, pieces, refusal
 from botcore.room import Room
 from botcore.session import Accept, Session
 
@@ -47,10 +47,6 @@ class Journal(Protocol):
     async def sending(self, message: Message) -> None: ...
     def kept(self, message: Message) -> None: ...
     def settled(self, message: Message, delivery: Delivery) -> None: ...
-
-
-class _Withdrawn(ActionRefused):
-    """Whoever wanted a message said has taken it back before it went."""
 
 
 class Outbox:
@@ -212,11 +208,11 @@ class Outbox:
 
         def check() -> None:
             if message.result is not None and message.result.cancelled():
-                raise _Withdrawn("It was taken back.")
+                raise Withdrawn("It was taken back.")
 
         try:
-            echo = await self.perform(session, event, data, accept, cost=piece.line.cost, check=check)
-        except _Withdrawn:
+            answer = await self.perform(session, event, data, accept, cost=piece.line.cost, check=check)
+        except Withdrawn:
             return "", Delivery.WITHDRAWN
         except ActionRefused as error:
             message.detail = str(error)
@@ -227,14 +223,17 @@ class Outbox:
             message.detail = str(error)
             self._late.append((message, piece))
             return "", Delivery.UNCONFIRMED
-        return echo, Delivery.DELIVERED
+        if isinstance(answer, Refusal):
+            message.detail = answer.reason
+            return "", Delivery.REFUSED
+        return answer, Delivery.DELIVERED
 
-    def _accept(self, piece: Piece, own_name: str) -> Callable[[str, Any, Room], str | None]:
-        """Answers the echo. Raises ActionRefused."""
+    def _accept(self, piece: Piece, own_name: str) -> Callable[[str, Any, Room], str | Refusal | None]:
+        """Answers the echo, or the refusal."""
 
-        def accept(event: str, data: Any, _room: Room) -> str | None:
+        def accept(event: str, data: Any, _room: Room) -> str | Refusal | None:
             if wrong := refusal(event, data, piece.to):
-                raise ActionRefused(wrong)
+                return wrong
             if not piece.echoed(event, data, own_name):
                 return None
             # A channel's filters may rewrite our line, so another text is still our echo, unless it is known as the

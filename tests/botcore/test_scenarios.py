@@ -39,7 +39,7 @@ async def test_connect_join_login_02(server: CytubeServer, bot: Running) -> None
     room = bot.bot.snapshot().room
     assert room.rank == 3
     assert room.user(NAME) is not None
-    assert bot.bot.snapshot().response_ms is not None
+    await until(lambda: bot.bot.snapshot().response_ms is not None)
 
 
 async def test_a_name_in_another_case_is_still_ours_02(server: CytubeServer, tmp_path: Path) -> None:
