@@ -21,6 +21,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -139,18 +140,19 @@ def alertmanager(settings: dict[str, Any], secrets: Path) -> dict[str, Any]:
                 *by_severity,
             ],
         },
-        "inhibit_rules": [
-            {
-                "source_matchers": [f'alertname = "{cause}"'],
-                "target_matchers": [f'alertname =~ "{"|".join(consequences)}"'],
-                "equal": ["environment", "server"],
-            }
-            for cause, consequences in INHIBITIONS
-        ],
+        "inhibit_rules": [_inhibition(cause, consequences) for cause, consequences in INHIBITIONS],
         "receivers": [
             people,
             {"name": "dead-mans-switch", "webhook_configs": [_portal(settings, secrets)]},
         ],
+    }
+
+
+def _inhibition(cause: str, consequences: Sequence[str]) -> dict[str, Any]:
+    return {
+        "source_matchers": [f'alertname = "{cause}"'],
+        "target_matchers": [f'alertname =~ "{"|".join(consequences)}"'],
+        "equal": ["environment", "server"],
     }
 
 

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,29 +70,28 @@ def drill_rollback(
     success_of(environment, current)  # else there would be a way back, and none forward again
     measured: dict[str, float] = {}
     problems: list[str] = []
-    good = Release.objects.filter(pk__in=[current.pk, earlier.pk], quarantined_at=None)
-    keep = list(good.values_list("pk", flat=True))
-    try:
+    with _nothing_quarantined(current, earlier):
         for direction, release in (("back", earlier), ("forward", current)):
-            done = carry_out(
-                request_rollback(
-                    actor=actor,
-                    environment=environment,
-                    to=release,
-                    reason=f"rollback drill, {direction}",
-                    drill=True,
-                )
-            )
+            reason = f"rollback drill, {direction}"
+            asked = request_rollback(actor=actor, environment=environment, to=release, reason=reason, drill=True)
+            done = carry_out(asked)
             measured[direction] = round(done.seconds or 0.0, 2)
             if done.status != Status.SUCCEEDED:
-                problems.append(
-                    f"Deployment {done.pk} ({direction}) {done.get_status_display().lower()}: {done.sentence}"
-                )
+                status = done.get_status_display().lower()
+                problems.append(f"Deployment {done.pk} ({direction}) {status}: {done.sentence}")
                 break
-    finally:
-        # a rollback calls the release it leaves bad; a rehearsal says nothing about either
-        Release.objects.filter(pk__in=keep).update(quarantined_at=None, quarantined_by="", quarantine_reason="")
     return record(actor, "drill.rollback", measured, problems, environment)
+
+
+@contextmanager
+def _nothing_quarantined(*releases: Release) -> Iterator[None]:
+    """A rollback calls the release it leaves bad; a rehearsal says nothing about either."""
+    good = Release.objects.filter(pk__in=[release.pk for release in releases], quarantined_at=None)
+    keep = list(good.values_list("pk", flat=True))
+    try:
+        yield
+    finally:
+        Release.objects.filter(pk__in=keep).update(quarantined_at=None, quarantined_by="", quarantine_reason="")
 
 
 def hold_scheduled(*, actor: Actor) -> Rehearsal | None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from deployments.audit import trail
 from deployments.core import queueing, read_only
-from deployments.core.actors import system_actor
+from deployments.core.actors import Actor, system_actor
 from deployments.execution.recorder import LEASE
 from deployments.lifecycle import Status
 from deployments.models import Deployment, Environment
@@ -34,19 +34,13 @@ def claim(deployment_id: int) -> Deployment | None:
     """Claim a queued deployment; None when it is not queued any more (normal: delivery is at least once).
 
     A request whose sealed inputs changed since its approval, or that nobody who may stands behind any more, ends here
-    and is not run. A portal that has moved claims
-    nothing.
+    and is not run. A portal that has moved claims nothing.
     """
     if read_only.read_only_reason():
         return None
     deployment = Deployment.objects.select_related("environment", "release").filter(pk=deployment_id).first()
-    if deployment is None or deployment.status != Status.QUEUED:
-        return None
     actor = system_actor("worker")
-    if withdraw_orphan(deployment, actor=actor):
-        return None
-    if changes := broken_seal(deployment):
-        withdraw_broken(deployment, changes, actor=actor)
+    if deployment is None or not _covered(deployment, actor):
         return None
     now = timezone.now()
     token = uuid.uuid4()
@@ -76,6 +70,16 @@ def claim(deployment_id: int) -> Deployment | None:
         if messages.announce(deployment, "started"):
             queueing.enqueue_delivery()
     return Deployment.objects.select_related("environment", "release").get(pk=deployment_id)
+
+
+def _covered(deployment: Deployment, actor: Actor) -> bool:
+    """Whether it is queued, and its seal and its people still stand; what they no longer cover is withdrawn."""
+    if deployment.status != Status.QUEUED or withdraw_orphan(deployment, actor=actor):
+        return False
+    if changes := broken_seal(deployment):
+        withdraw_broken(deployment, changes, actor=actor)
+        return False
+    return True
 
 
 def take_over(deployment: Deployment, *, now: datetime | None = None) -> UUID | None:

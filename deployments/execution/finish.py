@@ -50,40 +50,47 @@ def finish(
     """
     with transaction.atomic():
         locked_environment(deployment.environment_id)
-        extra: dict[str, Any] = {"verified_at": timezone.now()} if status == Status.SUCCEEDED else {}
-        if status == Status.SUCCEEDED and deployment.kind == Kind.DEPLOYMENT:
-            extra["bake_until"] = timezone.now() + timedelta(seconds=int(deployment.snapshot["policy"]["bake_seconds"]))
-        if late:  # it ended when it was interrupted; only now do we know how
-            extra["finished_at"] = deployment.finished_at or timezone.now()
         source = Status.INTERRUPTED if late else None
-        written = {"outcome": outcome[:60], "sentence": sentence, **extra}
+        written = {"outcome": outcome[:60], "sentence": sentence, **_moments(deployment, status, late=late)}
         if not Deployment.objects.move(deployment.pk, status, source=source, claim=claim, **written):
             return False
         deployment.refresh_from_db()
         if status == Status.SUCCEEDED:
             _note_what_runs(deployment)
             queueing.enqueue_inspection(deployment.environment_id)
-        trail.record(
-            actor=actor,
-            name=f"{deployment.kind}.{_EVENTS[status]}",
-            subject=f"deployment:{deployment.pk}",
-            environment=deployment.environment,
-            data={
-                "release": deployment.release.identifier,
-                "outcome": outcome,
-                "sentence": sentence,
-                "seconds": deployment.seconds,
-                "late": late,
-                "targets": {
-                    target.server.name: target.status for target in deployment.targets.select_related("server")
-                },
-            },
-        )
+        _record_end(actor, deployment, status, outcome=outcome, sentence=sentence, late=late)
         if messages.announce(deployment, _EVENTS[status]):
             queueing.enqueue_delivery()
         promote_waiting_rollback(deployment)
         transaction.on_commit(lambda: silences.end(deployment))
     return True
+
+
+def _record_end(actor: Actor, deployment: Deployment, status: Status, **data: Any) -> None:
+    targets = {target.server.name: target.status for target in deployment.targets.select_related("server")}
+    trail.record(
+        actor=actor,
+        name=f"{deployment.kind}.{_EVENTS[status]}",
+        subject=f"deployment:{deployment.pk}",
+        environment=deployment.environment,
+        data={
+            "release": deployment.release.identifier,
+            "seconds": deployment.seconds,
+            "targets": targets,
+            **data,
+        },
+    )
+
+
+def _moments(deployment: Deployment, status: Status, *, late: bool) -> dict[str, Any]:
+    """When it was verified, until when it bakes, when it ended."""
+    now = timezone.now()
+    moments: dict[str, Any] = {"verified_at": now} if status == Status.SUCCEEDED else {}
+    if status == Status.SUCCEEDED and deployment.kind == Kind.DEPLOYMENT:
+        moments["bake_until"] = now + timedelta(seconds=int(deployment.snapshot["policy"]["bake_seconds"]))
+    if late:  # it ended when it was interrupted; only now do we know how
+        moments["finished_at"] = deployment.finished_at or now
+    return moments
 
 
 def end_target(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from functools import partial
 from uuid import UUID
 
 from django.utils import timezone
@@ -44,29 +45,20 @@ def conclude(
     """
     retry(deployment.refresh_from_db)
     targets = _targets(deployment)
-    if all(target.status == TargetStatus.SUCCEEDED for target in targets):
-        verdict = _success(deployment, targets)
+    activated = [target for target in targets if target.status == TargetStatus.SUCCEEDED]
+    if len(activated) == len(targets):
+        status, outcome, sentence = _success(deployment, targets)
     else:
-        for target in reversed([target for target in targets if target.status == TargetStatus.SUCCEEDED]):
+        for target in reversed(activated):
             if not retry(lambda: held_by(deployment, token)):
                 return True
             if not _reverted(deployment, target, recorder, token, timeout=timeout, giving_up=giving_up):
                 return False
         retry(lambda: _skip_waiting(deployment, token))
-        verdict = judge(deployment, _targets(deployment))
+        status, outcome, sentence = judge(deployment, _targets(deployment))
     recorder.flush()
-    status, outcome, sentence = verdict
-    retry(
-        lambda: finish(
-            actor=actor,
-            deployment=deployment,
-            status=status,
-            outcome=outcome,
-            sentence=sentence,
-            claim=token,
-            late=late,
-        )
-    )
+    end = partial(finish, actor=actor, deployment=deployment, claim=token, late=late)
+    retry(lambda: end(status=status, outcome=outcome, sentence=sentence))
     return True
 
 

@@ -38,19 +38,8 @@ def cancel(*, actor: Actor, deployment: Deployment) -> Deployment:
             )
             for source in (Status.AWAITING_APPROVAL, Status.QUEUED)
         )
-        if not moved:
-            running = Deployment.objects.filter(pk=deployment.pk, status__in=EXECUTING, cancel_requested_by="")
-            if running.update(cancel_requested_by=str(actor)):
-                queueing.enqueue_cancellation(deployment.pk)
-            else:
-                deployment.refresh_from_db()
-                if deployment.ended:
-                    raise Conflict(
-                        f"Deployment {deployment.pk} has ended ({deployment.get_status_display().lower()}).",
-                        hint="There is nothing to cancel; to go back, ask for a rollback.",
-                        reason="ended",
-                    )
-                return deployment
+        if not moved and not _asked_to_end(actor, deployment):
+            return deployment
         trail.record(
             actor=actor,
             name="deployment.cancelled" if moved else "deployment.cancel_requested",
@@ -61,3 +50,19 @@ def cancel(*, actor: Actor, deployment: Deployment) -> Deployment:
             promote_waiting_rollback(deployment)
     deployment.refresh_from_db()
     return deployment
+
+
+def _asked_to_end(actor: Actor, deployment: Deployment) -> bool:
+    """Whether this was the first to ask a running one to end; False where somebody did before. Raises Conflict."""
+    running = Deployment.objects.filter(pk=deployment.pk, status__in=EXECUTING, cancel_requested_by="")
+    if running.update(cancel_requested_by=str(actor)):
+        queueing.enqueue_cancellation(deployment.pk)
+        return True
+    deployment.refresh_from_db()
+    if deployment.ended:
+        raise Conflict(
+            f"Deployment {deployment.pk} has ended ({deployment.get_status_display().lower()}).",
+            hint="There is nothing to cancel; to go back, ask for a rollback.",
+            reason="ended",
+        )
+    return False

@@ -1,6 +1,7 @@
 """Asking for a deployment: the snapshot is taken and sealed here, and nowhere else is decided what would run."""
 
 from datetime import timedelta
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -76,48 +77,54 @@ def record_request(
 
     Raises EnvironmentBusy when it should be queued while another one is active.
     """
+    deployment = _written(
+        environment,
+        status,
+        release=release,
+        kind=kind,
+        rollback_of=rollback_of,
+        requested_by=str(actor),
+        reason=reason,
+        break_glass=break_glass,
+        drill=drill,
+        snapshot=snapshot,
+        seal=seal(snapshot),
+    )
+    _record(actor, deployment, write_targets(deployment))
+    return deployment
+
+
+def _record(actor: Actor, deployment: Deployment, servers: list[str]) -> None:
+    trail.record(
+        actor=actor,
+        name="deployment.break_glass" if deployment.break_glass else f"{deployment.kind}.requested",
+        subject=f"deployment:{deployment.pk}",
+        environment=deployment.environment,
+        data={
+            "release": deployment.release.identifier,
+            "reason": deployment.reason,
+            "seal": deployment.seal,
+            "status": deployment.status,
+            "targets": servers,
+            "rollback_of": deployment.rollback_of_id,
+        },
+    )
+
+
+def _written(environment: Environment, status: Status, **fields: Any) -> Deployment:
+    """The row, once nothing else is active; a race for that is lost with the same sentence."""
     now = timezone.now()
     if status == Status.QUEUED:
         refuse_busy(environment)
+        fields["queued_at"] = now
+    elif status == Status.AWAITING_APPROVAL:
+        fields["expires_at"] = now + timedelta(hours=environment.approval_hours)
     try:
         with transaction.atomic():
-            deployment = Deployment.objects.create(
-                environment=environment,
-                release=release,
-                kind=kind,
-                rollback_of=rollback_of,
-                status=status,
-                requested_by=str(actor),
-                reason=reason,
-                break_glass=break_glass,
-                drill=drill,
-                snapshot=snapshot,
-                seal=seal(snapshot),
-                requested_at=now,
-                queued_at=now if status == Status.QUEUED else None,
-                expires_at=now + timedelta(hours=environment.approval_hours)
-                if status == Status.AWAITING_APPROVAL
-                else None,
-            )
+            return Deployment.objects.create(environment=environment, status=status, requested_at=now, **fields)
     except IntegrityError:
         refuse_busy(environment)
         raise
-    servers = write_targets(deployment)
-    trail.record(
-        actor=actor,
-        name=f"{kind}.requested" if not break_glass else "deployment.break_glass",
-        subject=f"deployment:{deployment.pk}",
-        environment=environment,
-        data={
-            "release": release.identifier,
-            "reason": reason,
-            "seal": deployment.seal,
-            "status": status,
-            "targets": servers,
-            "rollback_of": rollback_of.pk if rollback_of else None,
-        },
-    )
-    return deployment
 
 
 def withdraw_orphan(deployment: Deployment, *, actor: Actor) -> NotApproved | None:

@@ -39,24 +39,9 @@ def enrol_server(
     way, and what was sealed with the old ones is void. Raises NotAllowed, InvalidRequest, Conflict, HostUnreachable.
     """
     require(actor, "enrol", environment)
-    if fingerprint and not _FINGERPRINT.match(fingerprint):
-        raise InvalidRequest(
-            f"{fingerprint!r} is no SHA256 fingerprint.",
-            hint="On the server: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
-        )
-    if unknown := sorted(set(roles) - set(ROLES)):
-        raise InvalidRequest(f"Unknown role: {', '.join(unknown)}.", hint=f"Choose from {', '.join(ROLES)}.")
+    _check(fingerprint, roles)
     draft = _draft(name, environment, host, port, user, roles)
-    key = fetch_host_key(host, port)
-    if fingerprint and key.fingerprint != fingerprint:
-        raise Conflict(
-            f"{host}:{port} showed the host key {key.fingerprint}, not {fingerprint}; nothing was recorded"
-            + (f", {draft.fingerprint} stays pinned." if draft.pk else "."),
-            hint="Compare it on the server's console: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
-            reason="host_key_mismatch",
-        )
-    if not fingerprint and not confirm(key, draft.fingerprint):
-        raise InvalidRequest("The host key was not confirmed; nothing was recorded.", reason="not_confirmed")
+    key = _confirmed_key(draft, host, port, fingerprint, confirm)
     before = _described(draft) if draft.pk and draft.state != Server.State.RETIRED else {}
     if not before:
         draft.state, draft.facts = Server.State.ENROLLED, {}
@@ -73,6 +58,33 @@ def enrol_server(
             data={**_described(draft), "before": before},
         )
     return draft
+
+
+def _check(fingerprint: str, roles: Sequence[str]) -> None:
+    if fingerprint and not _FINGERPRINT.match(fingerprint):
+        raise InvalidRequest(
+            f"{fingerprint!r} is no SHA256 fingerprint.",
+            hint="On the server: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
+        )
+    if unknown := sorted(set(roles) - set(ROLES)):
+        raise InvalidRequest(f"Unknown role: {', '.join(unknown)}.", hint=f"Choose from {', '.join(ROLES)}.")
+
+
+def _confirmed_key(
+    draft: Server, host: str, port: int, fingerprint: str, confirm: Callable[[HostKey, str], bool]
+) -> HostKey:
+    """The key that the server shows, once it is the one that was named, or that a person has looked at."""
+    key = fetch_host_key(host, port)
+    if fingerprint and key.fingerprint != fingerprint:
+        raise Conflict(
+            f"{host}:{port} showed the host key {key.fingerprint}, not {fingerprint}; nothing was recorded"
+            + (f", {draft.fingerprint} stays pinned." if draft.pk else "."),
+            hint="Compare it on the server's console: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
+            reason="host_key_mismatch",
+        )
+    if not fingerprint and not confirm(key, draft.fingerprint):
+        raise InvalidRequest("The host key was not confirmed; nothing was recorded.", reason="not_confirmed")
+    return key
 
 
 def _event(before: dict[str, Any], key: HostKey) -> str:

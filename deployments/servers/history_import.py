@@ -67,12 +67,7 @@ def _imported(actor: Actor, server: Server, run: PastRun, release: Release) -> D
         finished_at=ended,
     )
     _write_target(row, server, run, target_status)
-    for approver in run.plan.get("approved_by", []):
-        Approval.objects.get_or_create(
-            deployment=row,
-            actor=str(approver)[:150],
-            defaults={"decision": Approval.Decision.APPROVED, "seal": row.seal, "decided_at": began},
-        )
+    _write_approvals(row, run, began)
     trail.record(
         actor=actor,
         name=f"{row.kind}.imported",
@@ -89,6 +84,15 @@ def _imported(actor: Actor, server: Server, run: PastRun, release: Release) -> D
         },
     )
     return row
+
+
+def _write_approvals(row: Deployment, run: PastRun, began: datetime) -> None:
+    for approver in run.plan.get("approved_by", []):
+        Approval.objects.get_or_create(
+            deployment=row,
+            actor=str(approver)[:150],
+            defaults={"decision": Approval.Decision.APPROVED, "seal": row.seal, "decided_at": began},
+        )
 
 
 def _write_target(row: Deployment, server: Server, run: PastRun, status: TargetStatus) -> None:
@@ -135,19 +139,7 @@ def _snapshot(server: Server, run: PastRun, release: Release) -> Snapshot:
             "artifact_digest": release.artifact_digest,
         },
         "configuration": {"digest": plan.get("config_digest", ""), "files": {}},
-        "targets": [
-            {
-                "server": server.name,
-                "host": server.host,
-                "port": server.port,
-                "user": server.user,
-                "host_key": server.host_key,
-                "roles": [role["role"] for role in plan.get("roles", [])],
-                "unit_files": {},
-                "secrets": {},
-                "base": None,
-            }
-        ],
+        "targets": [_sealed_target(server, plan)],
         "plan": {
             "steps": list(dict.fromkeys(str(record["step"]) for record in run.steps)),
             "deadlines": plan.get("deadlines", {}),
@@ -159,6 +151,20 @@ def _snapshot(server: Server, run: PastRun, release: Release) -> Snapshot:
             "bake_seconds": 0,
             "bake_action": "",
         },
+    }
+
+
+def _sealed_target(server: Server, plan: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "server": server.name,
+        "host": server.host,
+        "port": server.port,
+        "user": server.user,
+        "host_key": server.host_key,
+        "roles": [role["role"] for role in plan.get("roles", [])],
+        "unit_files": {},
+        "secrets": {},
+        "base": None,
     }
 
 

@@ -105,14 +105,7 @@ def _portal(application: str, host: str, units: Mapping[str, bytes], *, watched:
         operations=(
             unit_check(application, units, {name: accounts_of(application, "portal") for name in units}, units),
             _user(PORTAL_USER, application),
-            {
-                "op": "directory",
-                "title": f"directory {directory}",
-                "path": directory,
-                "mode": 0o755,
-                "owner": "root",
-                "group": "root",
-            },
+            _root_directory(directory),
             file(f"{directory}/portal.env", environment.encode(), title="settings of the portal"),
             *(
                 file(f"/etc/systemd/system/{name}", content, title=f"unit file {name}")
@@ -133,6 +126,11 @@ def _portal(application: str, host: str, units: Mapping[str, bytes], *, watched:
             unit("caddy.service", enabled=True, started=True, restart_on=[proxy, drop_in]),
         ),
     )
+
+
+def _root_directory(path: str) -> dict[str, object]:
+    owned: dict[str, object] = {"mode": 0o755, "owner": "root", "group": "root"}
+    return {"op": "directory", "title": f"directory {path}", "path": path, **owned}
 
 
 def _monitoring(application: str) -> RolePack:

@@ -114,15 +114,17 @@ def _everything(port: int) -> Iterator[tuple[DemoPortal, Watch, Progress]]:
             progress(_watchers(watch))
             watching.result()
         portal.wait_until_up()
-        progress("Deploying to test, through a worker")
-        print(_indented(portal.manage("deploy", "test", "--reason", "first deployment", person="operator")))
-        progress("Asking for production, which waits for an approval")
-        print(
-            _indented(portal.manage("deploy", "production", "--reason", "as tested", person="operator", allowed=(3,)))
-        )
-        progress("Asking the bot how it is")
-        print(_indented(json.dumps(_connected(f"{portal.url}/api/health/test-1"))))
+        _deploy(portal, progress)
         yield portal, watch, progress
+
+
+def _deploy(portal: DemoPortal, progress: Progress) -> None:
+    progress("Deploying to test, through a worker")
+    print(_indented(portal.manage("deploy", "test", "--reason", "first deployment", person="operator")))
+    progress("Asking for production, which waits for an approval")
+    print(_indented(portal.manage("deploy", "production", "--reason", "as tested", person="operator", allowed=(3,))))
+    progress("Asking the bot how it is")
+    print(_indented(json.dumps(_connected(f"{portal.url}/api/health/test-1"))))
 
 
 def _watchers(watch: Watch) -> str:
