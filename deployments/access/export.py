@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from deployments.access.policy import require
-from deployments.audit.trail import Head, _content, record
+from deployments.audit.trail import Head, content_of, record
 from deployments.core.actors import Actor
 from deployments.core.visible import visible_json
 from deployments.models import AuditEvent
@@ -24,6 +24,6 @@ def export(*, actor: Actor) -> Iterator[str]:
 
 def _lines(events: QuerySet[AuditEvent], last: AuditEvent) -> Iterator[str]:
     for event in events.iterator(chunk_size=2000):
-        line = _content(event) | {"previous_hash": event.previous_hash, "hash": event.hash}
+        line = content_of(event) | {"previous_hash": event.previous_hash, "hash": event.hash}
         yield visible_json(json.dumps(line, ensure_ascii=False))
     yield json.dumps({"head": str(Head(last.sequence, last.hash)), "exported_at": datetime.now(UTC).isoformat()})

@@ -40,5 +40,6 @@ def _tells_of_a_role(data: dict[str, Any]) -> bool:
     return bool(data.get("roles") or any(changes.get("roles", ())) or any(changes.get("is_active", ())))
 
 
-def _administrators() -> QuerySet[User]:
+def administrators() -> QuerySet[User]:
+    """Who can give roles: active administrators and superusers."""
     return User.objects.filter(Q(is_superuser=True) | Q(groups__name=Role.ADMINISTRATOR.value), is_active=True)

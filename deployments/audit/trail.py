@@ -92,7 +92,7 @@ def record(
 
 def digest(event: AuditEvent) -> str:
     """The hash that belongs to an event's content and its predecessor."""
-    canonical = json.dumps(_content(event), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    canonical = json.dumps(content_of(event), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256((event.previous_hash + canonical).encode(errors="surrogatepass")).hexdigest()
 
 
@@ -160,7 +160,8 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, list[Any
     return found
 
 
-def _content(event: AuditEvent) -> dict[str, Any]:
+def content_of(event: AuditEvent) -> dict[str, Any]:
+    """What of an event is hashed and exported: all of it but the hash, moments in UTC to the microsecond."""
     return {
         "sequence": event.sequence,
         "at": event.at.astimezone(UTC).isoformat(timespec="microseconds"),

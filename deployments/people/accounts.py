@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from deployments.access.policy import require
-from deployments.access.team import _administrators
+from deployments.access.team import administrators
 from deployments.access.tokens import revoke_tokens_of
 from deployments.audit import trail
 from deployments.core.actors import Actor
@@ -71,7 +71,7 @@ def change_person(*, actor: Actor, person: User, changes: Mapping[str, Any], rol
         locked.save(update_fields=[*changes, "is_staff"])
         locked.groups.set(_groups(chosen))
         differing = trail.changes(before, {**changes, "roles": chosen})
-        if not _administrators().exists():
+        if not administrators().exists():
             raise Conflict(
                 f"{locked.get_username()} is the last administrator.",
                 hint="Make somebody else an administrator first.",

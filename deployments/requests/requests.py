@@ -137,7 +137,7 @@ def withdraw_orphan(deployment: Deployment, *, actor: Actor) -> NotApproved | No
         hint="Somebody who may can ask for it again.",
         reason="nobody_behind_it",
     )
-    _withdraw(actor, deployment, error, "withdrawn", {"requested_by": asked})
+    withdraw(actor, deployment, error, "withdrawn", {"requested_by": asked})
     return error
 
 
@@ -149,7 +149,8 @@ def withdraw_orphans(*, actor: Actor, person: str) -> None:
             withdraw_orphan(row, actor=actor)
 
 
-def _withdraw(actor: Actor, deployment: Deployment, error: NotApproved, event: str, data: dict[str, object]) -> None:
+def withdraw(actor: Actor, deployment: Deployment, error: NotApproved, event: str, data: dict[str, object]) -> None:
+    """End a request that can no longer run, with the sentence of `error`; recorded as `KIND.event`, and told."""
     with transaction.atomic():
         locked_environment(deployment.environment_id)
         if Deployment.objects.move(deployment.pk, Status.SUPERSEDED, outcome=error.reason, sentence=str(error)):

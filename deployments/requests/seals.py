@@ -4,7 +4,7 @@ from deployments.core.actors import Actor, identity_in
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, Deployment
 from deployments.requests.evidence import Evidence
-from deployments.requests.requests import _withdraw
+from deployments.requests.requests import withdraw
 from deployments.requests.rollback_targets import rollback_snapshot
 from deployments.requests.snapshot import Snapshot, differences, seal
 from deployments.requests.snapshots import take_snapshot
@@ -21,10 +21,8 @@ def broken_seal(deployment: Deployment) -> list[str]:
         return ["The stored snapshot itself was altered."]
     if not Evidence.of(deployment).requested:
         return ["The audit trail knows of no such request: somebody wrote it into the database, or changed it there."]
-    if deployment.status == Status.QUEUED and (
-        read_only_reason := _locked(deployment) or _lacking_approvals(deployment)
-    ):
-        return [read_only_reason]
+    if deployment.status == Status.QUEUED and (lacking := _locked(deployment) or _lacking_approvals(deployment)):
+        return [lacking]
     try:
         now = _snapshot_now(deployment)
     except PortalError as error:
@@ -77,5 +75,5 @@ def withdraw_broken(deployment: Deployment, changes: list[str], *, actor: Actor)
         hint="Request the deployment again; whoever approves will see the change.",
         reason="seal_broken",
     )
-    _withdraw(actor, deployment, error, "voided", {"changes": changes})
+    withdraw(actor, deployment, error, "voided", {"changes": changes})
     return error
