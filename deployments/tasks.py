@@ -6,7 +6,7 @@ from deployments.core import queueing
 from deployments.core.actors import system_actor
 from deployments.core.read_only import unless_read_only
 from deployments.drills import drills
-from deployments.execution import reaper, remote_cancellation, run
+from deployments.execution import reaper, remote_cancellation, rescue, run
 from deployments.notifications import messages
 from deployments.requests import approvals
 from deployments.servers import inspection
@@ -14,19 +14,28 @@ from deployments.servers import inspection
 
 def execute(deployment_id: int) -> str:
     """Carry a deployment out; a re-delivered task finds nothing to claim."""
-    return str(run.execute(deployment_id) or "not claimed")
+    with rescue.turn(deployment_id, rescue.EXECUTION) as ours:
+        return str(run.execute(deployment_id) or "not claimed") if ours else rescue.TURNED_AWAY
 
 
 @unless_read_only
 def cancel_remote(deployment_id: int) -> str:
     """End the remote work of a deployment."""
-    return remote_cancellation.cancel_remote(deployment_id)
+    with rescue.turn(deployment_id, rescue.CANCELLATION) as ours:
+        return remote_cancellation.cancel_remote(deployment_id) if ours else rescue.TURNED_AWAY
+
+
+@unless_read_only
+def settle(deployment_id: int) -> str:
+    """Ask the servers of a deployment whose worker died, or that was interrupted, how it ended."""
+    with rescue.turn(deployment_id, rescue.SETTLING) as ours:
+        return ("settled" if reaper.look_after(deployment_id) else "open") if ours else rescue.TURNED_AWAY
 
 
 @unless_read_only
 def reap() -> list[int]:
-    """Settle what dead workers left."""
-    return reaper.reap()
+    """Have what dead workers left settled, each by a task of its own; waits for no server."""
+    return reaper.call_for_settling()
 
 
 @unless_read_only

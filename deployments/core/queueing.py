@@ -7,7 +7,7 @@ from django_q.models import OrmQ, Schedule, Task
 from django_q.tasks import async_task
 
 DEPLOYS, RESCUE, DEFAULT = "deploys", "rescue", "default"
-EXECUTE = "deployments.tasks.execute"
+EXECUTE, CANCEL, SETTLE = "deployments.tasks.execute", "deployments.tasks.cancel_remote", "deployments.tasks.settle"
 CLUSTERS = (DEPLOYS, RESCUE, DEFAULT)
 
 DAY = 24 * 60  # minutes; a schedule has room for 22 days (a smallint on PostgreSQL)
@@ -35,17 +35,24 @@ def enqueue_execution(deployment_id: int, *, rescue: bool) -> None:
     async_task(EXECUTE, deployment_id, cluster=RESCUE if rescue else DEPLOYS)
 
 
-def execution_waits(deployment_id: int) -> bool:
-    """Whether a task for this deployment lies in the queue where a worker will find it now."""
+def waits(task: str, deployment_id: int) -> bool:
+    """Whether this task for this deployment lies in the queue where a worker will find it now."""
     return any(
-        row.task.get("func") == EXECUTE and tuple(row.task.get("args", ())) == (deployment_id,)
+        row.task.get("func") == task and tuple(row.task.get("args", ())) == (deployment_id,)
         for row in OrmQ.objects.filter(lock__lte=timezone.now())
     )
 
 
 def enqueue_cancellation(deployment_id: int) -> None:
-    """Queue ending the remote work of a running deployment."""
-    async_task("deployments.tasks.cancel_remote", deployment_id, cluster=RESCUE)
+    """Queue ending the remote work of a running deployment, unless that waits already."""
+    if not waits(CANCEL, deployment_id):
+        async_task(CANCEL, deployment_id, cluster=RESCUE)
+
+
+def enqueue_settling(deployment_id: int) -> None:
+    """Queue asking a deployment's servers how it ended, unless that waits already."""
+    if not waits(SETTLE, deployment_id):
+        async_task(SETTLE, deployment_id, cluster=RESCUE)
 
 
 def enqueue_inspection(environment_id: int) -> None:

@@ -38,10 +38,31 @@ def reap(*, timeout: float = 0.0) -> list[int]:
     interrupted deployments whose servers answer again.
     """
     settled = [deployment.pk for deployment in _stale() if settle(deployment, timeout=timeout)]
+    _call_again()
+    return settled + [deployment.pk for deployment in _interrupted() if _complete(deployment)]
+
+
+def call_for_settling() -> list[int]:
+    """As `reap`, without waiting for any server: a task of its own asks for each deployment; returns their numbers."""
+    _call_again()
+    called = [deployment.pk for deployment in _stale() + _interrupted()]
+    for number in called:
+        queueing.enqueue_settling(number)
+    return called
+
+
+def look_after(deployment_id: int) -> bool:
+    """Settle or complete one deployment, if that is still called for; True when it is done."""
+    if any(stale.pk == deployment_id and settle(stale) for stale in _stale()):
+        _promote_stranded()
+        return True
+    return any(row.pk == deployment_id and _complete(row) for row in _interrupted())
+
+
+def _call_again() -> None:
     _queue_again()
     _cancel_again()
     _promote_stranded()
-    return settled + [deployment.pk for deployment in _interrupted() if _complete(deployment)]
 
 
 def settle(deployment: Deployment, *, timeout: float = 0.0) -> bool:
@@ -145,8 +166,9 @@ def _complete(deployment: Deployment) -> bool:
 
 
 def _stale() -> list[Deployment]:
+    """Those of protected environments first: asking another's servers may take long."""
     rows = Deployment.objects.executing().filter(lease_until__lte=timezone.now())
-    return list(rows.select_related("environment", "release"))
+    return list(rows.select_related("environment", "release").order_by("-environment__approvals_required", "pk"))
 
 
 def _interrupted() -> list[Deployment]:
@@ -166,7 +188,7 @@ def _queue_again() -> None:
     """A task that a killed cluster had taken comes back after an hour only; its row says that nobody has it."""
     now = timezone.now()
     for lost in Deployment.objects.filter(status=Status.QUEUED, queued_at__lte=now - QUEUED_TOO_LONG):
-        if not queueing.execution_waits(lost.pk):
+        if not queueing.waits(queueing.EXECUTE, lost.pk):
             queueing.enqueue_execution(lost.pk, rescue=lost.kind == Kind.ROLLBACK)
 
 

@@ -10,7 +10,7 @@ from engine.remote import frames
 from engine.remote.errors import NotProvisioned
 from engine.remote.plan import PROTOCOL, FileEntry, RolePlan, RunPlan, manifest_rows, role_to_wire
 from engine.ssh.conversation import Conversation
-from engine.ssh.errors import LinkLost, RemoteFailed, SSHError
+from engine.ssh.errors import LinkLost, RemoteDeadline, RemoteFailed, SSHError
 from engine.ssh.session import Session
 
 Record = dict[str, Any]
@@ -102,7 +102,8 @@ class AgentClient:
             yield frames.request(wire)
             yield from files(entry.sha256 for entry in plan.missing())
 
-        return self._talk("run", payload, answer, plan.deadline + REVERT_MARGIN)
+        step = max(plan.deadlines.values(), default=plan.deadline)
+        return self._talk("run", payload, answer, plan.deadline + REVERT_MARGIN, still=step + REVERT_MARGIN)
 
     def revert(
         self,
@@ -137,12 +138,16 @@ class AgentClient:
     def journal(self, deployment: str, after: int = 0) -> list[Record]:
         """The records of a deployment with seq > after."""
         records: list[Record] = []
-
-        def collect(record: Record) -> None:
-            records.append(record["record"])
-
-        self._ask("journal", {"deployment": deployment, "after": after}, collect, SHORT)
+        self.read_journal(deployment, records.append, after)
         return records
+
+    def read_journal(self, deployment: str, on_record: Callable[[Record], None], after: int = 0) -> None:
+        """The same, one record after the other: a hostile server's are better not kept."""
+
+        def hear(record: Record) -> None:
+            on_record(dict(record["record"]))
+
+        self._ask("journal", {"deployment": deployment, "after": after}, hear, SHORT)
 
     def inspect(self, *, roles: Sequence[RolePlan] = (), hash_releases: Sequence[str] = ()) -> dict[str, Any]:
         """What is true on the server now; changes nothing and waits for nobody.
@@ -187,8 +192,12 @@ class AgentClient:
         payload: Callable[[], Iterable[bytes]],
         answer: Callable[[Record, Conversation], None],
         deadline: float,
+        still: float | None = None,
     ) -> Result:
-        """One verb to its result; the agent is brought along when the server does not have it yet."""
+        """One verb to its result; the agent is brought along when the server does not have it yet.
+
+        `still`: for how many seconds it may say nothing but that it lives, else RemoteDeadline.
+        """
         for attempt in range(2):
             if attempt:
                 self._install()
@@ -196,7 +205,7 @@ class AgentClient:
             with self._session.converse(agent_command(self._name, verb), what=f"the agent ({verb})") as conversation:
                 conversation.send(payload())
                 try:
-                    for record in self._records(conversation, deadline):
+                    for record in self._records(conversation, deadline, still or deadline):
                         if record["kind"] == MISSING:
                             break
                         if record["kind"] == "result":
@@ -214,12 +223,17 @@ class AgentClient:
             hint="Run provision for this server.",
         )
 
-    @staticmethod
-    def _records(conversation: Conversation, deadline: float) -> Iterable[Record]:
+    def _records(self, conversation: Conversation, deadline: float, still: float) -> Iterable[Record]:
+        progress = time.monotonic()
         for line in conversation.lines(deadline=deadline):
             record = conversation.framed(line)
             if record is not None and record["kind"] != "alive":
                 yield record
+                progress = time.monotonic()
+            elif time.monotonic() - progress > still:
+                raise RemoteDeadline(
+                    f"The agent on {self._session.address.host} said nothing for {still:g} s but that it lives."
+                )
 
     def _silent_end(self, conversation: Conversation, verb: str) -> SSHError:
         """The agent ended and said no result: killed, or it could not even start."""

@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from deployments.access.policy import token_actor
 from deployments.access.tokens import issue_token
+from deployments.core import queueing
 from deployments.core.actors import Actor, shell_actor, system_actor
-from deployments.core.queueing import execution_waits
 from deployments.environments.settings import lock_environment
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, AuditEvent, Deployment, Environment, NotificationDelivery, Scope
@@ -27,7 +27,7 @@ def test_an_approval_queues_the_deployment_in_the_same_transaction(world: World)
     row = world.request()
     approve(actor=world.people["approver"], deployment=row, comment="fine")
     assert row.status == Status.QUEUED
-    assert execution_waits(row.pk)
+    assert queueing.waits(queueing.EXECUTE, row.pk)
     event = AuditEvent.objects.get(name="deployment.approved")
     assert event.actor == "approver"
     assert event.data == {"seal": row.seal, "comment": "fine", "approvals": "1 of 1"}
