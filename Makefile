@@ -57,7 +57,7 @@ coverage: venv ## lines and branches that tests reach without servers and browse
 	  -m "not full and not hosts and not browser" $(ARGS)
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report --fail-under=$(FLOOR)
 
-check: venv ## lint, types, layers, migrations, locks, workflows
+check: venv ## lint, types, layers, migrations
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache

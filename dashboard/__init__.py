@@ -1,1 +1,1 @@
-"""What people look at: status page, health, charts, and alerts from Alertmanager to a person."""
+"""What people look at: status page, health, charts, readiness."""

@@ -13,12 +13,12 @@ from django.utils import timezone
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from alerting import drill_records
 from alerting.models import Alert, AlertReceipt
 from alerting.receipts import PORTAL
 from dashboard.models import BotState
 from deployments.audit import trail
 from deployments.core import queueing
+from deployments.drills import records as drill_records
 from deployments.lifecycle import ACTIVE, WAITING, Kind, Status
 from deployments.models import Deployment, Environment, Server
 

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from django.utils.safestring import SafeString
 
 from alerting import channels
-from alerting import drill_records as drills
 from alerting import selectors as alerts
 from dashboard.charts.bars import DayBar, drawn, overall
 from dashboard.charts.timeline import Mark
@@ -16,6 +15,7 @@ from dashboard.selectors import bots as bot_rows
 from dashboard.selectors import events, history, progress
 from dashboard.selectors.bots import Bot, Day
 from dashboard.selectors.series import Range, Series, range_for, series
+from deployments.drills import records as drills
 from deployments.models import Deployment
 
 BOTS_PER_PAGE = 12

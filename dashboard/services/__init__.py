@@ -1,1 +1,1 @@
-"""The verbs of the status side: take a heartbeat, answer for a bot, keep an alert, prune what is old."""
+"""The verbs of the dashboard: take a heartbeat, answer for a bot, judge readiness, prune what is old."""

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import httpx
 from django.conf import settings
 
-from alerting import channels, dead_mans_switch, drill_records
+from alerting import channels, dead_mans_switch
 from alerting.models import AlertReceipt
 from alerting.receipts import PORTAL
 from dashboard.models import Condition
@@ -21,6 +21,7 @@ from dashboard.selectors.bots import Bot
 from dashboard.selectors.statistics import statistics
 from dashboard.services import proxy
 from deployments.audit import trail
+from deployments.drills import records as drill_records
 from deployments.models import AuditEvent, Deployment
 from engine.errors import NotFound
 

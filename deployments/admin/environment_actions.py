@@ -8,6 +8,7 @@ from deployments.admin.confirmations import Confirmation, Made
 from deployments.admin.forms import PageForm, ReasonForm, choice, number, switch, text, word
 from deployments.core import selectors
 from deployments.core.actors import Actor
+from deployments.environments.guards import locked_sentence
 from deployments.environments.policies import MAX_APPROVALS, MAX_HOURS, change_policy
 from deployments.environments.settings import lock_environment, unlock_environment
 from deployments.lifecycle import Kind
@@ -177,7 +178,7 @@ class Unlock(Confirmation[Environment]):
 
     def consequences(self, obj: Environment) -> Sequence[str]:
         """Who locked it and why."""
-        return [f"{obj} was locked by {obj.locked_by}: {obj.lock_reason}"] if obj.locked else []
+        return [locked_sentence(obj)] if obj.locked else []
 
     def perform(self, *, actor: Actor, obj: Environment, data: dict[str, Any]) -> str:
         """Unlock it."""

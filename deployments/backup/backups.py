@@ -1,8 +1,8 @@
 """Backups of the portal: database, artifacts and keys in one file that only its passphrase opens.
 
 The file is a tar archive (`database.*`, `artifacts/…`, `keys.json`, and last `manifest.json` with the sha256 of every
-other member, the number of rows of every table and the head of the audit trail), sealed by `plans.sealed`. Beside it
-lies `NAME.sha256`, so that a copy can be checked without the passphrase.
+other member, the number of rows of every table and the head of the audit trail), sealed by `engine.sealed_file`. Beside
+it lies `NAME.sha256`, so that a copy can be checked without the passphrase.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """Whether this portal is in charge: one that has moved to a server changes nothing any more.
 
-Every change asks twice: `access.require` before it begins, and `audit.record`, the one writer of events, in its
-transaction. Workers ask before they take anything up (`claims`, `unless_read_only`). Reading goes on, and so does
-signing in for it.
+Every change asks twice: `access.policy.require` before it begins, and `audit.trail.record`, the one writer of
+events, in its transaction. Workers ask before they take anything up (`claims`, `unless_read_only`). Reading goes on,
+and so does signing in for it.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""What is refused whatever the verb: a busy or locked environment, a reason too long to keep."""
+"""What is refused whatever the verb: a busy or a locked environment."""
 
 from deployments.core import selectors
 from deployments.models import Environment
@@ -19,7 +19,12 @@ def refuse_locked(environment: Environment) -> None:
     """Raise NotAllowed, naming who locked it and why, if the environment is locked."""
     if environment.locked:
         raise NotAllowed(
-            f"{environment} was locked by {environment.locked_by}: {environment.lock_reason}.",
+            locked_sentence(environment),
             hint="Unlock the environment first; rollbacks are possible all the same.",
             reason="environment_locked",
         )
+
+
+def locked_sentence(environment: Environment) -> str:
+    """Who locked it, and why."""
+    return f"{environment} was locked by {environment.locked_by}: {environment.lock_reason}."

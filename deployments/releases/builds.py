@@ -23,7 +23,7 @@ from engine.errors import Conflict
 def build_release(*, actor: Actor, source: Path, ref: str | None) -> tuple[Release, bool]:
     """Build an artifact from a directory or git ref and store it; the second value says whether it is new.
 
-    Raises the refusals of `plans.errors`, and Conflict when the version was built from another tree before.
+    Raises the refusals of `engine.artifacts.errors`, and Conflict when the version was built from another tree before.
     """
     require(actor, "add_release")
     wheels = PipWheels(settings.STATE_DIR / "wheels")

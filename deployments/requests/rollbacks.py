@@ -23,7 +23,7 @@ def request_rollback(
 ) -> Deployment:
     """Ask for an earlier release (the one before what runs or is under way, unless `to` names another).
 
-    Only a release that succeeded in this environment under a policy that was met is a way back (`services.ways_back`).
+    Only a release that succeeded in this environment under a policy that was met is a way back (`rollback_targets`).
     A running deployment is cancelled first, and the rollback begins when that is proven. A `drill` is marked as one,
     so that no alert counts it. Raises NotAllowed, InvalidRequest (no reason, nothing to go back to, no way back),
     EnvironmentBusy (that rollback is under way).

@@ -1,6 +1,7 @@
 """Whether a seal still covers what would happen, and ending a request whose seal is broken."""
 
 from deployments.core.actors import Actor, identity_in
+from deployments.environments.guards import locked_sentence
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, Deployment
 from deployments.requests.evidence import Evidence
@@ -54,7 +55,7 @@ def _locked(deployment: Deployment) -> str:
     home = deployment.environment
     if deployment.kind == Kind.ROLLBACK or not home.locked:
         return ""
-    return f"{home} was locked by {home.locked_by}: {home.lock_reason}."
+    return locked_sentence(home)
 
 
 def _lacking_approvals(deployment: Deployment) -> str:

@@ -27,7 +27,7 @@ _STDERR_SHOWN = 2000
 
 
 class ArtifactReader(Protocol):
-    """What can produce the files of a release, as `plans.reader` does."""
+    """What can produce the files of a release, as `artifacts.reader` does."""
 
     def tar_size(self, paths: Iterable[str], /) -> int:
         """Bytes of the tar of these paths."""

@@ -14,7 +14,7 @@ EXECUTABLE, PLAIN = 0o555, 0o444
 
 
 class FileEntry(Protocol):
-    """One file of a release, as `plans.manifest.ManifestFile` describes it."""
+    """One file of a release, as `artifacts.manifest.ManifestFile` describes it."""
 
     @property
     def path(self) -> str:

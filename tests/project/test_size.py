@@ -16,7 +16,7 @@ STILL_LONGER = {
 LONG_FUNCTIONS = {
     "deployments/access/tokens.py:issue_token",
     "deployments/servers/history_import.py:_imported",
-    "benchmarks/bot_day.py:live",
+    "benchmarks/bot_day.py:_live",
     "benchmarks/bot_day.py:promises",
     "benchmarks/dashboard.py:_fill",
 }

@@ -12,13 +12,13 @@ from django.test import Client
 from django.utils import timezone
 from django_q.models import Schedule
 
-from alerting import drill_records as shown
 from alerting.dead_mans_switch import SWITCH
 from alerting.models import Alert
 from dashboard.services.readiness import scorecard
 from dashboard.tasks import drill_alerts as scheduled_alerts
 from deployments.backup.backups import make_backup
 from deployments.core.actors import system_actor
+from deployments.drills import records as shown
 from deployments.drills.drills import drill_restore, drill_rollback
 from deployments.lifecycle import Status
 from deployments.models import AuditEvent, Environment, NotificationChannel, NotificationDelivery, Release

@@ -8,9 +8,9 @@ from typing import Any
 
 from django.conf import settings
 
-from alerting import drill_records
 from alerting.drills import drill_alerts
 from deployments.core import selectors
+from deployments.drills import records as drill_records
 from deployments.drills.drills import Rehearsal, drill_restore, drill_rollback
 from deployments.execution import run as execution
 from deployments.management import passphrase
