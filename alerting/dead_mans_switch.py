@@ -10,7 +10,6 @@ import logging
 from datetime import datetime, timedelta
 from enum import Enum
 
-import httpx
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
@@ -20,6 +19,7 @@ from alerting.models import Alert
 from deployments.audit import trail
 from deployments.core.actors import system_actor
 from deployments.notifications import notify
+from engine import asking
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,9 @@ def _ping() -> None:
     if not settings.PING_URL:
         return
     try:
-        httpx.post(str(settings.PING_URL), timeout=PING_SECONDS).raise_for_status()
-    except httpx.HTTPError as error:
-        # the URL may be a secret, and httpx writes it into its messages
-        logger.warning("PORTAL_PING_URL did not take a ping: %s", type(error).__name__)
+        answer = asking.ask("POST", str(settings.PING_URL), timeout=PING_SECONDS, proxied=True)
+    except asking.Unanswered as error:
+        logger.warning("PORTAL_PING_URL did not take a ping: %s", error)
+    else:
+        if not answer.is_success:
+            logger.warning("PORTAL_PING_URL did not take a ping: it answered %d", answer.status_code)

@@ -2,20 +2,22 @@
 
 AlertmanagerError               it could not be asked, or said no
 ├── AlertmanagerUnreachable     nothing answers at ALERTMANAGER_URL
-└── AlertmanagerRefused         it answered, and refused
+├── AlertmanagerRefused         it answered, and refused
+└── NotAlertmanager             something else answered
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-import httpx
-
+from engine import asking
 from engine.errors import PortalError
 
+Document = TypeVar("Document")
 TIMEOUT_SECONDS = 5.0
+_LOOK = "Look whether it runs, and at ALERTMANAGER_URL."
 _REQUESTS = re.compile(r'alertmanager_notification_requests(_failed)?_total\{integration="([a-z]+)"\} ([0-9.e+]+)')
 
 
@@ -37,6 +39,12 @@ class AlertmanagerRefused(AlertmanagerError):
     """It answered, and refused."""
 
     reason = "alertmanager_refused"
+
+
+class NotAlertmanager(AlertmanagerError):
+    """Something answers at ALERTMANAGER_URL, and not as Alertmanager does."""
+
+    reason = "not_alertmanager"
 
 
 @dataclass(frozen=True)
@@ -125,38 +133,16 @@ class Alertmanager:
             "createdBy": created_by,
             "comment": comment,
         }
-        return str(self._ask("POST", "silences", document)["silenceID"])
+        return self._read(lambda: str(self._ask("POST", "silences", document)["silenceID"]))
 
     def silences(self) -> list[Silence]:
         """Every silence it remembers, expired ones too. Raises AlertmanagerError."""
-        return [
-            Silence(
-                identifier=each["id"],
-                state=each["status"]["state"],
-                created_by=each["createdBy"],
-                comment=each["comment"],
-                starts_at=datetime.fromisoformat(each["startsAt"]),
-                ends_at=datetime.fromisoformat(each["endsAt"]),
-                matchers=tuple(
-                    Matcher(one["name"], one["value"], one["isRegex"], one.get("isEqual", True))
-                    for one in each["matchers"]
-                ),
-            )
-            for each in self._ask("GET", "silences")
-        ]
+        return self._read(lambda: [_silence(each) for each in self._ask("GET", "silences")])
 
     def alerts(self, matchers: Sequence[Matcher] = ()) -> list[ActiveAlert]:
         """What it holds now and matches, silenced and inhibited alerts too. Raises AlertmanagerError."""
-        return [
-            ActiveAlert(
-                fingerprint=each["fingerprint"],
-                labels=each["labels"],
-                state=each["status"]["state"],
-                starts_at=datetime.fromisoformat(each["startsAt"]),
-                silenced_by=tuple(each["status"]["silencedBy"]),
-            )
-            for each in self._ask("GET", "alerts", filter=[each.filter for each in matchers])
-        ]
+        filters = [each.filter for each in matchers]
+        return self._read(lambda: [_active(each) for each in self._ask("GET", "alerts", filter=filters)])
 
     def expire_silence(self, identifier: str) -> None:
         """End a silence now. Raises AlertmanagerError."""
@@ -176,19 +162,12 @@ class Alertmanager:
 
     def integrations(self) -> set[str]:
         """What it sends with besides the portal's webhook: email, slack. Raises AlertmanagerError."""
-        text = str(self._ask("GET", "status")["config"]["original"])  # as it runs, secrets hidden
+        text = self._read(lambda: str(self._ask("GET", "status")["config"]["original"]))  # as it runs, secrets hidden
         return {name for name, key in {"email": "email_configs", "slack": "slack_configs"}.items() if f"{key}:" in text}
 
     def taken(self) -> dict[str, Taken]:
         """What each integration has taken since Alertmanager started. Raises AlertmanagerError."""
-        try:
-            answer = httpx.get(f"{self.url}/metrics", timeout=TIMEOUT_SECONDS)
-            answer.raise_for_status()
-        except httpx.HTTPError as error:
-            raise AlertmanagerUnreachable(
-                f"Alertmanager's metrics at {self.url} cannot be read ({type(error).__name__}).",
-                hint="Look whether it runs, and at ALERTMANAGER_URL.",
-            ) from error
+        answer = self._answer("GET", "/metrics")
         counts: dict[str, dict[str, int]] = {}
         for failed, name, value in _REQUESTS.findall(answer.text):
             counts.setdefault(name, {"": 0, "_failed": 0})[failed] = int(float(value))
@@ -196,17 +175,53 @@ class Alertmanager:
 
     def running_since(self) -> datetime:
         """When it was started. Raises AlertmanagerError."""
-        return datetime.fromisoformat(self._ask("GET", "status")["uptime"])
+        return self._read(lambda: datetime.fromisoformat(self._ask("GET", "status")["uptime"]))
 
     def _ask(self, method: str, path: str, document: Any = None, **query: Sequence[str]) -> Any:
-        url = f"{self.url}/api/v2/{path}"
+        answer = self._answer(method, f"/api/v2/{path}", document, query)
+        return self._read(answer.json) if answer.content else None
+
+    def _answer(
+        self, method: str, path: str, document: Any = None, query: Mapping[str, Sequence[str]] | None = None
+    ) -> asking.Response:
         try:
-            answer = httpx.request(method, url, params=query, json=document, timeout=TIMEOUT_SECONDS)
-        except httpx.HTTPError as error:
+            answer = asking.ask(method, f"{self.url}{path}", timeout=TIMEOUT_SECONDS, query=query, document=document)
+        except asking.Unanswered as error:
             raise AlertmanagerUnreachable(
-                f"Alertmanager does not answer at {self.url} ({type(error).__name__}).",
-                hint="Look whether it runs, and at ALERTMANAGER_URL.",
+                f"Alertmanager does not answer at {self.url} ({error}).", hint=_LOOK
             ) from error
         if answer.is_error:
             raise AlertmanagerRefused(f"Alertmanager refused ({answer.status_code}): {answer.text.strip()[:300]}")
-        return answer.json() if answer.content else None
+        return answer
+
+    def _read(self, read: Callable[[], Document]) -> Document:
+        try:
+            return read()
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise NotAlertmanager(
+                f"What answers at {self.url} does not speak as Alertmanager does ({type(error).__name__}).", hint=_LOOK
+            ) from error
+
+
+def _silence(document: Any) -> Silence:
+    return Silence(
+        identifier=document["id"],
+        state=document["status"]["state"],
+        created_by=document["createdBy"],
+        comment=document["comment"],
+        starts_at=datetime.fromisoformat(document["startsAt"]),
+        ends_at=datetime.fromisoformat(document["endsAt"]),
+        matchers=tuple(
+            Matcher(one["name"], one["value"], one["isRegex"], one.get("isEqual", True)) for one in document["matchers"]
+        ),
+    )
+
+
+def _active(document: Any) -> ActiveAlert:
+    return ActiveAlert(
+        fingerprint=document["fingerprint"],
+        labels=document["labels"],
+        state=document["status"]["state"],
+        starts_at=datetime.fromisoformat(document["startsAt"]),
+        silenced_by=tuple(document["status"]["silencedBy"]),
+    )

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import httpx
 from django.conf import settings
 
 from alerting import channels, dead_mans_switch
@@ -23,6 +22,7 @@ from dashboard.services import proxy
 from deployments.audit import trail
 from deployments.drills import records as drill_records
 from deployments.models import AuditEvent, Deployment
+from engine import asking
 from engine.errors import NotFound
 
 DRILL_AGE = timedelta(days=30)
@@ -81,11 +81,13 @@ def _health() -> tuple[bool, str]:
 
 def _collected(everyone: list[Bot]) -> tuple[bool, str]:
     try:
-        answer = httpx.get(f"{settings.PROMETHEUS_URL}/api/v1/query", params={"query": "bot_connected"}, timeout=3.0)
-        answer.raise_for_status()
+        url = f"{settings.PROMETHEUS_URL}/api/v1/query"
+        answer = asking.ask("GET", url, timeout=3.0, query={"query": "bot_connected"})
         found = {row["metric"].get("server") for row in answer.json()["data"]["result"]}
-    except (httpx.HTTPError, ValueError, KeyError) as error:
-        return False, f"Prometheus at {settings.PROMETHEUS_URL} does not answer ({type(error).__name__})."
+    except asking.Unanswered as error:
+        return False, f"Prometheus at {settings.PROMETHEUS_URL} does not answer ({error})."
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return False, f"What answers at {settings.PROMETHEUS_URL} ({answer.status_code}) does not speak as Prometheus."
     missing = [bot.name for bot in everyone if bot.name not in found]
     if missing or not everyone:
         return False, f"Not collected from: {', '.join(missing) or 'any bot'}."

@@ -3,6 +3,7 @@
 HttpFailure                 no answer, or one that is not success; carries the status and the problem document
 """
 
+import http.client
 import json
 import urllib.error
 import urllib.parse
@@ -43,7 +44,9 @@ class JsonClient:
         self._base = base.rstrip("/")
         self._token = token
         self._headers = dict(headers or {})
-        self._opener = urllib.request.build_opener(_NoRedirect)
+        # a proxy of the environment would be told the token that is for this machine
+        direct = [urllib.request.ProxyHandler({})] if parts.hostname in _LOCAL else []
+        self._opener = urllib.request.build_opener(_NoRedirect, *direct)
 
     def __repr__(self) -> str:
         return f"JsonClient({self._base!r})"
@@ -81,7 +84,7 @@ class JsonClient:
                 problem = _document(error.read())
             said = " ".join(str(problem.get(key, "")) for key in ("detail", "hint")).strip()
             raise HttpFailure(said or f"The answer was {error.code}.", status=error.code, problem=problem) from None
-        except (urllib.error.URLError, OSError, ValueError) as error:
+        except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
             why = getattr(error, "reason", None) or error
             raise HttpFailure(f"{self._base} does not answer ({why}).") from None
 
