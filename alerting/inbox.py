@@ -36,6 +36,8 @@ class Delivery:
     receiver: str
     group_key: str
     reports: Sequence[Report]
+    left_out: int = 0
+    """How many alerts it had besides: Alertmanager cut them off, or the portal did."""
 
 
 @transaction.atomic
@@ -103,7 +105,12 @@ def _store(
         fingerprint=report.fingerprint, status=Alert.Status.FIRING, starts_at__lt=report.starts_at
     ).update(status=Alert.Status.RESOLVED, ends_at=report.starts_at)
     acknowledgements.end_with_their_alerts(report.fingerprint, now)
-    receipt = {"receiver": delivery.receiver[:150], "group_key": delivery.group_key[:500], "received_at": now}
+    receipt = {
+        "receiver": delivery.receiver[:150],
+        "group_key": delivery.group_key[:500],
+        "left_out": delivery.left_out,
+        "received_at": now,
+    }
     if alert.name == SWITCH:  # every minute, for ever: one receipt is enough
         AlertReceipt.objects.update_or_create(alert=alert, status=report.status, defaults=receipt)
     else:

@@ -102,8 +102,18 @@ def firing(now: datetime, server: Server | None = None) -> list[Shown]:
     rows = Alert.objects.filter(status=Alert.Status.FIRING).exclude(severity="none")
     if server is not None:
         rows = rows.filter(server=server)
+    latest = AlertReceipt.objects.filter(alert=OuterRef("pk"), channel="portal").order_by("-received_at", "-id")
+    rows = rows.annotate(
+        told_in=Subquery(latest.values("group_key")[:1]), left_out=Subquery(latest.values("left_out")[:1])
+    )
     found = shown(rows.select_related("environment", "server")[:MOST_FIRING], now)
     return sorted(found, key=lambda one: (not one.loud, _WORST_FIRST.get(one.alert.severity, 2), one.alert.starts_at))
+
+
+def left_out(found: Iterable[Shown]) -> int:
+    """How many alerts were besides in the latest delivery of each group that fires, and are not kept. No query."""
+    alerts: list[Any] = sorted((one.alert for one in found), key=lambda alert: alert.last_received_at)
+    return sum({alert.told_in: alert.left_out or 0 for alert in alerts}.values())
 
 
 def groups(found: Iterable[Shown]) -> list[Group]:

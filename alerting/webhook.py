@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
-from pydantic import AwareDatetime, BaseModel, Field, ValidationError, field_validator
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, ValidationError, field_validator
 
 from alerting.inbox import Delivery, Report, receive, tell_deployments
 from deployments.core.read_only import NotInCharge
@@ -20,9 +20,29 @@ logger = logging.getLogger(__name__)
 BODY_LIMIT = 1 << 20  # bytes; Alertmanager's largest groups stay far below
 _NO_END = "0001-"  # Alertmanager writes the year 1 for "has not ended"
 
-Text = Annotated[str, Field(max_length=4000, pattern=r"^[^\x00]*$")]
-Texts = Annotated[dict[Text, Text], Field(max_length=100)]
+MOST_ALERTS = 1000
+"""Of one delivery; what fires is kept before what has ended."""
+TEXT_CHARACTERS = 4000
+MOST_TEXTS = 100
+_KEPT_FIRST = ("alertname", "severity", "environment", "server", "concerns", "drill", "summary")
 
+
+def _cut(value: object) -> object:
+    if not isinstance(value, str) or len(value) <= TEXT_CHARACTERS:
+        return value
+    kept = value[: TEXT_CHARACTERS - 50]
+    return f"{kept} [{len(value) - len(kept)} characters left out]"
+
+
+def _fewer(value: object) -> object:
+    if not isinstance(value, dict) or len(value) <= MOST_TEXTS:
+        return value
+    ordered = sorted(value, key=lambda name: name not in _KEPT_FIRST)[: MOST_TEXTS - 1]
+    return {name: value[name] for name in ordered} | {"left_out": f"{len(value) - len(ordered)} more"}
+
+
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$"), BeforeValidator(_cut)]
+Texts = Annotated[dict[Text, Text], BeforeValidator(_fewer)]
 
 # What every database can hold, in every time zone.
 Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC))]
@@ -47,9 +67,10 @@ class _Payload(BaseModel):
     """Version 4 of the webhook format (prometheus.io, "Alerting: webhook_config")."""
 
     version: Literal["4"]
-    receiver: Text
+    receiver: Annotated[str, Field(max_length=TEXT_CHARACTERS, pattern=r"^[^\x00]*$")]
     groupKey: Text
-    alerts: Annotated[list[_Alert], Field(max_length=1000)]
+    truncatedAlerts: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
+    alerts: list[Any]
 
 
 @csrf_exempt
@@ -61,17 +82,36 @@ def alertmanager(request: HttpRequest) -> HttpResponseBase:
         return problem(413, f"A delivery may have {BODY_LIMIT} bytes.", reason="too_large")
     try:
         payload = _Payload.model_validate_json(request.body)
+        delivery = _delivery(payload)
     except ValidationError as error:
         first: Any = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"])[:200]
         logger.warning("a delivery from Alertmanager was refused: %s: %s", where, first["msg"])
         return problem(422, f"This is no delivery of Alertmanager: {where}: {first['msg']}", reason="invalid")
-    reports = [_report(alert) for alert in payload.alerts]
     try:
-        tell_deployments(receive(delivery=Delivery(payload.receiver, payload.groupKey, reports)))
+        tell_deployments(receive(delivery=delivery))
     except NotInCharge as error:
         return from_portal_error(request, error)
     return HttpResponse(status=204)
+
+
+def _delivery(payload: _Payload) -> Delivery:
+    """What can be kept of it. Raises ValidationError when it has alerts, and none of them is one."""
+    alerts, refused = [], None
+    for one in payload.alerts:
+        try:
+            alerts.append(_Alert.model_validate(one))
+        except ValidationError as error:
+            refused = refused or error
+    if refused and not alerts:
+        raise refused
+    kept = sorted(alerts, key=lambda alert: alert.status != "firing")[:MOST_ALERTS]
+    left_out = len(payload.alerts) - len(kept)
+    if left_out:
+        why = f"; one of them: {refused.errors(include_input=False)[0]['msg']}" if refused else ""
+        logger.warning("%d of %d alerts of a delivery were left out%s", left_out, len(payload.alerts), why)
+    reports = [_report(alert) for alert in kept]
+    return Delivery(payload.receiver, payload.groupKey, reports, left_out + payload.truncatedAlerts)
 
 
 def _report(alert: _Alert) -> Report:

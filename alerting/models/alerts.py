@@ -74,6 +74,9 @@ class AlertReceipt(models.Model):
         max_length=30, default="portal", db_default="portal", help_text="portal, email or slack."
     )
     group_key = models.CharField(max_length=500)
+    left_out = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="How many alerts the delivery had besides, of which nothing is kept."
+    )
     received_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

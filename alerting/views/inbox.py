@@ -50,6 +50,7 @@ def inbox_page(request: HttpRequest) -> HttpResponseBase:
         "groups": selectors.groups(found),
         "firing": len(found),
         "loud": sum(one.loud for one in found),
+        "left_out": selectors.left_out(found),
         "alarms": sum(one.alarm for one in found),
         "channels": channels.channels(),
         "page": selectors.page(wanted, now),

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
@@ -53,6 +54,15 @@ def deliver(anyone: Client, token_for: Callable[..., str]) -> Deliver:
         return anyone.post("/api/alerts/alertmanager", content, content_type="application/json", headers=headers)
 
     return post
+
+
+@pytest.fixture
+def member(db: None) -> Client:
+    """Somebody who is signed in and may see everything."""
+    client = Client()
+    user = User.objects.create_superuser("root")
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client
 
 
 def test_a_firing_alert_is_kept_with_its_server(deliver: Deliver, enrol: Enrol) -> None:
@@ -164,3 +174,80 @@ def test_a_new_critical_alert_reaches_the_deployment_that_bakes(deliver: Deliver
     locked = Environment.objects.get(name="production")
     assert locked.locked
     assert f"deployment {row.pk}" in locked.lock_reason
+
+
+def test_a_text_that_is_too_long_is_cut_and_says_so(deliver: Deliver, enrol: Enrol) -> None:
+    enrol()
+    long = told(fingerprint="ab", annotations={"summary": "short", "description": "d" * 4001}, generatorURL="u" * 4001)
+    long["labels"] = {"n" * 4001: "v" * 9000, **long["labels"]}
+    assert deliver(long, told()).status_code == 204
+    alert = Alert.objects.get(fingerprint="ab")
+    assert alert.annotations["summary"] == "short"
+    assert len(alert.annotations["description"]) <= 4000
+    assert alert.annotations["description"].endswith(" characters left out]")
+    assert alert.name == "BotDown"
+    assert Alert.objects.count() == 2
+    assert set(AlertReceipt.objects.values_list("left_out", flat=True)) == {0}
+
+
+def test_more_labels_than_are_kept_leave_those_that_matter(deliver: Deliver, enrol: Enrol) -> None:
+    server = enrol()
+    many = {f"label{number}": "x" for number in range(200)}
+    assert deliver(told(labels={**many, "alertname": "BotDown", "server": server.name})).status_code == 204
+    alert = Alert.objects.get()
+    assert (alert.name, alert.server, len(alert.labels)) == ("BotDown", server, 100)
+    assert alert.labels["left_out"] == "103 more"
+
+
+def test_more_alerts_than_are_kept_are_counted(deliver: Deliver, enrol: Enrol, member: Client) -> None:
+    enrol()
+    ended = [told("resolved", fingerprint=f"e{number}") for number in range(3)]
+    fires = [told(fingerprint=f"f{number}") for number in range(1001)]
+    body = {"version": "4", "receiver": "portal", "groupKey": "{}", "truncatedAlerts": 41, "alerts": ended + fires}
+    assert deliver(body=body).status_code == 204
+    assert Alert.objects.filter(status="firing").count() == 1000
+    assert set(AlertReceipt.objects.values_list("left_out", flat=True)) == {4 + 41}
+    assert "45 more alerts were in these deliveries" in member.get("/alerts/").content.decode()
+    first = Alert.objects.earliest("pk")
+    assert "45 alerts left out" in member.get(f"/alerts/{first.pk}/").content.decode()
+
+
+@pytest.mark.parametrize("count", [0, 7])
+def test_what_alertmanager_left_out_is_shown_until_it_is_whole_again(
+    deliver: Deliver, enrol: Enrol, member: Client, count: int
+) -> None:
+    enrol()
+    for left_out in (12, count):
+        deliver(
+            body={"version": "4", "receiver": "x", "groupKey": "g", "truncatedAlerts": left_out, "alerts": [told()]}
+        )
+    page = member.get("/alerts/").content.decode()
+    assert "12 more alerts" not in page
+    assert ("7 more alerts were in these deliveries" in page) == bool(count)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        told(status="odd"),
+        told(fingerprint="../.."),
+        told(startsAt="0001-01-01T00:00:00+14:00"),
+        told(labels={"a": 1}),
+        told(labels={"a": "\x00"}),
+        {},
+        None,
+        [],
+    ],
+    ids=str,
+)
+def test_an_alert_that_is_none_costs_the_others_nothing(deliver: Deliver, enrol: Enrol, odd: Any) -> None:
+    enrol()
+    assert deliver(odd, told(fingerprint="ab")).status_code == 204
+    assert Alert.objects.get().fingerprint == "ab"
+    assert AlertReceipt.objects.get().left_out == 1
+
+
+def test_a_group_key_of_any_length_is_taken(deliver: Deliver, enrol: Enrol) -> None:
+    enrol()
+    body = {"version": "4", "receiver": "portal", "groupKey": "k" * 9000, "alerts": [told()]}
+    assert deliver(body=body).status_code == 204
