@@ -7,6 +7,7 @@ from deployments.core.actors import system_actor
 from deployments.core.read_only import unless_read_only
 from deployments.drills import drills
 from deployments.execution import reaper, remote_cancellation, rescue, run
+from deployments.execution import watch as watching
 from deployments.notifications import messages
 from deployments.requests import approvals
 from deployments.servers import inspection
@@ -60,6 +61,12 @@ def find_drift() -> int:
 def inspect_environment(environment_id: int) -> int:
     """Compare the servers of one environment with their records."""
     return inspection.inspect_all(actor=system_actor("schedule"), only=environment_id)
+
+
+@unless_read_only
+def watch(deployment_id: int) -> str:
+    """Ask the servers of a deployment that succeeded what became of their units."""
+    return watching.watch(actor=system_actor("watch"), number=deployment_id)
 
 
 @unless_read_only

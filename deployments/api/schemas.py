@@ -126,6 +126,10 @@ class TargetOut(Schema):
     server: str
     status: str
     sentence: str
+    looked_at: str = Field(
+        description="What was looked at after its activation, and for how long.",
+        examples=["3 healthy answers in a row; my-bot.service watched for 0.3 s, no restart"],
+    )
     base_release: str | None
     steps: list[StepOut]
 
@@ -208,6 +212,7 @@ class DeploymentDetail(DeploymentOut):
                     server=target.server.name,
                     status=target.status,
                     sentence=target.sentence,
+                    looked_at=target.looked_at,
                     base_release=target.base_release.identifier if target.base_release else None,
                     steps=[
                         StepOut(name=step.name, state=step.state, started_at=step.started_at, seconds=step.seconds)

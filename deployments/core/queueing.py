@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from django.utils import timezone
+from django_q.brokers.orm import ORM
 from django_q.models import OrmQ, Schedule, Task
 from django_q.tasks import async_task
 
@@ -58,6 +59,24 @@ def enqueue_settling(deployment_id: int) -> None:
 def enqueue_inspection(environment_id: int) -> None:
     """Queue comparing an environment's servers with their records, so that their readiness is as of now."""
     async_task("deployments.tasks.inspect_environment", environment_id, cluster=DEFAULT)
+
+
+def enqueue_watch(deployment_id: int, *, after: float) -> None:
+    """Queue asking a deployment's servers about their units in `after` seconds; no worker waits for that."""
+    async_task("deployments.tasks.watch", deployment_id, cluster=DEFAULT, broker=_Later(DEFAULT, after))
+
+
+class _Later(ORM):  # type: ignore[misc]  # django-q2 has no types
+    """The queue, for a task that is due after some seconds: workers take a row when its `lock` has passed."""
+
+    def __init__(self, list_key: str, seconds: float) -> None:
+        super().__init__(list_key)
+        self._seconds = seconds
+
+    def enqueue(self, task: str) -> int:
+        """Write the row, in the caller's transaction; its number."""
+        due = timezone.now() + timedelta(seconds=self._seconds)
+        return int(self.get_connection().create(key=self.list_key, payload=task, lock=due).pk)
 
 
 def enqueue_delivery() -> None:

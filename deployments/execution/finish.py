@@ -58,6 +58,7 @@ def finish(
         if status == Status.SUCCEEDED:
             _note_what_runs(deployment)
             queueing.enqueue_inspection(deployment.environment_id)
+            _watch_on(deployment)
         _record_end(actor, deployment, status, outcome=outcome, sentence=sentence, late=late)
         if messages.announce(deployment, _EVENTS[status]):
             queueing.enqueue_delivery()
@@ -131,6 +132,23 @@ def _note_what_runs(deployment: Deployment) -> None:
         environment.save(update_fields=["application"])
     if deployment.kind == Kind.ROLLBACK and deployment.rollback_of is not None:
         _quarantine(deployment.rollback_of.release, deployment)
+        _no_longer_runs(deployment.rollback_of, deployment)
+
+
+def _watch_on(deployment: Deployment) -> None:
+    """Have the servers asked once their units have had their time."""
+    left = [target.facts.get("proof", {}).get("baseline", {}).get("left") for target in deployment.targets.all()]
+    known = [float(seconds) for seconds in left if seconds is not None]
+    if known:
+        queueing.enqueue_watch(deployment.pk, after=max(known) + 1.0)
+
+
+def _no_longer_runs(deployment: Deployment, rollback: Deployment) -> None:
+    """What was taken back is not said to run."""
+    names = ", ".join(deployment.targets.values_list("server__name", flat=True)) or str(deployment.environment)
+    Deployment.objects.filter(pk=deployment.pk, status=Status.SUCCEEDED).update(
+        sentence=f"{deployment.release} was verified on {names}, and rollback {rollback.pk} has taken it back."
+    )
 
 
 def _described(deployment: Deployment) -> DeployToml | None:

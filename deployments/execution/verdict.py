@@ -105,7 +105,7 @@ def _cancelled(deployment: Deployment, targets: list[Target], restored: bool) ->
 
 
 def _success(deployment: Deployment, targets: list[Target]) -> Verdict:
-    sentence = f"{deployment.release} runs on {_names(targets)}, verified."
+    sentence = f"{deployment.release} runs on {_names(targets)}, verified. {_looked_at(targets)}"
     if deployment.kind == Kind.ROLLBACK and deployment.started_at:
         seconds = (timezone.now() - deployment.started_at).total_seconds()
         sentence += f" Back in {seconds:.1f} s of the {ROLLBACK_LIMIT_SECONDS} s allowed."
@@ -116,6 +116,14 @@ def _success(deployment: Deployment, targets: list[Target]) -> Verdict:
                 f"{loss['before']}; a copy from before is in its backups."
             )
     return Status.SUCCEEDED, "verified", sentence
+
+
+def _looked_at(targets: list[Target]) -> str:
+    """What the proof was, once where every server says the same."""
+    said = {target.server.name: target.looked_at for target in targets}
+    if len(set(said.values())) == 1:
+        return f"Looked at: {next(iter(said.values()))}."
+    return "Looked at: " + ". ".join(f"{name}: {words}" for name, words in said.items()) + "."
 
 
 def _reverted(

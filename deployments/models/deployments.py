@@ -185,6 +185,13 @@ class Target(models.Model):
     def __str__(self) -> str:
         return f"{self.server} in #{self.deployment_id}"
 
+    @property
+    def looked_at(self) -> str:
+        """What was looked at after its activation, in its agent's words: of the watch, else of the verification."""
+        watch, proof = self.facts.get("watch", {}), self.facts.get("proof", {})
+        words = watch.get("sentence") or proof.get("watched") or ("not recorded" if proof else "nothing")
+        return str(words).rstrip(".")
+
 
 class Step(models.Model):
     """One recorded action on one target."""

@@ -47,6 +47,7 @@ def role_plans(
                 else None,
                 secrets={name: secrets[name] for name in described.secrets},
                 databases=described.databases,
+                watch=described.watched(),
             )
         )
     return plans

@@ -1,4 +1,4 @@
-"""Watching after success: a new critical alert while a deployment bakes rolls it back, or pauses the environment."""
+"""Watching after success: a new critical alert or a crash while a deployment bakes rolls it back, or pauses."""
 
 from datetime import datetime
 
@@ -28,9 +28,41 @@ def report_alert(
     baking = baking_deployment(environment)
     if severity != CRITICAL or baking is None or baking.started_at is None or began_at < baking.started_at:
         return None
+    reason = f"{name} began to fire while deployment {baking.pk} was baking: {summary}"
+    return _take_back(actor, environment, baking, reason)
+
+
+def report_crash(*, actor: Actor, deployment: Deployment, server: str, sentence: str) -> Deployment | None:
+    """Hear that a unit of `deployment` crashed after its success; returns the rollback it caused, if any.
+
+    While it bakes this counts like a critical alert. Afterwards, and for rollbacks, people are told and that is all.
+    """
+    environment = deployment.environment
+    baking = baking_deployment(environment)
+    reason = f"{server}: {sentence}"
+    if baking is not None and baking.pk == deployment.pk:
+        return _take_back(actor, environment, baking, f"{reason} Deployment {baking.pk} was baking.")
+    with transaction.atomic():
+        trail.record(
+            actor=actor,
+            name=f"{deployment.kind}.crashed",
+            subject=f"deployment:{deployment.pk}",
+            environment=environment,
+            data={"server": server, "sentence": sentence},
+        )
+        notify_environment(
+            environment,
+            "failed",
+            what=f"{deployment.release} crashed on {server} after deployment {deployment.pk} had succeeded",
+            lines=[sentence, "Nothing was done about it: deploy or roll back."],
+        )
+    return None
+
+
+def _take_back(actor: Actor, environment: Environment, baking: Deployment, reason: str) -> Deployment | None:
     if not _end_bake(baking):
-        return None  # the same alert came twice at once, and the other one acts
-    reason = one_line(f"{name} began to fire while deployment {baking.pk} was baking: {summary}")[:LIMIT]
+        return None  # the same news came twice at once, and the other one acts
+    reason = one_line(reason)[:LIMIT]
     if baking.snapshot["policy"].get("bake_action", environment.bake_action) == Environment.BakeAction.PAUSE:
         _pause(actor, environment, baking, reason)
         return None

@@ -151,8 +151,8 @@ def drift_of(server: Server, facts: dict[str, Any]) -> list[str]:
         expected = server.unit_files.get(unit["unit"])
         if expected and unit["sha256"] != expected:
             found.append(f"The unit file {unit['unit']} differs from the one that provisioning installed.")
-        if unit["active"] != "active":
-            found.append(f"{unit['unit']} is {unit['active']}.")
+        if unit["problem"]:
+            found.append(unit["problem"])
     for name, version in server.secret_versions.items():
         if facts["secrets"].get(name) != version:
             found.append(f"The secret {name} is version {facts['secrets'].get(name, 'none')}, not {version}.")

@@ -14,13 +14,24 @@ from engine.artifacts.problems import Problem
 
 DEFAULT_TIMEOUT = 30.0  # seconds; roles.*.health.timeout
 DEFAULT_VERIFY = 40.0  # seconds; deadlines.verify
+DEFAULT_WATCH = 10.0  # seconds; roles.*.watch
 
 _CONFIG_FILE = re.compile(r"\{config\}/([^/]+)$")
 
 
 def problems(raw: dict[str, Any]) -> list[Problem]:
     """Every mistake that shows only when two keys are seen together."""
-    checks = (_ports, _port_clashes, _roles, _commands, _identities, _shared_units, _wheel_directories, _timeouts)
+    checks = (
+        _ports,
+        _port_clashes,
+        _roles,
+        _commands,
+        _identities,
+        _shared_units,
+        _wheel_directories,
+        _timeouts,
+        _watches,
+    )
     return [problem for check in checks for problem in check(raw)]
 
 
@@ -160,3 +171,19 @@ def _timeouts(raw: dict[str, Any]) -> Iterator[Problem]:
         if wait >= timeout:
             wrong = f"{timeout:g} s is too short for the samples, which alone take {wait:g} s"
             yield Problem(f"roles.{role}.health.timeout", wrong, "Raise it, or want fewer samples.")
+
+
+def _watches(raw: dict[str, Any]) -> Iterator[Problem]:
+    """A unit without a health URL is watched within the verification, so it must have the time."""
+    deadline = _number(_table(raw, "deadlines").get("verify"), DEFAULT_VERIFY)
+    for role in _table(raw, "roles"):
+        table, watches = _table(raw, "roles", role), _table(raw, "roles", role, "watch_units")
+        names = [path.rpartition("/")[2] for path in _texts(table.get("units"))]
+        for name in watches:
+            if name not in names:
+                hint = "Name a unit of this role without its directory, for example 'my-bot.service'."
+                yield Problem(f"roles.{role}.watch_units", f"{name!r} is no unit of the role", hint)
+        longest = max([_number(table.get("watch"), DEFAULT_WATCH), *(_number(value, 0) for value in watches.values())])
+        if names and "health" not in table and longest >= deadline:
+            wrong = f"{longest:g} s does not fit into deadlines.verify, {deadline:g} s, and there is no health URL"
+            yield Problem(f"roles.{role}.watch", wrong, "Lower the one or raise the other.")

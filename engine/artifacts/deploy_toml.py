@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from engine.artifacts import crosschecks, mistakes
-from engine.artifacts.crosschecks import DEFAULT_TIMEOUT, DEFAULT_VERIFY
+from engine.artifacts.crosschecks import DEFAULT_TIMEOUT, DEFAULT_VERIFY, DEFAULT_WATCH
 from engine.artifacts.errors import BadDeployToml
 from engine.artifacts.paths import why_unsafe
 from engine.artifacts.problems import Problem, key_path
@@ -60,6 +60,7 @@ EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,3
 DottedKey = Annotated[str, StringConstraints(pattern=r"^[^.\s]+(\.[^.\s]+)*$")]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Seconds = Annotated[float, Field(strict=True, gt=0, le=3600)]
+WatchSeconds = Annotated[float, Field(strict=True, ge=1, le=600)]
 
 
 class _Table(BaseModel):
@@ -133,6 +134,20 @@ class Role(_Table):
         default=None, description="The rendered configuration file that holds the identity, for example 'bot.json'."
     )
     health: Health | None = Field(default=None, description="How to ask whether the role is healthy; see Health.")
+    watch: WatchSeconds = Field(
+        default=DEFAULT_WATCH,
+        description="Seconds, 1 to 600, for which every unit is watched after its start: a restart, an end or an error "
+        "in that time takes the release back.",
+    )
+    watch_units: dict[Text, WatchSeconds] = Field(
+        default_factory=dict,
+        description="Other seconds for single units by their names, for example {'worker.service' = 60}.",
+    )
+
+    def watched(self) -> dict[str, float]:
+        """How many seconds each unit is watched, by its name."""
+        names = [path.rpartition("/")[2] for path in self.units]
+        return {name: self.watch_units.get(name, self.watch) for name in names}
 
 
 class EnvironmentRole(_Table):

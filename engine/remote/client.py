@@ -157,6 +157,10 @@ class AgentClient:
         request = {"roles": [role_to_wire(role) for role in roles], "hash": list(hash_releases)}
         return self._ask("inspect", request, ignore, SHORT).facts
 
+    def watch(self, deployment: str, fence: int) -> Result:
+        """What became of the units since this run verified them; "none" when the server cannot tell."""
+        return self._ask("watch", {"deployment": deployment, "fence": fence}, ignore, SHORT)
+
     def verify(
         self, release: str, version: str, roles: Sequence[RolePlan], *, require_connected: str = "auto"
     ) -> Result:

@@ -56,7 +56,7 @@ class RolePlan:
     `units` in the order they are restarted; `unit_files` their sha256 as provisioned; `lock` the release's dependency
     lock (wheels lie in `wheels/<stem of the lock>/`); `check` an argument list run in the environment after it is
     built, where `{release}`, `{config}`, `{data}` and `{env}` in an argument become absolute paths; `databases`
-    are SQLite files relative to shared/data.
+    are SQLite files relative to shared/data; `watch` the seconds that each unit is watched for.
     """
 
     role: str
@@ -68,6 +68,7 @@ class RolePlan:
     health: HealthCheck | None = None
     secrets: Mapping[str, int] = field(default_factory=dict)
     databases: Sequence[str] = ()
+    watch: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,7 @@ def role_to_wire(role: RolePlan) -> dict[str, Any]:
         "health": None if health is None else {key: getattr(health, key) for key in HealthCheck.__slots__},
         "secrets": dict(role.secrets),
         "databases": list(role.databases),
+        "watch": dict(role.watch),
     }
 
 

@@ -7,11 +7,13 @@ import sys
 import time
 from typing import List, Optional
 
+from .boot import standings
 from .bytecode import PROGRAM
 from .errors import StepFailed
 from .files import read_bytes, read_json, sha256_file
 from .health import Expectation, probe
 from .journal import Journal, RunState
+from .last_hour import look_back
 from .limits import RELEASE_NAME, REVERT_PATIENCE, Record
 from .lock import Lock
 from .processes import Tools
@@ -21,6 +23,7 @@ from .request import check_roles, config_digest, need
 from .systemd import Systemd
 from .tree import Tree
 from .verification import Verifier
+from .watch import condition
 from .wire import Frames, Stream
 
 
@@ -42,12 +45,21 @@ def verb_verify(tree: Tree, frames: Frames, stream: Stream) -> Record:
         return outcome("failed", "files_wrong", sentence, problems=problems[:100])
     required = request["require_connected"] != "no"
     expectations = [Expectation(role, request["version"], request["release"], required) for role in request["roles"]]
-    verifier = Verifier(Systemd(Tools("verify")), lambda line: None, stream.tick)
+    systemd = Systemd(Tools("verify"))
+    verifier = Verifier(systemd, lambda line: None, stream.tick)
     try:
-        facts = verifier.prove(expectations, {}, 0.0, time.monotonic() + REVERT_PATIENCE)
+        facts = verifier.prove(expectations, {}, 0.0, time.monotonic() + REVERT_PATIENCE, watch=False)
+        facts["units"] = look_back(tree, systemd, request["roles"])
     except StepFailed as error:
         return outcome("failed", error.reason, str(error), **error.facts)
-    return outcome("succeeded", "verified", "%s runs and is healthy." % request["release"], **facts)
+    digests = {unit: digest for role in request["roles"] for unit, digest in role["unit_files"].items()}
+    found = standings(list(facts["units"]), verifier.shown, digests)
+    if found.elsewhere or found.gone:
+        sentence = "%s runs, and that is not what the server would run later: " % request["release"]
+        return outcome("failed", "units_differ", sentence + " ".join(found.elsewhere + found.gone), **facts)
+    said = [facts["watched"], *facts["units"].values(), *(line.rstrip(".") for line in found.additions)]
+    sentence = "%s runs; looked at: %s." % (request["release"], "; ".join(said))
+    return outcome("succeeded", "verified", sentence, **facts)
 
 
 def verb_matches(tree: Tree, frames: Frames, stream: Stream) -> Record:
@@ -150,6 +162,7 @@ def inspect_units(units: List[str]) -> List[Record]:
                 "restarts": int(values.get("NRestarts") or 0),
                 "pid": int(values.get("MainPID") or 0),
                 "enabled": values.get("UnitFileState"),
+                "problem": (condition(unit, shown) or ("", ""))[1],
                 "needs_reload": values.get("NeedDaemonReload") == "yes",
                 "sha256": digest,
             }

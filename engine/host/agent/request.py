@@ -45,6 +45,8 @@ def check_roles(roles: Any) -> None:
         need(all(isinstance(word, str) and "\0" not in word for word in role["check"]), "a check is no argument list")
         need(all(PLAIN_NAME.fullmatch(name) for name in role["secrets"]), "a secret has no proper name")
         need(all(safe_path(path) for path in role["databases"]), "the path of a database leads elsewhere")
+        for unit, seconds in role.get("watch", {}).items():
+            need(unit in role["units"] and 0 < seconds <= 3600, "%r cannot be watched that long" % unit)
         health = role["health"]
         need(health is None or HEALTH_URL.fullmatch(health["url"]), "a health URL is not on this machine")
 

@@ -34,6 +34,7 @@ class Machine:
         """How a unit is, with these properties changed; made when there is none, loaded and inactive."""
         path = self.path(name)
         usual = {"LoadState": "loaded", "ActiveState": "inactive", "SubState": "dead", "NRestarts": "0", "MainPID": "0"}
+        usual = {**usual, "FragmentPath": "/etc/systemd/system/" + name}
         values = {**usual, "Id": name, "Job": "", **read_json(path, {}), **shown}
         write_atomic(path, json.dumps(values).encode(), sync=False)
         return values

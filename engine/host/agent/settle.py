@@ -36,7 +36,9 @@ class Settler:
         """`cause`: reason and sentence of what ended the run, and the status if it is not a failure."""
         state = self.state
         if state.verified is not None:
-            return self._result("succeeded", "verified", "%s runs and is verified." % state.plan["release"], {})
+            looked = state.verified.get("facts", {}).get("watched", "not looked at any further")
+            sentence = "%s runs and is verified: %s." % (state.plan["release"], looked)
+            return self._result("succeeded", "verified", sentence, {})
         undone = self._undo_needed()
         begun = self.recorder.begin("revert") if undone else 0.0
         facts: Record = {"cause": cause["reason"]}

@@ -12,7 +12,8 @@ from .processes import Tools
 RUNNING = ("active", "activating", "reloading")
 UNIT_PROPERTIES = (
     "Id,LoadState,ActiveState,SubState,Result,NRestarts,MainPID,InvocationID,UnitFileState,FragmentPath,"
-    "NeedDaemonReload,ControlGroup,Job,Type"
+    "NeedDaemonReload,ControlGroup,Job,Type,TriggeredBy,RemainAfterExit,DropInPaths,"
+    "LastTriggerUSec,NextElapseUSecRealtime,NextElapseUSecMonotonic,ExecMainExitTimestamp,ExecMainStatus"
 )
 
 

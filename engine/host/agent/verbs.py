@@ -22,6 +22,7 @@ from .supervisor import Supervisor
 from .systemd import RUNNING
 from .tree import Tree, clear_leftovers
 from .verification import Verifier
+from .watch_on import verb_watch
 from .wire import Frames, Stream
 
 
@@ -201,4 +202,5 @@ VERBS: Dict[str, Callable[[Tree, Frames, Stream], Record]] = {
     "verify": verb_verify,
     "matches": verb_matches,
     "inspect": verb_inspect,
+    "watch": verb_watch,
 }

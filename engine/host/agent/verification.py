@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
-from typing import Any, Callable, List, NoReturn, Tuple
+from typing import Any, Callable, Dict, List, NoReturn, Tuple
 
 from .errors import StepFailed
 from .health import Expectation, probe
-from .limits import GRACE_DISCONNECTED, HEALTH_URL, PROBE_PATIENCE, WATCH_WITHOUT_HEALTH, Record, Shown
+from .limits import GRACE_DISCONNECTED, HEALTH_URL, PROBE_PATIENCE, WATCH_PAUSE, Record, Shown
 from .sockets import owns_port
 from .systemd import Systemd, explain
+from .unit_journal import History, ask_journal, read_journal
+from .watch import Problem, breakdown, change, condition, seconds_of, watch_words
 
 
 class Verifier:
@@ -20,32 +21,65 @@ class Verifier:
         self._systemd = systemd
         self._log = log
         self._tick = tick
+        self.shown: Shown = {}
+        """The units as they were looked at last."""
 
-    def prove(self, expectations: List[Expectation], old: Shown, since: float, ends: float) -> Record:
+    def prove(
+        self, expectations: List[Expectation], old: Shown, since: float, ends: float, *, watch: bool = True
+    ) -> Record:
         """`old`: how the units were before the restart ({} when there was none); `since`: epoch seconds of it.
 
-        Raises StepFailed.
+        Without `watch` what runs is looked at as it is now. The facts say what was looked at (`watched`, a sentence)
+        and from where a watch goes on (`baseline`). Raises StepFailed.
         """
         facts: Record = {"samples": 0, "roles": {}}
         units = [unit for expectation in expectations for unit in expectation.role["units"]]
         # a restart begins to count anew; without one, what happened long ago is not held against anybody
         self._restarts = {} if old else {u: shown.get("NRestarts") for u, shown in self._systemd.show(units).items()}
         first: Shown = {}
+        began: Dict[str, float] = {}
         for expectation in expectations:
-            if expectation.role["health"]:
-                shown = self._samples(expectation, units, ends, facts)
-                first = first or shown
-            else:
-                for unit in expectation.role["units"]:
-                    self._systemd.wait_job(unit, ends)
-        if any(not expectation.role["health"] and expectation.role["units"] for expectation in expectations):
-            first = self._systemd.show(units)
-            time.sleep(WATCH_WITHOUT_HEALTH)
-        errors = self._start_errors(units, since) if since else None
-        self._final(expectations, self._started(units, ends), first, old)
-        if errors is not None:
-            self._no_errors(errors, old, since)
+            shown = self._first_look(expectation, units, ends, facts)
+            first.update({unit: shown[unit] for unit in expectation.role["units"]})
+            began.update(dict.fromkeys(expectation.role["units"], time.monotonic()))
+        if watch:
+            self._watch(expectations, first, began, ends)
+        asked = ask_journal(self._systemd.tools, units, since) if since else None
+        shown = self.shown = self._started(units, ends)
+        self._final(expectations, shown, first, old)
+        if asked is not None:
+            self._no_errors(read_journal(asked, since, {s.get("InvocationID") for s in old.values()}), units)
+        seen = {unit: time.monotonic() - at for unit, at in began.items()}
+        facts["watched"] = _looked_at(facts, watch_words(seen) if watch else "")
+        facts["baseline"] = {
+            "since": since,
+            "earlier": [s["InvocationID"] for s in old.values() if s.get("InvocationID")],
+            "restarts": {unit: int(shown[unit].get("NRestarts") or 0) for unit in units},
+            "began": {unit: time.time() - passed for unit, passed in seen.items()},
+            "seconds": max([0.0, *(seconds_of(e.role, u) for e in expectations for u in e.role["units"])]),
+            "left": max([0.0, *(seconds_of(e.role, u) - seen[u] for e in expectations for u in e.role["units"])]),
+        }
         return facts
+
+    def _first_look(self, expectation: Expectation, units: List[str], ends: float, facts: Record) -> Shown:
+        """The units from which a restart shows: at the first healthy answer, or once they have started."""
+        if expectation.role["health"]:
+            return self._samples(expectation, units, ends, facts)
+        for unit in expectation.role["units"]:
+            self._systemd.wait_job(unit, ends)
+        return self._systemd.show(units)
+
+    def _watch(self, expectations: List[Expectation], first: Shown, began: Dict[str, float], ends: float) -> None:
+        """Stay with the units that no health URL speaks for, until each has had its time or something is wrong."""
+        quiet = [expectation.role for expectation in expectations if not expectation.role["health"]]
+        until = {unit: min(ends, began[unit] + seconds_of(role, unit)) for role in quiet for unit in role["units"]}
+        while (left := max(until.values(), default=0.0) - time.monotonic()) > 0:
+            time.sleep(min(left, WATCH_PAUSE))
+            self._tick()
+            shown = self._systemd.show(list(until))
+            for unit, now in shown.items():
+                starting = now.get("ActiveState") == "activating" and now.get("SubState") != "auto-restart"
+                self._refuse(unit, (None if starting else condition(unit, shown)) or change(unit, now, first[unit]))
 
     def _samples(self, expectation: Expectation, units: List[str], ends: float, facts: Record) -> Shown:
         role, health = expectation.role, expectation.role["health"]
@@ -121,21 +155,10 @@ class Verifier:
         old: Shown,
     ) -> None:
         for unit in shown:
-            now, then, before = shown[unit], first[unit], old.get(unit, {})
-            done = (
-                now.get("Type") == "oneshot" and now.get("Result") == "success" and now.get("ActiveState") == "inactive"
-            )
-            if now.get("ActiveState") != "active" and not done:
-                self._explain([unit])
-                raise StepFailed(
-                    "unit_not_active", "%s is %s (%s)." % (unit, now.get("ActiveState"), now.get("SubState"))
-                )
-            if now.get("NRestarts", "") != then.get("NRestarts", "") or now.get("MainPID") != then.get("MainPID"):
-                self._explain([unit])
-                raise StepFailed("crash_loop", "%s was restarted while it was being watched." % unit)
+            now, before = shown[unit], old.get(unit, {})
+            self._refuse(unit, condition(unit, shown) or change(unit, now, first[unit]))
             if before and now.get("NRestarts", "0") not in ("", "0"):
-                self._explain([unit])
-                raise StepFailed("crash_loop", "%s has crashed since its restart." % unit)
+                self._refuse(unit, ("crash_loop", "%s has crashed since its restart." % unit))
             if before.get("InvocationID") and before["InvocationID"] == now.get("InvocationID"):
                 raise StepFailed("old_process", "%s was not restarted: the old process still runs." % unit)
         for expectation in expectations:
@@ -148,30 +171,24 @@ class Verifier:
                     "port_taken", "What answers on port %d does not belong to %s." % (port, " or ".join(role["units"]))
                 )
 
-    def _start_errors(self, units: List[str], since: float) -> Any:
-        fields = "MESSAGE,_SYSTEMD_INVOCATION_ID,INVOCATION_ID,__REALTIME_TIMESTAMP"
-        argv = ["/usr/bin/journalctl", "-q", "--no-pager", "-p", "err", "-o", "json", "--output-fields=" + fields]
-        argv += ["--since", "@%d" % since]
-        for unit in units:
-            argv += ["-u", unit]
-        return self._systemd.tools.start(argv)
-
-    def _no_errors(self, process: Any, old: Shown, since: float) -> None:
-        """No error-level line in the units' journal, other than the last words of the processes before."""
-        earlier = {shown.get("InvocationID") for shown in old.values()}
-        code, output = self._systemd.tools.finish(process)
-        if code != 0:
-            raise StepFailed("journal_unreadable", "journalctl failed on this server: %s" % output)
-        for line in output.splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            if float(entry.get("__REALTIME_TIMESTAMP", 0)) / 1e6 < since:
-                continue
-            if (entry.get("_SYSTEMD_INVOCATION_ID") or entry.get("INVOCATION_ID")) in earlier:
-                continue
+    def _no_errors(self, history: History, units: List[str]) -> None:
+        """Nothing broke down, and no error-level line was written, but for the last words of the processes before."""
+        broken = breakdown(units, history)
+        if broken:
+            self._explain(units)
+            raise StepFailed(*broken)
+        for entry in history.errors:
             raise StepFailed("error_logged", "The new process logged an error: %s" % str(entry.get("MESSAGE"))[:500])
+
+    def _refuse(self, unit: str, problem: Problem) -> None:
+        if problem:
+            self._explain([unit])
+            raise StepFailed(*problem)
 
     def _explain(self, units: List[str]) -> None:
         explain(self._systemd, units, self._log)
+
+
+def _looked_at(facts: Record, watched: str) -> str:
+    answers = "%d healthy answers in a row" % facts["samples"] if facts["samples"] else "no health URL to ask"
+    return "; ".join(filter(None, [answers, watched]))

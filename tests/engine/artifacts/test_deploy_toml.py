@@ -153,6 +153,19 @@ MISTAKES: list[tuple[str, dict[str, Any], str, str]] = [
         "not allowed",
         "the server itself",
     ),
+    ("roles.bot.watch", {"roles.bot.watch": 0}, "greater than or equal to 1", ""),
+    (
+        "roles.bot.watch",
+        {"roles.bot": {"units": ["systemd/my-bot.service"], "watch": 40}},
+        "40 s does not fit into deadlines.verify, 40 s",
+        "Lower the one",
+    ),
+    (
+        "roles.bot.watch_units",
+        {"roles.bot.watch_units": {"other.service": 20}},
+        "'other.service' is no unit of the role",
+        "without its directory",
+    ),
     (
         "roles.bot.health.timeout",
         {"roles.bot.health": {"url": "http://127.0.0.1:80/", "timeout": 41}},

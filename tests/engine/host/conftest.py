@@ -25,7 +25,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     machine = Machine(str(tmp_path_factory.mktemp("machine")))
     machine.unit(UNIT, ActiveState="active", SubState="running", MainPID=str(NOBODY), InvocationID="at-first")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr("engine.host.agent.verification.WATCH_WITHOUT_HEALTH", 0.01)
+    monkeypatch.setattr("engine.host.agent.watch.WATCH", 0.01)
     term = signal.getsignal(signal.SIGTERM)
     with machine.playing():
         yield machine

@@ -41,6 +41,16 @@ def test_a_unit_that_runs_on_after_its_restart_is_well() -> None:
     prove(WELL)
 
 
+@pytest.mark.parametrize("kind", ["notify", "forking"])
+def test_a_main_process_that_hands_over_within_one_start_is_well(kind: str) -> None:
+    prove({**WELL, "Type": kind}, {**WELL, "Type": kind, "MainPID": "21"})
+
+
+def test_a_new_start_of_what_is_kept_running_is_none_of_its_work() -> None:
+    with pytest.raises(StepFailed, match="was restarted while"):
+        prove({**WELL, "Type": "notify"}, {**WELL, "Type": "notify"}, {**WELL, "Type": "notify", "InvocationID": "n"})
+
+
 def test_a_job_that_has_done_its_work_is_well() -> None:
     prove({"ActiveState": "inactive", "Type": "oneshot", "Result": "success", "InvocationID": "new"})
 

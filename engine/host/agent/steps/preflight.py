@@ -10,6 +10,7 @@ import sys
 import time
 from typing import Any, Optional
 
+from ..boot import standings
 from ..errors import StepFailed
 from ..files import read_bytes, read_json, readlink, sha256_file
 from ..health import probe
@@ -202,6 +203,10 @@ class Preflight:
                 raise StepFailed(
                     "units_differ", "The file of %s was changed, but systemd has not read it; run provision." % unit
                 )
+
+        elsewhere = standings(self.units, self.shown, {}).elsewhere
+        if elsewhere:
+            raise StepFailed("units_differ", elsewhere[0])
 
     def _check_ports(self) -> None:
         for role in self.plan["roles"]:

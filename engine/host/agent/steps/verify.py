@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from typing import Dict, List, Optional, Tuple
 
+from ..boot import standings
 from ..databases import copy_database
+from ..errors import StepFailed
 from ..files import delete
 from ..health import Expectation
 from ..limits import Record
@@ -20,6 +22,12 @@ def verify(work: Work) -> Record:
     ]
     verifier = Verifier(work.systemd, lambda line: work.recorder.log("verify", line, "journal"), lambda: None)
     facts = verifier.prove(expectations, work.old_units, work.activated_at, work.step_ends)
+    found = standings(work.units, verifier.shown, {})
+    if found.elsewhere:  # another file than the release's says what runs
+        raise StepFailed("units_differ", " ".join(found.elsewhere))
+    facts["standing"] = found.gone + found.additions
+    facts["watched"] = "; ".join([facts["watched"], *(said.rstrip(".") for said in facts["standing"])])
+    work.recorder.log("verify", "Looked at: %s." % facts["watched"])
     facts["databases"], facts["rows_lost"] = compare_rows(work)
     return facts
 
