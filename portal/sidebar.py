@@ -27,6 +27,7 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Policy changes", "policy", "deployments.policychange"),
             ("People", "group", "auth.user"),
             ("API tokens", "key", "deployments.apitoken"),
+            ("Signing keys", "signature", "deployments.signingkey"),
         ),
     ),
     (

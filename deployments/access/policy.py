@@ -44,6 +44,8 @@ VERBS: dict[str, frozenset[Role]] = {
     "manage_tokens": frozenset({_M}),
     "own_token": frozenset({_V, _O, _A, _M}),
     "manage_people": frozenset({_M}),
+    "own_key": frozenset({_A}),
+    "confirm_key": frozenset({_A, _M}),
     "read_audit": frozenset({_V, _O, _A, _M}),
     "export_audit": frozenset({_A, _M}),
     "back_up": frozenset({_M}),
@@ -77,7 +79,12 @@ NOT_ON_RECORD = "somebody else"
 """Characters of an actor that the record keeps."""
 MACHINES = frozenset({Scope.HEARTBEAT, Scope.ALERTS, Scope.METRICS})
 """What bots, Alertmanager and Prometheus do, with tokens that belong to no person."""
-NEEDS_A_PERSON = frozenset({"approve", "break_glass", "review", "decide_policy", "manage_people", "own_token"})
+NEEDS_A_PERSON = frozenset(
+    {
+        *("approve", "break_glass", "review", "decide_policy"),
+        *("manage_people", "own_token", "own_key", "confirm_key"),
+    }
+)
 # A person at the shell already holds the database; these leave no trace on a protected server.
 SHELL_EVERYWHERE = frozenset({"view", "add_release", "read_audit", "export_audit", "back_up", "verify"})
 PERSONAL = frozenset(scope for verb, scope in SCOPES.items() if verb not in SHELL_EVERYWHERE)

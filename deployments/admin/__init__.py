@@ -10,6 +10,7 @@ from deployments.admin import (
     policies,
     releases,
     servers,
+    signing_keys,
     tokens,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "policies",
     "releases",
     "servers",
+    "signing_keys",
     "tokens",
 ]

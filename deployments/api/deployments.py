@@ -200,8 +200,11 @@ def decide_deployment(request: HttpRequest, number: Path[Number], decision: Deci
     """By a token of an approver, who is never the one who asked. The last approval needed queues the deployment."""
     actor = actor_of(request)
     row = selectors.deployment_numbered(number)
-    verb = approve if decision.decision == Approval.Decision.APPROVED else reject
-    return DeploymentDetail.of(verb(actor=actor, deployment=row, comment=decision.comment))
+    if decision.decision == Approval.Decision.APPROVED:
+        after = approve(actor=actor, deployment=row, comment=decision.comment, signature=decision.signature)
+    else:
+        after = reject(actor=actor, deployment=row, comment=decision.comment)
+    return DeploymentDetail.of(after)
 
 
 def _visible(actor: Actor) -> Any:

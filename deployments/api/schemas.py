@@ -9,6 +9,7 @@ from deployments.http.paging import Name, Text
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, Deployment, Release, Server
 from deployments.requests.seals import approvals_needed
+from engine.ssh.signatures import MAX_SIGNATURE
 
 
 class ReleaseOut(Schema):
@@ -104,11 +105,18 @@ class ApprovalOut(Schema):
     decision: str = Field(examples=["approved"])
     comment: str
     decided_at: datetime
+    signed_with: str = Field(description="The fingerprint of the key that signed it; empty when none did.")
 
     @classmethod
     def of(cls, row: Approval) -> "ApprovalOut":
         """The document of a record."""
-        return cls(actor=row.actor, decision=row.decision, comment=row.comment, decided_at=row.decided_at)
+        return cls(
+            actor=row.actor,
+            decision=row.decision,
+            comment=row.comment,
+            decided_at=row.decided_at,
+            signed_with=row.signed_with,
+        )
 
 
 class StepOut(Schema):
@@ -258,3 +266,9 @@ class DecisionIn(Schema):
 
     decision: Approval.Decision = Field(examples=["approved"])
     comment: Text = Field("", description="A rejection needs one.", examples=["Plan read"])
+    signature: str = Field(
+        "",
+        max_length=MAX_SIGNATURE,
+        description="Of an approval: an SSH signature over its statement, as security.md shows it.",
+        examples=["-----BEGIN SSH SIGNATURE-----…"],
+    )

@@ -5,7 +5,7 @@ from deployments.models.deployments import Approval, Deployment, LogLine, Step, 
 from deployments.models.environments import Environment, PolicyChange, Secret
 from deployments.models.moves import Move
 from deployments.models.notifications import NotificationChannel, NotificationDelivery
-from deployments.models.people import ApiToken, Role, Scope
+from deployments.models.people import ApiToken, Role, Scope, SigningKey
 from deployments.models.releases import Release
 from deployments.models.servers import Server
 
@@ -25,6 +25,7 @@ __all__ = [
     "Scope",
     "Secret",
     "Server",
+    "SigningKey",
     "Step",
     "Target",
 ]

@@ -153,6 +153,8 @@ class Approval(models.Model):
     decision = models.CharField(max_length=10, choices=Decision.choices)
     comment = models.CharField(max_length=500, blank=True)
     seal = models.CharField(max_length=64)
+    signature = models.TextField(blank=True, default="", db_default="", help_text="By a signing key of the person's.")
+    signed_with = models.CharField(max_length=80, blank=True, default="", db_default="", help_text="Its fingerprint.")
     decided_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -53,3 +53,29 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+
+class SigningKey(models.Model):
+    """A person's public key; a signature by it counts once a second person has confirmed that it is theirs."""
+
+    person = models.CharField(max_length=150)
+    name = models.CharField(max_length=100)
+    public_key = models.TextField(help_text="As in a .pub file, without its comment.")
+    fingerprint = models.CharField(max_length=80, unique=True, help_text="A key is one person's, and never comes back.")
+    added_by = models.CharField(max_length=150)
+    added_at = models.DateTimeField(auto_now_add=True)
+    confirmed_by = models.CharField(max_length=150, blank=True)
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    revoked_by = models.CharField(max_length=150, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-added_at",)
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.person}"
+
+    @property
+    def state(self) -> str:
+        """`waiting`, `confirmed` or `revoked`."""
+        return "revoked" if self.revoked_at else "confirmed" if self.confirmed_at else "waiting"

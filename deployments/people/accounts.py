@@ -18,7 +18,9 @@ from deployments.access.tokens import revoke_tokens_of
 from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.texts import checked
-from deployments.models import Role
+from deployments.models import Approval, Role
+from deployments.people.signing_keys import revoke_keys_of
+from deployments.requests.approvals import void_consents
 from deployments.requests.requests import withdraw_orphans
 from engine.errors import Conflict, InvalidRequest, NotAllowed
 
@@ -82,19 +84,26 @@ def change_person(*, actor: Actor, person: User, changes: Mapping[str, Any], rol
             withdraw_orphans(actor=actor, person=locked.get_username())
             if not locked.is_active:
                 revoke_tokens_of(actor=actor, person=locked)
+                revoke_keys_of(actor=actor, person=locked.get_username())
                 _end_sessions(locked)
     person.refresh_from_db()
     return person
 
 
 def set_password(*, actor: Actor, person: User, password: str) -> None:
-    """Give somebody a new password; it ends their sessions and their tokens. Raises NotAllowed, InvalidRequest."""
+    """Give somebody a new password; it ends their sessions and tokens, and requests that wait with their consent.
+
+    Raises NotAllowed, InvalidRequest.
+    """
     require(actor, "manage_people")
     with transaction.atomic():
         _set_password(person, password)
         person.save(update_fields=["password"])
         _record(actor, person, "person.password_set")
         revoke_tokens_of(actor=actor, person=person)
+        name = person.get_username()
+        why = f"An administrator recovered the account of {name}, who had approved it."
+        void_consents(actor=actor, given=Approval.objects.filter(actor=name), why=why)
 
 
 def change_own_password(*, actor: Actor, person: User, old: str, password: str) -> None:

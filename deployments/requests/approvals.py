@@ -7,6 +7,7 @@ databases, and always take their locks in the same order.
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from deployments.access.four_eyes import refuse_same_person
@@ -18,19 +19,22 @@ from deployments.core.row_locks import locked_deployment
 from deployments.core.texts import checked
 from deployments.environments.guards import refuse_busy, refuse_locked
 from deployments.lifecycle import Kind, Status
-from deployments.models import Approval, Deployment
+from deployments.models import Approval, Deployment, SigningKey
 from deployments.notifications.notify import notify
 from deployments.requests.requests import withdraw_orphan
 from deployments.requests.seals import approvals_given, approvals_needed, broken_seal, withdraw_broken
+from deployments.requests.signatures import approving, key_that_signed
 from engine.errors import Conflict, InvalidRequest, NotApproved
 
 
-def approve(*, actor: Actor, deployment: Deployment, comment: str = "") -> Deployment:
+def approve(*, actor: Actor, deployment: Deployment, comment: str = "", signature: str = "") -> Deployment:
     """Approve a waiting request; the last approval it needs queues it.
 
-    Raises NotAllowed (role, four eyes, environment locked), NotApproved (decided, expired, or a sealed input changed:
-    the request ends), EnvironmentBusy (nothing is recorded, the request stays waiting), Conflict (approved by this
-    person already), InvalidRequest (comment too long).
+    `signature` is one by a confirmed key of the person's over the seal (`requests.signatures`).
+
+    Raises NotAllowed (role, four eyes, environment locked, a signature that is none), NotApproved (decided, expired, or
+    a sealed input changed: the request ends), EnvironmentBusy (nothing recorded, the request stays waiting), Conflict
+    (approved by this person already), InvalidRequest (comment too long).
     """
     require(actor, "approve", deployment.environment)
     refuse_same_person(actor, deployment.requested_by, what="a deployment")
@@ -43,7 +47,7 @@ def approve(*, actor: Actor, deployment: Deployment, comment: str = "") -> Deplo
         if error is None and (changes := broken_seal(locked)):
             error = withdraw_broken(locked, changes, actor=actor)
         if error is None:
-            _approve(actor, locked, comment)
+            _approve(actor, locked, comment, signature)
     if error is not None:  # outside of the transaction, which writes how it ended
         raise error
     deployment.refresh_from_db()
@@ -67,6 +71,8 @@ def reject(*, actor: Actor, deployment: Deployment, comment: str) -> Deployment:
                 "decision": Approval.Decision.REJECTED,
                 "comment": comment,
                 "seal": locked.seal,
+                "signature": "",
+                "signed_with": "",
                 "decided_at": timezone.now(),
             },
         )
@@ -88,6 +94,16 @@ def reject(*, actor: Actor, deployment: Deployment, comment: str) -> Deployment:
         notify(locked, "decided", approved=False, by=str(actor))
     deployment.refresh_from_db()
     return deployment
+
+
+def void_consents(*, actor: Actor, given: QuerySet[Approval], why: str) -> None:
+    """End the requests that rest on these approvals and have not begun; runs in its caller's transaction."""
+    given = given.filter(decision=Approval.Decision.APPROVED)
+    undecided = Deployment.objects.filter(
+        status__in=(Status.AWAITING_APPROVAL, Status.QUEUED), pk__in=given.values("deployment")
+    )
+    for row in undecided.select_related("environment", "release"):
+        withdraw_broken(row, [why], actor=actor)
 
 
 def review_break_glass(*, actor: Actor, deployment: Deployment, comment: str = "") -> Deployment:
@@ -137,7 +153,8 @@ def expire_requests(*, actor: Actor, now: datetime | None = None) -> int:
     return ended
 
 
-def _approve(actor: Actor, locked: Deployment, comment: str) -> None:
+def _approve(actor: Actor, locked: Deployment, comment: str, signature: str) -> None:
+    key = key_that_signed(locked, actor.identity, signature) if signature else None
     try:
         with transaction.atomic():
             Approval.objects.create(
@@ -146,6 +163,8 @@ def _approve(actor: Actor, locked: Deployment, comment: str) -> None:
                 decision=Approval.Decision.APPROVED,
                 comment=comment,
                 seal=locked.seal,
+                signature=signature,
+                signed_with=key.fingerprint if key else "",
             )
     except IntegrityError as error:
         raise Conflict(f"{actor} has approved deployment {locked.pk} already.", reason="approved_already") from error
@@ -155,7 +174,12 @@ def _approve(actor: Actor, locked: Deployment, comment: str) -> None:
         name="deployment.approved",
         subject=f"deployment:{locked.pk}",
         environment=locked.environment,
-        data={"seal": locked.seal, "comment": comment, "approvals": f"{given} of {needed}"},
+        data={
+            "seal": locked.seal,
+            "comment": comment,
+            "approvals": f"{given} of {needed}",
+            **(_signed(locked, key, signature) if key else {}),
+        },
     )
     if given < needed:
         return
@@ -164,6 +188,11 @@ def _approve(actor: Actor, locked: Deployment, comment: str) -> None:
         raise NotApproved(f"Deployment {locked.pk} was decided by somebody else just now.", reason="not_waiting")
     queueing.enqueue_execution(locked.pk, rescue=False)
     notify(locked, "decided", approved=True, by=str(actor))
+
+
+def _signed(locked: Deployment, key: SigningKey, signature: str) -> dict[str, str]:
+    """Everything that somebody without this program needs to check it."""
+    return {"signed": approving(locked, key.person), "signature": signature, "public_key": key.public_key}
 
 
 def _refuse_decided(deployment: Deployment) -> None:

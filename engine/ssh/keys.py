@@ -6,7 +6,7 @@ import hashlib
 import io
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import paramiko
 from cryptography.hazmat.primitives import serialization
@@ -36,27 +36,30 @@ class UnusableKey(PortalError):
 class HostKey:
     """What a server proves its identity with. Raises UnusableKey for anything that is no public key of a known type."""
 
+    TYPES: ClassVar[tuple[str, ...]] = HOST_KEY_TYPES
+    WHAT: ClassVar[str] = "host key"
+
     type: str
     base64: str
 
     def __post_init__(self) -> None:
-        if self.type not in HOST_KEY_TYPES:
-            raise UnusableKey(f"{self.type!r} is not a type of host key in use: {', '.join(HOST_KEY_TYPES)}.")
+        if self.type not in self.TYPES:
+            raise UnusableKey(f"{self.type!r} is not a type of {self.WHAT} in use: {', '.join(self.TYPES)}.")
         try:
             blob = base64.b64decode(self.base64, validate=True)
-        except binascii.Error:
-            raise UnusableKey("The host key is not base64.") from None
+        except (binascii.Error, ValueError):  # ValueError: characters beyond ASCII
+            raise UnusableKey(f"The {self.WHAT} is not base64.") from None
         name = self.type.encode()
         # RFC 4253 section 6.6: a key blob begins with its type as a string.
         if not blob.startswith(len(name).to_bytes(4, "big") + name):
-            raise UnusableKey(f"The host key does not hold an {self.type} key.")
+            raise UnusableKey(f"The {self.WHAT} does not hold an {self.type} key.")
 
     @classmethod
-    def parse(cls, text: str) -> "HostKey":
+    def parse(cls, text: str) -> Self:
         """From "type base64", as in known_hosts without the name or in a .pub file. Raises UnusableKey."""
         parts = text.split()
         if len(parts) < 2:
-            raise UnusableKey("A host key is a type and base64, separated by a space.")
+            raise UnusableKey(f"A {cls.WHAT} is a type and base64, separated by a space.")
         return cls(parts[0], parts[1])
 
     @property

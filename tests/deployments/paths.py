@@ -29,7 +29,9 @@ from deployments.models import (
     Scope,
     Secret,
     Server,
+    SigningKey,
 )
+from deployments.people.signing_keys import add_key
 from engine.ssh.keys import generate_key
 from tests.deployments.world import World
 from tests.fixtures.records import hand_token
@@ -463,6 +465,25 @@ def _(world: World, who: str) -> bool:
     }
     world.client(who).post(reverse("admin:auth_user_add"), sent)
     return User.objects.filter(username="newcomer", groups__name="viewer").exists()
+
+
+# signing keys
+
+
+@tried("own_key", "admin")
+def _(world: World, who: str) -> bool:
+    sent = {"name": "here", "public_key": generate_key()[1]}
+    world.client(who).post(reverse("admin:deployments_signingkey_add"), sent)
+    return SigningKey.objects.filter(person=world.people[who].name).exists()
+
+
+@tried("confirm_key", "admin")
+def _(world: World, who: str) -> bool:
+    # the requester tries their own
+    owner = world.people["requester" if who == "requester" else "superuser" if who == "approver" else "approver"]
+    key = add_key(actor=owner, name="theirs", public_key=generate_key()[1])
+    page(world, who, "deployments_signingkey", key, "confirm", fingerprint=key.fingerprint)
+    return SigningKey.objects.get(pk=key.pk).confirmed_at is not None
 
 
 # audit

@@ -1,30 +1,43 @@
 """Approve a waiting deployment."""
 
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
+from deployments.access.policy import require
 from deployments.core import selectors
+from deployments.core.actors import Actor
 from deployments.lifecycle import Status
 from deployments.management.base import PortalCommand
+from deployments.models import Deployment
 from deployments.requests.approvals import approve
 from deployments.requests.seals import approvals_given, approvals_needed
+from deployments.requests.signatures import NAMESPACE, approving
+from engine.ssh.signatures import sign
 
 
 class Command(PortalCommand):
-    """`approve ID [--comment TEXT]`."""
+    """`approve ID [--sign-with KEY] [--comment TEXT]`."""
 
     help = "Approve a deployment that somebody else requested. Needs a person: a token, or a password when asked."
 
     def arguments(self, parser: ArgumentParser) -> None:
         """Which, and what to say."""
         parser.add_argument("deployment", type=int)
+        parser.add_argument(
+            "--sign-with",
+            type=Path,
+            metavar="KEY",
+            help="sign the seal with this private key (or the .pub of an agent's key, or a security key's file)",
+        )
         parser.add_argument("--comment", default="", help="kept in the audit trail and shown to the requester")
 
     def run(self, options: dict[str, Any]) -> int:
         """Approve; 0 also while more approvals are needed, since this one is done."""
         deployment = selectors.deployment_numbered(options["deployment"])
         actor = self.actor("approve", deployment.environment)
-        after = approve(actor=actor, deployment=deployment, comment=options["comment"])
+        signature = self.signature(deployment, actor, options["sign_with"])
+        after = approve(actor=actor, deployment=deployment, comment=options["comment"], signature=signature)
         given, needed = approvals_given(after), approvals_needed(after)
         if self.as_json:
             self.emit({"deployment": after.pk, "status": after.status, "approvals": given, "needed": needed})
@@ -33,3 +46,10 @@ class Command(PortalCommand):
         else:
             self.say(f"Approved by {actor}. Deployment {after.pk} of {after.release} to {after.environment} is queued.")
         return 0
+
+    def signature(self, deployment: Deployment, actor: Actor, key: Path | None) -> str:
+        """By the key that was named; empty without one."""
+        if key is None:
+            return ""
+        require(actor, "approve", deployment.environment)  # nobody touches a key for what is refused anyway
+        return sign(approving(deployment, actor.identity), key=key, namespace=NAMESPACE)

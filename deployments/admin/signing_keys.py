@@ -1,0 +1,153 @@
+"""Signing keys: added by their person, confirmed by a second one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from deployments.access.policy import may
+from deployments.admin import labels
+from deployments.admin.actors import actor_of
+from deployments.admin.base import PortalAdmin
+from deployments.admin.confirmations import Confirmation, change_url
+from deployments.admin.forms import PageForm, word
+from deployments.core.actors import Actor
+from deployments.models import SigningKey
+from deployments.people.signing_keys import add_key, confirm_key, revoke_key
+from engine.errors import PortalError
+
+_TONES = {"waiting": "queued", "confirmed": "succeeded", "revoked": "expired"}
+
+
+class KeyForm(PageForm):
+    """One's own public key."""
+
+    name = word("Name", help_text="What holds it, for example: security key at home.", max_length=100)
+    public_key = forms.CharField(
+        label="Public key",
+        max_length=4000,
+        help_text="The content of the .pub file: a type, base64, perhaps a comment.",
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 4, "spellcheck": "false"}),
+    )
+
+
+class FingerprintForm(PageForm):
+    """What the key's person has read out."""
+
+    fingerprint = word(
+        "Fingerprint",
+        max_length=80,
+        help_text="As the person reads it to you: ssh-keygen -lf KEY.pub shows SHA256:….",
+    )
+
+
+class Confirm(Confirmation[SigningKey]):
+    """It is theirs."""
+
+    slug = "confirm"
+    label = "Confirm"
+    icon = "verified_user"
+    tone = "good"
+    verb = "confirm_key"
+    form_class = FingerprintForm
+
+    def offered(self, obj: SigningKey, actor: Actor) -> bool:
+        """While it waits, to anybody but its person."""
+        return obj.state == "waiting" and obj.person not in actor.people
+
+    def consequences(self, obj: SigningKey) -> Sequence[str]:
+        """What confirming does."""
+        return [
+            f"Approvals signed with this key count as signed by {obj.person}.",
+            "Compare on another way than this portal: in person, or by a call.",
+        ]
+
+    def perform(self, *, actor: Actor, obj: SigningKey, data: dict[str, Any]) -> str:
+        """Confirm it."""
+        confirm_key(actor=actor, key=obj, fingerprint=data["fingerprint"])
+        return f"The key {obj} is confirmed."
+
+
+class RevokeKey(Confirmation[SigningKey]):
+    """For good."""
+
+    slug = "revoke"
+    label = "Revoke"
+    icon = "block"
+    tone = "bad"
+    verb = "confirm_key"
+
+    def offered(self, obj: SigningKey, actor: Actor) -> bool:
+        """One's own, or any for an administrator."""
+        return obj.state != "revoked" and (obj.person in actor.people or may(actor, "manage_people"))
+
+    def consequences(self, obj: SigningKey) -> Sequence[str]:
+        """What revoking does."""
+        return [
+            "Nothing it signs from now on counts, and requests that wait with its consent end. It never comes back."
+        ]
+
+    def perform(self, *, actor: Actor, obj: SigningKey, data: dict[str, Any]) -> str:
+        """Revoke it."""
+        revoke_key(actor=actor, key=obj)
+        return f"The key {obj} is revoked."
+
+
+@admin.register(SigningKey)
+class SigningKeyAdmin(PortalAdmin[SigningKey]):
+    """Read-only, with the confirmation."""
+
+    confirmations = (Confirm(), RevokeKey())
+    add_verb = "own_key"
+    list_display = ("name", "person", "fingerprint", "shown_state", "confirmed_by")
+    search_fields = ("name", "person", "fingerprint")
+    fields = (
+        ("name", "person"),
+        "fingerprint",
+        "public_key",
+        ("added_by", "added_at"),
+        ("confirmed_by", "confirmed_at"),
+        ("revoked_by", "revoked_at"),
+    )
+
+    def audit_subject(self, obj: SigningKey) -> str:
+        """Its person's."""
+        return f"person:{obj.person}"
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Add one's own."""
+        actor, back = actor_of(request), reverse("admin:deployments_signingkey_changelist")
+        if not self.has_add_permission(request):
+            return HttpResponseRedirect(back)
+        form = KeyForm(request.POST if request.method == "POST" else None, actor=actor)
+        error: PortalError | None = None
+        if request.method == "POST" and form.is_valid():
+            try:
+                made = add_key(actor=actor, name=form.cleaned_data["name"], public_key=form.cleaned_data["public_key"])
+                return HttpResponseRedirect(change_url(made))
+            except PortalError as refused:
+                error = refused
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Your new signing key",
+            "consequences": ["It counts once somebody else has compared its fingerprint with you and confirmed it."],
+            "form": form,
+            "error": error,
+            "back": back,
+            "confirmation": {"label": "Add key", "icon": "key", "tone": "good"},
+        }
+        status = error.http_status if error else (422 if form.errors else 200)
+        return TemplateResponse(request, "deployments/admin/confirmation.html", context, status=status)
+
+    @admin.display(description="State")
+    def shown_state(self, obj: SigningKey) -> str:
+        """In colour."""
+        return labels.status(_TONES[obj.state], obj.state.capitalize())

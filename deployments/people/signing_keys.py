@@ -1,0 +1,115 @@
+"""Keys that people sign approvals with: added by their person, confirmed by a second one, revoked for good.
+
+A key is enrolled like a server's host key: its fingerprint is compared by somebody who does not profit from it.
+"""
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from deployments.access.policy import require
+from deployments.audit import trail
+from deployments.core.actors import Actor, identity_in
+from deployments.core.texts import checked
+from deployments.models import Approval, AuditEvent, SigningKey
+from deployments.requests.approvals import void_consents
+from engine.errors import Conflict, InvalidRequest, NotAllowed
+from engine.ssh.signatures import PersonKey
+
+_PASSWORDS = ("person.added", "person.password_set", "person.password_changed")
+
+
+def add_key(*, actor: Actor, name: str, public_key: str) -> SigningKey:
+    """Record one's own public key; it counts once somebody else has confirmed it. Raises NotAllowed, InvalidRequest."""
+    require(actor, "own_key")
+    if "PRIVATE KEY" in public_key:
+        raise InvalidRequest("That is a private key.", hint="Paste the content of the .pub file, and make a new key.")
+    key = PersonKey.parse(public_key)
+    name = checked(name, what="A name", limit=100)
+    if not name:
+        raise InvalidRequest("A key needs a name.", hint="Say what holds it, for example: security key at home.")
+    with transaction.atomic():
+        try:
+            with transaction.atomic():
+                made = SigningKey.objects.create(
+                    person=actor.identity,
+                    name=name,
+                    public_key=str(key),
+                    fingerprint=key.fingerprint,
+                    added_by=str(actor),
+                )
+        except IntegrityError as error:
+            raise Conflict(
+                f"The key {key.fingerprint} is in the record already.",
+                hint="A key is one person's, and one that was revoked never comes back: make a new one.",
+                reason="key_known",
+            ) from error
+        _record(actor, made, "key_added")
+    return made
+
+
+def confirm_key(*, actor: Actor, key: SigningKey, fingerprint: str) -> SigningKey:
+    """A second person has compared the fingerprint with the key's owner.
+
+    Raises NotAllowed (role, own key, or whoever knows the owner's password), InvalidRequest (another fingerprint),
+    Conflict (confirmed or revoked already).
+    """
+    require(actor, "confirm_key")
+    _refuse_who_profits(actor, key)
+    if fingerprint.strip() != key.fingerprint:
+        raise InvalidRequest(
+            f"The key of {key.person} has another fingerprint than the one given.",
+            hint=f"Ask {key.person} to read it to you (ssh-keygen -lf KEY.pub), and write what you hear.",
+            reason="fingerprint_differs",
+        )
+    with transaction.atomic():
+        waiting = SigningKey.objects.filter(pk=key.pk, confirmed_at=None, revoked_at=None)
+        if not waiting.update(confirmed_by=str(actor), confirmed_at=timezone.now()):
+            raise Conflict(f"The key {key} does not wait for confirmation.", reason="not_waiting")
+        key.refresh_from_db()
+        _record(actor, key, "key_confirmed")
+    return key
+
+
+def revoke_key(*, actor: Actor, key: SigningKey) -> SigningKey:
+    """End a key for good: its person, or an administrator. Requests that wait or are queued with its consent end."""
+    require(actor, "own_key" if actor.identity == key.person else "manage_people")
+    with transaction.atomic():
+        if not SigningKey.objects.filter(pk=key.pk, revoked_at=None).update(
+            revoked_by=str(actor), revoked_at=timezone.now()
+        ):
+            raise Conflict(f"The key {key} is revoked already.", reason="not_waiting")
+        key.refresh_from_db()
+        _record(actor, key, "key_revoked")
+        why = f"{key.person}'s key {key.fingerprint}, which signed an approval, was revoked."
+        void_consents(actor=actor, given=Approval.objects.filter(signed_with=key.fingerprint), why=why)
+    return key
+
+
+def revoke_keys_of(*, actor: Actor, person: str) -> None:
+    """End every key of somebody whose access has ended; the caller has asked who may."""
+    for key in SigningKey.objects.filter(person=person, revoked_at=None):
+        revoke_key(actor=actor, key=key)
+
+
+def _refuse_who_profits(actor: Actor, key: SigningKey) -> None:
+    if actor.people & {key.person, identity_in(key.added_by)}:
+        raise NotAllowed(
+            "Nobody confirms their own key.", hint="Ask a second person to compare the fingerprint.", reason="four_eyes"
+        )
+    passwords = AuditEvent.objects.filter(subject=f"person:{key.person}", name__in=_PASSWORDS)
+    last = passwords.order_by("-sequence").first()
+    if last is not None and identity_in(last.actor) in actor.people:
+        raise NotAllowed(
+            f"You set the password of {key.person}: you could have added this key yourself.",
+            hint=f"Let somebody else confirm it, or {key.person} choose a password of their own first.",
+            reason="four_eyes",
+        )
+
+
+def _record(actor: Actor, key: SigningKey, event: str) -> None:
+    trail.record(
+        actor=actor,
+        name=f"person.{event}",
+        subject=f"person:{key.person}",
+        data={"key": key.name, "public_key": key.public_key, "fingerprint": key.fingerprint},
+    )
