@@ -19,6 +19,7 @@ class DeploymentsConfig(AppConfig):
         checks.register()
         sign_ins.connect()
         task_values.disarm()
+        queueing.confine()
         # On SQLite a later AlterField rebuilds the table and silently drops its triggers.
         post_migrate.connect(audit_triggers.reinstall, sender=self, dispatch_uid="audit-triggers")
         post_migrate.connect(queueing.ensure_schedules, sender=self, dispatch_uid="schedules")

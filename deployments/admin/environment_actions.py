@@ -215,6 +215,9 @@ class PolicyForm(PageForm):
 
     approvals_required = number("Approvals required", min_value=0, max_value=MAX_APPROVALS)
     approval_hours = number("Hours until a request expires", min_value=1, max_value=MAX_HOURS)
+    signed_approvals = switch(
+        "Signed approvals only", help_text="Workers count approvals by keys that their own machine trusts, no others."
+    )
     reason = text("Reason", help_text="Shown to whoever decides about it.")
     confirmation = word(
         "Name of the environment",
@@ -230,6 +233,7 @@ class PolicyForm(PageForm):
         if self.subject is not None:
             self.fields["approvals_required"].initial = self.subject.approvals_required
             self.fields["approval_hours"].initial = self.subject.approval_hours
+            self.fields["signed_approvals"].initial = self.subject.signed_approvals
 
 
 class ChangePolicy(Confirmation[Environment]):
@@ -248,8 +252,8 @@ class ChangePolicy(Confirmation[Environment]):
     def consequences(self, obj: Environment) -> Sequence[str]:
         """What tightening and loosening do."""
         return [
-            "More approvals or less time: applied at once.",
-            "Fewer approvals or more time: a second person, an approver, has to agree.",
+            "More approvals, less time, signed ones only: applied at once.",
+            "Fewer approvals, more time or unsigned ones: a second person, an approver, has to agree.",
             "A request that waits loses its seal, because what it was approved under has changed.",
         ]
 

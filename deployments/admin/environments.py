@@ -73,6 +73,7 @@ class EnvironmentAdmin(PortalAdmin[Environment]):
         "application",
         "approvals_required",
         "approval_hours",
+        "signed_approvals",
         "shown_lock",
         "shown_configuration",
         "fence",
@@ -82,7 +83,13 @@ class EnvironmentAdmin(PortalAdmin[Environment]):
     fieldsets = (
         (
             None,
-            {"fields": (("name", "application"), ("approvals_required", "approval_hours"), "shown_lock")},
+            {
+                "fields": (
+                    ("name", "application"),
+                    ("approvals_required", "approval_hours", "signed_approvals"),
+                    "shown_lock",
+                )
+            },
         ),
         ("Configuration", WRITTEN),
         ("After a deployment", {"fields": (("bake_seconds", "bake_action"), "order")}),

@@ -1,8 +1,15 @@
 """The one module that knows django-q2: tasks carry an id, and are enqueued in the transaction of their decision."""
 
+import importlib
+import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
+from django.db.models.signals import post_save
 from django.utils import timezone
+from django_q import signals, worker
 from django_q.brokers.orm import ORM
 from django_q.models import OrmQ, Schedule, Task
 from django_q.tasks import async_task
@@ -10,6 +17,8 @@ from django_q.tasks import async_task
 DEPLOYS, RESCUE, DEFAULT = "deploys", "rescue", "default"
 EXECUTE, CANCEL, SETTLE = "deployments.tasks.execute", "deployments.tasks.cancel_remote", "deployments.tasks.settle"
 CLUSTERS = (DEPLOYS, RESCUE, DEFAULT)
+
+_TASK = re.compile(r"((?:deployments|dashboard)\.tasks)\.([a-z][a-z_]*)")
 
 DAY = 24 * 60  # minutes; a schedule has room for 22 days (a smallint on PostgreSQL)
 
@@ -82,6 +91,21 @@ class _Later(ORM):  # type: ignore[misc]  # django-q2 has no types
 def enqueue_delivery() -> None:
     """Queue sending the notifications that wait."""
     async_task("deployments.tasks.deliver_notifications", cluster=DEFAULT)
+
+
+def task_named(name: str) -> Callable[..., Any] | None:
+    """The function that one of our modules of tasks defines by this name; None for every other name."""
+    match = _TASK.fullmatch(name)
+    if match is None:
+        return None
+    found = getattr(importlib.import_module(match[1]), match[2], None)
+    return found if callable(found) and getattr(found, "__module__", "") == match[1] else None
+
+
+def confine() -> None:
+    """Have workers look tasks up here, and call no hooks: whoever writes the schedule's rows runs nothing else."""
+    worker.pydoc = SimpleNamespace(locate=task_named)
+    post_save.disconnect(signals.call_hook, sender=Task)
 
 
 def oldest_queued_seconds(cluster: str | None = None) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from deployments.access.anchor import trusted_keys
 from deployments.access.four_eyes import refuse_same_person
 from deployments.access.policy import require, still_may
 from deployments.access.team import is_alone
@@ -16,7 +17,7 @@ from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.row_locks import locked_environment
 from deployments.core.texts import checked
-from deployments.models import Environment, PolicyChange
+from deployments.models import Environment, PolicyChange, SigningKey
 from deployments.notifications.notify import notify_environment
 from engine.errors import Conflict, InvalidRequest
 
@@ -32,8 +33,9 @@ def change_policy(
     approval_hours: int,
     reason: str,
     confirmation: str = "",
+    signed_approvals: bool | None = None,
 ) -> PolicyChange | None:
-    """Change how many approvals `environment` asks for and for how long they may be given.
+    """Change how many approvals `environment` asks for, for how long they may be given, and whether they are signed.
 
     Returns the waiting request when a second person must agree, None when it was applied. `confirmation` is the
     environment's name, asked of a team of one. A request that waits for approval meanwhile loses its seal. Raises
@@ -44,6 +46,7 @@ def change_policy(
         raise InvalidRequest("Changing the approval policy needs a reason.", hint="Say what makes it necessary.")
     reason = checked(reason)
     wanted = {"approvals_required": approvals_required, "approval_hours": approval_hours}
+    wanted |= {} if signed_approvals is None else {"signed_approvals": signed_approvals}
     _check(wanted)
     with transaction.atomic():
         locked = locked_environment(environment.pk)
@@ -113,7 +116,8 @@ def loosens(before: dict[str, int], changes: dict[str, int]) -> bool:
     after = {**before, **changes}
     fewer = after.get("approvals_required", 0) < before.get("approvals_required", 0)
     longer = after.get("approval_hours", 0) > before.get("approval_hours", 0)
-    return fewer or longer
+    unsigned = before.get("signed_approvals", 0) and not after.get("signed_approvals", 0)
+    return bool(fewer or longer or unsigned)
 
 
 def _ask(
@@ -145,6 +149,7 @@ def _apply(
     reason: str,
     **data: Any,
 ) -> None:
+    _refuse_unsignable(locked, changes)
     for field, value in changes.items():
         setattr(locked, field, value)
     locked.save(update_fields=list(changes))
@@ -186,6 +191,22 @@ def _check(wanted: dict[str, int]) -> None:
         raise InvalidRequest(f"An environment asks for 0 to {MAX_APPROVALS} approvals.")
     if not 1 <= wanted["approval_hours"] <= MAX_HOURS:
         raise InvalidRequest(f"A request waits for 1 to {MAX_HOURS} hours.")
+
+
+def _refuse_unsignable(locked: Environment, changes: dict[str, int]) -> None:
+    """Else nothing could be approved any more, and no way back would come into being."""
+    if not changes.get("signed_approvals"):
+        return
+    needed = changes.get("approvals_required", locked.approvals_required)
+    keys = SigningKey.objects.filter(revoked_at=None, confirmed_at__isnull=False)
+    able = {key.person for key in keys if key.public_key in trusted_keys(key.person)}
+    able = {name for name in able if still_may(name, "approve")}
+    if not needed or len(able) < needed:
+        raise InvalidRequest(
+            f"{len(able)} approvers have a signing key that counts on this machine; {locked} would ask for {needed}.",
+            hint="Add keys (Signing keys), let a second person confirm them, then `manage.py approvals trust`.",
+            reason="nobody_can_sign",
+        )
 
 
 def _require_confirmation(locked: Environment, confirmation: str) -> None:

@@ -69,7 +69,15 @@ def claim(deployment_id: int) -> Deployment | None:
         )
         if messages.announce(deployment, "started"):
             queueing.enqueue_delivery()
-    return Deployment.objects.select_related("environment", "release").get(pk=deployment_id)
+    return _as_checked(deployment)
+
+
+def _as_checked(deployment: Deployment) -> Deployment:
+    """The row as it is now, with what was checked: that is run, whatever was written into the tables meanwhile."""
+    won = Deployment.objects.select_related("environment", "release").get(pk=deployment.pk)
+    won.snapshot, won.seal, won.kind = deployment.snapshot, deployment.seal, deployment.kind
+    won.release = deployment.release
+    return won
 
 
 def _covered(deployment: Deployment, actor: Actor) -> bool:

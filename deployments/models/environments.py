@@ -24,6 +24,9 @@ class Environment(models.Model):
     )
     approvals_required = models.PositiveSmallIntegerField(default=0)
     approval_hours = models.PositiveSmallIntegerField(default=24, help_text="A request expires after this many hours.")
+    signed_approvals = models.BooleanField(
+        default=False, db_default=False, help_text="Only approvals that sign the seal count."
+    )
     configuration = models.JSONField(
         default=dict,
         blank=True,

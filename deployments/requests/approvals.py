@@ -10,8 +10,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from deployments.access.anchor import trusted_keys
 from deployments.access.four_eyes import refuse_same_person
 from deployments.access.policy import require
+from deployments.access.signatures import approving, key_that_signed, until
 from deployments.audit import trail
 from deployments.core import queueing
 from deployments.core.actors import Actor
@@ -21,16 +23,16 @@ from deployments.environments.guards import refuse_busy, refuse_locked
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, Deployment, SigningKey
 from deployments.notifications.notify import notify
+from deployments.requests.consents import signatures_needed
 from deployments.requests.requests import withdraw_orphan
 from deployments.requests.seals import approvals_given, approvals_needed, broken_seal, withdraw_broken
-from deployments.requests.signatures import approving, key_that_signed
-from engine.errors import Conflict, InvalidRequest, NotApproved
+from engine.errors import Conflict, InvalidRequest, NotAllowed, NotApproved
 
 
 def approve(*, actor: Actor, deployment: Deployment, comment: str = "", signature: str = "") -> Deployment:
     """Approve a waiting request; the last approval it needs queues it.
 
-    `signature` is one by a confirmed key of the person's over the seal (`requests.signatures`).
+    `signature` is one by a confirmed key of the person's over the seal (`access.signatures`).
 
     Raises NotAllowed (role, four eyes, environment locked, a signature that is none), NotApproved (decided, expired, or
     a sealed input changed: the request ends), EnvironmentBusy (nothing recorded, the request stays waiting), Conflict
@@ -155,6 +157,7 @@ def expire_requests(*, actor: Actor, now: datetime | None = None) -> int:
 
 def _approve(actor: Actor, locked: Deployment, comment: str, signature: str) -> None:
     key = key_that_signed(locked, actor.identity, signature) if signature else None
+    _refuse_unsigned(locked, key)
     try:
         with transaction.atomic():
             Approval.objects.create(
@@ -190,9 +193,32 @@ def _approve(actor: Actor, locked: Deployment, comment: str, signature: str) -> 
     notify(locked, "decided", approved=True, by=str(actor))
 
 
+def _refuse_unsigned(locked: Deployment, key: SigningKey | None) -> None:
+    """Where signatures are asked for: with a key that the workers will count."""
+    if not signatures_needed(locked):
+        return
+    if key is None:
+        raise NotAllowed(
+            f"{locked.environment} takes signed approvals only.",
+            hint=f"`manage.py approve {locked.pk} --sign-with KEY` signs it.",
+            reason="signature_needed",
+        )
+    if key.public_key not in trusted_keys(key.person):
+        raise NotAllowed(
+            f"The key {key.fingerprint} does not count on this machine yet.",
+            hint=f"Whoever runs the portal lets it: `manage.py approvals trust --fingerprint {key.fingerprint}`.",
+            reason="key_not_trusted",
+        )
+
+
 def _signed(locked: Deployment, key: SigningKey, signature: str) -> dict[str, str]:
     """Everything that somebody without this program needs to check it."""
-    return {"signed": approving(locked, key.person), "signature": signature, "public_key": key.public_key}
+    return {
+        "until": until(locked),
+        "signed": approving(locked, key.person),
+        "signature": signature,
+        "public_key": key.public_key,
+    }
 
 
 def _refuse_decided(deployment: Deployment) -> None:

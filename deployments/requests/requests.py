@@ -179,6 +179,12 @@ def _refuse(environment: Environment, release: Release, reason: str, break_glass
             hint="Request the deployment without break-glass.",
             reason="not_protected",
         )
+    if break_glass and environment.signed_approvals:
+        raise InvalidRequest(
+            f"{environment} takes signed approvals only, and break-glass has none.",
+            hint="Ask for an approval; a rollback needs none.",
+            reason="signature_needed",
+        )
     if break_glass and not reason.strip():
         raise InvalidRequest("Break-glass needs a reason.", hint="Say what cannot wait for an approval (--reason).")
 

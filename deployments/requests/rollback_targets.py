@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from deployments.core import selectors
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Release
+from deployments.requests.consents import from_before, signatures_needed, signers
 from deployments.requests.evidence import Evidence
 from deployments.requests.snapshot import Snapshot, seal
 from deployments.requests.snapshots import take_snapshot
@@ -92,6 +93,12 @@ def _lacking(success: Deployment) -> str:
     sealed = {name: snapshot["release"].get(name) for name in ("manifest_digest", "artifact_digest")}
     if sealed != {"manifest_digest": release.manifest_digest, "artifact_digest": release.artifact_digest}:
         return f"its artifact is another one than {number} had."
+    if (
+        (signed := signatures_needed(success))
+        and not from_before(success)
+        and len(signers(success) & evidence.approvers()) < signed
+    ):
+        return f"{number} lacks signed approvals, by the keys that count here."
     if success.break_glass:
         return "" if evidence.reviewed else f"{number} used break-glass, and nobody has reviewed that yet."
     needed = int(snapshot["policy"]["approvals_required"])

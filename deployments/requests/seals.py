@@ -1,9 +1,11 @@
 """Whether a seal still covers what would happen, and ending a request whose seal is broken."""
 
+from deployments.access.signatures import until
 from deployments.core.actors import Actor, identity_in
 from deployments.environments.guards import locked_sentence
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, Deployment
+from deployments.requests.consents import signatures_needed, signers
 from deployments.requests.evidence import Evidence
 from deployments.requests.requests import withdraw
 from deployments.requests.rollback_targets import rollback_snapshot
@@ -61,6 +63,13 @@ def _locked(deployment: Deployment) -> str:
 def _lacking_approvals(deployment: Deployment) -> str:
     if deployment.kind != Kind.DEPLOYMENT:
         return ""
+    if needed := signatures_needed(deployment):
+        signed = signers(deployment) & Evidence.of(deployment).standing_approvers()
+        if len(signed) < needed:
+            return (
+                f"It has {len(signed)} of the {needed} signed approvals it needs, by keys that count here and "
+                f"before {until(deployment)}."
+            )
     given, needed = approvals_given(deployment), approvals_needed(deployment)
     if given >= needed:
         return ""

@@ -66,6 +66,8 @@ def _refuse_other_application(environment: Environment, release: Release) -> Non
 
 def _policy(environment: Environment) -> dict[str, Any]:
     return {
+        # where nobody asks for them there is no such word: what waits keeps its seal
+        **({"signed_approvals": True} if environment.signed_approvals else {}),
         "approvals_required": environment.approvals_required,
         "on_failure": "revert every server",
         "bake_seconds": environment.bake_seconds,

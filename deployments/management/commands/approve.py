@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments.access.policy import require
+from deployments.access.signatures import NAMESPACE, approving
 from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.lifecycle import Status
@@ -12,7 +13,6 @@ from deployments.management.base import PortalCommand
 from deployments.models import Deployment
 from deployments.requests.approvals import approve
 from deployments.requests.seals import approvals_given, approvals_needed
-from deployments.requests.signatures import NAMESPACE, approving
 from engine.ssh.signatures import sign
 
 

@@ -11,12 +11,12 @@ import pytest
 from django.utils import timezone
 
 from deployments.access.export import export
+from deployments.access.signatures import problem_with
 from deployments.lifecycle import Status
 from deployments.models import Approval, AuditEvent, SigningKey
 from deployments.people.accounts import change_person, set_password
 from deployments.people.signing_keys import add_key, confirm_key, revoke_key
 from deployments.requests.approvals import approve
-from deployments.requests.signatures import problem_with
 from engine.errors import Conflict, InvalidRequest, NotAllowed, PortalError
 from tests.deployments.world import World
 from tests.fixtures.signers import Signer, make_signer

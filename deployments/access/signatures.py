@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator
+from datetime import UTC
 
 from django.db.models import Q, QuerySet
 
@@ -14,21 +15,27 @@ from engine.ssh.signatures import is_signed
 NAMESPACE = "approval@cytube-ops"
 
 
-def statement(*, deployment: int, seal: str, decision: str, person: str) -> str:
-    """The text that is signed: one deployment of this portal, its seal, what was decided and by whom."""
-    return f"cytube-ops approval\ndeployment {deployment}\nseal {seal}\ndecision {decision}\nperson {person}\n"
+def statement(deployment: Deployment, *, seal: str, decision: str, person: str) -> str:
+    """The text that is signed: one request of this portal, its seal, its end, what was decided and by whom."""
+    return (
+        f"cytube-ops approval\ndeployment {deployment.pk}\nseal {seal}\nuntil {until(deployment)}\n"
+        f"decision {decision}\nperson {person}\n"
+    )
+
+
+def until(deployment: Deployment) -> str:
+    """When a request expires, in UTC and whole seconds."""
+    return f"{deployment.expires_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if deployment.expires_at else "never"
 
 
 def statement_of(approval: Approval) -> str:
     """What a recorded approval's signature has to be over."""
-    return statement(
-        deployment=approval.deployment_id, seal=approval.seal, decision=approval.decision, person=approval.actor
-    )
+    return statement(approval.deployment, seal=approval.seal, decision=approval.decision, person=approval.actor)
 
 
 def approving(deployment: Deployment, person: str) -> str:
     """What `person` signs to approve this request."""
-    return statement(deployment=deployment.pk, seal=deployment.seal, decision=Approval.Decision.APPROVED, person=person)
+    return statement(deployment, seal=deployment.seal, decision=Approval.Decision.APPROVED, person=person)
 
 
 def key_that_signed(deployment: Deployment, person: str, signature: str) -> SigningKey:
