@@ -1,8 +1,8 @@
 """What this machine knows about consent by itself, in files that no writer of the database can change.
 
-`allowed_signers` in the state directory (OpenSSH's own format) holds the keys whose signatures count here;
-`anchored.json` the servers, by host key, that nothing unsigned reaches, whatever the database says. Whoever may write
-these files decides: the account of the portal on its machine, by `manage.py approvals`.
+`allowed_signers` in the state directory (OpenSSH's own format) holds the SSH keys whose signatures count here,
+`allowed_passkeys` the passkeys; `anchored.json` the servers, by host key, that nothing unsigned reaches, whatever the
+database says. Whoever may write these files decides: the portal's account on its machine, by `manage.py approvals`.
 """
 
 import json
@@ -14,6 +14,7 @@ from pathlib import Path
 from django.conf import settings
 
 from deployments.access.signatures import NAMESPACE
+from engine.passkeys import MARK, PassKey
 from engine.ssh.keys import HostKey, UnusableKey
 from engine.ssh.signatures import PersonKey, signer_line
 
@@ -77,21 +78,29 @@ def _fingerprint(host_key: str) -> str:
 
 
 def _signers() -> set[tuple[str, str]]:
-    path = _allowed()
     found = set()
-    for line in path.read_text().splitlines() if path.exists() else ():
+    for line in [*_lines(_allowed()), *_lines(_passkeys())]:
         signer, _, rest = line.partition(" ")
         options, _, key = rest.partition(" ")
         try:
-            if options == f'namespaces="{NAMESPACE}"':
+            if options == MARK:
+                found.add((signer, str(PassKey(key))))
+            elif options == f'namespaces="{NAMESPACE}"':
                 found.add((signer, str(PersonKey.parse(key))))
         except UnusableKey:
             continue  # somebody wrote into it by hand: what cannot be read counts for nothing
     return found
 
 
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
 def _write_signers(signers: set[tuple[str, str]]) -> None:
-    _write(_allowed(), "".join(signer_line(who, key, namespace=NAMESPACE) for who, key in sorted(signers)))
+    passkeys = {(who, key) for who, key in signers if key.startswith(f"{MARK} ")}
+    lines = [signer_line(who, key, namespace=NAMESPACE) for who, key in sorted(signers - passkeys)]
+    _write(_allowed(), "".join(lines))
+    _write(_passkeys(), "".join(f"{who} {key}\n" for who, key in sorted(passkeys)))
 
 
 def _read_anchors() -> dict[str, Anchored]:
@@ -109,6 +118,10 @@ def _write(path: Path, text: str) -> None:
 
 def _allowed() -> Path:
     return Path(settings.STATE_DIR) / "allowed_signers"
+
+
+def _passkeys() -> Path:
+    return Path(settings.STATE_DIR) / "allowed_passkeys"
 
 
 def _anchors() -> Path:

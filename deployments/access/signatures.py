@@ -6,10 +6,12 @@
 from collections.abc import Iterator
 from datetime import UTC
 
+from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from deployments.models import Approval, Deployment, SigningKey
 from engine.errors import NotAllowed
+from engine.passkeys import MARK, PassKey, is_asserted
 from engine.ssh.signatures import is_signed
 
 NAMESPACE = "approval@cytube-ops"
@@ -48,7 +50,7 @@ def key_that_signed(deployment: Deployment, person: str, signature: str) -> Sign
             reason="no_signing_key",
         )
     for key in keys:
-        if _signed(approving(deployment, person), signature, key):
+        if _signed(approving(deployment, person), signature, key, settings.PORTAL_URL):
             return key
     raise NotAllowed(
         f"No confirmed key of {person} made this signature over the seal of deployment {deployment.pk}.",
@@ -85,5 +87,12 @@ def findings() -> Iterator[tuple[Approval, str]]:
         yield row, problem_with(row) if row.signature else ""
 
 
-def _signed(text: str, signature: str, key: SigningKey) -> bool:
-    return is_signed(text, signature, signer=key.person, keys=[key.public_key], namespace=NAMESPACE)
+def is_signed_by(text: str, signature: str, *, person: str, public_key: str, origin: str = "") -> bool:
+    """Whether this key, a passkey's or OpenSSH's, signed `text`; a passkey also on the site `origin` if named."""
+    if public_key.startswith(f"{MARK} "):
+        return is_asserted(text, signature, key=PassKey.parse(public_key), origin=origin)
+    return is_signed(text, signature, signer=person, keys=[public_key], namespace=NAMESPACE)
+
+
+def _signed(text: str, signature: str, key: SigningKey, origin: str = "") -> bool:
+    return is_signed_by(text, signature, person=key.person, public_key=key.public_key, origin=origin)

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django import forms
 from django.http import HttpRequest
 
 from deployments.access.four_eyes import refuse_same_person
+from deployments.access.signatures import approving, valid_keys
 from deployments.admin.actors import actor_of
 from deployments.admin.confirmations import Confirmation, Made
 from deployments.admin.forms import CommentForm, ReasonForm
@@ -20,6 +22,8 @@ from deployments.requests.rollback_targets import is_way_back, rollback_target
 from deployments.requests.rollbacks import request_rollback
 from deployments.requests.seals import approvals_given, approvals_needed
 from engine.errors import PortalError
+from engine.passkeys import challenge_of
+from engine.ssh.signatures import MAX_SIGNATURE
 
 
 def _own(obj: Deployment, actor: Actor) -> PortalError | None:
@@ -51,6 +55,12 @@ class Decision(Confirmation[Deployment]):
         return {"deployment": obj, "review": review_of(actor=actor_of(request), deployment=obj)}
 
 
+class ApproveForm(CommentForm):
+    """A comment, and what the person's passkey has signed."""
+
+    signature = forms.CharField(required=False, max_length=MAX_SIGNATURE, widget=forms.HiddenInput)
+
+
 class Approve(Decision):
     """Consent to exactly what the seal covers."""
 
@@ -58,7 +68,15 @@ class Approve(Decision):
     label = "Approve"
     icon = "check_circle"
     tone = "good"
-    form_class = CommentForm
+    form_class = ApproveForm
+
+    def context(self, request: HttpRequest, obj: Deployment) -> dict[str, Any]:
+        """With what a passkey of this person's signs: the digest of the text that names the seal."""
+        actor = actor_of(request)
+        mine = [key.credential for key in valid_keys(actor.identity) if key.passkey]
+        challenge = challenge_of(approving(obj, actor.identity))
+        passkey = {"act": "get", "challenge": challenge, "credentials": " ".join(mine)} if mine else None
+        return super().context(request, obj) | {"passkey": passkey}
 
     def title(self, obj: Deployment) -> str:
         """Number, release and environment."""
@@ -78,7 +96,7 @@ class Approve(Decision):
 
     def perform(self, *, actor: Actor, obj: Deployment, data: dict[str, Any]) -> str:
         """Approve."""
-        after = approve(actor=actor, deployment=obj, comment=data["comment"])
+        after = approve(actor=actor, deployment=obj, comment=data["comment"], signature=data["signature"])
         if after.status == Status.AWAITING_APPROVAL:
             return (
                 f"You approved deployment {obj.pk}. It needs {approvals_needed(after) - approvals_given(after)} more."

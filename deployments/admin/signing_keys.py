@@ -36,6 +36,14 @@ class KeyForm(PageForm):
     )
 
 
+class PasskeyForm(PageForm):
+    """What the browser has made; its script fills in the rest."""
+
+    name = word("Name", help_text="What holds it, for example: phone, or security key at home.", max_length=100)
+    credential = forms.CharField(max_length=2000, widget=forms.HiddenInput)
+    public_key = forms.CharField(max_length=1000, widget=forms.HiddenInput)
+
+
 class FingerprintForm(PageForm):
     """What the key's person has read out."""
 
@@ -104,6 +112,7 @@ class SigningKeyAdmin(PortalAdmin[SigningKey]):
 
     confirmations = (Confirm(), RevokeKey())
     add_verb = "own_key"
+    change_list_template = "deployments/admin/signing_keys.html"
     list_display = ("name", "person", "fingerprint", "shown_state", "confirmed_by")
     search_fields = ("name", "person", "fingerprint")
     fields = (
@@ -126,18 +135,20 @@ class SigningKeyAdmin(PortalAdmin[SigningKey]):
         actor, back = actor_of(request), reverse("admin:deployments_signingkey_changelist")
         if not self.has_add_permission(request):
             return HttpResponseRedirect(back)
-        form = KeyForm(request.POST if request.method == "POST" else None, actor=actor)
+        by_browser = "passkey" in request.GET
+        kind = PasskeyForm if by_browser else KeyForm
+        form = kind(request.POST if request.method == "POST" else None, actor=actor)
         error: PortalError | None = None
         if request.method == "POST" and form.is_valid():
             try:
-                made = add_key(actor=actor, name=form.cleaned_data["name"], public_key=form.cleaned_data["public_key"])
-                return HttpResponseRedirect(change_url(made))
+                return HttpResponseRedirect(change_url(add_key(actor=actor, **form.cleaned_data)))
             except PortalError as refused:
                 error = refused
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": "Your new signing key",
+            "title": "Your new passkey" if by_browser else "Your new signing key",
+            "passkey": {"act": "create", "person": actor.identity} if by_browser else None,
             "consequences": ["It counts once somebody else has compared its fingerprint with you and confirmed it."],
             "form": form,
             "error": error,
@@ -146,6 +157,11 @@ class SigningKeyAdmin(PortalAdmin[SigningKey]):
         }
         status = error.http_status if error else (422 if form.errors else 200)
         return TemplateResponse(request, "deployments/admin/confirmation.html", context, status=status)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """With the way to a passkey."""
+        offered = {"passkey_offered": self.has_add_permission(request)}
+        return super().changelist_view(request, {**(extra_context or {}), **offered})
 
     @admin.display(description="State")
     def shown_state(self, obj: SigningKey) -> str:

@@ -60,7 +60,8 @@ class SigningKey(models.Model):
 
     person = models.CharField(max_length=150)
     name = models.CharField(max_length=100)
-    public_key = models.TextField(help_text="As in a .pub file, without its comment.")
+    public_key = models.TextField(help_text="As in a .pub file, without its comment; or a passkey.")
+    credential = models.TextField(blank=True, default="", db_default="", help_text="Of a passkey: its identifier.")
     fingerprint = models.CharField(max_length=80, unique=True, help_text="A key is one person's, and never comes back.")
     added_by = models.CharField(max_length=150)
     added_at = models.DateTimeField(auto_now_add=True)
@@ -74,6 +75,11 @@ class SigningKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} of {self.person}"
+
+    @property
+    def passkey(self) -> bool:
+        """Whether it signs in a browser."""
+        return bool(self.credential)
 
     @property
     def state(self) -> str:

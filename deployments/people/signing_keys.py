@@ -13,17 +13,22 @@ from deployments.core.texts import checked
 from deployments.models import Approval, AuditEvent, SigningKey
 from deployments.requests.approvals import void_consents
 from engine.errors import Conflict, InvalidRequest, NotAllowed
+from engine.passkeys import PassKey
 from engine.ssh.signatures import PersonKey
 
 _PASSWORDS = ("person.added", "person.password_set", "person.password_changed")
 
 
-def add_key(*, actor: Actor, name: str, public_key: str) -> SigningKey:
-    """Record one's own public key; it counts once somebody else has confirmed it. Raises NotAllowed, InvalidRequest."""
+def add_key(*, actor: Actor, name: str, public_key: str, credential: str = "") -> SigningKey:
+    """Record one's own public key; it counts once somebody else has confirmed it.
+
+    A passkey has a `credential`, the name by which a browser finds it again. Raises NotAllowed, InvalidRequest,
+    UnusableKey.
+    """
     require(actor, "own_key")
     if "PRIVATE KEY" in public_key:
         raise InvalidRequest("That is a private key.", hint="Paste the content of the .pub file, and make a new key.")
-    key = PersonKey.parse(public_key)
+    key = PassKey(public_key) if credential else PersonKey.parse(public_key)
     name = checked(name, what="A name", limit=100)
     if not name:
         raise InvalidRequest("A key needs a name.", hint="Say what holds it, for example: security key at home.")
@@ -34,6 +39,7 @@ def add_key(*, actor: Actor, name: str, public_key: str) -> SigningKey:
                     person=actor.identity,
                     name=name,
                     public_key=str(key),
+                    credential=credential,
                     fingerprint=key.fingerprint,
                     added_by=str(actor),
                 )

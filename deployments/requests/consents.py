@@ -5,9 +5,8 @@ from datetime import timedelta
 from django.utils import timezone
 
 from deployments.access.anchor import Anchored, anchored, trusted_keys
-from deployments.access.signatures import NAMESPACE, statement_of, valid_keys
+from deployments.access.signatures import is_signed_by, statement_of, valid_keys
 from deployments.models import Approval, Deployment
-from engine.ssh.signatures import is_signed
 
 GRACE = timedelta(hours=1)
 """An approval may come in a request's last minute, and a worker be busy or away for a while."""
@@ -48,7 +47,8 @@ def _counts(approval: Approval, *, ended: bool) -> bool:
     if not ended:
         standing = set(valid_keys(approval.actor).values_list("public_key", flat=True))
         keys = [key for key in keys if key in standing]
-    return is_signed(statement_of(approval), approval.signature, signer=approval.actor, keys=keys, namespace=NAMESPACE)
+    text, who = statement_of(approval), approval.actor
+    return any(is_signed_by(text, approval.signature, person=who, public_key=key) for key in keys)
 
 
 def _anchors(deployment: Deployment) -> list[Anchored]:
