@@ -69,6 +69,11 @@ def anchored(host_keys: Iterable[str]) -> list[Anchored]:
     return [known.get(_fingerprint(key), _STRANGER) for key in host_keys] if known else []
 
 
+def in_use() -> bool:
+    """Whether this machine was told of any server."""
+    return bool(_read_anchors())
+
+
 def _fingerprint(host_key: str) -> str:
     """However the key is written: the same bytes are the same server."""
     try:

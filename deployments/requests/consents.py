@@ -4,9 +4,9 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from deployments.access.anchor import Anchored, anchored, trusted_keys
+from deployments.access.anchor import Anchored, anchored, in_use, trusted_keys
 from deployments.access.signatures import is_signed_by, statement_of, valid_keys
-from deployments.models import Approval, Deployment
+from deployments.models import Approval, Deployment, Server
 
 GRACE = timedelta(hours=1)
 """An approval may come in a request's last minute, and a worker be busy or away for a while."""
@@ -52,8 +52,10 @@ def _counts(approval: Approval, *, ended: bool) -> bool:
 
 
 def _anchors(deployment: Deployment) -> list[Anchored]:
-    """Of every server it names and, once it has ended, of those that a way back to it would reach now."""
-    keys = {str(target.get("host_key", "")) for target in deployment.snapshot.get("targets", [])}
+    """Of every server it names; once it has ended, of those that a way back to it would reach now."""
+    if not in_use():
+        return []
     if deployment.ended:
-        keys |= set(deployment.environment.servers.values_list("host_key", flat=True))
-    return anchored(keys)
+        reached = deployment.environment.servers.exclude(state=Server.State.RETIRED)
+        return anchored(reached.values_list("host_key", flat=True))
+    return anchored(str(target.get("host_key", "")) for target in deployment.snapshot.get("targets", []))

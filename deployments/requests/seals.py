@@ -68,7 +68,8 @@ def _lacking_approvals(deployment: Deployment) -> str:
         if len(signed) < needed:
             return (
                 f"It has {len(signed)} of the {needed} signed approvals it needs, by keys that count here and "
-                f"before {until(deployment)}."
+                f"before {until(deployment)}. A server that this machine was not told of takes one: "
+                "`manage.py approvals anchor` tells it."
             )
     given, needed = approvals_given(deployment), approvals_needed(deployment)
     if given >= needed:
