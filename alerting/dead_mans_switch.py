@@ -60,6 +60,13 @@ def pulse(now: datetime) -> Pulse:
     return Pulse.HEARD if fresh else Pulse.SILENT
 
 
+def unwatched(now: datetime) -> str:
+    """Why nobody knows whether something fires, in a few words; "" once monitoring was heard."""
+    if pulse(now) is not Pulse.NEVER or Alert.objects.exists():
+        return ""
+    return "Monitoring has not been heard yet" if settings.ALERTMANAGER_URL else "Monitoring is not configured"
+
+
 def watch(now: datetime | None = None) -> Pulse:
     """Look, tell of a change once, and ask the outbound URL while somebody watches."""
     now = now or timezone.now()

@@ -2,6 +2,7 @@
 
 AlertmanagerError               it could not be asked, or said no
 ├── AlertmanagerUnreachable     nothing answers at ALERTMANAGER_URL
+│   └── NotConfigured           there is no ALERTMANAGER_URL
 ├── AlertmanagerRefused         it answered, and refused
 └── NotAlertmanager             something else answered
 """
@@ -33,6 +34,14 @@ class AlertmanagerUnreachable(AlertmanagerError):
 
     reason = "alertmanager_unreachable"
     permanent = False
+
+
+class NotConfigured(AlertmanagerUnreachable):
+    """There is no ALERTMANAGER_URL: nobody is asked, and nobody is told."""
+
+    reason = "alertmanager_not_configured"
+    permanent = True
+    http_status = 409
 
 
 class AlertmanagerRefused(AlertmanagerError):
@@ -184,6 +193,8 @@ class Alertmanager:
     def _answer(
         self, method: str, path: str, document: Any = None, query: Mapping[str, Sequence[str]] | None = None
     ) -> asking.Response:
+        if not self.url:
+            raise NotConfigured("No Alertmanager is configured.", hint="Set ALERTMANAGER_URL to the address of yours.")
         try:
             answer = asking.ask(method, f"{self.url}{path}", timeout=TIMEOUT_SECONDS, query=query, document=document)
         except asking.Unanswered as error:

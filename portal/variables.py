@@ -5,13 +5,16 @@ read elsewhere (secrets, or before Django is there) are listed all the same.
 """
 
 import os
+import re
 import sys
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
 TRUE = frozenset({"true", "on", "ok", "yes", "y", "1"})
 FALSE = frozenset({"false", "off", "no", "n", "0"})
+_HOST = re.compile(r"[a-z0-9_-][a-z0-9._-]*|\[[0-9a-f:.]+\]")
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,33 @@ class Address(Text):
         if self.text and not self.text.startswith(("http://", "https://")):
             raise self.wrong("an address that begins with http:// or https://")
         return super().read().rstrip("/")
+
+
+@dataclass(frozen=True)
+class Origin(Address):
+    """Where the portal itself is reached: scheme, host and port."""
+
+    kind = "address, http:// or https://, without a path"
+
+    def read(self) -> str:
+        """Its value or the default, without a slash at the end. Raises ImproperlyConfigured."""
+        address = super().read()
+        try:
+            parts = urlsplit(address)
+            whole = f"{parts.scheme}://{host_of(address)}" + (f":{parts.port}" if parts.port is not None else "")
+        except ValueError:
+            whole = ""
+        if whole.lower() != address.lower() or not _HOST.fullmatch(host_of(address)):
+            raise self.wrong(
+                "an address without a path, like https://ops.example.org: the portal is served at its root"
+            )
+        return address
+
+
+def host_of(address: str) -> str:
+    """Host of an address, as browsers name it: an IPv6 address in brackets."""
+    name = urlsplit(address).hostname or ""
+    return f"[{name}]" if ":" in name else name
 
 
 @dataclass(frozen=True)
@@ -111,13 +141,16 @@ STATE_DIR = Text(
     "where everything lies that the portal writes: database, artifacts, keys, backups",
     shown="`.state` in the tree; `~/.local/state/cytube-ops` where pip installed the portal",
 )
-URL = Address(
+URL = Origin(
     "PORTAL_URL",
-    "the address people and links use; with `https://` cookies and redirects become strict",
+    "the address people and links use, to whose host it answers; with `https://` cookies and redirects become strict",
     "http://127.0.0.1:8080",
 )
 ALLOWED_HOSTS = Names(
-    "PORTAL_ALLOWED_HOSTS", "host names it answers to", ("localhost", "127.0.0.1", "[::1]"), shown="this machine"
+    "PORTAL_ALLOWED_HOSTS",
+    "host names it answers to besides",
+    ("localhost", "127.0.0.1", "[::1]"),
+    shown="this machine",
 )
 SECRET_KEY = Secret("PORTAL_SECRET_KEY", "signs sessions and tasks", shown="made once")
 ENCRYPTION_KEYS = Secret(
@@ -129,9 +162,11 @@ DATABASE_URL = Secret(
     "DATABASE_URL", "`postgres://user:password@host/name` for PostgreSQL", shown="SQLite in the state directory"
 )
 PROMETHEUS_URL = Address(
-    "PROMETHEUS_URL", "where the readiness page asks, and where links lead", "http://127.0.0.1:9090"
+    "PROMETHEUS_URL", "where the readiness page asks, and where links lead; none: nobody is asked", shown="none"
 )
-ALERTMANAGER_URL = Address("ALERTMANAGER_URL", "where silences and drills go", "http://127.0.0.1:9093")
+ALERTMANAGER_URL = Address(
+    "ALERTMANAGER_URL", "where silences and drills go; none: nobody is asked, and nothing is sent", shown="none"
+)
 PING_URL = Secret(
     "PORTAL_PING_URL",
     "gets a POST every minute while monitoring is heard; for a service outside that notices when the machine is gone",

@@ -17,6 +17,7 @@ def _remove() -> None:
 atexit.register(_remove)
 os.environ["PORTAL_STATE_DIR"] = _state
 os.environ["ALERTMANAGER_URL"] = "http://127.0.0.1:9"  # nobody's: tests that need one start their own
+os.environ["PROMETHEUS_URL"] = "http://127.0.0.1:9090"
 for _name in ("PORTAL_TOKEN", "PORTAL_TOKEN_FILE", "PORTAL_URL"):
     os.environ.pop(_name, None)
 

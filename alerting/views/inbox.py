@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from alerting import channels, selectors, silences
+from alerting import channels, dead_mans_switch, selectors, silences
 from alerting.acknowledgements import acknowledge, withdraw
 from alerting.models import Alert
 from deployments.access.policy import may
@@ -50,6 +50,7 @@ def inbox_page(request: HttpRequest) -> HttpResponseBase:
         "groups": selectors.groups(found),
         "firing": len(found),
         "loud": sum(one.loud for one in found),
+        "unwatched": "" if found else dead_mans_switch.unwatched(now),
         "left_out": selectors.left_out(found),
         "alarms": sum(one.alarm for one in found),
         "channels": channels.channels(),

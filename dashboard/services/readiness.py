@@ -80,6 +80,8 @@ def _health() -> tuple[bool, str]:
 
 
 def _collected(everyone: list[Bot]) -> tuple[bool, str]:
+    if not settings.PROMETHEUS_URL:
+        return False, "Prometheus is not configured: PROMETHEUS_URL is empty."
     try:
         url = f"{settings.PROMETHEUS_URL}/api/v1/query"
         answer = asking.ask("GET", url, timeout=3.0, query={"query": "bot_connected"})

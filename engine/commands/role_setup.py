@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from engine.commands.provisioning import Operation, file, unit, unit_check
+from engine.commands.proxying import WATCHERS as PAGES
 from engine.commands.proxying import WATCHERS_PORT, bare, caddyfile, portal_url
 from engine.host.provision.unit_rules import BESIDE_A_RELEASE, accounts_of
 from engine.host.provision.unit_values import PORTAL, WATCHERS
@@ -98,6 +99,7 @@ def _portal(application: str, host: str, units: Mapping[str, bytes], *, watched:
     environment = (
         f"# Written by provision; portal.local.env beside it is yours.\nPORTAL_URL={portal_url(host)}\n"
         f"PORTAL_ALLOWED_HOSTS={host.strip('[]')},{bare(host)},127.0.0.1,localhost\n"
+        + "".join(f"{name.upper()}_URL=http://127.0.0.1:{one.port}\n" for name, one in PAGES.items() if watched)
     )
     return RolePack(
         packages=("caddy",),

@@ -4,11 +4,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
 
 from alerting import dead_mans_switch, inbox
 from alerting.inbox import Delivery, Report
 from alerting.models import Alert, AlertReceipt
+from deployments.core.monitoring import alertmanager
 from deployments.models import AuditEvent, NotificationChannel, NotificationDelivery
+from engine import asking
+from engine.alertmanager import NotConfigured
 from sandbox.mail import WebhookSink
 
 pytestmark = pytest.mark.django_db
@@ -112,3 +117,33 @@ def test_a_failed_deployment_does_not_roll_the_next_one_back() -> None:
             one = Report(fingerprint=name, status="firing", starts_at=NOON, labels=labels)
             inbox.tell_deployments(inbox.receive(delivery=Delivery("people", "{}", [one]), now=NOON))
     assert heard == ["BotDown"]
+
+
+@pytest.mark.parametrize(
+    ("address", "heading"), [("", "Monitoring is not configured"), ("http://x", "Monitoring has not been heard yet")]
+)
+def test_what_nobody_watches_is_not_said_to_be_quiet(settings: Any, address: str, heading: str) -> None:
+    settings.ALERTMANAGER_URL = settings.PROMETHEUS_URL = address
+    reader = Client()
+    user = User.objects.create_superuser("root")
+    reader.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    page = reader.get("/alerts/").content.decode()
+    assert f"<h1>{heading}</h1>" in page
+    assert "Nothing fires" not in page
+    deliver(NOON)
+    assert "<h1>Nothing fires</h1>" in reader.get("/alerts/").content.decode()
+
+
+def test_without_addresses_nobody_is_asked_and_nobody_told(settings: Any) -> None:
+    settings.ALERTMANAGER_URL = settings.PROMETHEUS_URL = ""
+    reader = Client()
+    user = User.objects.create_superuser("root")
+    reader.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asking, "ask", lambda *_, **__: pytest.fail("somebody was asked"))
+        assert "No Alertmanager is configured." in reader.get("/silences/").content.decode()
+        assert "Prometheus is not configured" in reader.get("/readiness/").content.decode()
+        assert "Alertmanager is not configured" in reader.get("/").content.decode()
+        for one in (alertmanager().silences, alertmanager().taken, alertmanager().integrations):
+            with pytest.raises(NotConfigured):
+                one()

@@ -57,6 +57,14 @@ def test_the_portal_is_told_its_address() -> None:
     text = base64.b64decode(settings["content"]).decode()
     assert "PORTAL_URL=https://[2001:db8::7]\n" in text
     assert "PORTAL_ALLOWED_HOSTS=2001:db8::7,[2001:db8::7],127.0.0.1,localhost\n" in text
+    assert "ALERTMANAGER_URL" not in text
+
+
+def test_a_portal_beside_its_monitoring_is_told_of_it() -> None:
+    operations = pack_for(["portal", "monitoring"], "rosey-bot", "ops.example.org", UNITS).operations
+    (settings,) = [each for each in operations if each.get("path") == "/etc/rosey-bot/portal.env"]
+    text = base64.b64decode(settings["content"]).decode()
+    assert "\nPROMETHEUS_URL=http://127.0.0.1:9090\nALERTMANAGER_URL=http://127.0.0.1:9093\n" in text
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "systemd").glob("cytube-*.service")), ids=lambda path: path.name)
