@@ -23,14 +23,27 @@ class Mask:
     @classmethod
     def of(cls, deployment: Deployment) -> "Mask":
         """All secrets the deployment's environment ever had."""
-        return cls(
-            (secret.name, str(secret.value)) for secret in Secret.objects.filter(environment=deployment.environment)
-        )
+        return cls.for_environment(deployment.environment_id)
+
+    @classmethod
+    def for_environment(cls, environment_id: int) -> "Mask":
+        """All secrets an environment ever had."""
+        return cls((row.name, str(row.value)) for row in Secret.objects.filter(environment_id=environment_id))
 
     def __call__(self, text: str) -> str:
         for value, name in self._values:
             text = text.replace(value, f"[secret {name}]")
         return storable(text)
+
+    def cut_off(self, text: str) -> str:
+        """The same for the beginning of something longer: a secret that was cut off at its end is none the less one."""
+        text = self(text)
+        for value, name in self._values:
+            for length in range(min(len(value) - 1, len(text)), 3, -1):
+                if text.endswith(value[:length]):
+                    text = f"{text[:-length]}[secret {name}]"
+                    break
+        return text
 
     def facts(self, value: Any) -> Any:
         """The same for every text inside a JSON value."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from deployments.core.masking import Mask
 from deployments.core.retrying import retry
 from deployments.models import Environment, Server
 from engine.errors import InvalidRequest
@@ -40,9 +41,11 @@ def address_of(server: Server) -> Address:
     return Address(server.host, server.port, server.user, HostKey.parse(server.host_key))
 
 
-def open_session(server: Server) -> Session:
-    """A session of its own as the deployment user; use it as a context manager."""
-    return Session(address_of(server), private_key_of(server.environment))
+@contextlib.contextmanager
+def open_session(server: Server) -> Iterator[Session]:
+    """A session of its own as the deployment user. What the server says in errors is masked."""
+    with masked(server.environment_id), Session(address_of(server), private_key_of(server.environment)) as session:
+        yield session
 
 
 @contextlib.contextmanager
@@ -55,9 +58,10 @@ def open_target(environment: Environment, target: dict[str, Any]) -> Iterator[Se
     key = private_key_of(environment)
     session = _WARM.take(address, key) or Session(address, key)
     try:
-        if not session.alive:
-            session.__enter__()
-        yield session
+        with masked(environment.pk):
+            if not session.alive:
+                session.__enter__()
+            yield session
     except BaseException:
         session.close()
         raise
@@ -67,6 +71,17 @@ def open_target(environment: Environment, target: dict[str, Any]) -> Iterator[Se
 def agent(session: Session, application: str) -> AgentClient:
     """The agent of one application on the other end of `session`."""
     return AgentClient(session, application)
+
+
+@contextlib.contextmanager
+def masked(environment_id: int) -> Iterator[None]:
+    """No sentence about a server repeats a secret that the server said."""
+    try:
+        yield
+    except SSHError as error:
+        mask = retry(lambda: Mask.for_environment(environment_id))
+        error.message = mask.cut_off(error.message)
+        raise
 
 
 class _WarmSessions:

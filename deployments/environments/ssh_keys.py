@@ -13,7 +13,7 @@ from deployments.access.policy import require
 from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.row_locks import locked_environment
-from deployments.core.sessions import address_of, open_session
+from deployments.core.sessions import address_of, masked, open_session
 from deployments.environments.guards import refuse_busy
 from deployments.models import Environment, Server
 from engine.commands.authorized_keys import CHANGED, let_in_command, take_out_command
@@ -71,7 +71,8 @@ def _let_in(actor: Actor, environment: Environment, server: Server, tell: Callab
     """Add the new key with the old one, then sign in with the new one: nothing else proves that it works."""
     with open_session(server) as session:
         done = session.run(let_in_command(environment.next_public_key), what="letting the new key in")
-    with Session(address_of(server), PrivateKey(environment.next_private_key)) as session:
+    new = PrivateKey(environment.next_private_key)
+    with masked(server.environment_id), Session(address_of(server), new) as session:
         session.run(_PROOF, what="signing in with the new key")
     if done.stdout == CHANGED:
         _record_on(actor, server, "key.let_in", environment.next_public_key)

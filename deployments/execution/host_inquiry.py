@@ -10,11 +10,13 @@ from deployments.core.records import STATUSES
 from deployments.core.sessions import agent, open_target
 from deployments.execution.claims import raise_fence
 from deployments.execution.finish import end_target
-from deployments.execution.recorder import Recorder
+from deployments.execution.recorder import LINE_LIMIT as LONGEST_SENTENCE
+from deployments.execution.recorder import Recorder, bounded_facts
 from deployments.lifecycle import TargetStatus
 from deployments.models import Deployment, Target
 from engine.errors import PortalError
 from engine.remote.client import AgentClient, Record
+from engine.ssh.errors import Flooded
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +35,17 @@ class Unsettled(Exception):
         super().__init__(why)
         self.working = working
 
+    @property
+    def flooded(self) -> bool:
+        """Whether the server says far too much: asking it again costs as much again, and helps nobody."""
+        return isinstance(self.__cause__, Flooded)
+
 
 def settle_target(deployment: Deployment, target: Target, recorder: Recorder, token: UUID, *, timeout: float) -> None:
     """Learn from the host's journal how `target` ended, having its agent recover what it left unfinished.
 
     Tries for `timeout` seconds. Raises Unsettled when the server did not answer, or still works on it: nothing is
-    written then.
+    written then. A server that says far too much is not asked again: that is how it ended.
     """
     sealed = target_snapshot(deployment, target)
 
@@ -46,7 +53,20 @@ def settle_target(deployment: Deployment, target: Target, recorder: Recorder, to
         with open_target(deployment.environment, sealed) as session:
             _Inquiry(agent(session, deployment.snapshot["application"]), deployment, target, recorder, token).settle()
 
-    retry_until(ask, timeout=timeout)
+    try:
+        retry_until(ask, timeout=timeout)
+    except Unsettled as why:
+        if not why.flooded:
+            raise
+        end_target(
+            target,
+            TargetStatus.INTERRUPTED,
+            claim=token,
+            outcome=Flooded.reason,
+            facts=target.facts,
+            sentence=f"{recorder.mask(str(why))} An agent that had begun there finishes, or reverts by itself at its "
+            "deadline.",
+        )
 
 
 def retry_until(ask: Callable[[], None], *, timeout: float) -> None:
@@ -88,8 +108,8 @@ def apply_result(target: Target, result: Record, recorder: Recorder, token: UUID
         STATUSES.get(str(result.get("status")), TargetStatus.INTERRUPTED),
         claim=token,
         outcome=str(result.get("reason", "")),
-        sentence=recorder.mask(str(result.get("sentence", ""))),
-        facts={**recorder.mask.facts(result.get("facts", {})), RUN_FENCE: run_fence(target)},
+        sentence=recorder.mask(str(result.get("sentence", ""))[:LONGEST_SENTENCE]),
+        facts={**bounded_facts(result.get("facts"), recorder.mask), RUN_FENCE: run_fence(target)},
     )
 
 

@@ -4,6 +4,7 @@ One thread per execution owns the writing: it takes whatever has arrived, masks 
 renews the lease. The database may be away for a while (`TIMEOUT` seconds); nothing that arrived is lost meanwhile.
 """
 
+import json
 import logging
 import queue
 import re
@@ -32,12 +33,21 @@ LINE_LIMIT = 4000
 """Characters of a line, as agents send at most; whatever a server says instead is cut."""
 LOG_HEAD, LOG_TAIL = 200, 2000
 """Lines that are kept of a target's step."""
+MOST_STEPS, MOST_FACTS = 60, 128 << 10
+"""Steps that are kept of a target, an agent has nine and what reverting adds, and bytes of the facts of each."""
 _STOP = object()
 _ENDING = " lines are left out here)"
 _LEFT_OUT = re.compile(r"\((\d{1,12}) lines are left out here\)")
 
 
-Item = tuple[Target | None, Record]
+Item = tuple[Target | None, str]
+
+
+def bounded_facts(facts: object, mask: Mask) -> dict[str, Any]:
+    """Facts as a server told them, masked; in place of far too many, how many bytes they had."""
+    size = len(json.dumps(facts))
+    found = mask.facts(facts) if size <= MOST_FACTS else {"left_out": f"{size:,} bytes"}
+    return found if isinstance(found, dict) else {}
 
 
 class Recorder:
@@ -53,6 +63,7 @@ class Recorder:
         self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._last_target = max((target.pk for target in deployment.targets.all()), default=0)
         self._stored: dict[int, int] = {}
+        self._steps: dict[int, set[str]] = {}
         self._verifying = False
         self._flushing: list[threading.Event] = []
         self._stop_by: float | None = None
@@ -68,13 +79,13 @@ class Recorder:
         self._inbox.put(_STOP)
         self._thread.join(TIMEOUT_SECONDS + 10)
 
-    def record(self, target: Target, record: Record) -> None:
+    def record(self, target: Target | None, record: Record) -> None:
         """Take one record of an agent; returns at once. A result closes the steps that did not end."""
-        self._inbox.put((target, record))
+        self._inbox.put((target, json.dumps(record)))  # as text: what waits here takes no more than what was sent
 
     def say(self, text: str, *, target: Target | None = None) -> None:
         """A line of the portal's own."""
-        self._inbox.put((target, {"kind": "log", "stream": "portal", "text": text, "at": timezone.now().isoformat()}))
+        self.record(target, {"kind": "log", "stream": "portal", "text": text, "at": timezone.now().isoformat()})
 
     def flush(self) -> None:
         """Wait until everything that was recorded so far is stored, so that the end is never shown before the story."""
@@ -152,14 +163,15 @@ class Recorder:
         """Runs in a transaction that may be repeated; returns the last number stored of every target."""
         lines: list[LogLine] = []
         seen: dict[int, int] = {}
-        for target, record in batch:
+        for target, text in batch:
+            record: Record = json.loads(text)
             if target is not None and (seq := int(record.get("seq", 0))):
                 if seq <= seen.get(target.pk, self._last_stored(target)):
                     continue
                 seen[target.pk] = seq
             if record["kind"] == "log":
                 lines.append(self._line(target, record))
-            elif target is not None and record["kind"] == "step":
+            elif target is not None and record["kind"] == "step" and self._known(target, record):
                 self._step(target, record)
             elif target is not None and record["kind"] == "result":
                 self._close(target)
@@ -192,18 +204,30 @@ class Recorder:
             self._stored[target.pk] = Target.objects.values_list("journal_seq", flat=True).get(pk=target.pk)
         return self._stored[target.pk]
 
+    def _known(self, target: Target | None, record: Record) -> bool:
+        """Whether the step is one of those that are kept of this target: the first that were heard of."""
+        if target is None:
+            return True
+        known = self._steps.setdefault(target.pk, set())
+        if len(known) < MOST_STEPS:
+            known.add(str(record.get("step", ""))[:30])
+        return str(record.get("step", ""))[:30] in known
+
     def _line(self, target: Target | None, record: Record) -> LogLine:
         return LogLine(
             deployment=self._deployment,
             target=target,
             at=moment(record),
-            step=str(record.get("step", ""))[:30],
+            step=str(record.get("step", ""))[:30] if self._known(target, record) else "",
             stream=str(record.get("stream", "stdout"))[:10],
             text=self._mask(str(record.get("text", ""))[: 2 * LINE_LIMIT])[:LINE_LIMIT],
         )
 
     def _step(self, target: Target, record: Record) -> None:
         name, state = str(record["step"])[:30], str(record["state"])
+        running = Step.objects.filter(target=target, name=name, state=StepState.RUNNING).order_by("-id").first()
+        if running is None and Step.objects.filter(target=target).count() >= MOST_STEPS:
+            return
         if state == "begin":
             Step.objects.get_or_create(
                 target=target, name=name, state=StepState.RUNNING, defaults={"started_at": moment(record)}
@@ -212,13 +236,11 @@ class Recorder:
                 self._verifying = True  # were it undone with the transaction, only a word of the page would be late
                 Deployment.objects.move(self._deployment.pk, Status.VERIFYING, source=Status.RUNNING, claim=self._claim)
             return
-        row = Step.objects.filter(target=target, name=name, state=StepState.RUNNING).order_by("-id").first()
-        if row is None:
-            row = Step(target=target, name=name, started_at=moment(record))
+        row = running or Step(target=target, name=name, started_at=moment(record))
         row.state = state if state in StepState.values else StepState.FAILED
         row.finished_at = moment(record)
         row.seconds = record.get("seconds")
-        row.facts = self._mask.facts(record.get("facts", {}))
+        row.facts = bounded_facts(record.get("facts", {}), self._mask)
         row.save()
 
     @staticmethod

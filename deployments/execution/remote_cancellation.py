@@ -11,6 +11,7 @@ from deployments.lifecycle import EXECUTING, TargetStatus
 from deployments.models import Deployment, Target
 from deployments.requests.cancellation import logger
 from engine.errors import PortalError
+from engine.ssh.errors import Flooded
 
 RETRY_SECONDS = 45.0
 
@@ -31,7 +32,10 @@ def cancel_remote(deployment_id: int) -> str:
         if deployment.status not in EXECUTING:
             return said
         for target in deployment.targets.select_related("server").filter(status=TargetStatus.RUNNING):
-            said = _end_agent(deployment, target)
+            try:
+                said = _end_agent(deployment, target)
+            except Flooded as error:  # to insist would be to listen to as much again
+                return str(error)
         if deployment.lease_until and deployment.lease_until <= timezone.now():
             settle(deployment)
         if time.monotonic() > ends:
@@ -45,6 +49,8 @@ def _end_agent(deployment: Deployment, target: Target) -> str:
         with open_target(deployment.environment, target_snapshot(deployment, target)) as session:
             client = agent(session, deployment.snapshot["application"])
             return client.cancel(str(deployment.pk), deployment.fence or 0).sentence
+    except Flooded:
+        raise
     except PortalError as error:
         logger.warning("deployment %s: cancelling on %s: %s", deployment.pk, target.server.name, error)
         return str(error)

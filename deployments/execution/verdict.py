@@ -16,6 +16,7 @@ from deployments.execution.host_inquiry import Unsettled, apply_result, retry_un
 from deployments.execution.recorder import Recorder
 from deployments.lifecycle import Kind, Status, TargetStatus
 from deployments.models import Deployment, Target
+from engine.ssh.errors import Flooded
 
 logger = logging.getLogger(__name__)
 
@@ -152,13 +153,13 @@ def _reverted(
         retry_until(revert, timeout=timeout)
     except Unsettled as why:
         logger.warning("deployment %s: reverting %s: %s", deployment.pk, name, why)
-        if not giving_up or why.working:
+        if not why.flooded and (not giving_up or why.working):
             return False
         end_target(
             target,
             TargetStatus.INTERRUPTED,
             claim=token,
-            outcome="host_unreachable",
+            outcome=Flooded.reason if why.flooded else "host_unreachable",
             facts=target.facts,
             sentence=f"{name} was activated and could not be reverted: {recorder.mask(str(why))}",
         )

@@ -11,6 +11,7 @@ from deployments.access.policy import require
 from deployments.audit import trail
 from deployments.core.actors import Actor, system_actor
 from deployments.core.row_locks import locked_environment
+from deployments.core.sessions import masked
 from deployments.environments.guards import refuse_busy
 from deployments.models import ApiToken, Server
 from engine.commands.decommissioning import Removal, operations
@@ -46,7 +47,7 @@ def decommission_server(
     wanted = operations(removal)
     sudo = bootstrap_user != "root"
     address = Address(server.host, server.port, bootstrap_user, HostKey.parse(server.host_key))
-    with Session(address, bootstrap_key) as session:
+    with masked(server.environment_id), Session(address, bootstrap_key) as session:
         planned = provision(session, wanted, plan=True, sudo=sudo, on_report=on_report if plan else ignore)
         if plan:
             return planned

@@ -13,6 +13,7 @@ from deployments.access.policy import require
 from deployments.audit import trail
 from deployments.core import selectors
 from deployments.core.actors import Actor, system_actor
+from deployments.core.sessions import masked
 from deployments.environments.secrets import deliver_to, newest_secrets
 from deployments.models import ApiToken, Environment, Release, Scope, Server
 from deployments.releases import artifacts
@@ -68,7 +69,7 @@ def provision_server(
             ensure_key(actor=actor, environment=environment)
     setup = setup_for(server, release)
     address = Address(server.host, server.port, bootstrap_user, HostKey.parse(server.host_key))
-    with Session(address, bootstrap_key) as session:
+    with masked(server.environment_id), Session(address, bootstrap_key) as session:
         reports = provision(session, operations(setup), plan=plan, sudo=bootstrap_user != "root", on_report=on_report)
     if plan:
         return reports

@@ -72,4 +72,7 @@ def _reports(conversation: Conversation) -> Iterable[Report]:
     for line in conversation.lines(deadline=DEADLINE, silence=SILENCE):
         content = conversation.framed(line)
         if content is not None and content.pop("kind") == "report":
-            yield Report(**content)
+            try:
+                yield Report(**content)
+            except TypeError:
+                continue  # nothing that our program says

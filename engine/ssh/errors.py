@@ -5,7 +5,7 @@ SSHError                     the server could not be reached, or what runs there
 ├── HostKeyMismatch          another key than the pinned one: a hard stop until a person has looked (permanent)
 ├── AuthenticationRefused    the server does not accept our key for this user (permanent)
 ├── LinkLost                 the connection died while something ran; what ran may still be running (try again)
-│   └── Flooded              it said more than any program of ours does, and was cut off
+│   └── Flooded              it said more than any program of ours does, and was cut off (permanent)
 ├── RemoteDeadline           a remote command took longer than it may (try again)
 └── RemoteFailed             a remote command ended with another exit code than 0 (permanent)
 """
@@ -68,6 +68,7 @@ class Flooded(LinkLost):
     """A server said more than any program of ours does, so the conversation was ended at our end."""
 
     reason = "flooded"
+    permanent = True
 
     def __init__(self, host: str, what: str, size: int, lines: int, began: bytes) -> None:
         shown = "".join(letter if letter.isprintable() else "·" for letter in began.decode(errors="replace"))

@@ -1,13 +1,15 @@
 """What a server says is stored within bounds, whatever it says."""
 
+import json
 from typing import Any
 
 import pytest
 
+from deployments.core.masking import Mask
 from deployments.execution import recorder as module
 from deployments.execution.claims import claim
 from deployments.execution.recorder import Recorder
-from deployments.models import LogLine
+from deployments.models import LogLine, Step
 from deployments.requests.approvals import approve
 from tests.deployments.conftest import artifacts, quick, world
 from tests.deployments.world import World
@@ -24,7 +26,7 @@ def stored(world: World, batches: list[list[dict[str, Any]]]) -> list[str]:
     target = claimed.targets.get()
     recorder = Recorder(claimed, claimed.claim)
     for batch in batches:
-        recorder._store([(target, record) for record in batch])
+        recorder._store([(target, json.dumps(record)) for record in batch])
     return list(LogLine.objects.filter(target=target).order_by("id").values_list("text", flat=True))
 
 
@@ -59,3 +61,29 @@ def test_a_step_that_fits_is_kept_whole(world: World) -> None:
 
 def test_a_line_is_cut(world: World) -> None:
     assert len(stored(world, [[{"kind": "log", "step": "stage", "text": "x" * 1_000_000}]])[0]) == 4000
+
+
+def test_steps_without_end_are_a_bounded_number_of_rows_and_lines(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOG_HEAD", 3)
+    monkeypatch.setattr(module, "LOG_TAIL", 5)
+    invented = [
+        {"kind": kind, "step": f"s{number}", "state": state, "text": "x", "facts": {"a": ["y" * 1000] * 140}}
+        for number in range(100)
+        for kind, state in (("step", "begin"), ("log", ""), ("step", "ok"), ("step", "ok"))
+    ]
+    again = [{"kind": "step", "step": "s1", "state": state} for _ in range(100) for state in ("begin", "ok")]
+    said = stored(world, [invented, again])
+    assert Step.objects.count() == module.MOST_STEPS
+    assert len(said) <= module.MOST_STEPS + 10
+    assert sum(len(json.dumps(step.facts)) for step in Step.objects.all()) < 10_000
+    assert "bytes" in Step.objects.filter(state="ok")[0].facts["left_out"]
+
+
+def test_a_secret_that_was_cut_off_is_masked_too() -> None:
+    mask = Mask([("token", "correct horse battery")])
+    assert mask.cut_off("It began with: correct horse battery correct horse ba") == (
+        "It began with: [secret token] [secret token]"
+    )
+    assert mask.cut_off("nothing of it") == "nothing of it"
