@@ -11,16 +11,23 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from alerting import dead_mans_switch
+from deployments.notifications import messages
 
 
 class UpkeepCollector(Collector):
-    """Read at every scrape; two queries."""
+    """Read at every scrape; three queries."""
 
     def collect(self) -> Iterator[Metric]:
-        """Disk, installation, dead man's switch."""
+        """Disk, installation, notifications, dead man's switch."""
         disk = shutil.disk_usage(settings.STATE_DIR)
         yield GaugeMetricFamily("portal_disk_free_bytes", "Room left for the portal's state.", value=disk.free)
         yield GaugeMetricFamily("portal_disk_size_bytes", "Size of that file system.", value=disk.total)
+        notifications = GaugeMetricFamily(
+            "portal_notifications", "Messages to notification channels, by what became of them.", labels=["state"]
+        )
+        for state, count in messages.counts().items():
+            notifications.add_metric([state], count)
+        yield notifications
         if (installed := installed_at()) is not None:
             yield GaugeMetricFamily(
                 "portal_installed_timestamp_seconds", "When the portal was set up.", value=installed.timestamp()

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.urls import reverse, reverse_lazy
 
 from deployments.core import selectors
+from deployments.notifications import messages
 
 _GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     # title, (title, icon, model)
@@ -54,6 +55,7 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """The sidebar: what is registered and what this person may see."""
     waiting = selectors.waiting_requests().count()
+    undelivered = messages.undelivered()
     first = [
         {"title": "Overview", "icon": "space_dashboard", "link": reverse_lazy("admin:index")},
         {"title": "Status page", "icon": "monitor_heart", "link": reverse_lazy("status"), "active": False},
@@ -64,6 +66,8 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         items = list(_items(request, entries))
         if waiting and title == "Deployments" and items:
             items[0] |= {"badge": f"{waiting} waiting", "badge_variant": "warning"}
+        if undelivered and title == "Messages" and items:
+            items[-1] |= {"badge": f"{undelivered} not delivered", "badge_variant": "warning"}
         groups.append({"title": title, "items": items})
     return groups
 

@@ -22,6 +22,7 @@ from dashboard.services import proxy
 from deployments.audit import trail
 from deployments.drills import records as drill_records
 from deployments.models import AuditEvent, Deployment
+from deployments.notifications import messages
 from engine import asking
 from engine.errors import NotFound
 
@@ -116,7 +117,9 @@ def _alerts(now: datetime) -> tuple[bool, str]:
     proven = all(one.proven_at and one.proven_at >= since and not one.failing_since for one in ways)
     words = f"{told['firing']} fired and {told['resolved']} resolved in 30 days; dead man's switch: {watched.value}; "
     words += ", ".join(_proof(one, now) for one in ways)
-    return all(told.values()) and proven and watched is dead_mans_switch.Pulse.HEARD, f"{words}."
+    if late := messages.undelivered():
+        words += f"; {late} notification{'s' * (late > 1)} of the portal not delivered"
+    return all(told.values()) and proven and not late and watched is dead_mans_switch.Pulse.HEARD, f"{words}."
 
 
 def _proof(channel: channels.Channel, now: datetime) -> str:

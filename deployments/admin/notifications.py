@@ -16,8 +16,8 @@ from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation
 from deployments.admin.forms import ModelForm
 from deployments.core.actors import Actor
-from deployments.models import NotificationChannel, NotificationDelivery
-from deployments.notifications.channels import delete_channel, save_channel, test_channel
+from deployments.models import Environment, NotificationChannel, NotificationDelivery
+from deployments.notifications.channels import delete_channel, save_channel, send_again, test_channel
 from deployments.notifications.messages import EVENTS
 from engine.errors import PortalError
 
@@ -137,10 +137,38 @@ class ChannelAdmin(PortalAdmin[NotificationChannel]):
         return labels.moment(last.delivered_at) if last else "never"
 
 
+class SendAgain(Confirmation[NotificationDelivery]):
+    """A message that was given up."""
+
+    slug = "again"
+    label = "Send again"
+    icon = "send"
+    verb = "configure"
+    bulk = True
+
+    def offered(self, obj: NotificationDelivery, actor: Actor) -> bool:
+        """Only what was given up."""
+        return obj.state == NotificationDelivery.State.FAILED
+
+    def environment(self, obj: NotificationDelivery) -> Environment | None:
+        """The channel's."""
+        return obj.channel.environment
+
+    def consequences(self, obj: NotificationDelivery) -> Sequence[str]:
+        """What happens."""
+        return [f"The message goes to {obj.channel} as it was written, and is tried again as a new one would be."]
+
+    def perform(self, *, actor: Actor, obj: NotificationDelivery, data: dict[str, Any]) -> str:
+        """Queue it."""
+        send_again(actor=actor, delivery=obj)
+        return f"The message for {obj.channel} is queued."
+
+
 @admin.register(NotificationDelivery)
 class DeliveryAdmin(PortalAdmin[NotificationDelivery]):
-    """Read-only."""
+    """Read-only; what was given up can be sent again."""
 
+    confirmations = (SendAgain(),)
     list_display = ("title", "channel", "event", "shown_state", "attempts", "made", "error")
     list_filter = ("state", "channel", "event")
     search_fields = ("title", "subject", "body", "error")

@@ -14,7 +14,7 @@ from deployments.core.actors import Actor
 from deployments.core.texts import checked
 from deployments.models import NotificationChannel, NotificationDelivery
 from deployments.notifications import messages
-from engine.errors import InvalidRequest
+from engine.errors import Conflict, InvalidRequest
 
 FIELDS = ("name", "url", "environment", "events", "enabled")
 
@@ -75,6 +75,26 @@ def test_channel(*, actor: Actor, channel: NotificationChannel) -> NotificationD
             data={"name": channel.name},
         )
     return delivery
+
+
+def send_again(*, actor: Actor, delivery: NotificationDelivery) -> None:
+    """Try a message that was given up anew, as often as one that is new. Raises NotAllowed, Conflict."""
+    require(actor, "configure", delivery.channel.environment)
+    state = NotificationDelivery.State
+    with transaction.atomic():
+        waits = NotificationDelivery.objects.filter(pk=delivery.pk, state=state.FAILED).update(
+            state=state.WAITING, attempts=0, next_attempt_at=None
+        )
+        if not waits:
+            raise Conflict("This message was not given up.", hint="It waits for its next attempt, or has arrived.")
+        queueing.enqueue_delivery()
+        trail.record(
+            actor=actor,
+            name="notification.sent_again",
+            subject=f"channel:{delivery.channel_id}",
+            environment=delivery.channel.environment or "",
+            data={"name": delivery.channel.name, "title": delivery.title},
+        )
 
 
 def _shown(channel: NotificationChannel) -> dict[str, Any]:

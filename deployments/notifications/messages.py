@@ -7,13 +7,17 @@ from typing import Any
 
 import apprise
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from deployments.core.visible import visible
+from deployments.lifecycle import Status
 from deployments.models import AuditEvent, Deployment, Environment, NotificationChannel, NotificationDelivery
 
-ATTEMPTS = 6
+ATTEMPTS = 78
+"""Later each time, hourly from the eighth on: three days and an hour in all."""
+TEST_ATTEMPTS = 6
+"""Whoever asked for a test message waits a quarter of an hour."""
 EVENTS: dict[str, str] = {
     "approval_wanted": "A deployment waits for approval",
     "decided": "A request was approved or rejected",
@@ -93,6 +97,18 @@ def deliver_waiting() -> int:
     return delivered
 
 
+def counts() -> dict[str, int]:
+    """How many messages are in each state. One query."""
+    rows = NotificationDelivery.objects.order_by().values_list("state").annotate(Count("pk"))
+    return dict.fromkeys(NotificationDelivery.State.values, 0) | dict(rows)
+
+
+def undelivered() -> int:
+    """How many messages have failed at least once and not arrived: they wait for another attempt, or were given up."""
+    state = NotificationDelivery.State
+    return NotificationDelivery.objects.filter(Q(state=state.FAILED) | Q(state=state.WAITING, attempts__gt=0)).count()
+
+
 def _write(environment: Environment | None, event: str, subject: str, title: str, lines: list[str]) -> int:
     last = AuditEvent.objects.first()
     head = f"Audit head {last.sequence}:{last.hash}" if last else ""
@@ -115,6 +131,12 @@ def _line(text: str) -> str:
 
 
 def _send(delivery: NotificationDelivery) -> bool:
+    if _is_over(delivery):
+        NotificationDelivery.objects.filter(pk=delivery.pk).update(
+            state=NotificationDelivery.State.FAILED,
+            error=f"What it asks for is over. {delivery.error}".strip()[:500],
+        )
+        return False
     url = str(delivery.channel.url)
     sender = apprise.Apprise()
     with apprise.LogCapture(level=logging.WARNING) as said:  # type: ignore[no-untyped-call]  # published untyped
@@ -127,11 +149,19 @@ def _send(delivery: NotificationDelivery) -> bool:
             return True
         else:
             error = f"The service did not accept the message. {_without_secrets(said.getvalue(), url)}".strip()
-    last = delivery.attempts + 1 >= ATTEMPTS
+    last = delivery.attempts + 1 >= (TEST_ATTEMPTS if delivery.event == TEST else ATTEMPTS)
     NotificationDelivery.objects.filter(pk=delivery.pk).update(
         error=error[:500], state=NotificationDelivery.State.FAILED if last else NotificationDelivery.State.WAITING
     )
     return False
+
+
+def _is_over(delivery: NotificationDelivery) -> bool:
+    """Whether it asks for an approval that nobody can give any more; the first attempt always tells."""
+    if delivery.event != "approval_wanted" or not delivery.attempts:
+        return False
+    number = delivery.subject.removeprefix("deployment:")
+    return not Deployment.objects.filter(pk=number, status=Status.AWAITING_APPROVAL).exists()
 
 
 def _without_secrets(said: str, url: str) -> str:

@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from deployments.models import AuditEvent, NotificationChannel, NotificationDelivery
 from deployments.notifications import channels, messages
-from deployments.notifications.channels import delete_channel, save_channel
+from deployments.notifications.channels import delete_channel, save_channel, send_again
 from deployments.requests.approvals import approve
-from engine.errors import InvalidRequest, NotAllowed
+from engine.errors import Conflict, InvalidRequest, NotAllowed
 from sandbox.mail import MailSink, WebhookSink
 from tests.deployments.world import World
 
@@ -78,7 +78,7 @@ def test_a_service_that_is_down_is_tried_again_later_each_time_and_then_given_up
         delivery = NotificationDelivery.objects.get()
         assert delivery.attempts == attempt
         assert delivery.next_attempt_at is not None
-        pauses.append((delivery.next_attempt_at - before).total_seconds())
+        pauses.append(round((delivery.next_attempt_at - before).total_seconds()))
         assert messages.deliver_waiting() == 0
         assert NotificationDelivery.objects.get().attempts == attempt, "not before its time"
         _due_again()
@@ -89,6 +89,43 @@ def test_a_service_that_is_down_is_tried_again_later_each_time_and_then_given_up
     assert "did not accept" in delivery.error
     assert CANARY not in delivery.error
     assert messages.deliver_waiting() == 0, "given up is given up"
+    assert sum(pauses) > timedelta(days=3).total_seconds()
+    assert max(pauses) < 3700
+
+
+def test_what_was_given_up_is_sent_again_by_who_may(world: World) -> None:
+    channel = _channel(world, "json://127.0.0.1:9/hook")
+    world.request()
+    with pytest.raises(Conflict, match="not given up"):
+        send_again(actor=world.people["administrator"], delivery=NotificationDelivery.objects.get())
+    NotificationDelivery.objects.update(state=State.FAILED, attempts=messages.ATTEMPTS)
+    delivery = NotificationDelivery.objects.get()
+    with pytest.raises(NotAllowed):
+        send_again(actor=world.people["viewer"], delivery=delivery)
+    with WebhookSink() as again:
+        channel.url = f"json://127.0.0.1:{again.port}/hook"
+        channel.save()
+        send_again(actor=world.people["administrator"], delivery=delivery)
+        assert messages.deliver_waiting() == 1
+    event = AuditEvent.objects.first()
+    assert event is not None
+    assert (event.name, event.data["title"]) == ("notification.sent_again", delivery.title)
+
+
+def test_an_approval_that_nobody_can_give_any_more_is_not_asked_for(world: World, webhook: WebhookSink) -> None:
+    channel = _channel(world, "json://127.0.0.1:9/hook", events=["approval_wanted"])
+    row = world.request()
+    assert messages.deliver_waiting() == 0
+    assert (messages.undelivered(), messages.counts()) == (1, {"waiting": 1, "delivered": 0, "failed": 0})
+    approve(actor=world.people["approver"], deployment=row)
+    channel.url = f"json://127.0.0.1:{webhook.port}/hook"
+    channel.save()
+    _due_again()
+    assert messages.deliver_waiting() == 0
+    delivery = NotificationDelivery.objects.get()
+    assert delivery.state == State.FAILED
+    assert delivery.error.startswith("What it asks for is over.")
+    assert not webhook.messages
 
 
 def test_a_service_that_comes_back_gets_what_waited(world: World, webhook: WebhookSink) -> None:
