@@ -146,8 +146,7 @@ class Role(_Table):
 
     def watched(self) -> dict[str, float]:
         """How many seconds each unit is watched, by its name."""
-        names = [path.rpartition("/")[2] for path in self.units]
-        return {name: self.watch_units.get(name, self.watch) for name in names}
+        return {name: self.watch_units.get(name, self.watch) for name in (u.rpartition("/")[2] for u in self.units)}
 
 
 class EnvironmentRole(_Table):

@@ -217,7 +217,7 @@ def test_an_unknown_tree_is_called_not_provisioned(running: Server) -> None:
 
 
 SOCKET = b"[Socket]\nListenStream=127.0.0.1:9999\n[Install]\nWantedBy=sockets.target\n"
-BEHIND = b"[Service]\nExecStart=/bin/sleep infinity\n"
+BEHIND = b"[Service]\nUser=rosey-bot\nExecStart=/bin/sleep infinity\n"
 
 
 def test_a_listening_socket_stays_while_its_service_restarts(running: Server, old: Release, new: Release) -> None:
