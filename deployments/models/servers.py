@@ -33,6 +33,12 @@ class Server(models.Model):
     unit_files = models.JSONField(
         default=dict, blank=True, help_text="sha256 of every unit file provisioning installed."
     )
+    strict_firewall = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Every port but those named is closed, not only our own private ones.",
+    )
     secret_versions = models.JSONField(default=dict, blank=True)
     current_release = models.ForeignKey(
         Release, on_delete=models.PROTECT, null=True, blank=True, related_name="current_on", editable=False

@@ -19,7 +19,7 @@ from deployments.models import ApiToken, Environment, Release, Scope, Server
 from deployments.releases import artifacts
 from deployments.servers.enrolment import ensure_key, refuse_decommissioned
 from engine.commands import agent as agent_program
-from engine.commands.provisioning import DEPLOY_USER, ServerSetup, operations, unit_digests
+from engine.commands.provisioning import DEPLOY_USER, FIREWALL, ServerSetup, confirmation, operations, unit_digests
 from engine.commands.role_setup import pack_for
 from engine.errors import InvalidRequest
 from engine.host.provision.unit_rules import BESIDE_A_RELEASE, accounts_of
@@ -47,12 +47,14 @@ def provision_server(
     bootstrap_user: str,
     bootstrap_key: PrivateKey,
     plan: bool = False,
+    strict_firewall: bool | None = None,
     on_report: Callable[[Report], None] = lambda report: None,
 ) -> list[Report]:
     """Bring a server into the state its roles need, with the units of `release`; with `plan` change nothing.
 
-    Idempotent. Afterwards the record has what was found and the digests of the unit files, and the server has the
-    environment's secrets. Raises NotAllowed, InvalidRequest, SSHError, ProvisionFailed.
+    `strict_firewall` is recorded and holds from then on; None is what the record says. Idempotent. Afterwards the
+    record has what was found and the digests of the unit files, and the server has the environment's secrets. Raises
+    NotAllowed, InvalidRequest, SSHError, ProvisionFailed.
     """
     environment = server.environment
     require(actor, "provision", environment)
@@ -67,12 +69,17 @@ def provision_server(
     if not plan:
         with transaction.atomic():
             ensure_key(actor=actor, environment=environment)
-    setup = setup_for(server, release)
+    strict = server.strict_firewall if strict_firewall is None else strict_firewall
+    setup = setup_for(server, release, strict=strict)
     address = Address(server.host, server.port, bootstrap_user, HostKey.parse(server.host_key))
+    sudo = bootstrap_user != "root"
     with masked(server.environment_id), Session(address, bootstrap_key) as session:
-        reports = provision(session, operations(setup), plan=plan, sudo=bootstrap_user != "root", on_report=on_report)
+        reports = provision(session, operations(setup), plan=plan, sudo=sudo, on_report=on_report)
     if plan:
         return reports
+    if strict and any(report.operation == FIREWALL and report.state == "changed" for report in reports):
+        with Session(address, bootstrap_key) as anew:  # past the new rules, which else take themselves back
+            provision(anew, confirmation(release.name), sudo=sudo)
     _record(actor, server, release, setup, reports)
     _bring_secrets(actor, server)
     return reports
@@ -96,8 +103,8 @@ def release_to_provision(server: Server) -> tuple[Release, str]:
     return selectors.newest_release(environment.application), "the newest: nothing is live anywhere yet"
 
 
-def setup_for(server: Server, release: Release) -> ServerSetup:
-    """What to make of a server so that it can run `release` in its roles."""
+def setup_for(server: Server, release: Release, *, strict: bool = False) -> ServerSetup:
+    """What to make of a server so that it can run `release` in its roles, behind a `strict` firewall or our own."""
     environment = server.environment
     with artifacts.open_release(release) as reader:
         deploy = reader.deploy
@@ -114,6 +121,7 @@ def setup_for(server: Server, release: Release) -> ServerSetup:
             for path in role.units
         }
         described = roles if environment.name in deploy.environments else {}
+        offered = {port for role in roles.values() for port in role.ports}
         checks = [health for name in described if (health := deploy.health(environment.name, name))]
         there = {entry.path for entry in reader.manifest.files}
         beside = {name: reader.read(path) for name in BESIDE_A_RELEASE if (path := f"systemd/{name}") in there}
@@ -127,11 +135,11 @@ def setup_for(server: Server, release: Release) -> ServerSetup:
         agent=agent_program.source("agent"),
         clock=time.time(),
         python=deploy.python,
-        ssh_port=server.port,
+        strict=strict,
         private_ports=sorted({urlsplit(health.url).port or 80 for health in checks}),
         allowed=sorted({_our_address(server), *_watchers(environment, server)}),
         packages=pack.packages,
-        public_ports=pack.public_ports,
+        public_ports=sorted({*pack.public_ports, *offered}),
         extra=pack.operations,
     )
 
@@ -162,9 +170,10 @@ def _record(actor: Actor, server: Server, release: Release, setup: ServerSetup, 
         locked = Server.objects.select_for_update().get(pk=server.pk)
         locked.facts = {**locked.facts, **found}
         locked.unit_files = unit_digests(setup)
+        locked.strict_firewall = setup.strict
         locked.state = Server.State.PROVISIONED
         locked.provisioned_at = timezone.now()
-        locked.save(update_fields=["facts", "unit_files", "state", "provisioned_at"])
+        locked.save(update_fields=["facts", "unit_files", "strict_firewall", "state", "provisioned_at"])
         Environment.objects.filter(pk=server.environment_id, application="").update(application=release.name)
         if changes := changed(reports):
             trail.record(
@@ -174,6 +183,7 @@ def _record(actor: Actor, server: Server, release: Release, setup: ServerSetup, 
                 environment=server.environment,
                 data={
                     "release": release.identifier,
+                    "firewall": "strict" if setup.strict else "own",
                     "changes": [
                         {"what": report.name, "before": report.before, "after": report.after} for report in changes
                     ],

@@ -143,6 +143,11 @@ class Role(_Table):
         default_factory=dict,
         description="Other seconds for single units by their names, for example {'worker.service' = 60}.",
     )
+    ports: tuple[Port, ...] = Field(
+        default=(),
+        description="TCP ports that the role offers to everybody, for example [8443]; a server's firewall leaves them "
+        "open. The health URL's port is closed to strangers unless it is named here.",
+    )
 
     def watched(self) -> dict[str, float]:
         """How many seconds each unit is watched, by its name."""

@@ -50,6 +50,7 @@ def operations(removal: Removal) -> list[Operation]:
         ownership(name),
         *((_ended("caddy.service", f"/etc/systemd/system/caddy.service.d/{name}.conf"),) if portal else ()),
         *(_ended(unit_name) for unit_name in removal.all_units),
+        {"op": "no_firewall", "title": "firewall", "name": name},
         *({"op": "absent", "title": f"file {path}", "path": path} for path in files),
         unit(JOURNALD, enabled=None, started=True, restart_on=[journal]),
         *(_cleared(path, [] if removal.delete_data else removal.data) for path in gone),

@@ -11,16 +11,27 @@ from typing import Any
 from engine.commands.server_files import (
     DEPLOY_USER,
     JOURNAL_LIMITS,
-    firewall_rules,
     firewall_unit,
     recover_unit,
     sudoers,
 )
+from engine.host.provision.firewall import rules_path
 
-__all__ = ["DEPLOY_USER", "Operation", "ServerSetup", "file", "operations", "unit", "unit_digests"]
+__all__ = [
+    "DEPLOY_USER",
+    "FIREWALL",
+    "Operation",
+    "ServerSetup",
+    "confirmation",
+    "file",
+    "operations",
+    "unit",
+    "unit_digests",
+]
 
 Operation = dict[str, Any]
 
+FIREWALL = "firewall"
 FREE_BYTES = 300 << 20
 """Four times what the bot's release takes with its environment (65 MB, measured), and some air."""
 CLOCK_TOLERANCE = 60.0  # seconds
@@ -40,7 +51,8 @@ class ServerSetup:
     `units` are the unit files of its roles; `started` those of them that run without a release (a timer, a proxy).
     `runs_as` names the accounts that each may run as, by default the tree's own. `public_keys` may deploy,
     `retired_keys` no longer may. `private_ports` are open to `allowed` addresses or networks only, `public_ports` to
-    the world, beside `ssh_port`. `agent` is the agent's source, `clock` the portal's time.
+    the world; with `strict` nothing else is open but the ways by which people sign in. `agent` is the agent's source,
+    `clock` the portal's time.
     """
 
     name: str
@@ -53,7 +65,7 @@ class ServerSetup:
     started: Sequence[str] = ()
     packages: Sequence[str] = ()
     retired_keys: Sequence[str] = ()
-    ssh_port: int = 22
+    strict: bool = False
     private_ports: Sequence[int] = ()
     allowed: Sequence[str] = ()
     public_ports: Sequence[int] = ()
@@ -85,8 +97,8 @@ def operations(setup: ServerSetup) -> list[Operation]:
         *_units(setup),
         _sudoers(setup),
         *_journal(setup),
-        *_firewall(setup),
         *setup.extra,
+        *_firewall(setup),
     ]
 
 
@@ -275,19 +287,28 @@ def _journal(setup: ServerSetup) -> list[Operation]:
 
 
 def _firewall(setup: ServerSetup) -> list[Operation]:
-    """A table of our own, loaded at boot by a unit of our own: rules of others stay as they are."""
-    rules, service = f"/etc/nftables.d/{setup.name}.nft", f"{setup.name}-firewall.service"
-    service_path = f"/etc/systemd/system/{service}"
-    content = firewall_rules(
-        setup.name,
-        public_ports=(setup.ssh_port, *setup.public_ports),
-        private_ports=setup.private_ports,
-        allowed=setup.allowed,
-    )
-    table = f"inet {setup.name.replace('-', '_')}"
+    """A table of our own, loaded at boot by a unit of our own. It comes last: strict rules wait for a confirmation."""
+    service = f"{setup.name}-firewall.service"
+    path = f"/etc/systemd/system/{service}"
+    content = firewall_unit(setup.name, rules_path(setup.name))
     return [
-        {"op": "table", "title": f"table {table}", "name": table},
-        file(rules, content.encode(), title="firewall rules", validate=("nft", "-c", "-f", "{}")),
-        file(service_path, firewall_unit(setup.name, rules), title=f"unit file {service}", validate=_verify(service)),
-        unit(service, started=True, restart_on=[rules, service_path]),
+        file(path, content, title=f"unit file {service}", validate=_verify(service)),
+        unit(service),
+        {
+            "op": FIREWALL,
+            "title": "firewall",
+            "name": setup.name,
+            "strict": setup.strict,
+            "public": sorted(setup.public_ports),
+            "private": sorted(setup.private_ports),
+            "allowed": list(setup.allowed),
+        },
+    ]
+
+
+def confirmation(name: str) -> list[Operation]:
+    """What keeps strict rules that are on trial; whoever sends it has come in past them."""
+    return [
+        ownership(name),
+        {"op": "firewall_confirmed", "title": "firewall", "name": name},
     ]

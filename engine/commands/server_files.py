@@ -1,9 +1,9 @@
 """The files that provisioning writes for root: unit files of our own, sudoers, firewall, journal limits."""
 
-import ipaddress
 from collections.abc import Iterable, Sequence
 
 from engine.host.agent.systemd import sudo_commands
+from engine.host.provision.firewall import table_of
 
 DEPLOY_USER = "rosey"
 
@@ -75,40 +75,6 @@ WantedBy=multi-user.target
 """.encode()
 
 
-def firewall_rules(
-    name: str, *, public_ports: Iterable[int], private_ports: Iterable[int], allowed: Iterable[str]
-) -> str:
-    """nftables: public ports for the world, private ports for the allowed addresses or networks, nothing else."""
-    table = name.replace("-", "_")
-    lines = [
-        f"table inet {table}",
-        f"delete table inet {table}",
-        f"table inet {table} {{",
-        "    chain input {",
-        "        type filter hook input priority 0; policy drop;",
-        '        iif "lo" accept',
-        "        ct state established,related accept",
-        "        ct state invalid drop",
-        "        meta l4proto { icmp, ipv6-icmp } accept",
-        f"        tcp dport {{ {_ports(public_ports)} }} accept",
-    ]
-    private, networks = _ports(private_ports), [ipaddress.ip_network(address) for address in allowed]
-    fours = [network for network in networks if isinstance(network, ipaddress.IPv4Network)]
-    sixes = [network for network in networks if isinstance(network, ipaddress.IPv6Network)]
-    # nft refuses a set in which one range lies in another
-    for family, ours in (
-        ("ip", [str(network) for network in ipaddress.collapse_addresses(fours)]),
-        ("ip6", [str(network) for network in ipaddress.collapse_addresses(sixes)]),
-    ):
-        if ours and private:
-            lines.append(f"        {family} saddr {{ {', '.join(ours)} }} tcp dport {{ {private} }} accept")
-    return "\n".join([*lines, "    }", "}", ""])
-
-
-def _ports(ports: Iterable[int]) -> str:
-    return ", ".join(str(port) for port in sorted(set(ports)))
-
-
 def firewall_unit(name: str, rules: str) -> bytes:
     """Loads the rules at `rules` before the network is up."""
     return f"""\
@@ -119,15 +85,20 @@ After=local-fs.target nftables.service
 Before=network-pre.target shutdown.target
 Wants=network-pre.target
 Conflicts=shutdown.target
+# nftables.service empties the kernel's rules, ours included, whenever it starts, stops or reloads
+PartOf=nftables.service
+ReloadPropagatedFrom=nftables.service
+ConditionPathExists={rules}
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=/usr/sbin/nft -f {rules}
-ExecStop=/usr/sbin/nft delete table inet {name.replace("-", "_")}
+ExecReload=/usr/sbin/nft -f {rules}
+ExecStop=-/usr/sbin/nft delete table inet {table_of(name)}
 CapabilityBoundingSet=CAP_NET_ADMIN
 RestrictAddressFamilies=AF_NETLINK AF_UNIX
 {_SANDBOX}
 [Install]
-WantedBy=multi-user.target
+WantedBy=multi-user.target nftables.service
 """.encode()

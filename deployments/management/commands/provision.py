@@ -13,7 +13,7 @@ from engine.remote.reports import Report
 
 
 class Command(PortalCommand):
-    """`provision NAME [--plan]`."""
+    """`provision NAME [--plan] [--firewall own|strict]`."""
 
     help = "Make users, tree, sudoers, units and firewall of a server, through an account that may become root."
 
@@ -22,6 +22,11 @@ class Command(PortalCommand):
         parser.add_argument("name")
         parser.add_argument("--plan", action="store_true", help="show what would change and change nothing")
         parser.add_argument("--release", help="whose units to install (default: the release that is live there)")
+        parser.add_argument(
+            "--firewall",
+            choices=["own", "strict"],
+            help="what it closes: our own private ports, or every port but those named (default: as recorded, own)",
+        )
         bootstrap_arguments(parser)
 
     def run(self, options: dict[str, Any]) -> int:
@@ -35,6 +40,7 @@ class Command(PortalCommand):
             bootstrap_user=options["bootstrap_user"],
             bootstrap_key=bootstrap_key(options),
             plan=options["plan"],
+            strict_firewall=options["firewall"] and options["firewall"] == "strict",
             on_report=self.show,
         )
         changes = changed(reports)

@@ -20,7 +20,6 @@ import os
 import pwd
 import shutil
 import stat
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,9 +28,12 @@ from typing import Any, Callable, Collection, Dict, List, Optional, Tuple
 from .accounts import as_account
 from .authorized_keys import allow
 from .clearing import cleared
+from .firewall import rules_path, table_of
+from .firewall_state import load_rules, looked_at, pass_trial, try_rules
 from .ownership import DEPLOYING, Ours, ours
 from .paths import DIRECTORY, Place, Refused, describe, moved_by_its_owner_alone, names_of, place
 from .server_units import OUR_UNITS, known_units, state_directories
+from .tools import call, must
 from .unit_rules import BESIDE_A_RELEASE, name_faults, unit_faults
 from .unit_values import Around
 
@@ -44,16 +46,8 @@ if sys.version_info < (3, 9):  # said in a sentence rather than as a SyntaxError
     sys.exit(1)
 
 PROTOCOL = 1
-TOOL_PATIENCE = 120.0  # s for any program but apt
 APT_PATIENCE = 900.0  # s
 LINES_SHOWN = 400
-ENVIRONMENT = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "LANG": "C.UTF-8",
-    "HOME": "/root",
-    "DEBIAN_FRONTEND": "noninteractive",
-}
-
 Operation = Dict[str, Any]
 Change = Tuple[str, str]  # how it is, how it will be; equal when nothing is to do
 
@@ -66,35 +60,10 @@ class Machine:
         self.operations = operations or []
         self.ours = Ours()
         self.difference: List[str] = []
+        self.note = ""
         self.changed_paths: List[str] = []
         self.planned_users: List[str] = []
         self.planned_paths: List[str] = []
-
-
-def call(argv: List[str], patience: float = TOOL_PATIENCE) -> Tuple[int, str]:
-    """Exit code and output of a program; 127 when it is not installed, 124 when it takes too long."""
-    try:
-        done = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=ENVIRONMENT,
-            timeout=patience,
-            check=False,
-        )
-    except FileNotFoundError:
-        return 127, "%s is not installed" % argv[0]
-    except subprocess.TimeoutExpired:
-        return 124, "%s did not end within %d s" % (argv[0], patience)
-    return done.returncode, done.stdout.decode(errors="replace").strip()
-
-
-def must(argv: List[str], patience: float = TOOL_PATIENCE) -> str:
-    code, output = call(argv, patience)
-    if code != 0:
-        raise Refused("'%s' failed: %s" % (" ".join(argv), output[-500:] or "exit code %d" % code))
-    return output
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -347,10 +316,10 @@ def put(machine: Machine, operation: Operation) -> Change:
     return before, after
 
 
-def difference(old: bytes, new: bytes) -> List[str]:
-    """How a unit file changes, line by line."""
+def difference(old: bytes, new: bytes, first: str = "installed", second: str = "of the release") -> List[str]:
+    """How a unit file, or the firewall's rules, change, line by line."""
     before, after = (text.decode(errors="replace").splitlines() for text in (old, new))
-    return list(difflib.unified_diff(before, after, "installed", "of the release", lineterm="", n=1))[:LINES_SHOWN]
+    return list(difflib.unified_diff(before, after, first, second, lineterm="", n=1))[:LINES_SHOWN]
 
 
 def open_file(machine: Machine, path: str) -> int:
@@ -536,14 +505,50 @@ def refuse_foreign_owner(path: str, accounts: Collection[str]) -> None:
         raise Refused("%s is there already and belongs to %s. Give the unit another directory." % (path, owner))
 
 
-def op_table(machine: Machine, operation: Operation) -> Change:
-    """A table of the firewall that is about to be made, and must not be anybody else's."""
-    name = operation["name"]
-    loaded = call(["nft", "list", "table", *name.split()])[0] == 0
-    if loaded:
-        machine.ours.refuse_foreign("table", name, "Give the application another name.")
-    machine.ours.add("table", name)
-    return "ours", "ours"
+def op_firewall(machine: Machine, operation: Operation) -> Change:
+    """The kernel's rules, and the file that a boot loads them from. New strict rules only last once confirmed."""
+    name, table = operation["name"], "inet " + table_of(operation["name"])
+    state = looked_at(operation)
+    if state.loaded is not None:
+        machine.ours.refuse_foreign("table", table, "Give the application another name.")
+    machine.ours.add("table", table)
+    if state.before == state.after:
+        return state.before, state.after
+    machine.note = state.note()
+    old, new = (state.loaded or "").encode(), (state.wanted or state.text).encode()
+    machine.difference = difference(old, new, "loaded", "to be loaded")
+    if not state.needs_trial:
+        put(machine, rules_file(name, state.text))
+    if not machine.plan:
+        try_rules(name, state.text) if state.needs_trial else load_rules(name)
+    return state.before, state.after
+
+
+def rules_file(name: str, text: str) -> Operation:
+    content = binascii.b2a_base64(text.encode(), newline=False).decode()
+    rights = {"owner": "root", "group": "root", "mode": 0o644, "tolerated": []}
+    return {"path": rules_path(name), "content": content, "validate": ["nft", "-c", "-f", "{}"], **rights}
+
+
+def op_firewall_confirmed(machine: Machine, operation: Operation) -> Change:
+    """Somebody came in by a new connection while strict rules were on trial: they stay, and a boot loads them."""
+    if not machine.plan:
+        put(machine, rules_file(operation["name"], pass_trial(operation["name"])))
+        load_rules(operation["name"])
+    return "on trial", "kept"
+
+
+def op_no_firewall(machine: Machine, operation: Operation) -> Change:
+    """Our table goes, whatever state the unit that loaded it is in."""
+    table = "inet " + table_of(operation["name"])
+    if call(["nft", "list", "table", *table.split()])[0] != 0:
+        machine.ours.drop("table", table)
+        return "no rules", "no rules"
+    machine.ours.refuse_foreign("table", table, "It is not deleted.")
+    if not machine.plan:
+        must(["nft", "delete", "table", *table.split()])
+    machine.ours.drop("table", table)
+    return "rules", "no rules"
 
 
 def op_unit(machine: Machine, operation: Operation) -> Change:
@@ -615,7 +620,9 @@ OPERATIONS: Dict[str, Callable[[Machine, Operation], Any]] = {
     "link": op_link,
     "authorized_key": op_authorized_key,
     "ownership": op_ownership,
-    "table": op_table,
+    "firewall": op_firewall,
+    "firewall_confirmed": op_firewall_confirmed,
+    "no_firewall": op_no_firewall,
     "unit_check": op_unit_check,
     "unit": op_unit,
     "ended": op_ended,
@@ -627,7 +634,7 @@ def carry_out(machine: Machine, operation: Operation) -> Dict[str, Any]:
     facts: Dict[str, Any] = {}
     before = after = ""
     problem: Optional[str] = None
-    machine.difference = []
+    machine.difference, machine.note = [], ""
     try:
         change = OPERATIONS[operation["op"]](machine, operation)
         if operation["op"] == "facts":
@@ -654,7 +661,8 @@ def carry_out(machine: Machine, operation: Operation) -> Dict[str, Any]:
 def sentence(machine: Machine, operation: Operation, state: str) -> str:
     if state == "ok":
         return "%s: as it should be." % operation["title"]
-    return "%s: %s." % (operation["title"], "would be changed" if machine.plan else "changed")
+    said = "%s: %s." % (operation["title"], "would be changed" if machine.plan else "changed")
+    return "%s %s" % (said, machine.note) if machine.note else said
 
 
 def main() -> None:

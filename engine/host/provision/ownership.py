@@ -12,6 +12,7 @@ import re
 import stat
 from typing import Any, Dict, Iterable, List, Optional, Set
 
+from .firewall import rules_path, table_of
 from .paths import Refused, place
 from .unit_rules import BESIDE_A_RELEASE
 from .unit_values import PORTAL
@@ -139,8 +140,8 @@ def _left_by(name: str, operations: Iterable[Dict[str, Any]]) -> Set[str]:
             unit = operation["path"].rpartition("/")[2]
             if not _is_unit(operation["path"]) or unit in units or _always_ours(name, unit):
                 things.add("file %s" % operation["path"])
-        elif operation["op"] == "table" and roots_own("/etc/nftables.d/%s.nft" % name) is not None:
-            things.add("table %s" % operation["name"])
+        elif operation["op"] in ("firewall", "no_firewall") and roots_own(rules_path(name)) is not None:
+            things |= {"table inet %s" % table_of(name), "file %s" % rules_path(name)}
     return things
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from engine.commands.provisioning import Operation, ServerSetup, operations, unit_digests
+from engine.host.provision import firewall
 from engine.host.provision.__main__ import OPERATIONS
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl portal"
@@ -34,8 +35,9 @@ def text(operation: Operation) -> str:
     return base64.b64decode(operation["content"]).decode()
 
 
-def rules(setup: ServerSetup) -> str:
-    return text(files(setup)["/etc/nftables.d/rosey-bot.nft"])
+def rules(setup: ServerSetup, *sign_in: int) -> str:
+    (operation,) = (operation for operation in operations(setup) if operation["op"] == "firewall")
+    return firewall.rules(operation, set(sign_in or (22,)))
 
 
 def test_sudo_is_a_list_of_exact_commands() -> None:
@@ -54,8 +56,26 @@ def test_sudo_is_a_list_of_exact_commands() -> None:
     assert "*" not in text(operation)
 
 
-def test_the_firewall_lets_in_ssh_and_named_addresses_only() -> None:
+def test_the_firewall_closes_our_own_private_ports_and_no_other() -> None:
     assert rules(setup()) == (
+        "table inet rosey_bot\n"
+        "delete table inet rosey_bot\n"
+        "table inet rosey_bot {\n"
+        "    chain input {\n"
+        "        type filter hook input priority 0; policy accept;\n"
+        '        iif "lo" accept\n'
+        "        ct state established,related accept\n"
+        "        ip saddr { 10.0.0.1/32, 192.168.7.0/24 } tcp dport { 8000, 8001 } accept\n"
+        "        ip6 saddr { fd00::1/128 } tcp dport { 8000, 8001 } accept\n"
+        "        tcp dport { 8000, 8001 } drop\n"
+        "    }\n"
+        "}\n"
+    )
+
+
+def test_a_strict_firewall_opens_the_ways_in_and_what_is_offered() -> None:
+    said = rules(setup(strict=True, public_ports=[443, 80]), 22, 2222)
+    assert said == (
         "table inet rosey_bot\n"
         "delete table inet rosey_bot\n"
         "table inet rosey_bot {\n"
@@ -65,7 +85,9 @@ def test_the_firewall_lets_in_ssh_and_named_addresses_only() -> None:
         "        ct state established,related accept\n"
         "        ct state invalid drop\n"
         "        meta l4proto { icmp, ipv6-icmp } accept\n"
-        "        tcp dport { 22 } accept\n"
+        "        udp sport 67 udp dport 68 accept\n"
+        "        ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept\n"
+        "        tcp dport { 22, 80, 443, 2222 } accept\n"
         "        ip saddr { 10.0.0.1/32, 192.168.7.0/24 } tcp dport { 8000, 8001 } accept\n"
         "        ip6 saddr { fd00::1/128 } tcp dport { 8000, 8001 } accept\n"
         "    }\n"
@@ -78,10 +100,12 @@ def test_addresses_that_lie_in_one_another_are_said_once() -> None:
     assert "ip saddr { 10.0.0.0/23 } tcp dport" in said
 
 
-def test_a_web_server_is_open_to_the_world_and_nobody_else_is_named() -> None:
-    said = rules(setup(public_ports=[443, 80], ssh_port=2222, allowed=[]))
-    assert "tcp dport { 80, 443, 2222 } accept" in said
-    assert "saddr" not in said
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_port_that_is_offered_is_open_even_if_it_is_asked_for_health(strict: bool) -> None:
+    said = rules(setup(strict=strict, public_ports=[8001], private_ports=[8001], allowed=[]))
+    assert "saddr {" not in said
+    assert ("tcp dport { 22, 8001 } accept" in said) is strict
+    assert "} drop" not in said
 
 
 def test_the_tree_belongs_to_the_deploying_user_and_data_to_the_application() -> None:
@@ -124,7 +148,7 @@ def test_units_are_enabled_and_started_only_where_no_release_is_needed() -> None
     }
     assert units["cytube-bot.service"] == (True, None)
     assert units["backup.timer"] == (True, True)
-    assert units["rosey-bot-firewall.service"] == (True, True)
+    assert units["rosey-bot-firewall.service"] == (True, None), "the rules are loaded by the operation after it"
 
 
 def test_the_digests_are_those_of_the_files_that_are_put() -> None:
