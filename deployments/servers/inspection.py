@@ -1,5 +1,6 @@
 """Comparing servers with their records: verification on demand, drift, and whether a rollback would work."""
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,8 +19,14 @@ from deployments.notifications.notify import notify_environment
 from deployments.releases import artifacts
 from deployments.releases.role_plans import role_plans
 from deployments.requests.rollback_targets import rollback_target
+from deployments.servers.drift import as_far_as_looked, counted, drift_of, provisioning_drift, secret_drift
 from engine.errors import PortalError
 from engine.remote import RolePlan
+from engine.remote.looking import look
+
+_NOTHING_REPAIRED = (
+    "Nothing was repaired. A deployment of the same release puts back what is its own, `provision` the rest."
+)
 
 
 @dataclass(frozen=True)
@@ -91,22 +98,25 @@ def _verify(server: Server) -> Finding:
 def _compare(actor: Actor, server: Server) -> Finding:
     target = rollback_target(server.environment)
     wanted = [release for release in (server.current_release, target) if release is not None]
+    nonce = secrets.token_hex(16)
     try:
         with open_session(server) as session:
             facts = agent(session, wanted[0].name).inspect(
-                roles=_roles(server), hash_releases=[release.identifier for release in wanted]
+                roles=_roles(server), hash_releases=[release.identifier for release in wanted], nonce=nonce
             )
+            looked = look(session, wanted[0].name)
     except PortalError as error:
         return Finding(server.name, None, str(error))
-    differences = drift_of(server, facts)
+    proofs = facts.pop("secret_proofs", {})
+    differences = [*drift_of(server, facts), *secret_drift(server, proofs, nonce), *provisioning_drift(server, looked)]
     readiness = readiness_of(server, facts, target)
-    if not _store(actor, server, differences, readiness):
+    if not _store(actor, server, differences, readiness, looked.things):
         return Finding(server.name, None, "A deployment changed it meanwhile; ask again.")
-    sentence = " ".join(differences) or "As recorded."
+    sentence = " ".join([*differences, as_far_as_looked(facts, looked, well=not differences)])
     return Finding(server.name, not differences, sentence, {"readiness": readiness, **facts})
 
 
-def _store(actor: Actor, server: Server, differences: list[str], readiness: dict[str, Any]) -> bool:
+def _store(actor: Actor, server: Server, differences: list[str], readiness: dict[str, Any], things: int) -> bool:
     """Write it down; False when a deployment has come in between, so that it describes a server of the past."""
     with transaction.atomic():
         before = Server.objects.select_for_update().get(pk=server.pk)
@@ -116,7 +126,9 @@ def _store(actor: Actor, server: Server, differences: list[str], readiness: dict
         if before.drift.get("differences", []) != differences:
             _tell_of_drift(actor, server, differences)
         Server.objects.filter(pk=server.pk).update(
-            drift={"differences": differences}, readiness=readiness, inspected_at=timezone.now()
+            drift={"differences": differences, "things": things or before.drift.get("things", 0)},
+            readiness=readiness,
+            inspected_at=timezone.now(),
         )
     return True
 
@@ -133,30 +145,8 @@ def _tell_of_drift(actor: Actor, server: Server, differences: list[str]) -> None
         server.environment,
         "drift",
         what=f"{server.name} {'differs from its record' if differences else 'is as recorded again'}",
-        lines=[*differences, "Nothing was repaired. Deploy or roll back to bring it in order." if differences else ""],
+        lines=[*differences, _NOTHING_REPAIRED if differences else ""],
     )
-
-
-def drift_of(server: Server, facts: dict[str, Any]) -> list[str]:
-    """Sentences for everything in which `facts` (of the agent's inspect) differ from the record."""
-    release = server.current_release
-    found = []
-    if release is not None and facts["current"] != release.identifier:
-        found.append(f"It runs {facts['current'] or 'nothing'}; the record says {release.identifier}.")
-    if facts["config"] != server.config_digest:
-        found.append("Its configuration is not the one that was deployed.")
-    if release is not None and (wrong := facts["hash"].get(release.identifier)):
-        found.append(f"{_counted(wrong)} of the release differ, {wrong[0][0] or 'all'} first ({wrong[0][1]}).")
-    for unit in facts["units"]:
-        expected = server.unit_files.get(unit["unit"])
-        if expected and unit["sha256"] != expected:
-            found.append(f"The unit file {unit['unit']} differs from the one that provisioning installed.")
-        if unit["problem"]:
-            found.append(unit["problem"])
-    for name, version in server.secret_versions.items():
-        if facts["secrets"].get(name) != version:
-            found.append(f"The secret {name} is version {facts['secrets'].get(name, 'none')}, not {version}.")
-    return found
 
 
 def readiness_of(server: Server, facts: dict[str, Any], target: Release | None) -> dict[str, Any]:
@@ -167,14 +157,10 @@ def readiness_of(server: Server, facts: dict[str, Any], target: Release | None) 
     if wrong and wrong[0][1] == "missing":
         sentence = f"{target} is not on the server; a rollback would ship it again."
     elif wrong:
-        sentence = f"{_counted(wrong)} of {target} are damaged; a rollback would ship them again."
+        sentence = f"{counted(wrong)} of {target} are damaged; a rollback would ship them again."
     else:
         sentence = f"{target} lies on the server whole, and pruning leaves it alone."
     seconds = selectors.expected_seconds(server.environment, Kind.ROLLBACK)
     if seconds is not None:
         sentence += f" Back in about {max(1, round(seconds))} s."
     return {"ready": not wrong, "target": target.identifier, "sentence": sentence, "seconds": seconds}
-
-
-def _counted(wrong: Sequence[Any]) -> str:
-    return "One file" if len(wrong) == 1 else f"{len(wrong)} files"

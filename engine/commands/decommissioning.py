@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from engine.commands.provisioning import DEPLOY_USER, Operation, ownership, unit
 from engine.commands.role_setup import KEPT_STATE
+from engine.host.provision.looking import list_path, program_path
 from engine.host.provision.unit_rules import BESIDE_A_RELEASE
 
 JOURNALD = "systemd-journald.service"
@@ -43,6 +44,8 @@ def operations(removal: Removal) -> list[Operation]:
         *((f"/etc/{name}/portal.env",) if portal else ()),
         f"/etc/sudoers.d/{name}",
         f"/etc/nftables.d/{name}.nft",
+        program_path(name),
+        list_path(name),
         journal,
     ]
     gone = [f"/opt/{name}", *(removal.data[2:] if removal.delete_data else ())]

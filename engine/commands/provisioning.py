@@ -6,8 +6,9 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from engine.commands.looking import remembered
+from engine.commands.operation import Operation, file, unit
 from engine.commands.server_files import (
     DEPLOY_USER,
     JOURNAL_LIMITS,
@@ -28,8 +29,6 @@ __all__ = [
     "unit",
     "unit_digests",
 ]
-
-Operation = dict[str, Any]
 
 FIREWALL = "firewall"
 FREE_BYTES = 300 << 20
@@ -74,9 +73,9 @@ class ServerSetup:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or self.name == DEPLOY_USER:
             raise ValueError(f"{self.name!r} cannot be the name of a tree and its account")
-        for unit in (*self.units, *self.started):
-            if not _UNIT.fullmatch(unit):
-                raise ValueError(f"{unit!r} is no name of a unit")
+        for named in (*self.units, *self.started):
+            if not _UNIT.fullmatch(named):
+                raise ValueError(f"{named!r} is no name of a unit")
         for key in (*self.public_keys, *self.retired_keys):
             if not _KEY.fullmatch(key):
                 raise ValueError("a public key is one line of type, base64 and comment")
@@ -85,8 +84,11 @@ class ServerSetup:
 
 
 def operations(setup: ServerSetup) -> list[Operation]:
-    """Everything in the order it is done; each one leaves alone what is already as it should be."""
-    return [
+    """Everything in the order it is done; each one leaves alone what is already as it should be.
+
+    What lasts of it is left with the server as a list, which drift is found by.
+    """
+    before = [
         _facts(setup),
         ownership(setup.name),
         unit_check(setup.name, setup.units, setup.runs_as, _generated(setup)),
@@ -95,50 +97,14 @@ def operations(setup: ServerSetup) -> list[Operation]:
         *_tree(setup),
         *_agent(setup),
         *_units(setup),
-        _sudoers(setup),
-        *_journal(setup),
-        *setup.extra,
-        *_firewall(setup),
     ]
+    after = [_sudoers(setup), *_journal(setup), *setup.extra, *_firewall(setup)]
+    return [*before, *remembered([*before, *after], setup.name, setup.units), *after]
 
 
 def unit_digests(setup: ServerSetup) -> dict[str, str]:
     """sha256 of the unit files as they lie on the server afterwards; what a release's units are compared with."""
     return {name: hashlib.sha256(content).hexdigest() for name, content in setup.units.items()}
-
-
-def file(path: str, content: bytes, *, title: str, mode: int = 0o644, owner: str = "root", **more: Any) -> Operation:
-    """A file with this content; `validate` (an argument list, "{}" is a copy of it) looks at it first.
-
-    Lines of what that says which contain one of `tolerated` are no reason to refuse.
-    """
-    return {
-        "op": "file",
-        "title": title,
-        "path": path,
-        "content": base64.b64encode(content).decode(),
-        "mode": mode,
-        "owner": owner,
-        "group": more.get("group", owner),
-        "validate": list(more.get("validate", ())),
-        "tolerated": list(more.get("tolerated", ())),
-    }
-
-
-def unit(name: str, *, enabled: bool | None = True, started: bool | None = None, **more: Any) -> Operation:
-    """A unit's place in the boot and whether it runs; None leaves that as it is.
-
-    One that comes with `package` is not stopped where somebody else installed it.
-    """
-    return {
-        "op": "unit",
-        "title": f"unit {name}",
-        "name": name,
-        "enabled": enabled,
-        "started": started,
-        "restart_on": list(more.get("restart_on", ())),
-        "package": more.get("package", ""),
-    }
 
 
 def ownership(name: str) -> Operation:

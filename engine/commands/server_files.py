@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from engine.host.agent.systemd import sudo_commands
 from engine.host.provision.firewall import table_of
+from engine.host.provision.looking import look_argv
 
 DEPLOY_USER = "rosey"
 
@@ -39,10 +40,11 @@ UMask=0022
 
 
 def sudoers(name: str, units: Iterable[str]) -> bytes:
-    """Exactly the commands the agent uses, argument by argument, and no wildcard."""
+    """Exactly the commands the agent uses and the one that looks, argument by argument, and no wildcard."""
     lines = [f"# What deployments of {name} need root for. Written by provision."]
     for unit in units:
         lines += [f"{DEPLOY_USER} ALL=(root) NOPASSWD: {' '.join(command)}" for command in sudo_commands(unit)]
+    lines.append(f"{DEPLOY_USER} ALL=(root) NOPASSWD: {' '.join(look_argv(name))}")
     return "\n".join([*lines, ""]).encode()
 
 

@@ -149,12 +149,15 @@ class AgentClient:
 
         self._ask("journal", {"deployment": deployment, "after": after}, hear, SHORT)
 
-    def inspect(self, *, roles: Sequence[RolePlan] = (), hash_releases: Sequence[str] = ()) -> dict[str, Any]:
+    def inspect(
+        self, *, roles: Sequence[RolePlan] = (), hash_releases: Sequence[str] = (), nonce: str = ""
+    ) -> dict[str, Any]:
         """What is true on the server now; changes nothing and waits for nobody.
 
-        Without `roles`, those of the last run. `hash_releases` has every file of these releases hashed.
+        Without `roles`, those of the last run. `hash_releases` has every file of these releases hashed, and
+        a `nonce` a proof made of every secret (`secret_proofs`): HMAC-SHA256 of its value under the nonce.
         """
-        request = {"roles": [role_to_wire(role) for role in roles], "hash": list(hash_releases)}
+        request = {"roles": [role_to_wire(role) for role in roles], "hash": list(hash_releases), "nonce": nonce}
         return self._ask("inspect", request, ignore, SHORT).facts
 
     def watch(self, deployment: str, fence: int) -> Result:

@@ -24,6 +24,7 @@ from .systemd import Systemd
 from .tree import Tree
 from .verification import Verifier
 from .watch import condition
+from .wholeness import environment_problems, secret_proofs
 from .wire import Frames, Stream
 
 
@@ -103,8 +104,13 @@ def verb_inspect(tree: Tree, frames: Frames, stream: Stream) -> Record:
         "python": "%d.%d.%d" % sys.version_info[:3],
         "clock": time.time(),
         "secrets": read_json(tree.secret_versions, {}),
+        "environments": {
+            role["role"]: environment_problems(tree, role["env_digest"]) for role in roles if role["env_digest"]
+        },
         "agent": os.path.basename(os.path.realpath(PROGRAM)),
     }
+    if request.get("nonce"):
+        facts["secret_proofs"] = secret_proofs(tree, str(request["nonce"]))
     facts["hash"] = {name: inspect_release(tree, name, stream) for name in request["hash"]}
     return outcome("succeeded", "inspected", "That is what is true here.", **facts)
 
@@ -165,6 +171,8 @@ def inspect_units(units: List[str]) -> List[Record]:
                 "problem": (condition(unit, shown) or ("", ""))[1],
                 "needs_reload": values.get("NeedDaemonReload") == "yes",
                 "sha256": digest,
+                "path": values.get("FragmentPath", ""),
+                "drop_ins": values.get("DropInPaths", "").split(),
             }
         )
     return found

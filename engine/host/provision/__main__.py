@@ -30,6 +30,7 @@ from .authorized_keys import allow
 from .clearing import cleared
 from .firewall import rules_path, table_of
 from .firewall_state import load_rules, looked_at, pass_trial, try_rules
+from .looking import LOOK, kept_operations
 from .ownership import DEPLOYING, Ours, ours
 from .paths import DIRECTORY, Place, Refused, describe, moved_by_its_owner_alone, names_of, place
 from .server_units import OUR_UNITS, known_units, state_directories
@@ -666,7 +667,10 @@ def sentence(machine: Machine, operation: Operation, state: str) -> str:
 
 
 def main() -> None:
-    """Read the request, carry it out, say so."""
+    """Read the request, carry it out, say so; or look at what was done before."""
+    if sys.argv[1:2] == [LOOK]:
+        look(sys.argv[2])
+        return
     request = json.loads(sys.stdin.buffer.read())
     if request.get("protocol") != PROTOCOL:
         raise SystemExit("the request is not of protocol %d; update the portal" % PROTOCOL)
@@ -680,6 +684,20 @@ def main() -> None:
         tell(carry_out(machine, operation))
 
 
+def look(name: str) -> None:
+    """Report what of an earlier provisioning's work is not so any more. Nothing is read from whoever asks."""
+    try:
+        operations = kept_operations(name)
+    except Refused as error:
+        raise SystemExit(str(error)) from None
+    machine = Machine(True, operations)
+    for operation in operations:
+        report = carry_out(machine, operation)
+        if report["state"] != "ok":
+            say(report)
+    say({"kind": "looked", "things": len(operations)})
+
+
 def rehearse(operations: List[Operation]) -> None:
     """Plan everything first, so that a refusal leaves the server as it was."""
     machine = Machine(True, operations)
@@ -689,9 +707,13 @@ def rehearse(operations: List[Operation]) -> None:
             tell(report)
 
 
-def tell(report: Dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(report) + "\n")
+def say(record: Dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(record) + "\n")
     sys.stdout.flush()
+
+
+def tell(report: Dict[str, Any]) -> None:
+    say(report)
     if report["state"] == "failed":
         raise SystemExit(1)
 

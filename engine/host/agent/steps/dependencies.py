@@ -12,6 +12,7 @@ from ..files import canonical, delete, discard, names_in, read_json, sha256_file
 from ..limits import Record
 from ..live_database import LiveDatabase
 from ..tree import env_complete
+from ..wholeness import environment_problems, note_environment
 from .work import Work
 
 
@@ -31,10 +32,10 @@ def bundled_pip() -> str:
 
 
 def dependencies(work: Work) -> Record:
-    """Build the environments that are missing, and ask each role's check unless it has said yes to just this."""
+    """Build the environments that are missing or changed; ask each role's check unless it said yes to just this."""
     facts: Record = {"built": []}
     for role in work.plan["roles"]:
-        if role["env_digest"] and not env_complete(work.tree, role["env_digest"]):
+        if role["env_digest"] and not _env_whole(work, role["env_digest"]):
             _build_env(work, role)
             facts["built"].append(role["role"])
     for role in work.plan["roles"]:
@@ -44,6 +45,10 @@ def dependencies(work: Work) -> Record:
             run_check(work, role)
             _note_check(work, role)
     return facts
+
+
+def _env_whole(work: Work, digest: str) -> bool:
+    return env_complete(work.tree, digest) and not environment_problems(work.tree, digest)
 
 
 def _check_subject(work: Work, role: Record) -> str:
@@ -93,6 +98,7 @@ def _build_env(work: Work, role: Record) -> None:
     _must(work, install, "The packages of %s could not be installed" % role["lock"], "dependencies_failed")
     count = len(os.listdir(wheels)) if os.path.isdir(wheels) else 0
     work.recorder.log("dependencies", "Installed %d packages of %s." % (count, role["lock"]), "output")
+    note_environment(path)
     _must(work, ["/usr/bin/sync", "-f", path], "The environment could not be written", "environment_failed")
     content = canonical({"python": "%d.%d" % sys.version_info[:2], "lock": sha256_file(lock)})
     write_atomic(os.path.join(path, ".complete"), content)

@@ -1,0 +1,129 @@
+"""How a server differs from what a release, its secrets and provisioning put there; and what was looked at.
+
+What comes with a release is compared by the agent, what provisioning did by root's own list of it.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deployments.models import Secret, Server
+from engine.remote.looking import Looked
+from engine.remote.reports import Report
+
+OUR_DROP_IN = "10-cytube-ops.conf"
+"""What provisioning puts beside a unit itself."""
+_OF_THE_SYSTEM = ("/usr/lib/", "/lib/")
+_NOT_AT_BOOT = ("disabled", "masked", "masked-runtime", "enabled-runtime", "bad")
+
+
+def drift_of(server: Server, facts: dict[str, Any]) -> list[str]:
+    """Sentences for everything in which `facts` (of the agent's inspect) differ from the record."""
+    return [
+        *_release_drift(server, facts),
+        *(sentence for unit in facts["units"] for sentence in _unit_drift(server, unit)),
+        *(
+            f"The secret {name} is version {facts['secrets'].get(name, 'none')}, not {version}."
+            for name, version in server.secret_versions.items()
+            if facts["secrets"].get(name) != version
+        ),
+    ]
+
+
+def _release_drift(server: Server, facts: dict[str, Any]) -> list[str]:
+    release, found = server.current_release, []
+    if release is not None and facts["current"] != release.identifier:
+        found.append(f"It runs {facts['current'] or 'nothing'}; the record says {release.identifier}.")
+    if facts["config"] != server.config_digest:
+        found.append("Its configuration is not the one that was deployed.")
+    elif facts.get("config_whole") is False:
+        found.append("Its configuration was changed on the server after it was deployed.")
+    if release is not None and (wrong := facts["hash"].get(release.identifier)):
+        found.append(f"{counted(wrong)} of the release differ, {wrong[0][0] or 'all'} first ({wrong[0][1]}).")
+    for role, problems in facts.get("environments", {}).items():
+        if problems:
+            first = f"{problems[0][0] or 'all'} first ({problems[0][1]})"
+            found.append(f"{counted(problems)} of the Python environment of the role {role} differ, {first}.")
+    return found
+
+
+def _unit_drift(server: Server, unit: Mapping[str, Any]) -> list[str]:
+    name, found = unit["unit"], []
+    expected = server.unit_files.get(name)
+    if expected and unit["sha256"] != expected:
+        found.append(f"The unit file {name} differs from the one that provisioning installed.")
+    elif unit.get("path") and unit["path"] != f"/etc/systemd/system/{name}":
+        found.append(f"systemd reads {name} from {unit['path']}.")
+    found += [
+        f"{path} changes {name}."
+        for path in unit.get("drop_ins", ())
+        if not path.startswith(_OF_THE_SYSTEM) and path.rpartition("/")[2] != OUR_DROP_IN
+    ]
+    if unit["problem"]:
+        found.append(unit["problem"])
+    if unit["enabled"] in _NOT_AT_BOOT:
+        found.append(f"{name} is {unit['enabled']}: a boot does not start it.")
+    if unit["needs_reload"]:
+        found.append(f"systemd has not read the files of {name} since they were changed.")
+    return found
+
+
+def secret_drift(server: Server, proofs: Mapping[str, Mapping[str, str]], nonce: str) -> list[str]:
+    """Sentences for the secrets whose value or mode on the server is another; tokens' values nobody knows here."""
+    found = []
+    known = Secret.objects.filter(environment=server.environment, name__in=list(server.secret_versions))
+    for secret in known:
+        if server.secret_versions[secret.name] != secret.version:
+            continue
+        proof = proofs.get(secret.name)
+        expected = hmac.new(nonce.encode(), str(secret.value).encode(), hashlib.sha256).hexdigest()
+        if proof is None:
+            found.append(f"The secret {secret.name} is not readable there.")
+        elif not hmac.compare_digest(proof["proof"], expected):
+            found.append(f"The secret {secret.name} has another value than was delivered.")
+    found += [
+        f"The secret {name} has the mode {proof['mode']}, not 0400."
+        for name, proof in proofs.items()
+        if name in server.secret_versions and proof["mode"] != "0400"
+    ]
+    return found
+
+
+def provisioning_drift(server: Server, looked: Looked) -> list[str]:
+    """Sentences for what provisioning put there and is not so any more; that nobody may look any more is one."""
+    if looked.why and server.drift.get("things"):
+        return [f"Root could look there at what provisioning did, and cannot any more ({looked.why.rstrip('.')})."]
+    return [f"{_how(report)} Run `provision` to put it back." for report in looked.differing]
+
+
+def _how(report: Report) -> str:
+    if report.state == "failed":
+        return f"{report.name}: {report.sentence}"
+    before, after = report.before.split(", "), report.after.split(", ")
+    if not report.after.startswith("sha256 ") or len(before) != len(after):
+        return f"{report.name}: {report.before}, not {report.after}."
+    changes = ["its content was changed"] if before[0] != after[0] else []
+    changes += [f"{before[1]}, not {after[1]}"] if before[1] != after[1] else []
+    return f"{report.name}: {' and '.join(changes)}."
+
+
+def as_far_as_looked(facts: Mapping[str, Any], looked: Looked, *, well: bool) -> str:
+    """What the comparison covered, and what not, so that nothing is called recorded that nobody looked at."""
+    missed = []
+    if looked.why and well:
+        missed.append(f"what provisioning put there; run `provision` once ({looked.why.rstrip('.')})")
+    missed += [
+        f"the Python environment of the role {role} (made by an earlier version)"
+        for role, problems in facts.get("environments", {}).items()
+        if problems is None
+    ]
+    covered = f" and {looked.things} things of provisioning" if looked.things else ""
+    said = [f"Release, configuration, units, secrets{covered}: as recorded."] if well else []
+    said += [f"Not looked at: {'; '.join(missed)}."] if missed else []
+    return " ".join(said)
+
+
+def counted(wrong: Sequence[Any]) -> str:
+    """A number of files, in words."""
+    return "One file" if len(wrong) == 1 else f"{len(wrong)} files"

@@ -1,0 +1,39 @@
+"""The list of what provisioning puts on a server for good, left with the server so that root can look at it again."""
+
+import json
+from collections.abc import Iterable, Sequence
+
+from engine.commands.agent import source
+from engine.commands.operation import Operation, file
+from engine.commands.remote_command import RemoteCommand
+from engine.host.provision.looking import list_path, look_argv, program_path
+
+_PASSING = frozenset({"facts", "unit_check", "authorized_key", "link"})
+"""Looks at the machine, and what deployments and key rotations change without provisioning."""
+
+
+def lasting(operations: Iterable[Operation], name: str, units: Iterable[str]) -> list[Operation]:
+    """Those whose result stays until provisioning changes it; `units` and the agent come with releases."""
+    paths = {f"/etc/systemd/system/{unit}" for unit in units}
+    return [
+        operation
+        for operation in operations
+        if operation["op"] not in _PASSING
+        and not (operation["op"] == "unit" and f"/etc/systemd/system/{operation['name']}" in paths)
+        and not (operation["op"] == "file" and operation["path"] in paths)
+        and not operation.get("path", "").startswith(f"/opt/{name}/.deploy/agent-")
+    ]
+
+
+def remembered(operations: Sequence[Operation], name: str, units: Iterable[str]) -> list[Operation]:
+    """The list, and the program that looks; root's alone."""
+    content = json.dumps(lasting(operations, name, units), sort_keys=True).encode()
+    return [
+        file(list_path(name), content, title="list of what provisioning put here", mode=0o600),
+        file(program_path(name), source("provision"), title="program that looks at it", mode=0o600),
+    ]
+
+
+def look_command(name: str) -> RemoteCommand:
+    """Have root look, as the account that deploys."""
+    return RemoteCommand(("/usr/bin/sudo", "-n", *look_argv(name)))

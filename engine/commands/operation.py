@@ -1,0 +1,40 @@
+"""One operation of provisioning, as data."""
+
+import base64
+from typing import Any
+
+Operation = dict[str, Any]
+
+
+def file(path: str, content: bytes, *, title: str, mode: int = 0o644, owner: str = "root", **more: Any) -> Operation:
+    """A file with this content; `validate` (an argument list, "{}" is a copy of it) looks at it first.
+
+    Lines of what that says which contain one of `tolerated` are no reason to refuse.
+    """
+    return {
+        "op": "file",
+        "title": title,
+        "path": path,
+        "content": base64.b64encode(content).decode(),
+        "mode": mode,
+        "owner": owner,
+        "group": more.get("group", owner),
+        "validate": list(more.get("validate", ())),
+        "tolerated": list(more.get("tolerated", ())),
+    }
+
+
+def unit(name: str, *, enabled: bool | None = True, started: bool | None = None, **more: Any) -> Operation:
+    """A unit's place in the boot and whether it runs; None leaves that as it is.
+
+    One that comes with `package` is not stopped where somebody else installed it.
+    """
+    return {
+        "op": "unit",
+        "title": f"unit {name}",
+        "name": name,
+        "enabled": enabled,
+        "started": started,
+        "restart_on": list(more.get("restart_on", ())),
+        "package": more.get("package", ""),
+    }
