@@ -147,11 +147,12 @@ def _bots() -> Iterator[Metric]:
 
 def _servers() -> Iterator[Metric]:
     drift = GaugeMetricFamily(
-        "portal_server_drift", "1 when the server differs from its record.", labels=["environment", "server"]
+        "portal_server_drift",
+        "1 when the server differs from its record in what nobody has accepted.",
+        labels=["environment", "server"],
     )
-    rows = Server.objects.exclude(state=Server.State.RETIRED).values_list("environment__name", "name", "drift")
-    for environment, name, found in rows:
-        drift.add_metric([environment, name], float(bool(found.get("differences"))))
+    for server in Server.objects.exclude(state=Server.State.RETIRED).select_related("environment"):
+        drift.add_metric([server.environment.name, server.name], float(bool(server.open_drift)))
     yield drift
 
 

@@ -56,6 +56,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """The sidebar: what is registered and what this person may see."""
     waiting = selectors.waiting_requests().count()
     undelivered = messages.undelivered()
+    drifted = len(selectors.drifted_servers())
     first = [
         {"title": "Overview", "icon": "space_dashboard", "link": reverse_lazy("admin:index")},
         {"title": "Status page", "icon": "monitor_heart", "link": reverse_lazy("status"), "active": False},
@@ -68,6 +69,8 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             items[0] |= {"badge": f"{waiting} waiting", "badge_variant": "warning"}
         if undelivered and title == "Messages" and items:
             items[-1] |= {"badge": f"{undelivered} not delivered", "badge_variant": "warning"}
+        if drifted and (servers := next((item for item in items if item["title"] == "Servers"), None)):
+            servers |= {"badge": f"{drifted} differ{'s' * (drifted == 1)}", "badge_variant": "warning"}
         groups.append({"title": title, "items": items})
     return groups
 

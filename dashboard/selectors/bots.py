@@ -30,7 +30,6 @@ _UNUSED = (
     "unit_files",
     "secret_versions",
     "readiness",
-    "drift",
     "environment__configuration",
     "environment__private_key",
     "environment__next_private_key",

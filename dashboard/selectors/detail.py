@@ -24,6 +24,7 @@ class Detail:
     series: Series | None
     marks: list[Mark]
     alerts: list[alerts.Shown]
+    drift: list[str]
 
     @property
     def bot(self) -> Bot:
@@ -43,4 +44,5 @@ def detail(page: StatusPage, bot: Bot, choice: Choice, now: datetime, *, members
     drawn = series(bot.server, charts_range(bot, choice, now), now) if members or page.show_charts else None
     marks = events.marks(bot.server.environment, drawn.start, drawn.end, page, members=members) if drawn else []
     firing = alerts.firing(now, bot.server) if members or page.show_alerts else []
-    return Detail(page, members, card, drawn, marks, firing)
+    drift = bot.server.open_drift if members else []
+    return Detail(page, members, card, drawn, marks, firing, drift)

@@ -48,6 +48,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
             for row in PolicyChange.objects.filter(state=PolicyChange.State.WAITING).select_related("environment")
         ],
         "interrupted": list(rows.filter(status=Status.INTERRUPTED)[:3]),
+        "drifted": selectors.drifted_servers(),
         "cards": [_card(environment, actor) for environment in Environment.objects.prefetch_related("servers")],
         "recent": list(rows[:RECENT]),
         "events": [shown(event) for event in AuditEvent.objects.all()[:RECENT]],

@@ -9,10 +9,11 @@ from django.utils.html import format_html
 from deployments.admin import labels
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation
-from deployments.admin.forms import PageForm, switch
+from deployments.admin.forms import PageForm, ReasonForm, switch
 from deployments.core.actors import Actor
 from deployments.models import Server
 from deployments.servers.decommissioning import decommission_on_record, what_stays
+from deployments.servers.drift_answers import accept_drift, put_back
 
 
 class UnderstoodForm(PageForm):
@@ -56,11 +57,61 @@ class Decommission(Confirmation[Server]):
         return f"{obj} is decommissioned{' on record only' if left else ''}."
 
 
+class AcceptDrift(Confirmation[Server]):
+    """What differs is meant to be so."""
+
+    slug = "accept-drift"
+    label = "Accept the differences"
+    icon = "check"
+    verb = "acknowledge"
+    form_class = ReasonForm
+
+    def offered(self, obj: Server, actor: Actor) -> bool:
+        """While something differs that nobody has accepted."""
+        return bool(obj.open_drift)
+
+    def consequences(self, obj: Server) -> Sequence[str]:
+        """What is accepted, and what that means."""
+        return [*obj.open_drift, "Nothing changes on the server. No alert speaks of this until it changes again."]
+
+    def perform(self, *, actor: Actor, obj: Server, data: dict[str, Any]) -> str:
+        """Record it."""
+        accept_drift(actor=actor, server=obj, reason=data["reason"])
+        return f"The differences of {obj} are accepted."
+
+
+class PutBack(Confirmation[Server]):
+    """What a release brought is brought again."""
+
+    slug = "put-back"
+    label = "Put it back"
+    icon = "undo"
+    tone = "good"
+    verb = "request"
+
+    def offered(self, obj: Server, actor: Actor) -> bool:
+        """While something differs that nobody has accepted."""
+        return bool(obj.open_drift) and obj.current_release is not None
+
+    def consequences(self, obj: Server) -> Sequence[str]:
+        """A deployment like any other."""
+        return [
+            *obj.open_drift,
+            f"{obj.current_release} is deployed to {obj.environment} again, with the approvals that it needs.",
+            "What provisioning put there is put back by manage.py provision, since the portal keeps no root key.",
+        ]
+
+    def perform(self, *, actor: Actor, obj: Server, data: dict[str, Any]) -> str:
+        """Ask for it."""
+        deployment = put_back(actor=actor, server=obj)
+        return f"Deployment {deployment.pk} puts back what differs on {obj}."
+
+
 @admin.register(Server)
 class ServerAdmin(PortalAdmin[Server]):
     """Read-only, but for the end of a server's service."""
 
-    confirmations = (Decommission(),)
+    confirmations = (PutBack(), AcceptDrift(), Decommission())
     list_display = ("name", "environment", "shown_state", "host", "shown_roles", "current_release", "inspected")
     list_filter = ("environment", "state")
     search_fields = ("name", "host", "fingerprint")
@@ -117,7 +168,8 @@ class ServerAdmin(PortalAdmin[Server]):
     @admin.display(description="Drift")
     def shown_drift(self, obj: Server) -> str:
         """How the host differs from this record."""
-        return _table(obj.drift)
+        said = dict.fromkeys(obj.open_drift, "differs")
+        return _table({**said, **dict.fromkeys(obj.drift.get("accepted", []), "accepted")})
 
     @admin.display(description="Unit files")
     def shown_units(self, obj: Server) -> str:

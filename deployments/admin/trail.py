@@ -18,6 +18,7 @@ _LOUD = {
     "person.locked_out": "bad",
     "server.host_key_confirmed": "wary",
     "server.decommissioned": "wary",
+    "server.drift_accepted": "wary",
     "key.rotated": "wary",
     "portal.moved": "wary",
     "portal.arrived": "wary",

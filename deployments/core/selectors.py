@@ -105,6 +105,12 @@ def unreviewed_break_glass() -> QuerySet[Deployment]:
     )
 
 
+def drifted_servers() -> list[Server]:
+    """Servers in service that differ from their record in what nobody has accepted."""
+    rows = Server.objects.exclude(state=Server.State.RETIRED).exclude(drift={})
+    return [server for server in rows.select_related("environment") if server.open_drift]
+
+
 def waiting_requests() -> QuerySet[Deployment]:
     """Deployments that wait for somebody's approval, oldest first."""
     rows = Deployment.objects.filter(status=Status.AWAITING_APPROVAL, kind=Kind.DEPLOYMENT)

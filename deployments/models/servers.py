@@ -68,3 +68,9 @@ class Server(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def open_drift(self) -> list[str]:
+        """How the host differs from this record, in sentences, but for what somebody has accepted."""
+        accepted = self.drift.get("accepted", [])
+        return [sentence for sentence in self.drift.get("differences", []) if sentence not in accepted]

@@ -69,24 +69,24 @@ def _unit_drift(server: Server, unit: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def secret_drift(server: Server, proofs: Mapping[str, Mapping[str, str]], nonce: str) -> list[str]:
-    """Sentences for the secrets whose value or mode on the server is another; tokens' values nobody knows here."""
-    found = []
-    known = Secret.objects.filter(environment=server.environment, name__in=list(server.secret_versions))
-    for secret in known:
-        if server.secret_versions[secret.name] != secret.version:
-            continue
-        proof = proofs.get(secret.name)
-        expected = hmac.new(nonce.encode(), str(secret.value).encode(), hashlib.sha256).hexdigest()
+def secret_faults(server: Server, proofs: Mapping[str, Mapping[str, str]], nonce: str) -> dict[str, str]:
+    """The secrets whose value or mode on the server is another, each with a sentence.
+
+    Of tokens only the mode is looked at: nobody but the server knows their values.
+    """
+    found, versions = {}, server.secret_versions
+    values = {
+        (secret.name, secret.version): str(secret.value).encode()
+        for secret in Secret.objects.filter(environment=server.environment, name__in=list(versions))
+    }
+    for name, version in versions.items():
+        proof, value = proofs.get(name), values.get((name, version))
         if proof is None:
-            found.append(f"The secret {secret.name} is not readable there.")
-        elif not hmac.compare_digest(proof["proof"], expected):
-            found.append(f"The secret {secret.name} has another value than was delivered.")
-    found += [
-        f"The secret {name} has the mode {proof['mode']}, not 0400."
-        for name, proof in proofs.items()
-        if name in server.secret_versions and proof["mode"] != "0400"
-    ]
+            found[name] = f"The secret {name} is not readable there."
+        elif value is not None and proof["proof"] != hmac.new(nonce.encode(), value, hashlib.sha256).hexdigest():
+            found[name] = f"The secret {name} has another value than was delivered."
+        elif proof["mode"] != "0400":
+            found[name] = f"The secret {name} has the mode {proof['mode']}, not 0400."
     return found
 
 

@@ -19,7 +19,7 @@ from deployments.notifications.notify import notify_environment
 from deployments.releases import artifacts
 from deployments.releases.role_plans import role_plans
 from deployments.requests.rollback_targets import rollback_target
-from deployments.servers.drift import as_far_as_looked, counted, drift_of, provisioning_drift, secret_drift
+from deployments.servers.drift import as_far_as_looked, counted, drift_of, provisioning_drift, secret_faults
 from engine.errors import PortalError
 from engine.remote import RolePlan
 from engine.remote.looking import look
@@ -108,7 +108,8 @@ def _compare(actor: Actor, server: Server) -> Finding:
     except PortalError as error:
         return Finding(server.name, None, str(error))
     proofs = facts.pop("secret_proofs", {})
-    differences = [*drift_of(server, facts), *secret_drift(server, proofs, nonce), *provisioning_drift(server, looked)]
+    faults = secret_faults(server, proofs, nonce)
+    differences = [*drift_of(server, facts), *faults.values(), *provisioning_drift(server, looked)]
     readiness = readiness_of(server, facts, target)
     if not _store(actor, server, differences, readiness, looked.things):
         return Finding(server.name, None, "A deployment changed it meanwhile; ask again.")

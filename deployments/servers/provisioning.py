@@ -1,5 +1,6 @@
 """Making a server ready for its roles, through a bootstrap account that may become root."""
 
+import secrets as random_bytes
 import socket
 import time
 from collections.abc import Callable
@@ -13,10 +14,11 @@ from deployments.access.policy import require
 from deployments.audit import trail
 from deployments.core import selectors
 from deployments.core.actors import Actor, system_actor
-from deployments.core.sessions import masked
+from deployments.core.sessions import agent, masked, open_session
 from deployments.environments.secrets import deliver_to, newest_secrets
 from deployments.models import ApiToken, Environment, Release, Scope, Server
 from deployments.releases import artifacts
+from deployments.servers.drift import secret_faults
 from deployments.servers.enrolment import ensure_key, refuse_decommissioned
 from engine.commands import agent as agent_program
 from engine.commands.provisioning import DEPLOY_USER, FIREWALL, ServerSetup, confirmation, operations, unit_digests
@@ -195,15 +197,16 @@ def _record(actor: Actor, server: Server, release: Release, setup: ServerSetup, 
 def _bring_secrets(actor: Actor, server: Server) -> None:
     """Deliver what the server does not have in its newest version, and the tokens its roles report with."""
     server.environment.refresh_from_db()
+    faults = _faulty_secrets(server)
     wanted = [
         secret
         for secret in newest_secrets(server.environment)
-        if server.secret_versions.get(secret.name) != secret.version
+        if server.secret_versions.get(secret.name) != secret.version or secret.name in faults
     ]
     deliver_to(actor=actor, server=server, secrets=[(item.name, item.version, str(item.value)) for item in wanted])
     for role, (name, title, scopes) in _TOKENS.items():
         valid = ApiToken.objects.filter(server=server, revoked_at=None, pk=server.secret_versions.get(name, 0))
-        if role not in server.roles or valid.exists():
+        if role not in server.roles or (valid.exists() and name not in faults):
             continue
         token, text = tokens.issue_token(
             actor=system_actor("provisioning"),
@@ -213,3 +216,13 @@ def _bring_secrets(actor: Actor, server: Server) -> None:
             days=None,
         )
         deliver_to(actor=actor, server=server, secrets=[(name, token.pk, str(text))])
+
+
+def _faulty_secrets(server: Server) -> set[str]:
+    """What was delivered and lies there otherwise."""
+    if not server.secret_versions:
+        return set()
+    nonce = random_bytes.token_hex(16)
+    with open_session(server) as session:
+        proofs = agent(session, server.environment.application).inspect(nonce=nonce).get("secret_proofs", {})
+    return set(secret_faults(server, proofs, nonce))

@@ -22,6 +22,7 @@ ASKED_FOR = {
     "RollbacksRepeated": "critical",
     "NoRecentBackup": "warning",
     "DiskSpaceLow": "warning",
+    "ServerDrifted": "warning",
     "QueueStuck": "critical",
     "PortalDown": "critical",
     "DeadMansSwitch": "none",

@@ -9,6 +9,7 @@ from deployments.core.sessions import address_of
 from deployments.lifecycle import Status
 from engine.commands.remote_command import RemoteCommand
 from engine.host.agent.systemd import sudo_commands
+from engine.host.provision.looking import look_argv
 from engine.ssh.keys import PrivateKey
 from engine.ssh.session import Session
 from tests.fixtures.fleet import TREE, UNIT, Fleet
@@ -67,6 +68,10 @@ ATTEMPTS = (
     ("-e", "/etc/sudoers"),
     ("nft", "flush", "ruleset"),
     ("python3", "-c", "print(1)"),
+    (*look_argv("dice-bot"), "more"),
+    look_argv("another-bot"),
+    look_argv("dice-bot")[:-1],
+    ("/usr/bin/python3", "-I", "-S", "-B", "/tmp/dice-bot.look.py", "look", "dice-bot"),
     ("env", "LD_PRELOAD=/tmp/x.so", "/usr/bin/systemctl", "--no-block", "restart", UNIT),
     ("LD_PRELOAD=/tmp/x.so", "/usr/bin/systemctl", "--no-block", "restart", UNIT),
     ("/usr/bin/systemctl",),
@@ -84,7 +89,7 @@ ATTEMPTS = (
 )
 
 
-def test_sudo_gives_exactly_the_commands_of_the_agent_and_nothing_else(fleet: Fleet) -> None:
+def test_sudo_gives_exactly_the_commands_of_the_agent_and_the_one_that_looks(fleet: Fleet) -> None:
     fleet.enrol()
     assert fleet.deploy(fleet.release("1.0.0")).status == Status.SUCCEEDED
     machine = fleet.machines[0]
@@ -97,7 +102,7 @@ def test_sudo_gives_exactly_the_commands_of_the_agent_and_nothing_else(fleet: Fl
             done = session.run(RemoteCommand(("sudo", "-n", *argv)), stdin=b"[Unit]\n", check=False)
             assert done.exit != 0, argv
             assert b"root:" not in done.stdout, argv
-        for command in sudo_commands(UNIT):
+        for command in (*sudo_commands(UNIT), look_argv("dice-bot")):
             done = session.run(RemoteCommand(("sudo", "-n", "-l", *command)), check=False)
             assert done.exit == 0, command
     assert machine.root(["sh", "-c", state]).stdout == before
