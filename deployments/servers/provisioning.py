@@ -73,17 +73,31 @@ def provision_server(
             ensure_key(actor=actor, environment=environment)
     strict = server.strict_firewall if strict_firewall is None else strict_firewall
     setup = setup_for(server, release, strict=strict)
-    address = Address(server.host, server.port, bootstrap_user, HostKey.parse(server.host_key))
-    sudo = bootstrap_user != "root"
-    with masked(server.environment_id), Session(address, bootstrap_key) as session:
-        reports = provision(session, operations(setup), plan=plan, sudo=sudo, on_report=on_report)
+    reports = _carry_out(server, setup, bootstrap_user, bootstrap_key, plan=plan, on_report=on_report)
     if plan:
         return reports
-    if strict and any(report.operation == FIREWALL and report.state == "changed" for report in reports):
-        with Session(address, bootstrap_key) as anew:  # past the new rules, which else take themselves back
-            provision(anew, confirmation(release.name), sudo=sudo)
     _record(actor, server, release, setup, reports)
     _bring_secrets(actor, server)
+    return reports
+
+
+def _carry_out(
+    server: Server,
+    setup: ServerSetup,
+    user: str,
+    key: PrivateKey,
+    *,
+    plan: bool,
+    on_report: Callable[[Report], None],
+) -> list[Report]:
+    """Every operation; strict rules are confirmed by a new connection, past them, or else take themselves back."""
+    address = Address(server.host, server.port, user, HostKey.parse(server.host_key))
+    with masked(server.environment_id), Session(address, key) as session:
+        reports = provision(session, operations(setup), plan=plan, sudo=user != "root", on_report=on_report)
+    tried = any(report.operation == FIREWALL and report.state == "changed" for report in reports)
+    if setup.strict and tried and not plan:
+        with masked(server.environment_id), Session(address, key) as anew:
+            provision(anew, confirmation(setup.name), sudo=user != "root")
     return reports
 
 

@@ -16,7 +16,7 @@ def lasting(operations: Iterable[Operation], name: str, units: Iterable[str]) ->
     """Those whose result stays until provisioning changes it; `units` and the agent come with releases."""
     paths = {f"/etc/systemd/system/{unit}" for unit in units}
     return [
-        operation
+        {**operation, "restart_on": []} if operation["op"] == "unit" else operation  # a look restarts nothing
         for operation in operations
         if operation["op"] not in _PASSING
         and not (operation["op"] == "unit" and f"/etc/systemd/system/{operation['name']}" in paths)

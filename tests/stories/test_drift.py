@@ -42,7 +42,7 @@ OF_PROVISIONING = {
     ),
     "rules at boot": ("echo > /etc/nftables.d/dice-bot.nft", "other rules at boot"),
     "owner": (f"chown root {TREE}/backups", f"directory {TREE}/backups: root:rosey 0700, not rosey:rosey 0700"),
-    "mode": (f"chmod 777 {TREE}/shared/data", f"directory {TREE}/shared/data: dice-bot:dice-bot 0777"),
+    "mode": (f"chmod 777 {TREE}/shared/data", f"directory {TREE}/shared/data: dice-bot:dice-bot 2777"),
     "journal limits": ("rm /etc/systemd/journald.conf.d/dice-bot.conf", "journal limits: missing"),
     "group": ("gpasswd -d rosey systemd-journal", "rosey in systemd-journal: no member, not member"),
     "shell": ("usermod -s /bin/sh dice-bot", "user dice-bot: shell /bin/sh"),

@@ -29,7 +29,7 @@ from .accounts import as_account
 from .authorized_keys import allow
 from .clearing import cleared
 from .firewall import rules_path, table_of
-from .firewall_state import load_rules, looked_at, pass_trial, try_rules
+from .firewall_state import load_rules, looked_at, on_trial, pass_trial, try_rules
 from .looking import LOOK, kept_operations
 from .ownership import DEPLOYING, Ours, ours
 from .paths import DIRECTORY, Place, Refused, describe, moved_by_its_owner_alone, names_of, place
@@ -533,6 +533,8 @@ def rules_file(name: str, text: str) -> Operation:
 
 def op_firewall_confirmed(machine: Machine, operation: Operation) -> Change:
     """Somebody came in by a new connection while strict rules were on trial: they stay, and a boot loads them."""
+    if not machine.plan and not on_trial(operation["name"]):
+        return "kept", "kept"  # the kernel had them already
     if not machine.plan:
         put(machine, rules_file(operation["name"], pass_trial(operation["name"])))
         load_rules(operation["name"])

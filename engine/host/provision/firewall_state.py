@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import json
 import os
 import shutil
 import tempfile
@@ -9,6 +11,7 @@ from typing import Any, Dict, List, Optional, Set
 
 from .firewall import ports_listed, rules, rules_path, table_of
 from .listeners import listeners, shut_out, sign_in_ports
+from .looking import list_path
 from .ownership import RECORDS, roots_own
 from .paths import Refused, place
 from .tools import call, must
@@ -28,7 +31,8 @@ class FirewallState:
         name = operation["name"]
         self.operation = operation
         self.sign_in = sign_in
-        self.text = rules(operation, sign_in)
+        self.neighbours = _neighbours(name)
+        self.text = rules(operation, sign_in | self.neighbours)
         self.loaded = loaded_table(name)
         self.wanted = as_listed(name, self.text)
         self.after = STRICT if operation["strict"] else OWN
@@ -57,11 +61,13 @@ class FirewallState:
         allowed = ", ".join(self.operation["allowed"]) or "nobody"
         if self.operation["strict"]:
             opened = set(self.operation["public"]) | self.sign_in
-            closed = shut_out(listeners(), opened | set(self.operation["private"]))
-            return "Open to everybody: %s. Listening now, and closed by it: %s." % (
+            closed = shut_out(listeners(), opened | set(self.operation["private"]) | self.neighbours)
+            said = "Open to everybody: %s. Listening now, and closed by it: %s." % (
                 ports_listed(opened),
                 ", ".join(str(listener) for listener in closed) or "nothing",
             )
+            left = " Left to the rules of our other applications here: %s." % ports_listed(self.neighbours)
+            return said + (left if self.neighbours else "")
         ours = "Only our own ports (%s) are closed, to all but %s." % (private, allowed)
         ended = "No other port is closed any more." if kind_of(self.loaded) == STRICT else ""
         return " ".join(words for words in (ours if private else "No port is closed.", ended) if words)
@@ -77,6 +83,17 @@ def looked_at(operation: Dict[str, Any]) -> FirewallState:
     if operation["strict"] and not sign_in:
         raise Refused("No sshd is seen to listen here, so strict rules could shut everybody out. Use --firewall own.")
     return FirewallState(operation, sign_in)
+
+
+def _neighbours(name: str) -> Set[int]:
+    """The ports of our other applications here, which have rules of their own."""
+    ports: Set[int] = set()
+    for path in glob.glob(list_path("*")):
+        operations = json.loads(roots_own(path) or b"[]") if path != list_path(name) else []
+        for operation in operations:
+            if operation["op"] == "firewall":
+                ports.update(operation["public"], operation["private"])
+    return ports
 
 
 def loaded_table(name: str) -> Optional[str]:
@@ -113,6 +130,13 @@ def load_rules(name: str) -> None:
     """By the unit that loads them at boot, so that its state is the truth, too."""
     must(["systemctl", "daemon-reload"])
     must(["systemctl", "restart", "%s-firewall.service" % name])
+    if on_trial(name):
+        os.unlink(_trial(name))
+
+
+def on_trial(name: str) -> bool:
+    """Whether strict rules were loaded that nobody has confirmed, whether or not they have taken themselves back."""
+    return os.path.exists(_trial(name))
 
 
 def try_rules(name: str, text: str) -> None:
@@ -136,7 +160,6 @@ def pass_trial(name: str) -> str:
     loaded = loaded_table(name)
     if not pending or loaded is None or as_listed(name, text) not in (loaded, None):
         raise Refused("The strict rules were taken back: nobody came in within %d s to confirm them." % CONFIRMATION)
-    os.unlink(_trial(name))
     return text
 
 

@@ -19,6 +19,7 @@ from tests.deployments.world import World
 UNIT: dict[str, Any] = {
     "unit": "bot.service",
     "active": "active",
+    "problem": "",
     "enabled": "enabled",
     "needs_reload": False,
     "sha256": "a" * 64,
@@ -43,7 +44,7 @@ def differences(**changes: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"active": "inactive"}, "bot.service is inactive."),
+        ({"problem": "bot.service is inactive (dead)."}, "bot.service is inactive (dead)."),
         ({"enabled": "disabled"}, "bot.service is disabled: a boot does not start it."),
         ({"enabled": "masked"}, "bot.service is masked: a boot does not start it."),
         ({"needs_reload": True}, "systemd has not read the files of bot.service since they were changed."),

@@ -50,6 +50,8 @@ def test_sudo_is_a_list_of_exact_commands() -> None:
         "rosey ALL=(root) NOPASSWD: /usr/bin/systemctl reset-failed backup.timer\n"
         "rosey ALL=(root) NOPASSWD: /usr/bin/systemctl --no-block restart backup.timer\n"
         "rosey ALL=(root) NOPASSWD: /usr/bin/systemctl --no-block stop backup.timer\n"
+        "rosey ALL=(root) NOPASSWD: "
+        "/usr/bin/python3 -I -S -B /var/lib/cytube-ops/rosey-bot.look.py look rosey-bot\n"
     )
     assert (operation["mode"], operation["owner"], operation["group"]) == (0o440, "root", "root")
     assert operation["validate"] == ["visudo", "-cqf", "{}"]

@@ -55,7 +55,7 @@ def test_rules_that_are_gone_are_seen_and_put_back(others: Server, change: str) 
 def test_strict_rules_close_what_the_plan_names_and_no_way_in(others: Server) -> None:
     others.provision()
     with others.bootstrap() as session:
-        (planned,) = changed(provision(session, operations(others.setup(strict=True)), plan=True, sudo=False))
+        planned = firewall_of(provision(session, operations(others.setup(strict=True)), plan=True, sudo=False))
         assert "Open to everybody: 22, 2222." in planned.sentence
         assert "8300/tcp (python3)" in planned.sentence
         assert reachable(others, 8300), "a plan changes nothing"
@@ -67,11 +67,26 @@ def test_strict_rules_close_what_the_plan_names_and_no_way_in(others: Server) ->
     kept = others.shell(TABLE)
     others.shell("systemctl restart rosey-bot-firewall")
     assert others.shell(TABLE) == kept
+    others.shell("echo > /etc/nftables.d/rosey-bot.nft")
     with others.bootstrap() as session:
+        provision(session, operations(others.setup(strict=True)), sudo=False)
+        provision(session, confirmation("rosey-bot"), sudo=False)  # of what was never on trial
         assert changed(provision(session, operations(others.setup(strict=True)), plan=True, sudo=False)) == []
-        (back,) = changed(provision(session, operations(others.setup()), sudo=False))
+        back = firewall_of(provision(session, operations(others.setup()), sudo=False))
     assert "No other port is closed any more." in back.sentence
     assert reachable(others, 8300)
+
+
+def test_strict_rules_leave_the_ports_of_our_other_applications_to_their_own(others: Server) -> None:
+    others.provision()
+    neighbour = '[{"op": "firewall", "public": [], "private": [8300]}]'
+    others.shell(f"echo '{neighbour}' > /var/lib/cytube-ops/tea-bot.operations")
+    with others.bootstrap() as session:
+        planned = firewall_of(provision(session, operations(others.setup(strict=True)), plan=True, sudo=False))
+    others.shell("rm /var/lib/cytube-ops/tea-bot.operations")
+    assert "Left to the rules of our other applications here: 8300." in planned.sentence
+    assert "python3" not in planned.sentence
+    assert any(line.startswith("+") and "8300" in line for line in planned.difference)
 
 
 def test_strict_rules_that_nobody_confirms_take_themselves_back(others: Server) -> None:
@@ -100,7 +115,7 @@ def test_the_strict_table_of_earlier_versions_is_taken_over(others: Server) -> N
     others.shell("nft -f /etc/nftables.d/rosey-bot.nft")
     assert not reachable(others, 8300)
     with others.bootstrap() as session:
-        (planned,) = changed(provision(session, operations(others.setup()), plan=True, sudo=False))
+        planned = firewall_of(provision(session, operations(others.setup()), plan=True, sudo=False))
         assert planned.before.startswith("strict")
         assert "No other port is closed any more." in planned.sentence
         provision(session, operations(others.setup()), sudo=False)
@@ -120,6 +135,11 @@ table inet rosey_bot {
     }
 }
 """
+
+
+def firewall_of(reports: list[Report]) -> Report:
+    (report,) = (report for report in changed(reports) if report.operation == "firewall")
+    return report
 
 
 def changed(reports: list[Report]) -> list[Report]:

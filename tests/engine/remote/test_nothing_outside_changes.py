@@ -42,6 +42,7 @@ EXPLAINED = re.compile(
     r"|/var/lib/cytube-ops.*|/home/rosey/\.ssh(/authorized_keys)?|/home/rosey|/var/cache/ldconfig.*"
     # what decommissioning takes away
     rf"|/etc/systemd/system/(multi-user\.target\.wants/)?({NAME}-.*|{UNIT})|/etc/systemd/system(/multi-user.*)?"
+    rf"|/etc/systemd/system/nftables\.service\.wants(/{NAME}-firewall\.service)?"
     rf"|/etc/sudoers\.d(/{NAME})?|/etc/nftables\.d(/{NAME}\.nft)?|/etc/systemd/journald\.conf\.d(/{NAME}\.conf)?"
 )
 VICTIMS = f"""
