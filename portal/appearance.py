@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.templatetags.static import static
+from django.urls import reverse_lazy
 
 
 def _static(path: str) -> Any:
@@ -30,5 +31,11 @@ UNFOLD: dict[str, Any] = {
         _static("deployments/admin/admin.css"),
     ],
     "SCRIPTS": [_static("deployments/admin/admin.js")],
+    "ACCOUNT": {
+        "navigation": [
+            {"title": "Your account", "link": reverse_lazy("admin:account")},
+            {"title": "Change password", "link": reverse_lazy("admin:password_change")},
+        ]
+    },
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "portal.sidebar.sidebar"},
 }

@@ -28,6 +28,8 @@ PROMETHEUS_URL = variables.PROMETHEUS_URL.read()
 ALERTMANAGER_URL = variables.ALERTMANAGER_URL.read()
 # Asked every minute while monitoring is heard; a secret, since who knows it can pretend that all is well.
 PING_URL = environment.optional_secret(env, "PORTAL_PING_URL")
+# Asked for the keys that workflows' identities are signed with (deployments/github/issuer.py).
+GITHUB_ISSUER = variables.GITHUB_ISSUER.read()
 DRILLS = variables.DRILLS.read()
 BACKUP_DIR = Path(variables.BACKUP_DIR.read() or STATE_DIR / "backups")
 BACKUP_KEEP = variables.BACKUP_KEEP.read()

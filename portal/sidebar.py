@@ -29,6 +29,7 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("People", "group", "auth.user"),
             ("API tokens", "key", "deployments.apitoken"),
             ("Signing keys", "signature", "deployments.signingkey"),
+            ("Workflows", "conversion_path", "deployments.workflowbinding"),
         ),
     ),
     (

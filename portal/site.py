@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, URLResolver, path
 from django.utils.module_loading import import_string
 from unfold.sites import UnfoldAdminSite
 
@@ -39,4 +40,15 @@ class PortalAdminSite(UnfoldAdminSite):  # type: ignore[misc]  # published witho
         """One's own password, through the service that records it."""
         view = import_string("deployments.admin.own_password.view")
         response: HttpResponse = view(self, request, extra_context or {})
+        return response
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """One's own account beside Django's pages."""
+        own = [path("account/", self.admin_view(self.account), name="account")]
+        urls: list[URLPattern | URLResolver] = super().get_urls()
+        return [*own, *urls]
+
+    def account(self, request: HttpRequest) -> HttpResponse:
+        """What is linked to one's account, through the services that record it."""
+        response: HttpResponse = import_string("deployments.admin.account.view")(self, request, {})
         return response

@@ -172,6 +172,11 @@ PING_URL = Secret(
     "gets a POST every minute while monitoring is heard; for a service outside that notices when the machine is gone",
     shown="none",
 )
+GITHUB_ISSUER = Address(
+    "PORTAL_GITHUB_ISSUER",
+    "who signs the identity of workflows; another one for GitHub Enterprise Server",
+    "https://token.actions.githubusercontent.com",
+)
 DRILLS = Switch("PORTAL_DRILLS", "off: the portal holds no drills by itself", True)
 BACKUP_DIR = Text(
     "PORTAL_BACKUP_DIR",
@@ -193,6 +198,7 @@ ALL: tuple[Variable, ...] = (
     PROMETHEUS_URL,
     ALERTMANAGER_URL,
     PING_URL,
+    GITHUB_ISSUER,
     DRILLS,
     BACKUP_DIR,
     BACKUP_KEEP,

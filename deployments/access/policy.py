@@ -119,10 +119,13 @@ def token_actor(token: ApiToken) -> Actor:
     owner = token.owner
     person = owner.get_username() if owner else ""
     maker = maker_of(token) if owner else ""
+    roles = roles_of(owner) if owner else frozenset()
+    if owner is None and token.binding is not None:  # a workflow that nobody here started: no more than the shell can
+        roles, maker = frozenset({_O}), identity_in(token.binding.created_by)
     return Actor(
         "token",
         token.name,
-        roles_of(owner) if owner else frozenset(),
+        roles,
         frozenset(Scope(scope) for scope in token.scopes),
         person=person,
         environment_id=token.environment_id,
@@ -183,14 +186,23 @@ def refusal(actor: Actor, verb: str, environment: Environment | None) -> tuple[s
         if actor.environment_id and environment and actor.environment_id != environment.pk:
             return f"The token {actor.name} is not for {environment}.", "Make a token for this environment."
         if actor.maker and _shell_refusal(verb, what, environment):
-            return (
-                f"The token {actor.name} of {actor.person} was made by {actor.maker}: it may not {what}.",
-                f"What needs a person takes a token that the person made: let {actor.person} make one.",
-            )
+            return _made_by_another(actor, what)
     if not actor.roles & VERBS[verb]:
         wanted = " or ".join(sorted(role.value for role in VERBS[verb]))
         return f"{actor} may not {what}.", f"Ask an administrator for the role {wanted}."
     return None
+
+
+def _made_by_another(actor: Actor, what: str) -> tuple[str, str]:
+    if not actor.person:
+        return (
+            f"Nobody here is known to have started the run of {actor.name}: it may not {what}.",
+            "Whoever pushes links their account on GitHub to theirs here; a run that was started again is nobody's.",
+        )
+    return (
+        f"The token {actor.name} of {actor.person} was made by {actor.maker}: it may not {what}.",
+        f"What needs a person takes a token that the person made: let {actor.person} make one.",
+    )
 
 
 def _shell_refusal(verb: str, what: str, environment: Environment | None) -> tuple[str, str] | None:

@@ -50,11 +50,8 @@ def issue_token(
     _refuse_unusable(chosen, owner, server)
     name = checked(name, what="A name", limit=100)
     _check(name, days)
-    text = SecretText(PREFIX + secrets.token_urlsafe(32))
-    token = ApiToken.objects.create(
+    token = ApiToken(
         name=name,
-        digest=_digest(text),
-        prefix=text[: len(PREFIX) + 4],
         owner=owner,
         server=server,
         environment=environment,
@@ -62,17 +59,26 @@ def issue_token(
         expires_at=timezone.now() + timedelta(days=days) if days else None,
         created_by=str(actor),
     )
+    return store_token(actor=actor, token=token)
+
+
+def store_token(*, actor: Actor, token: ApiToken, **more: str) -> tuple[ApiToken, SecretText]:
+    """Give a token its text and its event, in the transaction of whoever has asked who may; `more` is recorded."""
+    text = SecretText(PREFIX + secrets.token_urlsafe(32))
+    token.digest, token.prefix = _digest(text), text[: len(PREFIX) + 4]
+    token.save(force_insert=True)
     trail.record(
         actor=actor,
         name="token.issued",
         subject=f"token:{token.pk}",
-        environment=environment or (server.environment if server else ""),
+        environment=token.environment or (token.server.environment if token.server else ""),
         data={
-            "name": name,
-            "scopes": chosen,
-            "owner": owner.get_username() if owner else "",
-            "server": str(server or ""),
+            "name": token.name,
+            "scopes": token.scopes,
+            "owner": token.owner.get_username() if token.owner else "",
+            "server": str(token.server or ""),
             "expires": token.expires_at,
+            **more,
         },
     )
     return token, text
@@ -83,16 +89,17 @@ def revoke_token(*, actor: Actor, token: ApiToken) -> None:
     """End a token at once; doing it twice changes nothing. Everyone may end their own."""
     own = token.owner is not None and actor.identity == token.owner.get_username()
     require(actor, "own_token" if own else "manage_tokens", token.environment)
-    _revoke(actor, token)
+    revoke(actor, token)
 
 
 def revoke_tokens_of(*, actor: Actor, person: "User") -> None:
     """End every token of a person; runs in the transaction of what ends them, which has asked who may."""
     for token in ApiToken.objects.filter(owner=person, revoked_at=None).select_related("owner", "environment"):
-        _revoke(actor, token)
+        revoke(actor, token)
 
 
-def _revoke(actor: Actor, token: ApiToken) -> None:
+def revoke(actor: Actor, token: ApiToken) -> None:
+    """End a token, in the transaction of whoever has asked who may."""
     if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now()):
         trail.record(
             actor=actor,
@@ -110,7 +117,7 @@ def authenticate(text: str) -> ApiToken | None:
         Q(expires_at=None) | Q(expires_at__gt=now)
     )
     # every heartbeat comes by here: no order for at most one row, and no environment with its keys to decrypt
-    token = next(iter(valid.select_related("owner", "server").order_by()), None)
+    token = next(iter(valid.select_related("owner", "server", "binding").order_by()), None)
     if token is None or (token.owner is not None and not token.owner.is_active):
         return None
     if token.last_used_at is None or now - token.last_used_at > _LAST_USE_RESOLUTION:

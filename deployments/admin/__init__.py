@@ -12,6 +12,7 @@ from deployments.admin import (
     servers,
     signing_keys,
     tokens,
+    workflows,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "servers",
     "signing_keys",
     "tokens",
+    "workflows",
 ]

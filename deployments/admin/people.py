@@ -20,7 +20,8 @@ from deployments.admin.confirmations import Confirmation
 from deployments.admin.forms import ModelForm, PageForm
 from deployments.admin.trail import shown
 from deployments.core.actors import Actor
-from deployments.models import ApiToken, AuditEvent, Role
+from deployments.github.accounts import unlink_account
+from deployments.models import ApiToken, AuditEvent, GitHubAccount, Role
 from deployments.people.accounts import FIELDS, add_person, change_person, set_password
 
 ROLE_WORDS = {
@@ -117,6 +118,29 @@ class SetPassword(Confirmation[User]):
         return f"{obj.get_username()} has a new password."
 
 
+class UnlinkGitHub(Confirmation[User]):
+    """For an account that is somebody else's."""
+
+    slug = "unlink-github"
+    label = "Unlink GitHub account"
+    icon = "link_off"
+    tone = "bad"
+    verb = "manage_people"
+
+    def offered(self, obj: User, actor: Actor) -> bool:
+        """While one is linked."""
+        return GitHubAccount.objects.filter(person=obj).exists()
+
+    def consequences(self, obj: User) -> Sequence[str]:
+        """What happens."""
+        return ["What it starts on GitHub is nobody's from now on, and tokens of its runs end. It can be linked again."]
+
+    def perform(self, *, actor: Actor, obj: User, data: dict[str, Any]) -> str:
+        """Unlink it."""
+        unlink_account(actor=actor, person=obj)
+        return f"No account on GitHub is linked to {obj.get_username()}."
+
+
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
@@ -125,7 +149,7 @@ admin.site.unregister(Group)
 class PersonAdmin(PortalAdmin[User]):
     """Accounts are switched off, never deleted: the record keeps naming people."""
 
-    confirmations = (SetPassword(),)
+    confirmations = (SetPassword(), UnlinkGitHub())
     form = PersonForm
     change_verb = add_verb = "manage_people"
     list_display = ("username", "shown_name", "shown_roles", "shown_state", "seen")

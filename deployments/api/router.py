@@ -2,8 +2,8 @@
 
 from ninja import Router
 
-from deployments.api import audit, deployments, releases, servers
+from deployments.api import audit, deployments, releases, servers, tokens
 
 router = Router()
-for part in (deployments, releases, servers, audit):
+for part in (deployments, releases, servers, audit, tokens):
     router.add_router("", part.router)

@@ -106,3 +106,5 @@ READS = TokenRate("read", 600)
 WRITES = TokenRate("write", 60)
 BEATS = TokenRate("beat", 120)
 STRANGERS = 300  # of all callers without a valid token together: guessing is slow, and no real caller is held up
+EXCHANGES = 30  # of workflows' identities, from one address; who floods must not keep others from theirs
+ALL_EXCHANGES = 1200

@@ -3,6 +3,7 @@
 from deployments.models.audit import AuditEvent
 from deployments.models.deployments import Approval, Deployment, LogLine, Step, Target
 from deployments.models.environments import Environment, PolicyChange, Secret
+from deployments.models.github import GitHubAccount, WorkflowBinding
 from deployments.models.moves import Move
 from deployments.models.notifications import NotificationChannel, NotificationDelivery
 from deployments.models.people import ApiToken, Role, Scope, SigningKey
@@ -15,6 +16,7 @@ __all__ = [
     "AuditEvent",
     "Deployment",
     "Environment",
+    "GitHubAccount",
     "LogLine",
     "Move",
     "NotificationChannel",
@@ -28,4 +30,5 @@ __all__ = [
     "SigningKey",
     "Step",
     "Target",
+    "WorkflowBinding",
 ]

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 
 from deployments.models.environments import Environment
+from deployments.models.github import WorkflowBinding
 from deployments.models.servers import Server
 
 
@@ -40,6 +41,16 @@ class ApiToken(models.Model):
     )
     server = models.ForeignKey(Server, on_delete=models.CASCADE, null=True, blank=True, related_name="tokens")
     environment = models.ForeignKey(Environment, on_delete=models.CASCADE, null=True, blank=True, related_name="tokens")
+    binding = models.ForeignKey(
+        WorkflowBinding, on_delete=models.CASCADE, null=True, blank=True, editable=False, related_name="tokens"
+    )
+    exchanged_for = models.CharField(  # noqa: DJ001  (empty texts would not be unique)
+        max_length=64,
+        unique=True,
+        null=True,
+        editable=False,
+        help_text="sha256 of the number of the identity that a workflow exchanged: each is taken once.",
+    )
     scopes = models.JSONField(default=list)
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -1,0 +1,65 @@
+"""One's own account: the account on GitHub that is also one's own."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin import AdminSite
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from deployments.admin.actors import actor_of
+from deployments.admin.forms import PageForm, number, word
+from deployments.github.accounts import link_account, unlink_account
+from deployments.models import GitHubAccount
+from engine.errors import PortalError
+
+
+class LinkForm(PageForm):
+    """Which account."""
+
+    login = word("Login on GitHub", max_length=39)
+    account_id = number(
+        "Its number",
+        min_value=1,
+        max_value=2**63 - 1,
+        help_text="Logins are given away, numbers are not: gh api user --jq .id",
+    )
+
+
+def view(site: AdminSite, request: HttpRequest, extra_context: dict[str, Any]) -> HttpResponse:
+    """The page; what was asked is named by the button that was pressed."""
+    person = request.user
+    if not isinstance(person, User):
+        raise TypeError("the admin site lets in people only")
+    form = LinkForm(request.POST if "link" in request.POST else None)
+    error: PortalError | None = None
+    if request.method == "POST":
+        try:
+            if said := _done(request, person, form):
+                messages.success(request, said)
+                return HttpResponseRedirect(reverse("admin:account"))
+        except PortalError as refused:
+            error = refused
+    context = {
+        **site.each_context(request),
+        **extra_context,
+        "title": "Your account",
+        "form": form,
+        "error": error,
+        "github": GitHubAccount.objects.filter(person=person).first(),
+    }
+    status = error.http_status if error else (422 if form.errors else 200)
+    return TemplateResponse(request, "deployments/admin/account.html", context, status=status)
+
+
+def _done(request: HttpRequest, person: User, form: LinkForm) -> str:
+    actor = actor_of(request)
+    if "unlink" in request.POST:
+        unlink_account(actor=actor, person=person)
+        return "No account on GitHub is linked any more."
+    if form.is_bound and form.is_valid():
+        account = link_account(actor=actor, person=person, **form.cleaned_data)
+        return f"What {account} starts on GitHub counts as asked by you."
+    return ""

@@ -1,0 +1,62 @@
+"""Whose account on GitHub is whose here. Each person says so for themselves: it decides who approves what."""
+
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from deployments.access.policy import require
+from deployments.access.tokens import revoke
+from deployments.audit import trail
+from deployments.core.actors import Actor
+from deployments.models import ApiToken, GitHubAccount
+from engine.errors import Conflict, InvalidRequest, NotAllowed
+
+
+@transaction.atomic
+def link_account(*, actor: Actor, person: User, login: str, account_id: int) -> GitHubAccount:
+    """Say that an account on GitHub is one's own; it takes the place of an earlier one.
+
+    Nobody says so for others: what others push would count as asked by them. Raises NotAllowed, InvalidRequest and
+    Conflict (somebody else's).
+    """
+    require(actor, "own_token")
+    if actor.kind != "user" or actor.identity != person.get_username():
+        raise NotAllowed("An account on GitHub is linked by whoever it belongs to.", reason="four_eyes")
+    User.objects.select_for_update(no_key=True).get(pk=person.pk)
+    if GitHubAccount.objects.filter(account_id=account_id).exclude(person=person).exists():
+        raise Conflict(
+            "Somebody else has linked this account.", hint="An administrator can unlink it.", reason="account_taken"
+        )
+    _end(actor, person)
+    account = GitHubAccount(person=person, login=login, account_id=account_id)
+    try:
+        account.full_clean()
+    except ValidationError as error:
+        raise InvalidRequest(" ".join(error.messages), hint="Nothing was linked.") from error
+    account.save()
+    _record(actor, account, "person.github_linked")
+    return account
+
+
+@transaction.atomic
+def unlink_account(*, actor: Actor, person: User) -> None:
+    """End it, and the tokens that runs of that account have; one's own, or anybody's for an administrator."""
+    own = actor.kind == "user" and actor.identity == person.get_username()
+    require(actor, "own_token" if own else "manage_people")
+    _end(actor, person)
+
+
+def _end(actor: Actor, person: User) -> None:
+    account = GitHubAccount.objects.filter(person=person).first()
+    if account is None:
+        return
+    account.delete()
+    _record(actor, account, "person.github_unlinked")
+    exchanged = ApiToken.objects.filter(owner=person, revoked_at=None).exclude(binding=None)
+    for token in exchanged.select_related("owner", "environment"):
+        revoke(actor, token)
+
+
+def _record(actor: Actor, account: GitHubAccount, name: str) -> None:
+    data = {"login": account.login, "account_id": account.account_id}
+    trail.record(actor=actor, name=name, subject=f"person:{account.person.get_username()}", data=data)

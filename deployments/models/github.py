@@ -1,0 +1,60 @@
+"""What workflows on GitHub may do here without a stored token, and whose accounts there are whose here."""
+
+from django.conf import settings
+from django.core.validators import RegexValidator
+from django.db import models
+
+from deployments.models.environments import Environment
+
+
+class WorkflowBinding(models.Model):
+    """Claims of a workflow's identity, each exact, and the scopes that a run with all of them gets. Never edited."""
+
+    name = models.CharField(max_length=100)
+    repository = models.CharField(
+        max_length=140, validators=[RegexValidator(r"^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}\Z", "Write owner/name.")]
+    )
+    repository_id = models.PositiveBigIntegerField(help_text="Its number: a name can become somebody else's.")
+    ref = models.CharField(
+        max_length=250,
+        validators=[
+            RegexValidator(r"^refs/(heads/[^\s*]+|tags/[^\s*]+\*?)\Z", "Write refs/heads/main, or refs/tags/v*.")
+        ],
+        help_text="refs/heads/main; refs/tags/v* is every tag that begins so.",
+    )
+    github_environment = models.CharField(max_length=255, help_text="The environment that the job names on GitHub.")
+    workflow = models.CharField(
+        max_length=250,
+        blank=True,
+        default="",
+        help_text=".github/workflows/deploy.yml; empty is every workflow of that ref.",
+    )
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, null=True, blank=True)
+    scopes = models.JSONField(default=list)
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.CharField(max_length=150, editable=False)
+    ended_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ("repository", "ref", "name")
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.repository})"
+
+
+class GitHubAccount(models.Model):
+    """The account on GitHub that a person says is theirs; what is asked there counts as asked by them."""
+
+    person = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="github_account")
+    login = models.CharField(
+        max_length=39, validators=[RegexValidator(r"^[A-Za-z0-9-]{1,39}\Z", "Write the login, without an @.")]
+    )
+    account_id = models.PositiveBigIntegerField(unique=True, help_text="Its number: a login can be given away.")
+    linked_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = "GitHub account"
+        ordering = ("person",)
+
+    def __str__(self) -> str:
+        return self.login
