@@ -39,7 +39,7 @@ class ExchangeOut(Schema):
     access_token: str = Field(description="An API token, shown this once.")
     issued_token_type: str = Field(examples=[_ACCESS])
     token_type: str = Field(examples=["Bearer"])
-    expires_in: int = Field(description="Seconds.", examples=[900])
+    expires_in: int = Field(description="Seconds.", examples=[1200])
     scope: str = Field(description="Its scopes, separated by spaces.", examples=["deploy read release"])
 
 

@@ -16,7 +16,8 @@ from deployments.models import ApiToken, GitHubAccount, WorkflowBinding
 from deployments.models.encryption import SecretText
 from engine.errors import NotAllowed
 
-MINUTES = 15
+MINUTES = 20
+"""As long as a job of ours may take: it follows its deployment to the end."""
 KEPT = timedelta(days=1)
 """How long exchanged tokens stay listed after their end: an identity is refused by its age long before."""
 

@@ -73,7 +73,7 @@ class JsonClient:
                 "Accept": "application/json",
                 **self._headers,
                 **headers,
-                "Authorization": f"Bearer {self._token}",
+                **({"Authorization": f"Bearer {self._token}"} if self._token else {}),
             },
         )
         try:

@@ -3,6 +3,8 @@
     PORTAL_URL=https://… PORTAL_TOKEN=… python3 -m deployments.management.portal_client test --artifact FILE --sha256 D
     PORTAL_URL=https://… PORTAL_TOKEN=… python3 -m deployments.management.portal_client production --release 1.2.0
 
+On GitHub a job that may have an identity (`id-token: write`) needs no PORTAL_TOKEN.
+
 It follows the deployment, writes a summary for the job, tells GitHub (where GITHUB_TOKEN allows it), and exits with the
 codes of the command line: a request that waits for an approval ends at once with 3.
 """
@@ -21,6 +23,7 @@ from deployments.management.github_status import GitHubDeployments
 from deployments.management.json_client import HttpFailure, JsonClient
 from deployments.management.summary import append_summary, deployment_summary, failure_summary
 from deployments.management.texts import one_line
+from deployments.management.workflow_token import token_for
 from engine.artifacts.git import repository_at
 from engine.errors import PortalError
 
@@ -128,10 +131,13 @@ def main(argv: list[str] | None = None, environ: Mapping[str, str] = os.environ)
     options = parser.parse_args(argv)
     if options.artifact and not options.sha256:
         parser.error("--artifact needs --sha256")
-    url, token = environ.get("PORTAL_URL", ""), environ.get("PORTAL_TOKEN", "")
+    url = environ.get("PORTAL_URL", "")
     try:
+        token = token_for(url, options.environment, environ)
         if not url or not token:
-            raise ValueError("PORTAL_URL and PORTAL_TOKEN must be set.")
+            raise ValueError(
+                "PORTAL_URL and PORTAL_TOKEN must be set; on GitHub a job with `id-token: write` needs no PORTAL_TOKEN."
+            )
         return _deploy(Portal(url, token), options, environ)
     except HttpFailure as failure:
         return _told(f"Nothing is known to be deployed to {options.environment}", failure, _code_of(failure))

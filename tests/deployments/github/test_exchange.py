@@ -45,14 +45,14 @@ def test_the_right_run_gets_a_token_of_minutes_with_the_bindings_scopes(
     answer = swap(issuer.identity())
     document = answer.json()
     assert answer.status_code == 200, document
-    assert (document["token_type"], document["expires_in"]) == ("Bearer", 900)
+    assert (document["token_type"], document["expires_in"]) == ("Bearer", 1200)
     assert document["scope"] == "deploy read release"
     assert "no-store" in answer["Cache-Control"]
     token = authenticate(document["access_token"])
     assert token is not None
     assert token.binding == binding
     assert token.expires_at is not None
-    assert 0 < (token.expires_at - token.created_at).total_seconds() <= 901
+    assert 0 < (token.expires_at - token.created_at).total_seconds() <= 1201
     assert str(token_actor(token)) == "operator/token:github:alice-gh:acme/bot"
     event = AuditEvent.objects.get(name="token.issued")
     assert event.actor == "operator/token:github:alice-gh:acme/bot"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, quote
 
 import pytest
 
@@ -136,6 +137,49 @@ def test_an_upload_brings_the_commits_since_the_release_before(
 def test_without_address_and_token_nothing_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["test", "--release", "1.0.0"], {}) == 2
     assert "PORTAL_URL and PORTAL_TOKEN must be set" in capsys.readouterr().err
+
+
+def test_without_a_token_the_run_shows_the_portal_who_it_is(
+    service: Answers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.then(200, {"value": "header.claims.signature"})
+    service.then(200, {"access_token": TOKEN})
+    service.then(409, {"reason": "environment_busy", "detail": "busy"})
+    github = {
+        "ACTIONS_ID_TOKEN_REQUEST_URL": f"{service.url}/token?api-version=2",
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "of the job alone",
+    }
+    assert main(["test", "--release", "1.0.0"], {"PORTAL_URL": f"{service.url}/", **github}) == 8
+    (_, identity, asked, _), (_, path, exchanged, form), (_, _, request, _) = service.asked
+    assert identity == f"/token?api-version=2&audience={quote(service.url, safe='')}"
+    assert asked["Authorization"] == "Bearer of the job alone"
+    assert path == "/api/v1/tokens/exchange"
+    assert "Authorization" not in exchanged
+    assert dict(parse_qsl(form.decode())) == {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token": "header.claims.signature",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:id_token",
+        "audience": "test",
+    }
+    assert request["Authorization"] == f"Bearer {TOKEN}"
+    shown = "".join(capsys.readouterr())
+    assert not [secret for secret in (TOKEN, "signature", "of the job alone") if secret in shown]
+
+
+def test_a_stored_token_is_used_and_no_identity_asked_for(service: Answers) -> None:
+    service.then(409, {"reason": "environment_busy", "detail": "busy"})
+    assert ask(service, "test", "--release", "1.0.0", ACTIONS_ID_TOKEN_REQUEST_URL=f"{service.url}/token?x=1") == 8
+    assert [path for _, path, _, _ in service.asked] == ["/api/v1/deployments"]
+
+
+def test_an_identity_that_the_portal_refuses_ends_with_its_sentence(
+    service: Answers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.then(200, {"value": "a.b.c"})
+    service.then(403, {"reason": "not_bound", "detail": "No binding fits."})
+    github = {"ACTIONS_ID_TOKEN_REQUEST_URL": f"{service.url}/token?x=1", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "t"}
+    assert main(["test", "--release", "1"], {"PORTAL_URL": service.url, **github}) == 1
+    assert "No binding fits." in capsys.readouterr().err
 
 
 def test_an_artifact_needs_its_digest(tmp_path: Path) -> None:
