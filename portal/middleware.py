@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+
+from deployments.access import own_sessions
 
 
 class AdminContentSecurityPolicy:
@@ -35,3 +38,15 @@ class NothingIsKept:
         response = self.get_response(request)
         response.headers.setdefault("Cache-Control", "private, no-store")
         return response
+
+
+class SessionsAreSeen:
+    """Notes in a session when it was last used, for its owner's list."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if settings.SESSION_COOKIE_NAME in request.COOKIES:
+            own_sessions.seen(request)
+        return self.get_response(request)

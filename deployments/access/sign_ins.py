@@ -16,6 +16,7 @@ from django.db.models import Sum
 from django.http import HttpRequest
 from django.utils import timezone
 
+from deployments.access import own_sessions
 from deployments.audit import trail
 from deployments.core.actors import Actor, system_actor
 from deployments.models import AuditEvent
@@ -112,6 +113,8 @@ class LockOut(AxesDatabaseHandler):  # type: ignore[misc]  # published without t
 def _signed_in(sender: Any, request: HttpRequest | None, user: AbstractBaseUser, **_: Any) -> None:
     name = user.get_username()
     _record(Actor("user", name, person=name), "person.signed_in", name, request)
+    if hasattr(request, "session") and request is not None:
+        own_sessions.begin(request, client_address(request))
 
 
 def _signed_out(sender: Any, request: HttpRequest | None, user: AbstractBaseUser | None, **_: Any) -> None:

@@ -1,4 +1,4 @@
-"""One's own account: the account on GitHub that is also one's own."""
+"""One's own account: the account on GitHub that is also one's own, and where one is signed in."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from deployments.access.own_sessions import end_other_sessions, end_session, sessions_of
 from deployments.admin.actors import actor_of
 from deployments.admin.forms import PageForm, number, word
 from deployments.github.accounts import link_account, unlink_account
@@ -48,6 +49,7 @@ def view(site: AdminSite, request: HttpRequest, extra_context: dict[str, Any]) -
         "title": "Your account",
         "form": form,
         "error": error,
+        "sessions": sessions_of(person, request.session.session_key),
         "github": GitHubAccount.objects.filter(person=person).first(),
     }
     status = error.http_status if error else (422 if form.errors else 200)
@@ -56,6 +58,12 @@ def view(site: AdminSite, request: HttpRequest, extra_context: dict[str, Any]) -
 
 def _done(request: HttpRequest, person: User, form: LinkForm) -> str:
     actor = actor_of(request)
+    if "end" in request.POST:
+        end_session(actor=actor, person=person, identifier=request.POST["end"])
+        return "The session has ended."
+    if "end_others" in request.POST:
+        ended = end_other_sessions(actor=actor, person=person, current_key=request.session.session_key)
+        return f"Other sessions that have ended: {ended}."
     if "unlink" in request.POST:
         unlink_account(actor=actor, person=person)
         return "No account on GitHub is linked any more."

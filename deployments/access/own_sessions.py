@@ -1,0 +1,125 @@
+"""Where somebody is signed in: listed and ended by their owner. What is shown lies in the session itself."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+
+from deployments.access.policy import require
+from deployments.audit import trail
+from deployments.core.actors import Actor
+from deployments.core.texts import one_line
+from engine.errors import NotAllowed, NotFound
+
+_ABOUT = "_signed_in"
+_RESOLUTION = timedelta(minutes=5)
+_LONGEST_AGENT = 200
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """One session; `identifier` names it and opens nothing."""
+
+    identifier: str
+    address: str
+    agent: str
+    since: datetime | None
+    seen: datetime | None
+    current: bool
+
+
+def begin(request: HttpRequest, address: str) -> None:
+    """Note in a session that has just begun where it is from; it lasts as long as it would, however often noted in."""
+    now = timezone.now()
+    agent = one_line(request.headers.get("User-Agent", ""))[:_LONGEST_AGENT]
+    request.session[_ABOUT] = {
+        "address": address,
+        "agent": agent,
+        "since": now.isoformat(),
+        "seen": now.isoformat(),
+    }
+    request.session.set_expiry(now + timedelta(seconds=settings.SESSION_COOKIE_AGE))
+
+
+def seen(request: HttpRequest) -> None:
+    """Note that a session is used, once in five minutes."""
+    about = request.session.get(_ABOUT)
+    now = timezone.now()
+    if about and now - datetime.fromisoformat(about["seen"]) > _RESOLUTION:
+        request.session[_ABOUT] = {**about, "seen": now.isoformat()}
+
+
+def sessions_of(person: User, current_key: str | None) -> list[SignedIn]:
+    """A person's valid sessions, the current one first, then as they were last used."""
+    found = [_described(row, current_key) for row in _rows(person)]
+    never = datetime.min.replace(tzinfo=timezone.get_default_timezone())
+    return sorted(found, key=lambda one: (one.current, one.seen or never), reverse=True)
+
+
+def end_session(*, actor: Actor, person: User, identifier: str) -> None:
+    """End one of one's own sessions at once. Raises NotAllowed, NotFound (it has ended meanwhile)."""
+    _own(actor, person)
+    row = next((row for row in _rows(person) if _identifier(row.session_key) == identifier), None)
+    if row is None:
+        raise NotFound("There is no such session of yours any more.", hint="Look at the list again.")
+    _end(actor, person, row)
+
+
+def end_other_sessions(*, actor: Actor, person: User, current_key: str | None) -> int:
+    """End all of one's own sessions but the current one; returns how many."""
+    _own(actor, person)
+    others = [row for row in _rows(person) if row.session_key != current_key]
+    for row in others:
+        _end(actor, person, row)
+    return len(others)
+
+
+def _own(actor: Actor, person: User) -> None:
+    require(actor, "own_token")
+    if actor.kind != "user" or actor.identity != person.get_username():
+        raise NotAllowed("A session is ended by whoever it belongs to.", hint="An administrator can switch them off.")
+
+
+def _rows(person: User) -> Iterator[Session]:
+    """Sessions that still open something: of this person, not over, and begun with the password of today."""
+    valid = person.get_session_auth_hash()
+    for row in Session.objects.filter(expire_date__gte=timezone.now()):
+        content = row.get_decoded()
+        if content.get(SESSION_KEY) == str(person.pk) and constant_time_compare(
+            content.get(HASH_SESSION_KEY, ""), valid
+        ):
+            yield row
+
+
+@transaction.atomic
+def _end(actor: Actor, person: User, row: Session) -> None:
+    about = _described(row, None)
+    row.delete()
+    data = {"address": about.address, "agent": about.agent, "since": about.since}
+    trail.record(actor=actor, name="person.session_ended", subject=f"person:{person.get_username()}", data=data)
+
+
+def _described(row: Session, current_key: str | None) -> SignedIn:
+    about = row.get_decoded().get(_ABOUT, {})
+    since, last = (datetime.fromisoformat(about[name]) if name in about else None for name in ("since", "seen"))
+    return SignedIn(
+        identifier=_identifier(row.session_key),
+        address=about.get("address", ""),
+        agent=about.get("agent", ""),
+        since=since,
+        seen=last,
+        current=row.session_key == current_key,
+    )
+
+
+def _identifier(session_key: str) -> str:
+    return hashlib.sha256(session_key.encode()).hexdigest()[:16]
