@@ -30,7 +30,9 @@ class ExchangeIn(Schema):
         examples=["eyJhbGciOiJSUzI1NiJ9.eyJqdGkiOiI3In0.c2lnbmF0dXJl"],
     )
     subject_token_type: Literal["urn:ietf:params:oauth:token-type:id_token"] = Field(examples=[_IDENTITY])
-    audience: Name | None = Field(None, description="The environment it is for, where several are bound.")
+    audience: Name | None = Field(
+        None, description="The environment it is for, where several are bound.", examples=["test"]
+    )
 
 
 class ExchangeOut(Schema):
