@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('deployments', '0012_passkeys'),
+        ('deployments', '0013_strict_firewall'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
