@@ -52,7 +52,12 @@ def is_signed(message: str, signature: str, *, signer: str, keys: Sequence[str],
 
     Raises UnusableSignature where ssh-keygen is not installed.
     """
-    if not keys or not signature or len(signature) > MAX_SIGNATURE or set(signer) & set('*?!,"\\ \n'):
+    if (
+        not keys
+        or not signature.isascii()
+        or not 0 < len(signature) <= MAX_SIGNATURE
+        or set(signer) & set('*?!,"\\ \n')
+    ):
         return False
     with tempfile.TemporaryDirectory(prefix="signature-") as directory:
         signed, allowed = Path(directory, "signature"), Path(directory, "allowed_signers")

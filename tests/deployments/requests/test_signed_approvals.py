@@ -70,6 +70,7 @@ def test_a_signature_for_anything_else_is_refused_and_nothing_recorded(
         "somebody else's key": stranger.signature(row, person="approver"),
         "an unconfirmed key": unconfirmed.signature(row),
         "for somebody else": signer.signature(row, person="superuser"),
+        "no text that can be written": "\ud800",
         "no signature": "-----BEGIN SSH SIGNATURE-----\nx\n-----END SSH SIGNATURE-----\n",
     }
     for what, signature in wrong.items():
