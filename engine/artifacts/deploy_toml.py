@@ -118,8 +118,7 @@ class Role(_Table):
     )
     secrets: tuple[SecretName, ...] = Field(
         default=(),
-        description="Names of secrets the role needs, delivered by set_secret: lower-case letters, digits and "
-        "dashes, for example ['channel-password'].",
+        description="Secrets it needs, delivered by set_secret: lower-case letters, digits, dashes: ['my-password'].",
     )
     databases: tuple[TreePath, ...] = Field(
         default=(),
@@ -136,17 +135,14 @@ class Role(_Table):
     health: Health | None = Field(default=None, description="How to ask whether the role is healthy; see Health.")
     watch: WatchSeconds = Field(
         default=DEFAULT_WATCH,
-        description="Seconds, 1 to 600, for which every unit is watched after its start: a restart, an end or an error "
-        "in that time takes the release back.",
+        description="Seconds, 1 to 600, that each unit is watched: a restart, an end, an error takes the release back.",
     )
     watch_units: dict[Text, WatchSeconds] = Field(
         default_factory=dict,
         description="Other seconds for single units by their names, for example {'worker.service' = 60}.",
     )
     ports: tuple[Port, ...] = Field(
-        default=(),
-        description="TCP ports that the role offers to everybody, for example [8443]; a server's firewall leaves them "
-        "open. The health URL's port is closed to strangers unless it is named here.",
+        default=(), description="TCP ports open to everybody, e.g. [8443]. That of `health` is not, unless named here."
     )
 
     def watched(self) -> dict[str, float]:
@@ -191,8 +187,7 @@ class DeployToml(_Table):
     """What a project says about itself so that it can be deployed."""
 
     name: Name = Field(
-        description="The project's name: 2 to 31 lower-case letters, digits and dashes, a letter first. Servers keep "
-        "it in /opt/<name> and run it as the account of the same name.",
+        description="2 to 31 lower-case letters, digits and dashes, a letter first: /opt/<name> and its account.",
     )
     python: str = Field(
         pattern=r"^3\.(1[1-9]|[2-9][0-9])$",
