@@ -4,6 +4,10 @@ from typing import Any
 
 from prometheus_client import multiprocess
 
+from portal import process_metrics
+
+process_metrics.install()
+
 worker_class = "portal.bounded.BoundedWorker"
 workers = 2
 threads = 8

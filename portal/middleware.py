@@ -1,11 +1,16 @@
 """What every answer carries: a content security policy, and that nobody keeps a copy."""
 
+import logging
 from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from deployments.access import own_sessions
+from deployments.core.room import is_full
+from deployments.http.problems import problem
+
+logger = logging.getLogger(__name__)
 
 
 class AdminContentSecurityPolicy:
@@ -23,6 +28,25 @@ class AdminContentSecurityPolicy:
         if request.path.startswith("/admin/"):
             response._csp_update = {"script-src": ["'unsafe-eval'"]}  # type: ignore[attr-defined]  # django-csp's hook
         return response
+
+
+class NoRoom:
+    """A change for which the disk has no room is one sentence (HTTP 507); nothing of it was kept."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    @staticmethod
+    def process_exception(_request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """The answer, when that is what went wrong."""
+        if not is_full(error):
+            return None
+        logger.error("the disk of the portal's state is full: %s", error)
+        sentence = "The portal's disk is full: nothing was changed."
+        return problem(507, sentence, reason="disk_full", hint="Make room, then do it again.")
 
 
 class NothingIsKept:

@@ -56,6 +56,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "portal.middleware.NothingIsKept",
+    "portal.middleware.NoRoom",
     "portal.bounds.Bounds",
     "portal.marks.HiddenCharacters",
     "csp.middleware.CSPMiddleware",

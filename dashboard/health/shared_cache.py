@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +40,7 @@ class SharedCache:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._fresh: dict[str, Entry] = {}
+        self._kept: dict[str, Entry] = {}  # what could not be written
 
     def fresh(self, name: str) -> Entry | None:
         """The answer under `name` when it is less than a second old.
@@ -61,6 +62,8 @@ class SharedCache:
 
     def read(self, name: str) -> Entry | None:
         """The answer stored under `name`, however old; None when there is none or it cannot be read."""
+        if name in self._kept:
+            return self._kept[name]
         try:
             with open(f"{self._directory}/{name}.answer", "rb", buffering=0) as file:  # noqa: PTH123  (hot path)
                 head, _, body = file.read().partition(b"\n")
@@ -72,19 +75,29 @@ class SharedCache:
         """Store `entry`; a reader sees the old or the new one, never a part."""
         head = {"status": entry.status, "headers": entry.headers, "made": entry.made, "heard": entry.heard}
         draft = self._directory / f"{name}.{os.getpid()}.{threading.get_ident()}.new"
-        draft.write_bytes(json.dumps(head).encode() + b"\n" + entry.body)
-        draft.replace(self._directory / f"{name}.answer")
+        try:
+            draft.write_bytes(json.dumps(head).encode() + b"\n" + entry.body)
+            draft.replace(self._directory / f"{name}.answer")
+            self._kept.pop(name, None)
+        except OSError:  # a full disk: this process alone remembers
+            self._kept[name] = entry
+            with suppress(OSError):
+                draft.unlink()
 
     def forget(self, name: str) -> None:
         """Remove what is stored under `name`; other processes may give it for the rest of its second."""
         self._fresh.pop(name, None)
+        self._kept.pop(name, None)
         (self._directory / f"{name}.answer").unlink(missing_ok=True)
 
     @contextmanager
     def refresh_lock(self, name: str, *, wait: float) -> Iterator["RefreshLock | None"]:
         """The exclusive turn to ask about `name`, or None when somebody else has it for longer than `wait` seconds."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(self._directory / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(self._directory / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:  # no room for a lock: the bot is asked without one
+            handle = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
             yield RefreshLock(handle) if _locked(handle, wait) else None
         finally:
@@ -107,7 +120,8 @@ class RefreshLock:
 
     def asking(self, now: float) -> None:
         """Note the question before it is put: a process that dies while asking has asked."""
-        os.pwrite(self._handle, f"{now:<32.6f}".encode(), 0)
+        with suppress(OSError):
+            os.pwrite(self._handle, f"{now:<32.6f}".encode(), 0)
 
 
 def _locked(handle: int, wait: float) -> bool:

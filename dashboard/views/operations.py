@@ -1,6 +1,7 @@
 """What monitoring reads: /healthz, /metrics and the scrape targets."""
 
 import os
+import shutil
 from pathlib import Path
 
 from django.conf import settings
@@ -19,11 +20,13 @@ from deployments.http.machines import token_required
 from deployments.models import Scope
 
 QUEUE_STUCK_SECONDS = 60.0
+LITTLE_ROOM = 1 << 20
+"""Bytes; with fewer a change may find no room."""
 
 
 @require_safe
 def healthz(_request: HttpRequest) -> HttpResponse:
-    """200 while this process can serve; 503 without a database. A stuck queue is told, and leaves it at 200."""
+    """200 while this process can serve, 503 without a database. A stuck queue and a full disk are told, at 200."""
     body: dict[str, object] = {
         "status": "ok",
         "version": settings.VERSION,
@@ -33,6 +36,9 @@ def healthz(_request: HttpRequest) -> HttpResponse:
         "in_charge": None,
     }
     status = 200
+    if (free := _room()) < LITTLE_ROOM:
+        body["status"] = "disk full"
+    body["disk_free_bytes"] = free
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -40,7 +46,7 @@ def healthz(_request: HttpRequest) -> HttpResponse:
         body["queue_oldest_seconds"] = round(waited, 1)
         body["audit_head"] = str(trail.head())
         body["in_charge"] = read_only.read_only_reason() is None
-        if waited > QUEUE_STUCK_SECONDS:
+        if waited > QUEUE_STUCK_SECONDS and body["status"] == "ok":
             body["status"] = "queue stuck"
     except DatabaseError:
         body |= {"status": "no database", "database": "unreachable"}
@@ -74,6 +80,11 @@ def metrics(_request: HttpRequest) -> HttpResponseBase:
 def prometheus_targets(_request: HttpRequest) -> HttpResponseBase:
     """Every bot's metrics port, as Prometheus' http_sd wants it."""
     return JsonResponse(targets(), safe=False)
+
+
+def _room() -> int:
+    """Bytes left for the portal's state."""
+    return shutil.disk_usage(settings.STATE_DIR).free
 
 
 def _release() -> str:

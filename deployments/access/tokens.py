@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from deployments.access.policy import PERSONAL, require, usable_scopes
 from deployments.audit import trail
 from deployments.core.actors import Actor
+from deployments.core.room import is_full
 from deployments.core.texts import checked
 from deployments.models import ApiToken, Environment, Scope, Server
 from deployments.models.encryption import SecretText
@@ -121,7 +122,11 @@ def authenticate(text: str) -> ApiToken | None:
     if token is None or (token.owner is not None and not token.owner.is_active):
         return None
     if token.last_used_at is None or now - token.last_used_at > _LAST_USE_RESOLUTION:
-        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+        try:
+            ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+        except DatabaseError as error:
+            if not is_full(error):  # a full disk is no reason to refuse a reader
+                raise
     return token
 
 

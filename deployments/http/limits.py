@@ -26,6 +26,8 @@ _SLOT = struct.Struct("<QQQ")  # key, window, count
 _WAYS = 8
 _BUCKETS = 4096
 _BUCKET_BYTES = _WAYS * _SLOT.size
+_MEMORY = bytearray(_BUCKETS * _BUCKET_BYTES)
+"""For while the file cannot be written: each process then counts for itself."""
 _THREADS = threading.Lock()  # record locks belong to the process, so its threads take turns here
 
 
@@ -53,19 +55,33 @@ class Counter:
         number = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8, key=secret).digest(), "little")
         window = int((time.time() if now is None else now) // WINDOW_SECONDS)
         offset = (number % _BUCKETS) * _BUCKET_BYTES
+        with _THREADS:
+            try:
+                return self._shared(number, window, offset)
+            except OSError:  # a full disk, or one that is read-only now
+                return _counted(_MEMORY, number, window, offset)
+
+    def _shared(self, number: int, window: int, offset: int) -> int:
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            with _THREADS:
-                fcntl.lockf(handle, fcntl.LOCK_EX, _BUCKET_BYTES, offset)
-                stored = os.pread(handle, _BUCKET_BYTES, offset).ljust(_BUCKET_BYTES, b"\0")
-                counts = [count if at == window else 0 for _, at, count in _SLOT.iter_unpack(stored)]
-                keys = [one for one, _, _ in _SLOT.iter_unpack(stored)]
-                way = keys.index(number) if number in keys else counts.index(min(counts))
-                count = counts[way] + 1 if keys[way] == number else 1
-                os.pwrite(handle, _SLOT.pack(number, window, count), offset + way * _SLOT.size)
+            fcntl.lockf(handle, fcntl.LOCK_EX, _BUCKET_BYTES, offset)
+            bucket = bytearray(os.pread(handle, _BUCKET_BYTES, offset).ljust(_BUCKET_BYTES, b"\0"))
+            count = _counted(bucket, number, window, 0)
+            os.pwrite(handle, bucket, offset)
         finally:
             os.close(handle)
-        return int(count)
+        return count
+
+
+def _counted(buckets: bytearray, number: int, window: int, offset: int) -> int:
+    """Add one to the count of `number` in the bucket at `offset`, and return it."""
+    slots = list(_SLOT.iter_unpack(memoryview(buckets)[offset : offset + _BUCKET_BYTES]))
+    counts = [count if at == window else 0 for _, at, count in slots]
+    keys = [key for key, _, _ in slots]
+    way = keys.index(number) if number in keys else counts.index(min(counts))
+    count = counts[way] + 1 if keys[way] == number else 1
+    _SLOT.pack_into(buckets, offset + way * _SLOT.size, number, window, count)
+    return int(count)
 
 
 def within(key: str, allowed: int) -> bool:
