@@ -105,6 +105,11 @@ def _store(
         fingerprint=report.fingerprint, status=Alert.Status.FIRING, starts_at__lt=report.starts_at
     ).update(status=Alert.Status.RESOLVED, ends_at=report.starts_at)
     acknowledgements.end_with_their_alerts(report.fingerprint, now)
+    _keep_receipt(alert, delivery, report.status, now)
+    return alert
+
+
+def _keep_receipt(alert: Alert, delivery: Delivery, status: str, now: datetime) -> None:
     receipt = {
         "receiver": delivery.receiver[:150],
         "group_key": delivery.group_key[:500],
@@ -112,10 +117,9 @@ def _store(
         "received_at": now,
     }
     if alert.name == SWITCH:  # every minute, for ever: one receipt is enough
-        AlertReceipt.objects.update_or_create(alert=alert, status=report.status, defaults=receipt)
+        AlertReceipt.objects.update_or_create(alert=alert, status=status, defaults=receipt)
     else:
-        AlertReceipt.objects.create(alert=alert, status=report.status, **receipt)
-    return alert
+        AlertReceipt.objects.create(alert=alert, status=status, **receipt)
 
 
 def _labelled(delivery: Delivery, label: str) -> set[str]:

@@ -14,7 +14,7 @@ from engine.artifacts import crosschecks, mistakes
 from engine.artifacts.crosschecks import DEFAULT_TIMEOUT, DEFAULT_VERIFY, DEFAULT_WATCH
 from engine.artifacts.errors import BadDeployToml
 from engine.artifacts.paths import why_unsafe
-from engine.artifacts.problems import Problem, key_path
+from engine.artifacts.problems import Problem, counted, key_path
 from engine.host.provision.debian import takes_name
 
 FILE = "deploy.toml"
@@ -272,7 +272,7 @@ def parse_deploy_toml(content: bytes) -> DeployToml:
     deploy, problems = examine(content)
     if deploy is None:
         lines = "\n".join(f"- {problem}" for problem in problems)
-        raise BadDeployToml(f"{FILE} has {_counted(problems)}:\n{lines}", problems=problems)
+        raise BadDeployToml(f"{FILE} has {counted(problems)}:\n{lines}", problems=problems)
     return deploy
 
 
@@ -294,7 +294,3 @@ def examine(content: bytes) -> tuple[DeployToml | None, list[Problem]]:
 
 def _listed(names: Collection[str]) -> str:
     return ", ".join(sorted(names))
-
-
-def _counted(problems: Collection[Problem]) -> str:
-    return "one mistake" if len(problems) == 1 else f"{len(problems)} mistakes"

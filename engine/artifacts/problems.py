@@ -1,7 +1,7 @@
 """A mistake in somebody's project, told so that they can correct it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass
 
 
@@ -32,3 +32,8 @@ def key_path(parts: Iterable[int | str]) -> str:
         name = part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else f'"{part}"'
         path += f".{name}" if path else name
     return path or "deploy.toml"
+
+
+def counted(problems: Sized) -> str:
+    """How many there are, in words: "one mistake" or "3 mistakes"."""
+    return "one mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
