@@ -107,11 +107,15 @@ def test_times_owners_umask_and_earlier_builds_do_not_matter(tmp_path: Path) -> 
     assert second.path == first.path
 
 
+LFS = b"version https://git-lfs"
+"""What a pointer to a Git LFS object begins with: it is refused, and hypothesis finds the words in our code."""
+
+
 @settings(max_examples=25)
 @given(
     st.dictionaries(
         st.lists(st.sampled_from(["a", "b", "é", "x y", "-", "n" * 60]), min_size=1, max_size=4).map("/".join),
-        st.tuples(st.binary(max_size=600), st.booleans()),
+        st.tuples(st.binary(max_size=600).filter(lambda content: not content.startswith(LFS)), st.booleans()),
         max_size=6,
     ).filter(lambda files: not any(other.startswith(f"{path}/") for path in files for other in files))
 )
