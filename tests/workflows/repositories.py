@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.fixtures.records import EXAMPLE
 
 ROOT = Path(__file__).resolve().parents[2]
-TAKEN = ("manage.py", "portal", "deployments", "dashboard", "requirements/base.txt", ".github")
+TAKEN = ("manage.py", "portal", "dashboard", "alerting", "deployments", "engine", "requirements/base.txt", ".github")
 
 
 class Repository:

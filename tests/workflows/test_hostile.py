@@ -76,6 +76,11 @@ def test_hostile_reasons_and_branches_are_texts_to_a_workflow(
     assert not [line for line in (job.output + job.summary).splitlines() if line.lstrip().startswith("::")]
 
 
+def kept(reason: str) -> str:
+    """A reason is one line: nothing of it begins another one in a notification."""
+    return " ".join(reason.split())
+
+
 @pytest.mark.hosts
 def test_hostile_reasons_and_releases_are_texts_to_the_command_line(fleet: Fleet) -> None:
     fleet.enrol()
@@ -86,8 +91,8 @@ def test_hostile_reasons_and_releases_are_texts_to_the_command_line(fleet: Fleet
     reason = "".join(HOSTILE)[:480]
     out = io.StringIO()
     assert exit_code("deploy", "test", "--inline", "--json", f"--reason={reason}", out=out) == 0
-    assert json.loads(out.getvalue())["reason"] == reason
-    assert runs(fleet.machines[0])[0]["plan"]["reason"] == reason
+    assert json.loads(out.getvalue())["reason"] == kept(reason)
+    assert runs(fleet.machines[0])[0]["plan"]["reason"] == kept(reason)
 
 
 @pytest.mark.hosts
@@ -113,9 +118,9 @@ def test_hostile_reasons_and_releases_are_texts_to_the_api(
         assert ask(environment=text, release="1.0.0")[0] in {404, 422}
     reason = "".join(HOSTILE)[:480]
     status, document = ask(environment="test", release="1.0.0", reason=reason)
-    assert (status, document["reason"]) == (201, reason)
+    assert (status, document["reason"]) == (201, kept(reason))
     deployment = Deployment.objects.get()
     execute(deployment.pk)
     deployment.refresh_from_db()
     assert deployment.status == "succeeded", deployment.sentence
-    assert runs(fleet.machines[0])[0]["plan"]["reason"] == reason
+    assert runs(fleet.machines[0])[0]["plan"]["reason"] == kept(reason)
