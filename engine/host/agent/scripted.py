@@ -109,7 +109,8 @@ class Machine:
         asked = [*self.asked, " ".join(command[1:])]
         write_atomic(self.path(".asked"), json.dumps(asked).encode(), sync=False)
         name = command[-1]
-        if "stop" in command:
+        failed = self.unit(name)["ActiveState"] == "failed"
+        if ("stop" in command and not failed) or ("reset-failed" in command and failed):
             self.unit(name, ActiveState="inactive", SubState="dead", MainPID="0")
         if "restart" in command:
             way, _, later = self.unit(name).get("Starts", "").partition(" ")

@@ -136,6 +136,10 @@ class Settler:
                 self._tick()
                 if time.monotonic() > ends:
                     raise StepFailed("unit_stuck", "%s does not stop." % unit)
+        for unit in units:
+            if unit not in active:  # stopped, and not "failed": what failed is told by the run, not left on the server
+                self.systemd.wait_job(unit, ends)
+                self.systemd.reset(unit)
         facts["restarted"] = active
         verifier = Verifier(self.systemd, lambda line: self.recorder.log("revert", line, "journal"), self._tick)
         facts["proof"] = verifier.prove(self.expectations(active), {u: old[u] for u in active}, 0.0, ends)

@@ -186,7 +186,8 @@ def test_a_first_deployment_that_fails_leaves_nothing(tree: Tree, machine: Machi
     result = run(tree, plan(tree))
     assert result["status"] == "reverted", result
     assert "Nothing ran here before" in result["sentence"]
-    assert machine.asked == [*RESTARTED, f"--no-block stop {UNIT}"]
+    assert machine.asked == [*RESTARTED, f"--no-block stop {UNIT}", f"reset-failed {UNIT}"]
+    assert machine.unit(UNIT)["ActiveState"] == "inactive", "stopped, and not left as failed"
     assert tree.current_release() is None
 
 
