@@ -53,6 +53,7 @@ _EXISTS = "only whether there is a series counts here, not its value"
 _BOTH = "the two terms are matched on all labels: a series that only one of them selects adds nothing"
 _WHOLE = "these are whole numbers"
 _FLAGS = "of values that are 0 or 1 the sum is 0 exactly when the greatest is"
+_COUNTS = "no value is negative: the sum is above 0 exactly when the greatest is"
 _VALUE = "it fires with any value, and shows none"
 EQUIVALENT: dict[tuple[str, str], str] = {
     ("BotDown", "max → sum (token 0)"): _FLAGS,
@@ -73,6 +74,7 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "a stamp that stood before the hour began is older than the hour, however far back one looks"
     ),
     ("RollbacksRepeated", "2 → 2.4 (token 17)"): _WHOLE,
+    ("ServerDrifted", "max → sum (token 0)"): _COUNTS,
     ("DeadMansSwitch", "1 → 0 (token 1)"): _VALUE,
     ("DeadMansSwitch", "1 → 0.8 (token 1)"): _VALUE,
     ("DeadMansSwitch", "1 → 1.2 (token 1)"): _VALUE,

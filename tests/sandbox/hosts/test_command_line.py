@@ -103,7 +103,14 @@ class TestOneHost:
 def test_ctrl_c_takes_down_what_had_begun() -> None:
     name = f"interrupted-{os.getpid()}"
     command = [sys.executable, "-m", "sandbox", "hosts", "--set", name, "up", "8"]
-    with subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        cwd=PROJECT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a suite in the background ignores it
+    ) as process:
         assert process.stderr is not None
         assert process.stderr.readline().startswith("booting host1")
         footprint = Footprint.of(name)
