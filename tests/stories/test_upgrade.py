@@ -49,7 +49,7 @@ class Installation:
         with tarfile.open(RECORDED) as recorded:
             recorded.extractall(state, filter="data")
         self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")},
+            **{name: value for name, value in os.environ.items() if not name.startswith(("PORTAL_", "DATABASE_"))},
             **KEYS,
             "PORTAL_STATE_DIR": str(state),
             "DJANGO_SETTINGS_MODULE": "portal.settings",
