@@ -79,6 +79,7 @@ class HealthServer:
                 application(snapshot), map=self._map, host=host, port=port, threads=THREADS, ident=None
             )
         except (OSError, ValueError) as error:
+            wasyncore.close_all(self._map, ignore_all=True)  # what it had opened before it could not listen
             raise PortUnusable(
                 f"Health cannot listen on {host}:{port}: {error}.",
                 hint="Stop what listens there, or set `health.host` and `health.port`.",
