@@ -105,6 +105,7 @@ def plant(server: Server, account: str, step: int) -> None:
 def planted(running: Server) -> Iterator[Server]:
     running.shell(VICTIMS)
     yield running
+    running.shell("pkill -9 -f '[a]gent-[0-9a-f]{64}'")  # one may wait at a pipe that its own account has planted
     running.shell(
         f"rm -rf /srv/others /home/rosey/own {ROOT}; find /tmp /var/tmp /home -xdev -user rosey -type p -delete;"
         f" find /tmp /var/tmp -mindepth 1 \\( -user rosey -o -user {NAME} \\) -delete; rm -rf /home/rosey/.ssh/*;"
