@@ -22,9 +22,10 @@ def broken_seal(deployment: Deployment) -> list[str]:
     """
     if seal(deployment.snapshot) != deployment.seal:
         return ["The stored snapshot itself was altered."]
-    if not Evidence.of(deployment).requested:
+    evidence = Evidence.of(deployment)
+    if not evidence.requested:
         return ["The audit trail knows of no such request: somebody wrote it into the database, or changed it there."]
-    if deployment.status == Status.QUEUED and (lacking := _locked(deployment) or _lacking_approvals(deployment)):
+    if deployment.status == Status.QUEUED and (lacking := _locked(deployment) or _lacking_approvals(evidence)):
         return [lacking]
     try:
         now = _snapshot_now(deployment)
@@ -60,21 +61,24 @@ def _locked(deployment: Deployment) -> str:
     return locked_sentence(home)
 
 
-def _lacking_approvals(deployment: Deployment) -> str:
+def _lacking_approvals(evidence: Evidence) -> str:
+    """What a queued deployment lacks; who may still approve is asked once."""
+    deployment = evidence.deployment
     if deployment.kind != Kind.DEPLOYMENT:
         return ""
+    standing = evidence.standing_approvers()
     if needed := signatures_needed(deployment):
-        signed = signers(deployment) & Evidence.of(deployment).standing_approvers()
+        signed = signers(deployment) & standing
         if len(signed) < needed:
             return (
                 f"It has {len(signed)} of the {needed} signed approvals it needs, by keys that count here and "
                 f"before {until(deployment)}. A server that this machine was not told of takes one: "
                 "`manage.py approvals anchor` tells it."
             )
-    given, needed = approvals_given(deployment), approvals_needed(deployment)
+    given, needed = len(standing), approvals_needed(deployment)
     if given >= needed:
         return ""
-    gone = sorted(Evidence.of(deployment).approvers() - Evidence.of(deployment).standing_approvers())
+    gone = sorted(evidence.approvers() - standing)
     left = f" {', '.join(gone)} may not approve any more." if gone else ""
     return f"It has {given} of the {needed} approvals it needs.{left}"
 

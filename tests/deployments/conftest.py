@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
-from django.core.files import File
 
-from deployments.models import Environment, Release, Server
+from deployments.models import Environment, Server
 from engine.artifacts.artifact import Artifact, build_artifact
 from engine.artifacts.wheels import DirectoryWheels
 from tests.deployments.world import PEOPLE, World
-from tests.fixtures.records import EXAMPLE, MakePerson
+from tests.fixtures.records import EXAMPLE, MakePerson, stored
 
 
 @pytest.fixture(autouse=True)
@@ -51,20 +50,4 @@ def world(
     people = {name: make_person(name, *roles) for name, roles in PEOPLE.items()}
     people["superuser"] = make_person("superuser", superuser=True)
     servers = {name: ready_server(Environment.objects.get(name=name)) for name in ("test", "production")}
-    return World(people, [_stored(artifact) for artifact in artifacts], servers)
-
-
-def _stored(built: Artifact) -> Release:
-    with built.path.open("rb") as content:
-        return Release.objects.create(
-            identifier=built.release_id,
-            name=built.name,
-            version=built.version,
-            manifest_digest=built.digest,
-            artifact_digest=built.sha256,
-            artifact=File(content, name=built.path.name),
-            size=built.size,
-            files=len(built.manifest.files),
-            builder="tests",
-            change_log=f"{built.version}: say more",
-        )
+    return World(people, [stored(each, change_log=f"{each.version}: say more") for each in artifacts], servers)
