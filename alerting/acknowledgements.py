@@ -1,7 +1,8 @@
-"""Taking an alert in hand: by a person, with a comment, for a while.
+"""Taking an alert in hand, or letting it wait: by a person, for a while.
 
-An acknowledgement belongs to one occurrence of an alert. It ends when that occurrence ends, when somebody withdraws or
-replaces it, and by itself: then people are told that the alert still fires and nobody has it in hand any more.
+An acknowledgement says that somebody works on it, a snooze that it is to come back later. Both belong to one occurrence
+of an alert, of which there is one at a time. It ends when that occurrence ends, when somebody withdraws or replaces it,
+and by itself: then people are told that the alert still fires and nobody has it in hand any more.
 It never stops Alertmanager from telling anybody anything; that is what silences are for.
 """
 
@@ -14,6 +15,7 @@ from django.utils import timezone
 
 from alerting.models import Acknowledgement, Alert
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor, system_actor
 from deployments.core.texts import checked
@@ -22,7 +24,8 @@ from engine.errors import Conflict, InvalidRequest
 
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=7)
 COMMENT_CHARACTERS = 500
-_ENDING = Acknowledgement.Ending
+_ENDING, _Kind = Acknowledgement.Ending, Acknowledgement.Kind
+_NOUN = {_Kind.ACKNOWLEDGED: "An acknowledgement", _Kind.SNOOZED: "A snooze"}
 
 
 def acknowledge(
@@ -32,13 +35,40 @@ def acknowledge(
 
     Raises NotAllowed, InvalidRequest (no comment, no such time, the dead man's switch), Conflict when it has ended.
     """
-    require(actor, "acknowledge", alert.environment)
-    comment = _checked(comment, lasting)
+    require(actor, Verb.ACKNOWLEDGE, alert.environment)
+    comment = checked(comment, what="A comment", limit=COMMENT_CHARACTERS)
+    if not comment:
+        raise InvalidRequest(
+            "An acknowledgement needs a comment.", hint="Say who does what about it.", reason="no_comment"
+        )
+    now = now or timezone.now()
+    return _hold(actor, alert, _Kind.ACKNOWLEDGED, comment, now, now + lasting)
+
+
+def snooze(
+    *, actor: Actor, alert: Alert, until: datetime, comment: str = "", now: datetime | None = None
+) -> Acknowledgement:
+    """Let a firing alert wait until then, when it comes back by itself; takes the place of what was said before.
+
+    Raises NotAllowed, InvalidRequest (no such time, the dead man's switch), Conflict when it has ended.
+    """
+    require(actor, Verb.ACKNOWLEDGE, alert.environment)
+    comment = checked(comment, what="A comment", limit=COMMENT_CHARACTERS)
+    return _hold(actor, alert, _Kind.SNOOZED, comment, now or timezone.now(), until)
+
+
+def _hold(
+    actor: Actor, alert: Alert, kind: Acknowledgement.Kind, comment: str, now: datetime, until: datetime
+) -> Acknowledgement:
+    if not SHORTEST <= until - now <= LONGEST:
+        raise InvalidRequest(
+            f"{_NOUN[kind]} lasts from {SHORTEST.seconds // 60} minute to {LONGEST.days} days.",
+            hint="It can be given again.",
+        )
     if alert.severity == "none":
         raise InvalidRequest(f"{alert.name} fires always and alarms nobody.", hint="There is nothing to acknowledge.")
-    now = now or timezone.now()
     with transaction.atomic():
-        alert = _locked(alert)
+        alert = locked(alert)
         if alert.status != Alert.Status.FIRING:
             raise Conflict(
                 f"{alert.name} has ended: there is nothing to acknowledge.",
@@ -47,24 +77,25 @@ def acknowledge(
             )
         _open(alert).update(ended_at=now, ending=_ENDING.REPLACED)
         made = Acknowledgement.objects.create(
-            alert=alert, actor=str(actor), comment=comment, made_at=now, expires_at=now + lasting
+            alert=alert, kind=kind, actor=str(actor), comment=comment, made_at=now, expires_at=until
         )
-        _record(actor, "alert.acknowledged", alert, comment=comment, until=made.expires_at)
+        record(actor, f"alert.{kind}", alert, comment=comment, until=until)
     return made
 
 
 def withdraw(*, actor: Actor, alert: Alert, now: datetime | None = None) -> Acknowledgement:
-    """Take back that somebody has an alert in hand. Raises NotAllowed, Conflict when nobody has."""
-    require(actor, "acknowledge", alert.environment)
+    """Take back that somebody has an alert in hand, or lets it wait. Raises NotAllowed, Conflict when nobody has."""
+    require(actor, Verb.ACKNOWLEDGE, alert.environment)
     now = now or timezone.now()
     with transaction.atomic():
-        alert = _locked(alert)
+        alert = locked(alert)
         held = next((one for one in _open(alert) if one.holds(now)), None)
         if held is None:
-            raise Conflict(f"Nobody has {alert.name} in hand.", reason="not_acknowledged")
+            raise Conflict(f"Nobody has acknowledged {alert.name}.", reason="not_acknowledged")
         held.ended_at, held.ending = now, _ENDING.WITHDRAWN
         held.save(update_fields=["ended_at", "ending"])
-        _record(actor, "alert.acknowledgement_withdrawn", alert, by=held.actor)
+        name = "alert.woken" if held.kind == _Kind.SNOOZED else "alert.acknowledgement_withdrawn"
+        record(actor, name, alert, by=held.actor)
     return held
 
 
@@ -88,9 +119,13 @@ def _run_out(one: Acknowledgement, now: datetime) -> bool:
         taken = Acknowledgement.objects.filter(pk=one.pk, ended_at=None).update(ended_at=now, ending=_ENDING.EXPIRED)
         if not taken:  # somebody was quicker
             return False
-        _record(system_actor("schedule"), "alert.acknowledgement_ran_out", alert, by=one.actor)
-        what = f"{alert.name} still fires, and nobody has it in hand"
-        lines = [alert.summary, f"{one.actor} had: {one.comment}", f"{settings.PORTAL_URL}/alerts/{alert.pk}/"]
+        snoozed = one.kind == _Kind.SNOOZED
+        name = "alert.snooze_ended" if snoozed else "alert.acknowledgement_ran_out"
+        record(system_actor("schedule"), name, alert, by=one.actor)
+        why = "its snooze has ended" if snoozed else "nobody has acknowledged it"
+        what = f"{alert.name} still fires, and {why}"
+        said = f"{one.actor} {'let it wait' if snoozed else 'had'}{f': {one.comment}' if one.comment else ''}"
+        lines = [alert.summary, said, f"{settings.PORTAL_URL}/alerts/{alert.pk}/"]
         if alert.environment:
             notify.notify_environment(alert.environment, "unattended", what=what, lines=lines)
         else:
@@ -98,23 +133,9 @@ def _run_out(one: Acknowledgement, now: datetime) -> bool:
     return True
 
 
-def _checked(comment: str, lasting: timedelta) -> str:
-    comment = checked(comment, what="A comment", limit=COMMENT_CHARACTERS)
-    if not comment:
-        raise InvalidRequest(
-            "An acknowledgement needs a comment.", hint="Say who does what about it.", reason="no_comment"
-        )
-    if not SHORTEST <= lasting <= LONGEST:
-        raise InvalidRequest(
-            f"An acknowledgement lasts from {SHORTEST.seconds // 60} minute to {LONGEST.days} days.",
-            hint="It can be given again.",
-        )
-    return comment
-
-
-def _locked(alert: Alert) -> Alert:
+def locked(alert: Alert) -> Alert:
     """As it is now: its end waits for the caller's transaction."""
-    rows = Alert.objects.select_for_update(of=("self",), no_key=True).select_related("environment")
+    rows = Alert.objects.select_for_update(of=("self",), no_key=True).select_related("environment", "assignee")
     return rows.get(pk=alert.pk)
 
 
@@ -122,7 +143,8 @@ def _open(alert: Alert) -> QuerySet[Acknowledgement]:
     return Acknowledgement.objects.filter(alert=alert, ended_at=None)
 
 
-def _record(actor: Actor, name: str, alert: Alert, **data: object) -> None:
+def record(actor: Actor, name: str, alert: Alert, **data: object) -> None:
+    """The audit event of what was done about an alert."""
     trail.record(
         actor=actor,
         name=name,

@@ -13,7 +13,7 @@ from django.utils import timezone
 from alerting import acknowledgements
 from alerting.dead_mans_switch import OWN, SWITCH
 from alerting.models import Alert
-from deployments.core.monitoring import alertmanager
+from deployments.core.alertmanager import alertmanager
 from engine.alertmanager import AlertmanagerError
 
 logger = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from alerting.models import Alert
 from deployments.audit import trail
 from deployments.core.actors import system_actor
 from deployments.notifications import notify
-from engine import asking
+from engine import http_client
 
 logger = logging.getLogger(__name__)
 
@@ -60,9 +60,15 @@ def pulse(now: datetime) -> Pulse:
     return Pulse.HEARD if fresh else Pulse.SILENT
 
 
-def unwatched(now: datetime) -> str:
-    """Why nobody knows whether something fires, in a few words; "" once monitoring was heard."""
-    if pulse(now) is not Pulse.NEVER or Alert.objects.exists():
+def unwatched(now: datetime, *, heard: bool = False) -> str:
+    """Why nobody knows whether something fires, in a few words; "" while monitoring is heard.
+
+    `heard` is whether the caller has just seen an alert, which need not be looked for again.
+    """
+    found = pulse(now)
+    if found is Pulse.SILENT:
+        return "Monitoring has gone quiet"
+    if found is Pulse.HEARD or heard or Alert.objects.exists():
         return ""
     return "Monitoring has not been heard yet" if settings.ALERTMANAGER_URL else "Monitoring is not configured"
 
@@ -112,8 +118,8 @@ def _ping() -> None:
     if not settings.PING_URL:
         return
     try:
-        answer = asking.ask("POST", str(settings.PING_URL), timeout=PING_SECONDS, proxied=True)
-    except asking.Unanswered as error:
+        answer = http_client.ask("POST", str(settings.PING_URL), timeout=PING_SECONDS, proxied=True)
+    except http_client.Unanswered as error:
         logger.warning("PORTAL_PING_URL did not take a ping: %s", error)
     else:
         if not answer.is_success:

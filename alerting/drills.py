@@ -10,8 +10,9 @@ from alerting import dead_mans_switch, receipts
 from alerting.models import AlertReceipt
 from alerting.receipts import PORTAL
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.core.actors import Actor
-from deployments.core.monitoring import alertmanager
+from deployments.core.alertmanager import alertmanager
 from deployments.drills.drills import Rehearsal, record
 from deployments.models import Environment
 from engine.alertmanager import AlertmanagerError, Taken
@@ -29,12 +30,12 @@ def drill_alerts(*, actor: Actor, environment: Environment, timeout: float = TIM
     keeps the drill from rolling anything back.
     Raises NotAllowed, AlertmanagerError.
     """
-    require(actor, "drill", environment)
+    require(actor, Verb.DRILL, environment)
     mark = secrets.token_hex(4)
     labels = {
         "alertname": NAME,
         "severity": "critical",
-        "environment": environment.name,
+        "environment": str(environment),
         "drill": mark,
         "concerns": "drill",
     }

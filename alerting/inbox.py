@@ -12,8 +12,10 @@ from alerting.dead_mans_switch import SWITCH
 from alerting.models import Alert, AlertReceipt
 from deployments.core import read_only
 from deployments.core.actors import system_actor
+from deployments.core.selectors import environment_meant
 from deployments.models import Deployment, Environment, Server
 from deployments.requests.bake import report_alert
+from engine.errors import NotAllowed
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,20 @@ def receive(*, delivery: Delivery, now: datetime | None = None) -> list[Alert]:
     """
     read_only.refuse_change()
     now = now or timezone.now()
-    environments = {row.name: row for row in Environment.objects.all()}
+    environments = {label: environment_meant(label) for label in _labelled(delivery, "environment")}
     servers = {row.name: row for row in Server.objects.filter(name__in=_labelled(delivery, "server"))}
     return [_store(report, delivery, environments, servers, now) for report in delivery.reports]
+
+
+def refuse_others(delivery: Delivery, only: Environment | None) -> None:
+    """Raise NotAllowed where a token for one environment tells of another one: a bake there hears of it."""
+    if only is None:
+        return
+    for report in delivery.reports:
+        server = Server.objects.filter(name=report.labels.get("server", "")).first()
+        meant = environment_meant(report.labels.get("environment", "")) or (server.environment if server else None)
+        if meant not in (None, only):
+            raise NotAllowed("This token is for one environment.", hint="Give Alertmanager a token without one.")
 
 
 def tell_deployments(alerts: Sequence[Alert]) -> list[Deployment]:
@@ -77,7 +90,7 @@ def tell_deployments(alerts: Sequence[Alert]) -> list[Deployment]:
 def _store(
     report: Report,
     delivery: Delivery,
-    environments: dict[str, Environment],
+    environments: dict[str, Environment | None],
     servers: dict[str, Server],
     now: datetime,
 ) -> Alert:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from alerting.dead_mans_switch import SWITCH
 from alerting.models import AlertChannel, AlertReceipt
-from deployments.core.monitoring import alertmanager
+from deployments.core.alertmanager import alertmanager
 from engine.alertmanager import AlertmanagerError, Taken
 
 PORTAL = "portal"

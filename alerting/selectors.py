@@ -1,38 +1,76 @@
-"""Alerts as people see them: what fires and who has it in hand, what has been, and everything about one."""
+"""Alerts as people see them: what fires and who has acknowledged it, what has been, and everything about one."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet, Subquery
 
 from alerting.models import Acknowledgement, Alert, AlertReceipt
+from deployments.core.selectors import environments_called
 from deployments.models import Deployment, Server
 
 PAGE = 50
+SEARCHED = 5000
+"""Alerts among which a text is looked for, the newest: it can only be found by reading them."""
 MOST_FIRING = 200
 _EARLIER = 10
 _RECEIPTS = 50
 _WORST_FIRST = {"critical": 0, "warning": 1}
+OPEN, ACKNOWLEDGED, SNOOZED, SILENCED, RESOLVED = "open", "acknowledged", "snoozed", "silenced", "resolved"
+STATES = {
+    OPEN: "Needs action",
+    ACKNOWLEDGED: "Acknowledged",
+    SNOOZED: "Snoozed",
+    SILENCED: "Silenced",
+    RESOLVED: "Resolved",
+}
+"""How an alert stands, with its words for people."""
+STATUSES = {Alert.Status.FIRING.value: "Firing"} | STATES
+"""What can be asked for: a state, or all that fires."""
+SEVERITIES = ("critical", "warning", "info")
+ME = "me"
 
 
 @dataclass(frozen=True)
 class Shown:
-    """An alert, and the acknowledgement that holds now, if one does."""
+    """An alert, and what people have said about it that holds now, if anything does."""
 
     alert: Alert
     held: Acknowledgement | None
+    silenced: bool = False
+
+    @property
+    def state(self) -> str:
+        """One of `STATES`: resolved, acknowledged, snoozed, silenced, or open while nobody has done anything."""
+        if self.alert.status != Alert.Status.FIRING:
+            return RESOLVED
+        if self.held is not None:
+            return str(self.held.kind)
+        return SILENCED if self.silenced else OPEN
 
     @property
     def loud(self) -> bool:
-        """Whether it fires and nobody has it in hand."""
-        return self.alert.status == Alert.Status.FIRING and self.held is None
+        """Whether it fires, and nobody has it in hand, lets it wait or has silenced it."""
+        return self.state == OPEN
+
+    @property
+    def grave(self) -> bool:
+        """Whether it is more than information, and no drill."""
+        return self.alert.severity != "info" and self.alert.labels.get("concerns") != "drill"
+
+    @property
+    def word(self) -> str:
+        """Its state for people; what is open and needs nobody only fires."""
+        return STATES[self.state] if self.state != OPEN or self.grave else "Firing"
 
     @property
     def alarm(self) -> bool:
-        """Whether somebody has to do something: it is loud, more than information, and no drill."""
-        return self.loud and self.alert.severity != "info" and self.alert.labels.get("concerns") != "drill"
+        """Whether somebody has to do something: it is loud and grave."""
+        return self.loud and self.grave
 
 
 @dataclass(frozen=True)
@@ -44,17 +82,24 @@ class Group:
     alerts: list[Shown]
 
     @property
-    def held(self) -> int:
-        """How many of them somebody has in hand."""
-        return sum(one.held is not None for one in self.alerts)
+    def quiet(self) -> str:
+        """How many of them are acknowledged, snoozed and silenced, in words; "" where none is."""
+        return quiet_words(self.alerts)
+
+    @property
+    def loud(self) -> list[Shown]:
+        """Those that nobody has."""
+        return [one for one in self.alerts if one.loud]
 
 
 @dataclass(frozen=True)
 class Filter:
-    """What to show of the past; empty means all. `before` is the number below which a page begins."""
+    """What to show; empty means all. `before` is the number below which a page of the past begins."""
 
     environment: str = ""
+    severity: str = ""
     status: str = ""
+    assigned: str = ""
     text: str = ""
     before: int | None = None
 
@@ -63,11 +108,37 @@ class Filter:
         """From a query string; what is not valid is left out."""
         before = query.get("before", "")
         return cls(
-            environment=query.get("environment", "")[:31],
-            status=query.get("status", "") if query.get("status", "") in Alert.Status.values else "",
+            environment=query.get("environment", "").replace("\x00", "")[:63],
+            severity=query.get("severity", "") if query.get("severity", "") in SEVERITIES else "",
+            status=query.get("status", "") if query.get("status", "") in STATUSES else "",
+            assigned=ME if query.get("assigned", "") == ME else "",
             text=query.get("q", "").replace("\x00", "").strip()[:100],
             before=int(before) if before.isascii() and before.isdecimal() and len(before) < 16 else None,
         )
+
+    @property
+    def address(self) -> str:
+        """The same as a query string, without the page."""
+        named = {
+            "environment": self.environment, "severity": self.severity, "status": self.status,
+            "assigned": self.assigned, "q": self.text,
+        }  # fmt: skip
+        return urlencode({name: value for name, value in named.items() if value})
+
+    def takes(self, one: Shown, me: str) -> bool:
+        """Whether a firing alert is shown to this person."""
+        alert = one.alert
+        return (
+            (not self.environment or self.environment in _names(alert))
+            and self.severity in ("", alert.severity)
+            and self.status in ("", Alert.Status.FIRING, one.state)
+            and (not self.assigned or (alert.assignee is not None and alert.assignee.username == me))
+            and self.text.lower() in alert.name.lower()
+        )
+
+
+def _names(alert: Alert) -> tuple[str, ...]:
+    return (alert.environment.name, alert.environment.path) if alert.environment else ()
 
 
 @dataclass(frozen=True)
@@ -106,7 +177,7 @@ def firing(now: datetime, server: Server | None = None) -> list[Shown]:
     rows = rows.annotate(
         told_in=Subquery(latest.values("group_key")[:1]), left_out=Subquery(latest.values("left_out")[:1])
     )
-    found = shown(rows.select_related("environment", "server")[:MOST_FIRING], now)
+    found = shown(rows.select_related("environment", "server", "assignee")[:MOST_FIRING], now)
     return sorted(found, key=lambda one: (not one.loud, _WORST_FIRST.get(one.alert.severity, 2), one.alert.starts_at))
 
 
@@ -125,32 +196,56 @@ def groups(found: Iterable[Shown]) -> list[Group]:
     return list(made.values())
 
 
-def page(wanted: Filter, now: datetime, size: int = PAGE) -> Page:
-    """One page of every alert there was. Two queries; never counts the table."""
-    rows = Alert.objects.exclude(severity="none").select_related("environment", "server")
+def page(wanted: Filter, now: datetime, me: str = "", size: int = PAGE) -> Page:
+    """One page of every alert there was, as this person chose. Two queries; never counts the table."""
+    rows = Alert.objects.exclude(severity="none").select_related("environment", "server", "assignee")
     if wanted.environment:
-        rows = rows.filter(environment__name=wanted.environment)
-    if wanted.status:
-        rows = rows.filter(status=wanted.status)
+        rows = rows.filter(environment__in=environments_called(wanted.environment))
+    if wanted.severity:
+        rows = rows.filter(severity=wanted.severity)
+    if wanted.assigned:
+        rows = rows.filter(assignee__username=me)
     if wanted.text:
-        rows = rows.filter(name__icontains=wanted.text)
+        last = Alert.objects.aggregate(last=Max("pk"))["last"] or 0
+        rows = rows.filter(pk__gt=last - SEARCHED, name__icontains=wanted.text)
     if wanted.before:
         rows = rows.filter(pk__lt=wanted.before)
-    found = shown(rows.order_by("-pk")[: size + 1], now)
+    found = shown(in_state(rows, wanted.status, now).order_by("-pk")[: size + 1], now)
     return Page(found[:size], found[size - 1].alert.pk if len(found) > size else None)
+
+
+def in_state(rows: QuerySet[Alert], status: str, now: datetime) -> QuerySet[Alert]:
+    """Those of one of `STATUSES`; all of them for ""."""
+    if not status:
+        return rows
+    if status in Alert.Status.values:
+        return rows.filter(status=status)
+    rows = rows.filter(status=Alert.Status.FIRING)
+    holding = Acknowledgement.objects.filter(alert=OuterRef("pk"), ended_at=None, expires_at__gt=now)
+    if status in Acknowledgement.Kind.values:
+        return rows.filter(Exists(holding.filter(kind=status)))
+    silenced = Q(silenced_until__gt=now)
+    return rows.filter(~Exists(holding)).filter(silenced if status == SILENCED else ~silenced | Q(silenced_until=None))
 
 
 def shown(rows: Iterable[Alert], now: datetime) -> list[Shown]:
     """Each with the acknowledgement that holds. One query for all of them."""
     alerts = list(rows)
-    holding = Acknowledgement.objects.filter(alert__in=[row.pk for row in alerts], ended_at=None, expires_at__gt=now)
-    held = {one.alert_id: one for one in holding} if alerts else {}
-    return [Shown(row, held.get(row.pk) if row.status == Alert.Status.FIRING else None) for row in alerts]
+    firing_ones = [row.pk for row in alerts if row.status == Alert.Status.FIRING]
+    holding = Acknowledgement.objects.filter(alert__in=firing_ones, ended_at=None, expires_at__gt=now)
+    held = {one.alert_id: one for one in holding} if firing_ones else {}
+    return [Shown(row, held.get(row.pk), row.silenced_until is not None and row.silenced_until > now) for row in alerts]
+
+
+def quiet_words(found: Iterable[Shown]) -> str:
+    """How many of them are acknowledged, snoozed and silenced: "2 acknowledged, 1 silenced"; "" where none is."""
+    count = Counter(one.state for one in found)
+    return ", ".join(f"{count[state]} {state}" for state in (ACKNOWLEDGED, SNOOZED, SILENCED) if count[state])
 
 
 def numbered(number: int) -> Alert | None:
     """The alert with this number, or None."""
-    return Alert.objects.select_related("environment", "server").filter(pk=number).first()
+    return Alert.objects.select_related("environment", "server", "assignee").filter(pk=number).first()
 
 
 def detail(alert: Alert, now: datetime) -> Detail:
@@ -163,7 +258,7 @@ def detail(alert: Alert, now: datetime) -> Detail:
         acknowledgements=list(alert.acknowledgements.all()),
         receipts=list(alert.receipts.all()[:_RECEIPTS]),
         deployment=found.select_related("release").defer("snapshot").first() if found is not None else None,
-        siblings=shown(group.exclude(pk=alert.pk).select_related("environment", "server")[:_RECEIPTS], now),
+        siblings=shown(group.exclude(pk=alert.pk).select_related("environment", "server", "assignee")[:_RECEIPTS], now),
         earlier=list(same[:_EARLIER]),
     )
 
@@ -182,5 +277,4 @@ def with_deployment(rows: QuerySet[Alert]) -> QuerySet[Alert]:
 
 
 def _begun() -> QuerySet[Deployment]:
-    # one environment's deployments begin in the order of their numbers: the primary key is walked from its end
-    return Deployment.objects.filter(started_at__isnull=False).order_by("-pk")
+    return Deployment.objects.filter(started_at__isnull=False).order_by("-started_at")

@@ -10,11 +10,13 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, ValidationError, field_validator
 
-from alerting.inbox import Delivery, Report, receive, tell_deployments
+from alerting.inbox import Delivery, Report, receive, refuse_others, tell_deployments
 from deployments.core.read_only import NotInCharge
+from deployments.http.auth import token_of
 from deployments.http.machines import token_required
 from deployments.http.problems import from_portal_error, problem
 from deployments.models import Scope
+from engine.errors import NotAllowed
 
 logger = logging.getLogger(__name__)
 BODY_LIMIT = 1 << 20  # bytes; Alertmanager's largest groups stay far below
@@ -89,8 +91,9 @@ def alertmanager(request: HttpRequest) -> HttpResponseBase:
         logger.warning("a delivery from Alertmanager was refused: %s: %s", where, first["msg"])
         return problem(422, f"This is no delivery of Alertmanager: {where}: {first['msg']}", reason="invalid")
     try:
+        refuse_others(delivery, token_of(request).environment)
         tell_deployments(receive(delivery=delivery))
-    except NotInCharge as error:
+    except (NotInCharge, NotAllowed) as error:
         return from_portal_error(request, error)
     return HttpResponse(status=204)
 

@@ -79,7 +79,8 @@ def main(argv: Sequence[str]) -> int:
     base = median(found[0].times[1:])
     for contestant in found:
         middle = median(contestant.times[1:])
-        print(f"{contestant.name:45} {middle * 1000:6.1f} ms  {middle / base:5.2f} ×")
+        spread = f"({min(contestant.times[1:]) * 1000:.1f} to {max(contestant.times[1:]) * 1000:.1f})"
+        print(f"{contestant.name:45} {middle * 1000:6.1f} ms {spread:16} {middle / base:5.2f} ×")
     kept = median(found[1].times[1:]) <= WANTED * base
     print(f"{'kept' if kept else 'NOT KEPT'}: at most {WANTED} × the interpreter")
     return 0 if kept else 1

@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks import health_proxy
 
-BOTS, DEPLOYMENTS, SAMPLES = 200, 100_000, 1_000_000
+BOTS = 200
 ROUNDS = 30
 BEATS = 100
 
@@ -64,7 +64,9 @@ def measure(*, full: bool) -> dict[str, Any]:
 
     call_command("migrate", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
-    rows = _fill() if full else "no rows"
+    from benchmarks.busy_portal import fill  # once Django is set up
+
+    rows = fill(BOTS) if full else "no rows"
     from django.contrib.auth.models import User
     from django.db import connection
     from django.test import Client
@@ -123,96 +125,6 @@ def beats() -> float:
             assert answer.status == 204, answer.read()
             connection.close()
         return (portal.cpu_seconds() - spent) * 1000 / BEATS
-
-
-def _fill() -> str:
-    """A big portal: every row as a busy year would leave it."""
-    import random
-    from datetime import timedelta
-
-    from django.utils import timezone
-
-    from alerting.models import Alert
-    from dashboard.intervals import KEPT, beginning
-    from dashboard.models import BotState, Sample
-    from deployments.lifecycle import Kind, Status
-    from deployments.models import Deployment, Environment, Release, Server, Target
-
-    chance = random.Random(1)
-    now = timezone.now()
-    environments = list(Environment.objects.all())
-    release = Release.objects.create(
-        identifier="1.0.0-abc", name="rosey", version="1.0.0", manifest_digest="0" * 64, artifact_digest="0" * 64,
-        artifact="none", size=1, files=1, builder="bench",
-    )  # fmt: skip
-    servers = Server.objects.bulk_create(
-        Server(
-            name=f"bot-{number:03}", environment=environments[number % len(environments)], order=number,
-            host=f"10.0.0.{number}", port=22, roles=["bot"], host_key="x", fingerprint="x", state="provisioned",
-            current_release=release, facts={"python": "3.11", "health": {"port": 8000, "path": "/api/health"}},
-        )
-        for number in range(BOTS)
-    )  # fmt: skip
-    BotState.objects.bulk_create(
-        BotState(
-            server=server, connected=chance.random() > 0.03, channel="rosey", uptime=1e5, version="1.0.0",
-            user_count=9, requests=100, errors=1, release="1.0.0-abc", response_ms=2.0, sent_at=now,
-            heard_at=now + timedelta(minutes=5),  # they stay connected while we measure
-            first_heard_at=now - timedelta(days=200), changed_at=now,
-        )
-        for server in servers
-    )  # fmt: skip
-    Deployment.objects.bulk_create(
-        (
-            Deployment(
-                environment=environments[number % len(environments)], release=release,
-                kind=Kind.ROLLBACK if number % 20 == 0 else Kind.DEPLOYMENT,
-                status=chance.choice([Status.SUCCEEDED] * 8 + [Status.FAILED, Status.ROLLED_BACK]),
-                requested_by="bench", seal="0" * 64, snapshot={"plan": {"steps": ["stage", "verify"]}},
-                requested_at=now - timedelta(minutes=5 * (DEPLOYMENTS - number)),
-                started_at=now - timedelta(minutes=5 * (DEPLOYMENTS - number)),
-                finished_at=now - timedelta(minutes=5 * (DEPLOYMENTS - number), seconds=-4),
-            )
-            for number in range(DEPLOYMENTS)
-        ),
-        batch_size=5000,
-    )  # fmt: skip
-    Target.objects.bulk_create(
-        (Target(deployment_id=pk, server=servers[0], order=0) for pk in range(1, DEPLOYMENTS + 1, 10)), batch_size=5000
-    )
-    Alert.objects.bulk_create(
-        Alert(
-            fingerprint=f"{number:x}", name="BotDown", severity="critical", environment=environments[0],
-            status=Alert.Status.FIRING if number < 5 else Alert.Status.RESOLVED,
-            starts_at=now - timedelta(hours=number),
-            ends_at=None if number < 5 else now,
-        )
-        for number in range(2000)
-    )  # fmt: skip
-    each = SAMPLES // BOTS
-    shares = {600: 1152, 86400: 200, 3600: 1400}
-    shares[60] = 700
-    shares[10] = each - sum(shares.values())
-    assert set(shares) == set(KEPT)
-
-    def samples() -> Any:
-        for server in servers:
-            for resolution, count in shares.items():
-                first = beginning(now, resolution)
-                for back in range(count):
-                    yield Sample(
-                        server=server, resolution=resolution, at=first - timedelta(seconds=back * resolution),
-                        beats=resolution // 10, connected_seconds=resolution, users_sum=resolution, users_max=12,
-                        requests=3, errors=0, response_sum=resolution / 5, response_beats=resolution // 10,
-                        response_max=9.0, starts=0,
-                    )  # fmt: skip
-
-    Sample.objects.bulk_create(samples(), batch_size=5000)
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
-    return f"{BOTS} bots, {Deployment.objects.count():,} deployments, {Sample.objects.count():,} samples"
 
 
 if __name__ == "__main__":

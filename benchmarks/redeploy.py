@@ -1,95 +1,102 @@
-"""Redeployment and rollback beside a bare ssh+rsync script: same hosts, same tree, same proof, one run.
+"""Redeployment and rollback beside the peers: same hosts, same tree, same wait for the same proof, in one run.
 
-Ours is measured from claim to verified, from the record, in a warm worker process; the script is the wall time of a
-cold command line, as in the peers' measurements. Only the ratios mean something.
+Ours goes through the task clusters as in production, whose workers are warm; it is measured from its record: from the
+claim, and from the request, to the proof. Peers are the wall time of a command line. All take turns, and only the
+ratios mean something.
 """
 
 import argparse
-import os
-import statistics
-import subprocess
+import contextlib
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
+
+from benchmarks.peers import INTERVAL, SAMPLES, WAIT, Peers
+from benchmarks.processes import cluster, start_django
 
 if TYPE_CHECKING:  # Django is not ready when this is imported
     from deployments.models import Deployment, Release
     from sandbox.hosts import HostSet
 
-APPLICATION, PEER, PORT, PEER_PORT = "bench-bot", "peer-bot", 8101, 8102
-SAMPLES, INTERVAL = 3, 0.1
-TARGET_REDEPLOY = {1: 1.0, 4: 1.0}
-PEER_SCRIPT = Path(__file__).with_name("peer.sh")
+APPLICATION, PORT = "bench-bot", 8101
+CLAIM, REQUEST = "ours, from the claim", "ours, from the request"
+FLOOR = "restart and wait alone"
+PROMISES = {
+    ("redeploy", "script", CLAIM): {1: 0.6, 4: 0.7},
+    ("redeploy", "script", REQUEST): {1: 0.8, 4: 0.8},
+    ("rollback", "script", CLAIM): {1: 0.6, 4: 0.6},
+    ("rollback", FLOOR, CLAIM): {1: 1.5},
+    ("redeploy", "Ansible", CLAIM): {1: 1 / 8, 4: 1 / 8},
+    ("redeploy", "pyinfra", CLAIM): {1: 1 / 3, 4: 1 / 3},
+}
 
 
 @dataclass
-class Row:
-    """One line of the table; seconds are medians."""
+class Block:
+    """Seconds of everybody, for one act on so many servers over a line of this round trip (ms)."""
 
     what: str
     servers: int
     rtt: int
-    ours: list[float]
-    peer: list[float]
+    took: dict[str, list[float]] = field(default_factory=dict)
+    spans: dict[str, list[float]] = field(default_factory=dict)
 
-    @property
-    def ratio(self) -> float:
-        """Ours to theirs."""
-        return statistics.median(self.ours) / statistics.median(self.peer)
+    def add(self, who: str, seconds: float) -> None:
+        """One more sample."""
+        self.took.setdefault(who, []).append(seconds)
 
 
 def main(argv: list[str]) -> int:
     """Measure and print; 1 when a promise was not kept, 2 when hosts cannot boot."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.redeploy", description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--servers", type=int, nargs="+", default=[1, 4])
+    parser.add_argument("--peers", nargs="+", help="only these: script Ansible pyinfra")
     options = parser.parse_args(argv)
     from sandbox.hosts import HostSet, unavailable_reason
 
     if reason := unavailable_reason():
         print(f"left out: {reason}")
         return 2
-    with tempfile.TemporaryDirectory(prefix="bench-") as scratch, HostSet("bench") as hosts:
-        _django(Path(scratch) / "state")
+    with contextlib.ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        hosts = stack.enter_context(HostSet("bench"))
+        start_django(scratch / "state")
         hosts.up(max(options.servers))
-        bench = _Bench(hosts, Path(scratch))
-        rows = []
+        for name in ("deploys", "rescue"):
+            stack.enter_context(cluster(name))
+        bench, missed = _Bench(hosts, scratch, options.peers), 0
         for servers in options.servers:
             bench.use(servers)
             for rtt in (0, 50):
-                rows += bench.measure(servers, rtt, options.repeats)
-    return _report(rows)
-
-
-def _django(state: Path) -> None:
-    os.environ.update({"PORTAL_STATE_DIR": str(state), "DJANGO_SETTINGS_MODULE": "portal.settings"})
-    import django
-    from django.core.management import call_command
-
-    django.setup()
-    call_command("migrate", verbosity=0)
+                for block in bench.measure(servers, rtt, options.repeats):
+                    missed += report(block)
+    return 1 if missed else 0
 
 
 class _Bench:
-    def __init__(self, hosts: "HostSet", scratch: Path) -> None:
+    def __init__(self, hosts: "HostSet", scratch: Path, peers: list[str] | None) -> None:
         from benchmarks.tree import write_tree
         from deployments.core.actors import shell_actor
         from deployments.models import Environment
 
-        self.hosts, self.scratch, self.actor = hosts, scratch, shell_actor("bench")
+        self.hosts, self.actor = hosts, shell_actor("bench")
         self.tree, self.number = scratch / "tree", 0
         write_tree(self.tree, APPLICATION, PORT)
         self.environment = Environment.objects.get(name="test")
-        self.release = self._build()
-        self._prepare_peer()
+        self.release, self.first = self._next()
+        self.peers = Peers(hosts, scratch, self.tree)
+        self.names = [name for name in self.peers.names if peers is None or name in peers]
 
     def use(self, servers: int) -> None:
-        """Enrol and provision up to `servers`, and deploy the first release to them."""
+        """Enrol and provision up to `servers`, and have everybody's first release on them."""
         from deployments.servers.enrolment import enrol_server
         from deployments.servers.provisioning import provision_server
+        from engine.remote.bootstrap import Bootstrap
         from engine.ssh.keys import PrivateKey
 
         key = PrivateKey(Path(self.hosts.bootstrap_key).read_text())
@@ -106,121 +113,105 @@ class _Bench:
                 fingerprint=machine.fingerprint,
                 confirm=lambda *_: False,
             )
-            provision_server(
-                actor=self.actor, server=server, release=self.release, bootstrap_user="root", bootstrap_key=key
-            )
-        self.environment.refresh_from_db()
+            provision_server(actor=self.actor, server=server, release=self.release, bootstrap=Bootstrap("root", (key,)))
+        self.release, self.first = self._next()
         self._deploy(self.release)
-        self._peer(servers, (self.tree / "VERSION").read_text().strip())
+        for name in self.names:
+            self.peers.deploy(name, servers, self.first)
 
-    def measure(self, servers: int, rtt: int, repeats: int) -> list[Row]:
-        """Redeployments and rollbacks of both, in turn."""
-        from benchmarks.tree import next_version
-
+    def measure(self, servers: int, rtt: int, repeats: int) -> list[Block]:
+        """Redeployments to a new version and rollbacks from it, everybody in turn; the first round is not counted."""
         for number in range(1, servers + 1):
             self.hosts.host(number).latency(rtt)
-        redeploy, rollback = Row("redeploy", servers, rtt, [], []), Row("rollback", servers, rtt, [], [])
-        before = (self.tree / "VERSION").read_text().strip()
-        for _ in range(repeats):
-            self.number += 1
-            version = next_version(self.tree, self.number)
-            redeploy.peer.append(self._peer(servers, version))
-            redeploy.ours.append(self._deploy(self._build()))
-            rollback.peer.append(self._peer(servers, before, back=True))
-            rollback.ours.append(self._roll_back())
-            self._peer(servers, version, back=True)
-            self._deploy_again()
-            before = version
+        redeploy, rollback = Block("redeploy", servers, rtt), Block("rollback", servers, rtt)
+        for turn in range(repeats + 1):
+            release, version = self._next()
+            forth = {name: self.peers.deploy(name, servers, version) for name in self.names}
+            there = self._deploy(release)
+            forth[FLOOR] = self._floor(version)
+            back = {name: self.peers.deploy(name, servers, self.first, back=True) for name in self.names}
+            back[FLOOR] = forth[FLOOR]
+            for block, seconds, ours in ((redeploy, forth, there), (rollback, back, self._roll_back())):
+                if turn:
+                    self._note(block, seconds, ours)
         for number in range(1, servers + 1):
             self.hosts.host(number).clear()
         return [redeploy, rollback]
 
-    def _build(self) -> "Release":
+    @staticmethod
+    def _note(block: Block, peers: dict[str, float], ours: "Deployment") -> None:
+        from deployments.execution.spans import spans
+
+        assert ours.started_at is not None, "it has been verified"
+        assert ours.verified_at is not None, "it has been verified"
+        block.add(CLAIM, (ours.verified_at - ours.started_at).total_seconds())
+        block.add(REQUEST, (ours.verified_at - ours.requested_at).total_seconds())
+        for name, seconds in peers.items():
+            block.add(name, seconds)
+        for span in spans(ours):
+            block.spans.setdefault(span.what, []).append(span.seconds)
+
+    def _floor(self, version: str) -> float:
+        """Seconds that a server's own restart of our unit takes, with the wait that everybody has."""
+        wait = WAIT.format(port=PORT, version=version, samples=SAMPLES, interval=INTERVAL)
+        script = f"a=$(date +%s%N); systemctl restart {APPLICATION}.service; ({wait}) && echo $(($(date +%s%N) - a))"
+        return int(self.hosts.host(1).root(["sh", "-c", script]).stdout) / 1e9
+
+    def _next(self) -> "tuple[Release, str]":
+        """The tree's next version, in which five files differ, built; and what it is called."""
+        from benchmarks.tree import next_version
         from deployments.releases.builds import build_release
 
-        return build_release(actor=self.actor, source=self.tree, ref=None)[0]
+        self.number += 1
+        version = next_version(self.tree, self.number)
+        return build_release(actor=self.actor, source=self.tree, ref=None)[0], version
 
-    def _deploy(self, release: "Release") -> float:
+    def _deploy(self, release: "Release") -> "Deployment":
         from deployments.requests.requests import request_deployment
 
         self.environment.refresh_from_db()
-        self.newest = release
-        return self._run(
+        return _ended(
             request_deployment(actor=self.actor, release=release, environment=self.environment, reason="measured")
         )
 
-    def _deploy_again(self) -> None:
-        self.newest.refresh_from_db()
-        self._deploy(self.newest)
-
-    def _roll_back(self) -> float:
+    def _roll_back(self) -> "Deployment":
         from deployments.requests.rollbacks import request_rollback
 
         self.environment.refresh_from_db()
-        return self._run(request_rollback(actor=self.actor, environment=self.environment, reason="measured"))
+        return _ended(request_rollback(actor=self.actor, environment=self.environment, reason="measured"))
 
-    def _run(self, deployment: "Deployment") -> float:
-        from deployments.execution.run import execute
 
-        execute(deployment.pk)
+def _ended(deployment: "Deployment") -> "Deployment":
+    ends = time.monotonic() + 120
+    while not deployment.ended:
+        if time.monotonic() > ends:
+            raise SystemExit(f"deployment {deployment.pk} is still {deployment.status}")
+        time.sleep(0.02)
         deployment.refresh_from_db()
-        if deployment.status != "succeeded":
-            raise SystemExit(f"deployment {deployment.pk}: {deployment.status}: {deployment.sentence}")
-        assert deployment.seconds is not None, "it has ended"
-        return deployment.seconds
-
-    def _prepare_peer(self) -> None:
-        """The script's own service beside ours: same tree, same unit, its own port."""
-        from benchmarks.tree import UNIT
-
-        known = []
-        public = Path(f"{self.hosts.bootstrap_key}.pub").read_text()
-        for number in range(1, 1 + len(self.hosts.hosts)):
-            machine = self.hosts.host(number)
-            known.append(f"{machine.address} {machine.host_key}")
-            unit = UNIT.format(name=PEER, port=PEER_PORT)
-            rule = f"rosey ALL=(root) NOPASSWD: /usr/bin/systemctl restart {PEER}.service\n"
-            script = f"""
-                set -e
-                id rosey >/dev/null 2>&1 || useradd -m -s /bin/bash rosey
-                useradd -r {PEER}; mkdir -p /opt/{PEER}/releases /home/rosey/.ssh
-                chown -R rosey:rosey /opt/{PEER} /home/rosey
-                cat > /etc/systemd/system/{PEER}.service <<'UNIT'\n{unit}\nUNIT
-                printf '%s' '{rule}' > /etc/sudoers.d/peer; chmod 440 /etc/sudoers.d/peer
-                cd /home/rosey/.ssh; printf '%s' '{public}' >> authorized_keys; chown rosey: authorized_keys
-                systemctl daemon-reload
-            """
-            machine.root(["sh", "-c", script])
-        self.known_hosts = self.scratch / "known_hosts"
-        self.known_hosts.write_text("\n".join(known) + "\n")
-
-    def _peer(self, servers: int, version: str, *, back: bool = False) -> float:
-        addresses = [self.hosts.host(number).address for number in range(1, servers + 1)]
-        command = [
-            *(str(PEER_SCRIPT), PEER, str(PEER_PORT), str(self.tree), version),
-            *(str(self.hosts.bootstrap_key), str(self.known_hosts), str(SAMPLES), str(INTERVAL)),
-            *(["--back"] if back else []),
-            "--",
-            *addresses,
-        ]
-        started = time.perf_counter()
-        subprocess.run(command, check=True)
-        return time.perf_counter() - started
+    if deployment.status != "succeeded":
+        raise SystemExit(f"deployment {deployment.pk}: {deployment.status}: {deployment.sentence}")
+    return deployment
 
 
-def _report(rows: list[Row]) -> int:
-    print(f"{'':10} {'servers':>7} {'rtt':>6} {'ours':>8} {'script':>8} {'ratio':>6}   (medians, s)")
-    missed = 0
-    for row in rows:
-        target = TARGET_REDEPLOY[row.servers] if row.what == "redeploy" else None
-        verdict = ""
-        if target is not None and row.ratio > target:
-            verdict, missed = f"  MISSED: at most {target:g}", missed + 1
-        print(
-            f"{row.what:10} {row.servers:>7} {row.rtt:>3} ms {statistics.median(row.ours):>8.3f} "
-            f"{statistics.median(row.peer):>8.3f} {row.ratio:>5.2f}×{verdict}"
-        )
-    return 1 if missed else 0
+def report(block: Block) -> int:
+    """Print a block, and return how many promises were not kept."""
+    print(f"{block.what}, {block.servers} server{'s' if block.servers > 1 else ''}, {block.rtt} ms", flush=True)
+    ours, missed = {who: median(block.took[who]) for who in (CLAIM, REQUEST)}, 0
+    for who, samples in block.took.items():
+        line = f"  {who:24} {median(samples):7.3f} s  ({min(samples):.3f} to {max(samples):.3f})"
+        if who not in ours:
+            line += "  ours:"
+            for name, middle in ours.items():
+                ratio = middle / median(samples)
+                most = PROMISES.get((block.what, who, name), {}).get(block.servers)
+                bad = most is not None and ratio > most
+                missed += bad
+                line += f" {name.rpartition(' ')[2]} {ratio:.2f} ×{f' MISSED: at most {most:.2f}' if bad else ''}"
+        print(line)
+    longest = max(block.spans.get("waits for a worker", [0.0]))
+    print("  where it goes: " + ", ".join(f"{what} {median(took):.3f}" for what, took in block.spans.items()))
+    print(f"  the longest wait for a worker: {longest:.3f} s")
+    return missed
 
 
 if __name__ == "__main__":

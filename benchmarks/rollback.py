@@ -7,7 +7,6 @@ server in turn with the rollbacks, over the same line. What we may add is half a
 import argparse
 import asyncio
 import contextlib
-import os
 import statistics
 import subprocess
 import sys
@@ -19,11 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.processes import ROOT, cluster, start_django
+
 if TYPE_CHECKING:  # Django is not ready when this is imported
     from deployments.models import Deployment, Release
     from sandbox.hosts import Host
 
-ROOT = Path(__file__).resolve().parent.parent
 UNIT = "cytube-bot.service"
 MAY_ADD_SECONDS, ROUND_TRIPS = 0.5, 4
 IN_ALL_SECONDS = 3.0
@@ -77,22 +77,13 @@ def main(argv: list[str]) -> int:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         hosts = stack.enter_context(HostSet("bench-rollback"))
         (host,) = hosts.up(1)
-        _django(scratch / "state")
+        start_django(scratch / "state")
         room = stack.enter_context(_cytube(hosts.gateway))
         bench = _Bench(host, hosts.bootstrap_key, scratch, room)
-        stack.enter_context(_cluster("rescue"))
+        stack.enter_context(cluster("rescue"))
         bench.roll_back(Row(0))  # the worker's first one also imports and connects
         rows = [bench.measure(rtt, options.repeats) for rtt in (0, 50)]
     return _report(rows)
-
-
-def _django(state: Path) -> None:
-    os.environ.update({"PORTAL_STATE_DIR": str(state), "DJANGO_SETTINGS_MODULE": "portal.settings"})
-    import django
-    from django.core.management import call_command
-
-    django.setup()
-    call_command("migrate", verbosity=0)
 
 
 @contextlib.contextmanager
@@ -113,22 +104,6 @@ def _cytube(address: str) -> Iterator[str]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
-
-
-@contextlib.contextmanager
-def _cluster(name: str) -> Iterator[None]:
-    command = [sys.executable, "manage.py", "qcluster"]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "Q_CLUSTER_NAME": name}, stdout=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
 
 
 class _Bench:
@@ -152,6 +127,7 @@ class _Bench:
     def _enrol(self, key: Path) -> None:
         from deployments.servers.enrolment import enrol_server
         from deployments.servers.provisioning import provision_server
+        from engine.remote.bootstrap import Bootstrap
         from engine.ssh.keys import PrivateKey
 
         server = enrol_server(
@@ -169,8 +145,7 @@ class _Bench:
             actor=self.actor,
             server=server,
             release=self.old,
-            bootstrap_user="root",
-            bootstrap_key=PrivateKey(key.read_text()),
+            bootstrap=Bootstrap("root", (PrivateKey(key.read_text()),)),
         )
 
     def measure(self, rtt: int, repeats: int) -> Row:

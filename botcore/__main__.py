@@ -77,8 +77,8 @@ def _check(settings: Settings, found: Credentials, lacking: str | None, *, login
         if login:
             return 1
     if login:
+        from botcore.cytube.login_check import try_login
         from botcore.errors import BotError
-        from botcore.login_check import try_login
 
         try:
             asyncio.run(try_login(settings, found))

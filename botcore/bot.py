@@ -9,10 +9,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from botcore import release
-from botcore.backoff import Backoff
 from botcore.config import Settings
-from botcore.connection import Connection, pacing
 from botcore.credentials import Credentials
+from botcore.cytube.backoff import Backoff
+from botcore.cytube.connection import Connection, pacing
+from botcore.cytube.outbox import Outbox
+from botcore.cytube.session import Session
 from botcore.dispatcher import Dispatcher
 from botcore.events import Events
 from botcore.health.document import Snapshot
@@ -20,12 +22,10 @@ from botcore.heartbeat import Heartbeat
 from botcore.leadership import Leadership
 from botcore.memory.journal import OutboundJournal
 from botcore.memory.store import Store
-from botcore.outbox import Outbox
 from botcore.recorder import Recorder
 from botcore.response_time import ResponseTime
 from botcore.room import Room
 from botcore.service import Service
-from botcore.session import Session
 from botcore.status import Status
 from botcore.telemetry import TICK_SECONDS, Telemetry
 

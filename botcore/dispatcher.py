@@ -14,19 +14,20 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from botcore import lines, markup
+from botcore import markup
 from botcore.commands import REGISTRY
 from botcore.commands.call import Call
+from botcore.cytube import lines
+from botcore.cytube.message import Message
+from botcore.cytube.outbox import Outbox
+from botcore.cytube.session import Session
 from botcore.errors import BotError, NotSent, SessionError, UsageError
 from botcore.health.document import Snapshot
 from botcore.leadership import Leadership
 from botcore.memory import ledger
 from botcore.memory.store import Store
-from botcore.message import Message
-from botcore.outbox import Outbox
 from botcore.recorder import Recorder
 from botcore.room import MODERATOR_RANK, Room
-from botcore.session import Session
 from botcore.telemetry import Telemetry
 
 log = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from botcore.cytube.session import Session
 from botcore.errors import BotError
 from botcore.room import REDUCERS, Room
-from botcore.session import Session
 from botcore.telemetry import Telemetry
 
 log = logging.getLogger(__name__)

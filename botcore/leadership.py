@@ -11,10 +11,10 @@ import asyncio
 import logging
 from typing import Any
 
+from botcore.cytube.outbox import Outbox
+from botcore.cytube.session import Session
 from botcore.errors import ActionRefused, NoAnswer, SessionError, Unreachable
-from botcore.outbox import Outbox
 from botcore.room import Media, Room
-from botcore.session import Session
 
 log = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from botcore import markup
+from botcore.cytube.session import Session, live_chat
 from botcore.logs import CHAT, MEDIA
 from botcore.memory import ledger, people
 from botcore.memory.store import Store
 from botcore.room import Room
-from botcore.session import Session, live_chat
 
 FLUSH_SECONDS = 30.0
 COUNT_SECONDS = 300.0

@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from botcore.cytube.outbox import Outbox
+from botcore.cytube.session import Session
 from botcore.errors import NoAnswer, SessionError
-from botcore.outbox import Outbox
 from botcore.room import Room
-from botcore.session import Session
 from botcore.telemetry import Telemetry
 
 log = logging.getLogger(__name__)

@@ -9,6 +9,7 @@ from django.urls import reverse
 from dashboard.models import StatusPage
 from dashboard.selectors.status import page_settings
 from dashboard.services.statuspage import EDITABLE, SUBJECT, configure_status_page
+from deployments.access.verbs import Verb
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
 from deployments.admin.forms import ModelForm
@@ -18,7 +19,7 @@ from deployments.admin.forms import ModelForm
 class StatusPageAdmin(PortalAdmin[StatusPage]):
     """One row, which need not exist: the list is its page."""
 
-    change_verb = "configure"
+    change_verb = Verb.CONFIGURE
     fieldsets = (
         (None, {"fields": EDITABLE[:2]}),
         ("What people who are not signed in see", {"fields": EDITABLE[2:]}),

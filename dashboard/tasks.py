@@ -1,10 +1,15 @@
 """What django-q2 runs for the status side: entry points that call one service."""
 
 from django.conf import settings
+from django.utils import timezone
 
-from alerting import acknowledgements, alert_expiry, dead_mans_switch, drills, receipts
+from alerting import acknowledgements, alert_expiry, dead_mans_switch, drills, receipts, silenced
+from dashboard.services import heartbeats, samples
+from dashboard.validation import running as validating
 from deployments.core.actors import system_actor
 from deployments.core.read_only import unless_read_only
+from deployments.storage import tidying
+from engine.errors import Conflict
 
 
 @unless_read_only
@@ -14,10 +19,35 @@ def watch_monitoring() -> str:
 
 
 @unless_read_only
+def note_silences() -> int:
+    """Count the minutes in which bots say nothing."""
+    return heartbeats.note_silences()
+
+
+@unless_read_only
+def validate() -> int:
+    """Read the bots of running validations."""
+    return validating.tick()
+
+
+@unless_read_only
 def tend_alerts() -> tuple[int, int]:
-    """Write receipts, end alerts whose end nobody told, make those loud again that nobody has in hand any more."""
+    """Write receipts, end alerts whose end nobody told, make those loud again that nobody has in hand any more,
+    and note what is silenced."""
     receipts.read()
+    silenced.mark()
     return alert_expiry.end_unheard(), acknowledgements.end_run_out()
+
+
+@unless_read_only
+def tidy() -> str:
+    """Let go of what nothing needs any more, every day."""
+    samples.prune(timezone.now())
+    try:
+        done = tidying.tidy(actor=system_actor("schedule"))
+    except Conflict as error:  # a backup is being made: the next night will do
+        return str(error)
+    return f"{len(done.releases)} artifacts, {done.bytes} bytes"
 
 
 @unless_read_only

@@ -4,8 +4,24 @@ from django.urls import path, register_converter
 from django.urls.converters import IntConverter, StringConverter
 
 from alerting import webhook
-from alerting.views import inbox, silences
-from dashboard.views import bot, deployments, health, log, operations, readiness, staff, status
+from alerting.actions import ACTIONS
+from alerting.views import inbox, many, one, silences
+from dashboard.views import (
+    bot,
+    deployments,
+    documents,
+    embedding,
+    first_run,
+    health,
+    journal,
+    log,
+    monitoring_access,
+    operations,
+    palette,
+    readiness,
+    status,
+    validations,
+)
 
 
 class ServerName(StringConverter):
@@ -20,21 +36,32 @@ class Number(IntConverter):
     regex = "[0-9]{1,15}"
 
 
+class AlertAction(StringConverter):
+    """What is done about an alert."""
+
+    regex = "|".join(ACTIONS)
+
+
 register_converter(ServerName, "server")
+register_converter(AlertAction, "what")
 register_converter(Number, "number")
 
 urlpatterns = [
     path("", status.status_page, name="status"),
     path("favicon.ico", status.favicon),
+    path("status.json", embedding.status_json, name="status-json"),
+    path("status.svg", embedding.status_badge, name="status-badge"),
+    path("bots/<server:name>/badge.svg", embedding.bot_badge, name="bot-badge"),
     path("bots/<server:name>/", bot.bot_page, name="bot"),
+    path("servers/<server:name>/journal/", journal.journal_page, name="journal"),
     path("deployments/", deployments.history_page, name="deployments"),
     path("deployments/<number:number>/", deployments.deployment_page, name="deployment"),
     path("deployments/<number:number>/log", log.log_after, name="deployment-log"),
     path("deployments/<number:number>/log.txt", log.log_text, name="deployment-log-text"),
     path("alerts/", inbox.inbox_page, name="alerts"),
-    path("alerts/<number:number>/", inbox.alert_page, name="alert"),
-    path("alerts/<number:number>/acknowledge", inbox.acknowledge_alert, name="alert-acknowledge"),
-    path("alerts/<number:number>/withdraw", inbox.withdraw_acknowledgement, name="alert-withdraw"),
+    path("alerts/act", many.act_on_many, name="alerts-act"),
+    path("alerts/<number:number>/", one.alert_page, name="alert"),
+    path("alerts/<number:number>/<what:what>", one.act_on_alert, name="alert-act"),
     path("silences/", silences.silences_page, name="silences"),
     path("silences/<uuid:identifier>/lift", silences.lift_silence, name="silence-lift"),
     path("api/health", health.bot_health, name="health"),
@@ -42,7 +69,16 @@ urlpatterns = [
     path("api/alerts/alertmanager", webhook.alertmanager, name="alertmanager"),
     path("api/prometheus/targets", operations.prometheus_targets, name="prometheus-targets"),
     path("readiness/", readiness.readiness_page, name="readiness"),
-    path("auth/staff", staff.staff_only, name="auth-staff"),
+    path("validations/", validations.validations_page, name="validations"),
+    path("validations/start", validations.start_validation, name="validation-start"),
+    path("validations/<number:number>/", validations.validation_page, name="validation"),
+    path("validations/<number:number>/report.md", validations.validation_report, name="validation-report"),
+    path("start/", first_run.start_page, name="start"),
+    path("palette", palette.palette, name="palette"),
+    path("docs/", documents.documents_page, name="documents"),
+    path("docs/images/<str:name>", documents.picture, name="document-picture"),
+    path("docs/<path:name>/", documents.document_page, name="document"),
+    path("auth/staff", monitoring_access.staff_only, name="auth-staff"),
     path("healthz", operations.healthz, name="healthz"),
     path("metrics", operations.metrics, name="metrics"),
 ]

@@ -13,10 +13,11 @@ class DeploymentsConfig(AppConfig):
     def ready(self) -> None:
         from deployments import checks
         from deployments.access import sign_ins
-        from deployments.core import queueing, task_values
+        from deployments.core import clock, queueing, task_values
         from deployments.models import audit_triggers
 
         checks.register()
+        clock.install()
         sign_ins.connect()
         task_values.disarm()
         queueing.confine()

@@ -2,6 +2,8 @@
 
 from django.conf import settings
 
+from deployments.access import own_sessions
+from deployments.audit import verification
 from deployments.core import queueing
 from deployments.core.actors import system_actor
 from deployments.core.read_only import unless_read_only
@@ -9,6 +11,7 @@ from deployments.drills import drills
 from deployments.execution import reaper, remote_cancellation, rescue, run
 from deployments.execution import watch as watching
 from deployments.notifications import messages
+from deployments.operations import carrying_out
 from deployments.requests import approvals
 from deployments.servers import inspection
 
@@ -34,8 +37,15 @@ def settle(deployment_id: int) -> str:
 
 
 @unless_read_only
+def operate(operation_id: int) -> str:
+    """Carry an operation out; a re-delivered task finds nothing to claim."""
+    return str(carrying_out.carry_out(number=operation_id).state)
+
+
+@unless_read_only
 def reap() -> list[int]:
     """Have what dead workers left settled, each by a task of its own; waits for no server."""
+    carrying_out.settle_lost(actor=system_actor("reaper"))
     return reaper.call_for_settling()
 
 
@@ -43,6 +53,12 @@ def reap() -> list[int]:
 def expire_requests() -> int:
     """End requests that nobody approved in time."""
     return approvals.expire_requests(actor=system_actor("schedule"))
+
+
+@unless_read_only
+def forget_sessions() -> int:
+    """Delete the sessions that are over: everybody can begin one."""
+    return own_sessions.forget_ended()
 
 
 @unless_read_only
@@ -55,6 +71,12 @@ def deliver_notifications() -> int:
 def find_drift() -> int:
     """Compare every server with its record."""
     return inspection.inspect_all(actor=system_actor("schedule"))
+
+
+@unless_read_only
+def verify_trail() -> str:
+    """Walk the audit trail once a day, and keep what came of it."""
+    return "not whole" if verification.verify(actor=system_actor("schedule")) else "whole"
 
 
 @unless_read_only

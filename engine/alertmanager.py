@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from engine import asking
+from engine import http_client
 from engine.errors import PortalError
 
 Document = TypeVar("Document")
@@ -192,12 +192,14 @@ class Alertmanager:
 
     def _answer(
         self, method: str, path: str, document: Any = None, query: Mapping[str, Sequence[str]] | None = None
-    ) -> asking.Response:
+    ) -> http_client.Response:
         if not self.url:
             raise NotConfigured("No Alertmanager is configured.", hint="Set ALERTMANAGER_URL to the address of yours.")
         try:
-            answer = asking.ask(method, f"{self.url}{path}", timeout=TIMEOUT_SECONDS, query=query, document=document)
-        except asking.Unanswered as error:
+            answer = http_client.ask(
+                method, f"{self.url}{path}", timeout=TIMEOUT_SECONDS, query=query, document=document
+            )
+        except http_client.Unanswered as error:
             raise AlertmanagerUnreachable(
                 f"Alertmanager does not answer at {self.url} ({error}).", hint=_LOOK
             ) from error

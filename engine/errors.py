@@ -10,8 +10,14 @@ PortalError                     something expected went wrong; carries `reason`,
 └── TargetError                 a server said no or cannot be reached (exit code 1, HTTP 502)
 
 Other rooms derive theirs from these in their own modules. Exit code and HTTP status stand on the class, so that the
-command line, the API and the pages cannot disagree.
+command line, the API and the pages cannot disagree. Every `reason` is an id too (`ops-environment-busy`), which leads
+to its entry in docs/troubleshooting.md.
 """
+
+
+def error_id(reason: str) -> str:
+    """`environment_busy` → `ops-environment-busy`."""
+    return f"ops-{reason.replace('_', '-')}"
 
 
 class PortalError(Exception):
@@ -37,6 +43,16 @@ class PortalError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
+
+    @property
+    def id(self) -> str:
+        """What its entry in docs/troubleshooting.md is found by."""
+        return error_id(self.reason)
+
+    @property
+    def said(self) -> str:
+        """The sentence as a terminal shows it: with its id at the end."""
+        return f"{self} [{self.id}]"
 
 
 class InvalidRequest(PortalError):

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import stat
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 import environ
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
+
+from portal.first_start import FirstStart
 
 # WAL lets readers and one writer work side by side; IMMEDIATE avoids lock upgrades that fail at once; FULL, because a
 # commit lost at a power cut is a decision nobody can prove (measured: default settings lost 83 of 600 task results).
@@ -53,10 +54,10 @@ def new_encryption_key() -> str:
     return Fernet.generate_key().decode()
 
 
-def secret(env: environ.Env, name: str, state_dir: Path, generate: Callable[[], str]) -> str:
+def secret(env: environ.Env, name: str, first: FirstStart, generate: Callable[[], str]) -> str:
     """`name`, or the content of the file `name_FILE`, or a value generated once into the state directory.
 
-    Raises ImproperlyConfigured when a named file cannot be read or is empty.
+    Raises ImproperlyConfigured when a named file cannot be read or is empty, or a key would be invented for a history.
     """
     if value := env(name, default=""):
         return str(value)
@@ -68,7 +69,7 @@ def secret(env: environ.Env, name: str, state_dir: Path, generate: Callable[[], 
         if not value:
             raise ImproperlyConfigured(f"{name}_FILE names an empty file: {named}.")
         return value
-    return _generated(state_dir / "secrets" / name.lower(), generate)
+    return first.value(name, generate)
 
 
 def optional_secret(env: environ.Env, name: str) -> str:
@@ -79,29 +80,6 @@ def optional_secret(env: environ.Env, name: str) -> str:
         except OSError as error:
             raise ImproperlyConfigured(f"{name}_FILE cannot be read: {error}.") from error
     return str(env(name, default=""))
-
-
-def keep_private(directory: Path) -> None:
-    """Make a directory that its owner alone enters, or make one so that exists; one of another account's is left."""
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    found = directory.stat()
-    if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) & 0o077:
-        directory.chmod(stat.S_IMODE(found.st_mode) & 0o700)
-
-
-def _generated(path: Path, generate: Callable[[], str]) -> str:
-    keep_private(path.parent)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    if not path.exists():
-        draft.touch(mode=0o600)
-        draft.write_text(generate())
-        try:
-            os.link(draft, path)  # two processes may start at once: the first link wins, both read it
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_text().strip()
 
 
 def database(env: environ.Env, state_dir: Path) -> dict[str, Any]:
@@ -129,5 +107,6 @@ def logging(level: str) -> dict[str, Any]:
         "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": "WARNING"},
-        "loggers": {name: {"level": level} for name in ("portal", "dashboard", "alerting", "deployments", "engine")},
+        "loggers": {name: {"level": level} for name in ("portal", "dashboard", "alerting", "deployments", "engine")}
+        | {"paramiko": {"level": "CRITICAL"}},  # what it says with a traceback, we say in a sentence
     }

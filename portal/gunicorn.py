@@ -8,7 +8,7 @@ from portal import process_metrics
 
 process_metrics.install()
 
-worker_class = "portal.bounded.BoundedWorker"
+worker_class = "portal.gunicorn_worker.BoundedWorker"
 workers = 2
 threads = 8
 timeout = 60

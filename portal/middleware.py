@@ -7,7 +7,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from deployments.access import own_sessions
-from deployments.core.room import is_full
+from deployments.core.disk_full import is_full
 from deployments.http.problems import problem
 
 logger = logging.getLogger(__name__)

@@ -9,14 +9,16 @@ import os
 import sys
 from pathlib import Path
 
+from portal.environment import state_dir
+
 KEEP = 3
 """Copies of the database from before an update that stay."""
 
 
 def main() -> int:
     """Prepare unless this release has been. What fails leaves the database as it was, and is told by systemd."""
-    release = os.environ.get("RELEASE_ID", "")
-    state = Path(os.environ.get("PORTAL_STATE_DIR", Path(__file__).resolve().parent.parent / ".state"))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+    release, state = os.environ.get("RELEASE_ID", ""), state_dir()
     stamp = state / "prepared"
     if release and stamp.exists() and stamp.read_text() == release:
         return 0

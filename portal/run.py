@@ -108,7 +108,9 @@ def web(binds: list[str], metrics: Path) -> Child:
 def prepare() -> Path:
     """Migrate and collect static files; returns the wiped directory for the metrics of several processes."""
     for command in (["migrate", "--verbosity", "0"], ["collectstatic", "--noinput", "--verbosity", "0"], ["reap"]):
-        subprocess.run([sys.executable, "-m", "portal", *command], cwd=BASE_DIR, check=True, stdout=subprocess.DEVNULL)
+        program = [sys.executable, "-m", "portal", *command]
+        if code := subprocess.run(program, cwd=BASE_DIR, check=False, stdout=subprocess.DEVNULL).returncode:
+            sys.exit(code)  # it has said why
     metrics = state_dir() / "metrics"
     shutil.rmtree(metrics, ignore_errors=True)
     metrics.mkdir(parents=True)

@@ -8,19 +8,20 @@ from pathlib import Path
 
 from portal import environment, variables
 from portal.appearance import UNFOLD as UNFOLD
+from portal.first_start import FirstStart, keep_private
 
 BASE_DIR = environment.BASE_DIR
 VERSION = environment.version()
 
 env = environment.read()
 STATE_DIR = environment.state_dir()
-environment.keep_private(STATE_DIR)
+keep_private(STATE_DIR)
 
-SECRET_KEY = environment.secret(env, "PORTAL_SECRET_KEY", STATE_DIR, environment.new_secret_key)
+DATABASES = {"default": environment.database(env, STATE_DIR)}
+_first = FirstStart(STATE_DIR, DATABASES["default"])
+SECRET_KEY = environment.secret(env, "PORTAL_SECRET_KEY", _first, environment.new_secret_key)
 # Newest first: the first one encrypts, all of them decrypt.
-ENCRYPTION_KEYS = environment.secret(env, "PORTAL_ENCRYPTION_KEYS", STATE_DIR, environment.new_encryption_key).split(
-    ","
-)
+ENCRYPTION_KEYS = environment.secret(env, "PORTAL_ENCRYPTION_KEYS", _first, environment.new_encryption_key).split(",")
 DEBUG = variables.DEBUG.read()
 PORTAL_URL = variables.URL.read()
 ALLOWED_HOSTS = [*variables.ALLOWED_HOSTS.read(), variables.host_of(PORTAL_URL)]
@@ -30,9 +31,14 @@ ALERTMANAGER_URL = variables.ALERTMANAGER_URL.read()
 PING_URL = environment.optional_secret(env, "PORTAL_PING_URL")
 # Asked for the keys that workflows' identities are signed with (deployments/github/issuer.py).
 GITHUB_ISSUER = variables.GITHUB_ISSUER.read()
+OIDC_ISSUER = variables.OIDC_ISSUER.read()
+OIDC_CLIENT_ID = variables.OIDC_CLIENT_ID.read()
+OIDC_CLIENT_SECRET = environment.optional_secret(env, "PORTAL_OIDC_CLIENT_SECRET")
 DRILLS = variables.DRILLS.read()
 BACKUP_DIR = Path(variables.BACKUP_DIR.read() or STATE_DIR / "backups")
 BACKUP_KEEP = variables.BACKUP_KEEP.read()
+KEEP_RELEASES = variables.KEEP_RELEASES.read()
+KEEP_LOG_DAYS = variables.KEEP_LOG_DAYS.read()
 
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",  # the other one would replace our admin site
@@ -57,8 +63,8 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "portal.middleware.NothingIsKept",
     "portal.middleware.NoRoom",
-    "portal.bounds.Bounds",
-    "portal.marks.HiddenCharacters",
+    "portal.request_limits.Bounds",
+    "portal.hidden_characters.HiddenCharacters",
     "csp.middleware.CSPMiddleware",
     "portal.middleware.AdminContentSecurityPolicy",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -89,21 +95,29 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": environment.database(env, STATE_DIR)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "deployments.access.backends.NotByPasswordAlone",  # before whatever takes passwords
+    "django.contrib.auth.backends.ModelBackend",
+    "deployments.access.backends.ByCode",
+    "deployments.access.backends.ByPasskey",
+    "deployments.access.backends.BySingleSignOn",
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
+AXES_SENSITIVE_PARAMETERS = ["code", "signature"]  # beside the password: what it keeps of a request that failed
 AXES_LOCKOUT_TEMPLATE = "locked_out.html"
 AXES_CLIENT_IP_CALLABLE = "deployments.access.sign_ins.counted_address"
 AXES_HANDLER = "deployments.access.sign_ins.LockOut"
@@ -177,9 +191,10 @@ Q_CLUSTER = {
     "time_zone": "UTC",
     "label": "Task queue",
     "ALT_CLUSTERS": {
-        "deploys": {**_CLUSTER, "workers": 2, "queue_limit": 2},
+        # somebody waits for these: looking 20 times a second takes a sixtieth of a core
+        "deploys": {**_CLUSTER, "workers": 2, "queue_limit": 2, "poll": 0.05},
         # a host that only says that it lives holds one of them, and others' way back must not wait for it
-        "rescue": {**_CLUSTER, "workers": 4, "queue_limit": 4},
+        "rescue": {**_CLUSTER, "workers": 4, "queue_limit": 4, "poll": 0.05},
         "default": _CLUSTER,
     },
 }

@@ -177,6 +177,13 @@ GITHUB_ISSUER = Address(
     "who signs the identity of workflows; another one for GitHub Enterprise Server",
     "https://token.actions.githubusercontent.com",
 )
+OIDC_ISSUER = Address(
+    "PORTAL_OIDC_ISSUER", "who signs people in by OpenID Connect, beside password and passkey", shown="nobody"
+)
+OIDC_CLIENT_ID = Text("PORTAL_OIDC_CLIENT_ID", "what the portal is called there", shown="none")
+OIDC_CLIENT_SECRET = Secret(
+    "PORTAL_OIDC_CLIENT_SECRET", "what it proves that with; none for a public client", shown="none"
+)
 DRILLS = Switch("PORTAL_DRILLS", "off: the portal holds no drills by itself", True)
 BACKUP_DIR = Text(
     "PORTAL_BACKUP_DIR",
@@ -184,6 +191,12 @@ BACKUP_DIR = Text(
     shown="`backups` in the state directory",
 )
 BACKUP_KEEP = Number("PORTAL_BACKUP_KEEP", "how many backups stay there", 14)
+KEEP_RELEASES = Number(
+    "PORTAL_KEEP_RELEASES",
+    "how many of the newest releases of each application keep their artifact, besides those that something needs",
+    100,
+)
+KEEP_LOG_DAYS = Number("PORTAL_KEEP_LOG_DAYS", "how many days logs of deployments and sent notifications stay", 400)
 BACKUP_PASSPHRASE = Secret("PORTAL_BACKUP_PASSPHRASE", "opens backups; at least 12 characters", shown="none")
 TOKEN = Secret("PORTAL_TOKEN", "who acts on the command line", shown="none")
 DEBUG = Switch("PORTAL_DEBUG", "Django's debug pages. Never on a portal that others reach")
@@ -199,9 +212,14 @@ ALL: tuple[Variable, ...] = (
     ALERTMANAGER_URL,
     PING_URL,
     GITHUB_ISSUER,
+    OIDC_ISSUER,
+    OIDC_CLIENT_ID,
+    OIDC_CLIENT_SECRET,
     DRILLS,
     BACKUP_DIR,
     BACKUP_KEEP,
+    KEEP_RELEASES,
+    KEEP_LOG_DAYS,
     BACKUP_PASSPHRASE,
     TOKEN,
     DEBUG,

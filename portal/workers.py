@@ -13,6 +13,7 @@ import sys
 import time
 from datetime import timedelta
 
+from portal import first_start
 from portal.environment import BASE_DIR
 from portal.run import CLUSTERS, Child, die_with_parent
 
@@ -57,9 +58,8 @@ def all_beat() -> bool:
 
 def main() -> int:
     """Run until SIGTERM; then every cluster finishes what it runs, as long as systemd waits."""
-    import django
-
-    django.setup()
+    if why := first_start.set_up():
+        sys.exit(why)
     stopping: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda signum, _frame: stopping.append(signum))

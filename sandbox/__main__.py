@@ -1,4 +1,4 @@
-"""`python -m sandbox hosts|cytube|mail …`: the outside world, from a shell."""
+"""`python -m sandbox hosts|cytube|mail|load|soak|demo …`: the outside world, from a shell."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ PARTS = {
     "hosts": "real Debian 12 servers with ssh and systemd, and their faults",
     "cytube": "a server that speaks the CyTube protocol",
     "mail": "a mail server that keeps what it is sent",
+    "load": "life in the room of a bot: a crowd, floods, raids, and every chat command with its right answer",
+    "soak": "a bot's day with faults and changes, in a day or compressed, and a report of it",
     "demo": "all of it, with the portal and the bot deployed, until Ctrl-C",
 }
 

@@ -3,10 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
+hypothesis.settings.register_profile("any machine", deadline=None)  # no test asserts an absolute time
+hypothesis.settings.load_profile("any machine")
+
 pytest_plugins = [
-    f"tests.fixtures.{name}" for name in ("database", "hosts", "records", "fleet", "reliability", "scheduling")
+    f"tests.fixtures.{name}"
+    for name in ("database", "hosts", "records", "fleet", "reliability", "difficult", "scheduling")
 ]
 
 

@@ -1,35 +1,55 @@
 """The alerts the portal was told about."""
 
 from datetime import datetime, timedelta
-from typing import Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Path, Query, Router, Schema
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
-from alerting.acknowledgements import COMMENT_CHARACTERS, LONGEST, acknowledge, withdraw
+from alerting.acknowledgements import COMMENT_CHARACTERS, LONGEST, acknowledge, snooze, withdraw
+from alerting.assignments import assign
 from alerting.models import Acknowledgement, Alert
-from alerting.selectors import Shown, shown, with_deployment
+from alerting.selectors import Shown, in_state, shown, with_deployment
 from deployments.core.actors import Actor
+from deployments.core.selectors import environments_called
 from deployments.http.auth import BearerToken, actor_of, reader
 from deployments.http.limits import READS, WRITES
-from deployments.http.paging import Name, Number, Paging, Text, page_of
+from deployments.http.paging import EnvironmentName, Number, Paging, Text, page_of
 from deployments.http.problems import answers
 from engine.errors import NotFound
 
 # not the model's class: a document has one component of each name, and deployments have a Status too
 AlertStatus = Literal["firing", "resolved"]
+AlertState = Literal["open", "acknowledged", "snoozed", "silenced", "resolved"]
 
+Label = Annotated[str, Field(max_length=150, pattern=r"^[^\x00]*$")]
 router = Router(tags=["Alerts"], auth=BearerToken())
 
 
 class Filters(Schema):
     """Which alerts."""
 
-    environment: Name | None = Field(None, examples=["production"])
+    environment: EnvironmentName | None = Field(None, examples=["production"])
     status: AlertStatus | None = Field(None, examples=["firing"])
+    state: AlertState | None = Field(None, description="Narrower than `status`.", examples=["open"])
+    severity: Label = Field("", description="Empty: any.", examples=["critical"])
+    assignee: Label = Field("", description="A user name; empty: anybody's and nobody's.", examples=["olga"])
+
+
+class SnoozeIn(Schema):
+    """Letting an alert wait."""
+
+    until: AwareDatetime = Field(description="When it comes back by itself: in seven days at most.")
+    comment: Text = Field("", max_length=COMMENT_CHARACTERS, examples=["After the film."])
+
+
+class AssigneeIn(Schema):
+    """Giving an alert to a person."""
+
+    name: Label = Field(description="A user name; empty takes it from whoever has it.", examples=["olga"])
 
 
 class AcknowledgementIn(Schema):
@@ -42,8 +62,9 @@ class AcknowledgementIn(Schema):
 
 
 class AcknowledgementOut(Schema):
-    """Who has an alert in hand, until when."""
+    """Who has an alert in hand, or lets it wait, until when."""
 
+    kind: Literal["acknowledged", "snoozed"]
     actor: str = Field(examples=["olga"])
     comment: str = Field(examples=["On it. Olga"])
     made_at: datetime
@@ -52,7 +73,13 @@ class AcknowledgementOut(Schema):
     @classmethod
     def of(cls, row: Acknowledgement) -> "AcknowledgementOut":
         """The document of a record."""
-        return cls(actor=row.actor, comment=row.comment, made_at=row.made_at, expires_at=row.expires_at)
+        return cls(
+            kind=cast(Any, row.kind),
+            actor=row.actor,
+            comment=row.comment,
+            made_at=row.made_at,
+            expires_at=row.expires_at,
+        )
 
 
 class AlertOut(Schema):
@@ -63,6 +90,7 @@ class AlertOut(Schema):
     name: str = Field(examples=["BotDown"])
     severity: str = Field(examples=["critical"])
     status: AlertStatus
+    state: AlertState = Field(description="`open` is what nobody has acknowledged, snoozed or silenced.")
     environment: str | None
     server: str | None
     summary: str
@@ -77,6 +105,7 @@ class AlertOut(Schema):
         examples=[41],
     )
     acknowledgement: AcknowledgementOut | None = Field(description="The one that holds now.")
+    assignee: str | None = Field(description="Who is to look after it.", examples=["olga"])
 
     @classmethod
     def of(cls, one: Shown) -> "AlertOut":
@@ -88,7 +117,8 @@ class AlertOut(Schema):
             name=row.name,
             severity=row.severity,
             status=cast(AlertStatus, row.status),
-            environment=row.environment.name if row.environment else None,
+            state=cast(AlertState, one.state),
+            environment=str(row.environment) if row.environment else None,
             server=row.server.name if row.server else None,
             summary=row.summary,
             labels=row.labels,
@@ -99,6 +129,7 @@ class AlertOut(Schema):
             last_received_at=row.last_received_at,
             deployment=getattr(row, "deployment_number"),  # noqa: B009  (an annotation of the query)
             acknowledgement=AcknowledgementOut.of(one.held) if one.held else None,
+            assignee=row.assignee.username if row.assignee else None,
         )
 
 
@@ -115,16 +146,21 @@ def list_alerts(request: HttpRequest, filters: Query[Filters], paging: Query[Pag
     actor = reader(request)
     rows = _visible(actor)
     if filters.environment:
-        rows = rows.filter(environment__name=filters.environment)
+        rows = rows.filter(environment__in=environments_called(filters.environment))
     if filters.status:
         rows = rows.filter(status=filters.status)
+    if filters.severity:
+        rows = rows.filter(severity=filters.severity)
+    if filters.assignee:
+        rows = rows.filter(assignee__username=filters.assignee)
+    rows = in_state(rows, filters.state or "", timezone.now())
     found, following = page_of(rows, paging)
     return AlertPage(items=[AlertOut.of(one) for one in shown(found, timezone.now())], next_before=following)
 
 
 @router.get("/alerts/{number}", response=answers({200: AlertOut}, 404), throttle=READS, summary="Read an alert")
 def read_alert(request: HttpRequest, number: Path[Number]) -> AlertOut:
-    """One occurrence, with who has it in hand."""
+    """One occurrence, with who has acknowledged it."""
     return _told(_numbered(reader(request), number))
 
 
@@ -135,7 +171,7 @@ def read_alert(request: HttpRequest, number: Path[Number]) -> AlertOut:
     summary="Acknowledge an alert",
 )
 def acknowledge_alert(request: HttpRequest, number: Path[Number], wanted: AcknowledgementIn) -> AlertOut:
-    """Says that the token's owner has it in hand for a while; takes the place of what was said before."""
+    """Says that the token's owner has acknowledged it for a while; takes the place of what was said before."""
     actor = actor_of(request)
     alert = _numbered(actor, number)
     acknowledge(actor=actor, alert=alert, comment=wanted.comment, lasting=timedelta(minutes=wanted.minutes))
@@ -149,15 +185,43 @@ def acknowledge_alert(request: HttpRequest, number: Path[Number], wanted: Acknow
     summary="Withdraw an acknowledgement",
 )
 def withdraw_acknowledgement(request: HttpRequest, number: Path[Number]) -> AlertOut:
-    """Nobody has it in hand any more."""
+    """Nobody has acknowledged it, or lets it wait, any more."""
     actor = actor_of(request)
     alert = _numbered(actor, number)
     withdraw(actor=actor, alert=alert)
     return _told(_numbered(actor, number))
 
 
+@router.post(
+    "/alerts/{number}/snooze",
+    response=answers({200: AlertOut}, 404, 409, 413),
+    throttle=WRITES,
+    summary="Snooze an alert",
+)
+def snooze_alert(request: HttpRequest, number: Path[Number], wanted: SnoozeIn) -> AlertOut:
+    """Lets it wait until a time, when it comes back by itself; takes the place of what was said before."""
+    actor = actor_of(request)
+    alert = _numbered(actor, number)
+    snooze(actor=actor, alert=alert, until=wanted.until, comment=wanted.comment)
+    return _told(_numbered(actor, number))
+
+
+@router.put(
+    "/alerts/{number}/assignee",
+    response=answers({200: AlertOut}, 404, 409, 413),
+    throttle=WRITES,
+    summary="Assign an alert",
+)
+def assign_alert(request: HttpRequest, number: Path[Number], wanted: AssigneeIn) -> AlertOut:
+    """Gives it to a person who is operator or approver there, or to nobody."""
+    actor = actor_of(request)
+    alert = _numbered(actor, number)
+    assign(actor=actor, alert=alert, to=wanted.name)
+    return _told(_numbered(actor, number))
+
+
 def _visible(actor: Actor) -> QuerySet[Alert]:
-    rows = with_deployment(Alert.objects.select_related("environment", "server"))
+    rows = with_deployment(Alert.objects.select_related("environment", "server", "assignee"))
     if actor.environment_id:
         rows = rows.filter(Q(environment_id=actor.environment_id) | Q(environment=None))
     return rows

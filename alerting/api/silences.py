@@ -13,7 +13,7 @@ from alerting import silences
 from alerting.silences import LONGEST, REASON_CHARACTERS, Wanted
 from deployments.http.auth import BearerToken, actor_of
 from deployments.http.limits import READS, WRITES
-from deployments.http.paging import Name, Text
+from deployments.http.paging import EnvironmentName, Text
 from deployments.http.problems import answers
 from engine.alertmanager import Silence
 
@@ -25,12 +25,15 @@ class Matched(Schema):
     """Which alerts: those with all of these labels."""
 
     alertname: Label = Field("", description="Empty: any.", examples=["BotDown"])
-    environment: Name | None = Field(None, description="Without it: any.", examples=["production"])
+    environment: EnvironmentName | None = Field(None, description="Without it: any.", examples=["production"])
     server: Label = Field("", description="Empty: any.", examples=["prod-1"])
+    label: list[Label] = Field([], max_length=50, description="Others, as NAME=VALUE.", examples=[["severity=warning"]])
 
     def wanted(self) -> Wanted:
         """As the service wants it."""
-        return Wanted(self.alertname.strip(), self.environment or "", self.server.strip())
+        others = {name: value for name, _, value in (one.partition("=") for one in self.label)}
+        named = {"alertname": self.alertname, "environment": self.environment or "", "server": self.server}
+        return Wanted.of(others | {name: value.strip() for name, value in named.items() if value.strip()})
 
 
 class SilenceIn(Matched):
@@ -64,12 +67,12 @@ class SilenceOut(Schema):
 
 
 class MatchOut(Schema):
-    """An alert that a silence would hush."""
+    """An alert that a silence would silence."""
 
     name: str = Field(examples=["BotDown"])
     labels: dict[str, str]
     starts_at: datetime
-    suppressed: bool = Field(description="Another silence, or an alert that is its cause, hushes it already.")
+    suppressed: bool = Field(description="Another silence, or an alert that is its cause, silences it already.")
 
 
 class MadeOut(Schema):
@@ -88,7 +91,7 @@ def list_silences(request: HttpRequest) -> list[SilenceOut]:
     "/silences/matches", response=answers({200: list[MatchOut]}, 502), throttle=READS, summary="Preview a silence"
 )
 def preview_silence(request: HttpRequest, matched: Query[Matched]) -> list[MatchOut]:
-    """What fires now and would be hushed."""
+    """What fires now and would be silenced."""
     found = silences.preview(actor=actor_of(request), wanted=matched.wanted())
     return [
         MatchOut(name=one.name, labels=dict(one.labels), starts_at=one.starts_at, suppressed=one.state == "suppressed")
@@ -115,6 +118,6 @@ def create_silence(request: HttpRequest, wanted: SilenceIn) -> HttpStatus[MadeOu
     summary="Lift a silence",
 )
 def lift_silence(request: HttpRequest, identifier: Path[UUID]) -> HttpStatus[None]:
-    """Ends it now, whoever made it."""
+    """Ends one now that was made here."""
     silences.lift(actor=actor_of(request), identifier=str(identifier))
     return HttpStatus(204, None)

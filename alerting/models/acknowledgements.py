@@ -1,4 +1,4 @@
-"""Somebody has an alert in hand: for a while, and with a word about it."""
+"""Somebody has an alert in hand, or has put it off: for a while, and with a word about it."""
 
 from datetime import datetime
 
@@ -9,7 +9,14 @@ from alerting.models.alerts import Alert
 
 
 class Acknowledgement(models.Model):
-    """One person's word that an alert is seen to. It ends by itself, and with the occurrence it was given for."""
+    """One person's word that an alert is seen to, or may wait. It ends by itself, and with the occurrence it was given
+    for."""
+
+    class Kind(models.TextChoices):
+        """What was said: somebody works on it, or it is to come back later."""
+
+        ACKNOWLEDGED = "acknowledged", "Acknowledged"
+        SNOOZED = "snoozed", "Snoozed"
 
     class Ending(models.TextChoices):
         """How it ended."""
@@ -20,6 +27,9 @@ class Acknowledgement(models.Model):
         RESOLVED = "resolved", "Alert ended"
 
     alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="acknowledgements")
+    kind = models.CharField(
+        max_length=12, choices=Kind.choices, default=Kind.ACKNOWLEDGED, db_default=Kind.ACKNOWLEDGED
+    )
     actor = models.CharField(max_length=150)
     comment = models.CharField(max_length=500)
     made_at = models.DateTimeField(default=timezone.now)
@@ -48,7 +58,7 @@ class Acknowledgement(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.alert} acknowledged by {self.actor}"
+        return f"{self.alert} {self.kind} by {self.actor}"
 
     def holds(self, now: datetime) -> bool:
         """Whether it still counts; no worker is needed for one to run out."""

@@ -1,5 +1,6 @@
 """What Alertmanager told us, and each time it did."""
 
+from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
@@ -33,6 +34,17 @@ class Alert(models.Model):
     ends_at = models.DateTimeField(null=True, blank=True)
     received_at = models.DateTimeField(default=timezone.now, help_text="When it was first told.")
     last_received_at = models.DateTimeField(default=timezone.now)
+    assignee = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="assigned_alerts",
+        help_text="Who is to look after it.",
+    )
+    silenced_until = models.DateTimeField(
+        null=True, blank=True, help_text="The end of the silence that covers it, when Alertmanager was last asked."
+    )
 
     class Meta:
         app_label = "dashboard"
@@ -47,6 +59,9 @@ class Alert(models.Model):
         indexes = (
             models.Index(fields=["status", "-starts_at"], name="alerts_by_status"),
             models.Index(fields=["environment", "-starts_at"], name="alerts_by_environment"),
+            models.Index(fields=["status", "-id"], name="alerts_by_status_number"),
+            models.Index(fields=["name", "-last_received_at"], name="alerts_by_name"),
+            models.Index(fields=["environment", "name", "status", "-starts_at"], name="alerts_by_group"),
         )
 
     def __str__(self) -> str:
@@ -82,7 +97,11 @@ class AlertReceipt(models.Model):
     class Meta:
         app_label = "dashboard"
         ordering = ("-received_at", "-id")
-        indexes = (models.Index(fields=["channel", "-received_at"], name="receipts_by_channel"),)
+        indexes = (
+            models.Index(fields=["channel", "-received_at"], name="receipts_by_channel"),
+            models.Index(fields=["channel", "status", "-received_at"], name="receipts_by_status"),
+            models.Index(fields=["alert", "channel", "-received_at"], name="receipts_by_alert"),
+        )
 
     def __str__(self) -> str:
         return f"{self.alert} by {self.receiver}"

@@ -10,15 +10,19 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 
-from alerting import silences
+from alerting import selectors, silences
+from alerting.models import Alert
 from alerting.silences import Wanted
-from alerting.views.inbox import DURATIONS
+from alerting.views.lasting import DURATIONS, minutes_of
 from deployments.access.policy import may
+from deployments.access.verbs import Verb
 from deployments.http.members import members_only, signed_in
 from deployments.http.pages import uncached
-from deployments.models import Environment
-from engine.alertmanager import AlertmanagerError
+from deployments.models import Environment, Server
+from engine.alertmanager import ActiveAlert, AlertmanagerError
 from engine.errors import PortalError
+
+_MOST_LABELS = 50
 
 
 @members_only
@@ -27,16 +31,28 @@ def silences_page(request: HttpRequest) -> HttpResponseBase:
     if request.method != "POST":
         return _page(request, _wanted(request.GET))
     wanted = _wanted(request.POST)
-    minutes = request.POST.get("minutes", "")
-    lasting = timedelta(minutes=int(minutes) if minutes.isascii() and minutes.isdecimal() and len(minutes) < 7 else 0)
+    lasting = timedelta(minutes=minutes_of(request.POST))
     actor = signed_in(request)
     try:
         if request.POST.get("do") != "silence":
-            return _page(request, wanted, preview=silences.preview(actor=actor, wanted=wanted))
+            return _previewed(request, wanted, silences.preview(actor=actor, wanted=wanted))
         silences.silence(actor=actor, wanted=wanted, reason=request.POST.get("reason", ""), lasting=lasting)
     except PortalError as error:
+        if request.POST.get("part") == "preview":
+            return _part(request, {"refused": error}, error.http_status)
         return _page(request, wanted, refused=error)
     return HttpResponseRedirect(reverse("silences"))
+
+
+def _previewed(request: HttpRequest, wanted: Wanted, found: list[ActiveAlert]) -> HttpResponseBase:
+    if request.POST.get("part") == "preview":
+        return _part(request, {"preview": found})
+    return _page(request, wanted, preview=found)
+
+
+def _part(request: HttpRequest, context: dict[str, Any], status: int = 200) -> HttpResponseBase:
+    """What the script puts below the form while somebody chooses."""
+    return uncached(render(request, "dashboard/silence_preview.html", context, status=status))
 
 
 @members_only
@@ -56,20 +72,35 @@ def _page(request: HttpRequest, wanted: Wanted, refused: PortalError | None = No
         "nav": "alerts",
         "now": timezone.now(),
         "wanted": wanted,
+        "about": _about(request),
+        "chosen": [f"{each.name}={each.value}" for each in wanted.matchers],
+        "names": silences.alert_names(),
+        "servers": Server.objects.exclude(state=Server.State.RETIRED).values_list("name", flat=True),
         "sent": request.POST,
         "durations": DURATIONS,
-        "environments": Environment.objects.values_list("name", flat=True),
-        "may_silence": may(signed_in(request), "silence"),
+        "environments": [str(row) for row in Environment.objects.all()],
+        "may_silence": may(signed_in(request), Verb.SILENCE),
         **more,
     }
     if not isinstance(refused, AlertmanagerError):  # it has just been asked in vain
         try:
-            context["standing"] = silences.standing()
+            context["standing"] = standing = silences.standing()
+            context["ours"] = silences.ours(standing)
         except AlertmanagerError as error:
             refused = refused or error
     return uncached(render(request, "dashboard/silences.html", context | {"refused": refused}, status=status))
 
 
+def _about(request: HttpRequest) -> Alert | None:
+    """The alert whose labels are offered."""
+    number = request.POST.get("alert", "") or request.GET.get("alert", "")
+    plain = number.isascii() and number.isdecimal() and len(number) < 16
+    return selectors.numbered(int(number)) if plain else None
+
+
 def _wanted(query: Any) -> Wanted:
-    names = ("alertname", "environment", "server")
-    return Wanted(**{name: query.get(name, "").strip()[:200] for name in names})
+    """The labels that are ticked, else those that are chosen by name."""
+    ticked = [one[:400].partition("=") for one in query.getlist("label")[:_MOST_LABELS]]
+    if ticked:
+        return Wanted.of({name: value for name, _, value in ticked})
+    return Wanted.of({name: query.get(name, "").strip()[:200] for name in ("alertname", "environment", "server")})

@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 
 from botcore import markup
 from botcore.commands import wording
+from botcore.cytube.outbox import Outbox
+from botcore.cytube.session import Accept, Session
 from botcore.errors import ActionRefused, ActionUnanswered, NoAnswer
 from botcore.health.document import Snapshot
 from botcore.leadership import Leadership
 from botcore.memory.store import Store
-from botcore.outbox import Outbox
 from botcore.recorder import Recorder
 from botcore.room import ANONYMOUS_RANK, Room, User
-from botcore.session import Accept, Session
 
 T = TypeVar("T")
 REMEMBER_SECONDS = 5.0

@@ -9,10 +9,10 @@ from botcore import markup
 from botcore.commands import allowance, medialink, wording
 from botcore.commands.call import Call, unanswered
 from botcore.commands.registry import chat_command
+from botcore.cytube.session import Accept
 from botcore.errors import ActionRefused, UsageError
 from botcore.leadership import is_live
 from botcore.room import Item, Playback, Room
-from botcore.session import Accept
 
 SHOWN = 10
 # CyTube asks other sites about a link before it says yes or no, and lets the list wait meanwhile.

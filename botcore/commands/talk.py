@@ -7,8 +7,8 @@ from typing import Any
 
 from botcore.commands.call import Call
 from botcore.commands.registry import chat_command
+from botcore.cytube.message import Delivery, Message
 from botcore.errors import ActionRefused, ActionUnanswered, UsageError
-from botcore.message import Delivery, Message
 from botcore.room import Room
 
 

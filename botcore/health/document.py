@@ -14,6 +14,8 @@ STUCK_SECONDS = 10.0
 
 
 class HealthDocument(TypedDict):
+    """The eight fields of `/api/health`, in the order in which they are shown."""
+
     status: str
     connected: bool
     channel: str

@@ -6,10 +6,10 @@ import itertools
 import logging
 import time
 
+from botcore.cytube.message import MAX_AGE_SECONDS, Delivery, Message
 from botcore.errors import MemoryUnusable
 from botcore.memory import ledger
 from botcore.memory.store import Store
-from botcore.message import MAX_AGE_SECONDS, Delivery, Message
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ def set_permissions(room: Room, data: object) -> Room:
 
 
 def channel_opts(room: Room, data: object) -> Room:
-    """The channel's options, kept as they come; `botcore.limits` reads `chat_antiflood`."""
+    """The channel's options, kept as they come; `botcore.cytube.limits` reads `chat_antiflood`."""
     return replace(room, options=MappingProxyType(dict(parse.record(data))))
 
 

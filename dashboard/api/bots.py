@@ -11,6 +11,7 @@ from pydantic import Field
 from dashboard.models import Sample
 from dashboard.selectors.bots import Bot, all_bots, bot_named
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.http.auth import BearerToken, reader
 from deployments.http.limits import READS
 from deployments.http.paging import Name
@@ -53,7 +54,7 @@ class BotOut(Schema):
     def of(cls, bot: Bot) -> "BotOut":
         """The document of a bot."""
         state = bot.state
-        known = {"name": bot.name, "environment": bot.server.environment.name, "condition": bot.condition}
+        known = {"name": bot.name, "environment": str(bot.server.environment), "condition": bot.condition}
         if state is None:
             return cls.model_validate(known)
         fields = set(cls.model_fields) - set(known)
@@ -66,6 +67,7 @@ class SampleOut(Schema):
     at: datetime
     beats: int
     connected_seconds: float
+    observed_seconds: float = Field(description="Time in which the bot was listened to; of the rest nothing is known.")
     users_mean: float | None
     users_max: int
     requests: int
@@ -80,6 +82,7 @@ class SampleOut(Schema):
             at=row.at,
             beats=row.beats,
             connected_seconds=row.connected_seconds,
+            observed_seconds=row.observed_seconds,
             users_mean=row.users_sum / row.beats if row.beats else None,
             users_max=row.users_max,
             requests=row.requests,
@@ -122,5 +125,5 @@ def _bot(request: HttpRequest, name: str) -> Bot:
     bot = bot_named(name, timezone.now())
     if bot is None:
         raise NotFound(f"There is no bot {name!r}.", hint="GET /api/v1/bots lists them.", reason="unknown_bot")
-    require(actor, "view", bot.server.environment)
+    require(actor, Verb.VIEW, bot.server.environment)
     return bot

@@ -3,8 +3,8 @@
 from ninja import Router
 
 from alerting.api import alerts, silences
-from dashboard.api import bots, heartbeats
+from dashboard.api import bots, heartbeats, status
 
 router = Router()
-for part in (bots, heartbeats, alerts, silences):
+for part in (status, bots, heartbeats, alerts, silences):
     router.add_router("", part.router)

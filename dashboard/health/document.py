@@ -40,7 +40,7 @@ class HealthDocument(BaseModel):
     uptime: Seconds = Field(description="Seconds since the bot's process started.")
     version: Name
     user_count: Counter = Field(description="People in the room, as CyTube counts them.")
-    requests: Counter = Field(description="Chat commands and API actions handled since the process started.")
+    requests: Counter = Field(description="Chat commands handled since the process started.")
     errors: Counter = Field(description="How many of these failed, plus exceptions in event handlers.")
 
     @model_validator(mode="after")

@@ -121,7 +121,7 @@ class RefreshLock:
     def asking(self, now: float) -> None:
         """Note the question before it is put: a process that dies while asking has asked."""
         with suppress(OSError):
-            os.pwrite(self._handle, f"{now:<32.6f}".encode(), 0)
+            os.pwrite(self._handle, f"{now!r:<32}".encode(), 0)  # all its digits: a rounded one is another time
 
 
 def _locked(handle: int, wait: float) -> bool:

@@ -31,7 +31,7 @@ class Answer:
     seconds: float
 
 
-def fetch(host: str, port: int, path: str, *, deadline: float = DEADLINE) -> Answer:
+def fetch(host: str, port: int, path: str, *, deadline: float = DEADLINE, limit: int = BODY_LIMIT) -> Answer:
     """GET http://host:port/path. Raises BotUnreachable or InvalidHealthResponse within `deadline` s, whatever comes."""
     started = time.monotonic()
     end = started + deadline
@@ -45,7 +45,7 @@ def fetch(host: str, port: int, path: str, *, deadline: float = DEADLINE) -> Ans
             connection.sendall(request.encode("ascii"))
             response = http.client.HTTPResponse(cast(socket.socket, _Deadlined(connection, end)), method="GET")
             response.begin()
-            body = _body(response)
+            body = _body(response, limit)
     except TimeoutError as error:
         raise BotUnreachable(f"The bot did not answer within {deadline:g} s.") from error
     except OSError as error:
@@ -61,12 +61,12 @@ def fetch(host: str, port: int, path: str, *, deadline: float = DEADLINE) -> Ans
     )
 
 
-def _body(response: http.client.HTTPResponse) -> bytes:
+def _body(response: http.client.HTTPResponse, limit: int) -> bytes:
     if response.status not in (200, 503):
         raise InvalidHealthResponse(f"The bot's health address answered with status {response.status}.")
-    body = response.read(BODY_LIMIT + 1)
-    if len(body) > BODY_LIMIT:
-        raise InvalidHealthResponse(f"The bot's health answer is longer than {BODY_LIMIT} bytes.")
+    body = response.read(limit + 1)
+    if len(body) > limit:
+        raise InvalidHealthResponse(f"The bot's health answer is longer than {limit} bytes.")
     return body
 
 

@@ -35,6 +35,9 @@ class BotState(models.Model):
     heard_at = models.DateTimeField()
     first_heard_at = models.DateTimeField()
     changed_at = models.DateTimeField(help_text="When `connected` last changed.")
+    observed_until = models.DateTimeField(
+        null=True, blank=True, help_text="Up to when it was listened to, silences included; empty: up to its last word."
+    )
     goodbye = models.BooleanField(default=False, help_text="The bot said that it is stopping.")
 
     class Meta:
@@ -45,11 +48,16 @@ class BotState(models.Model):
 
     def condition(self, now: datetime) -> Condition:
         """What is true of the bot at `now`."""
-        silence = now - self.heard_at
-        if self.goodbye:
-            return Condition.STOPPED
-        if silence > timedelta(seconds=DOWN_AFTER):
-            return Condition.DOWN
-        if silence > timedelta(seconds=STALE_AFTER):
-            return Condition.STALE
-        return Condition.CONNECTED if self.connected else Condition.DISCONNECTED
+        return condition_at(now, goodbye=self.goodbye, heard_at=self.heard_at, connected=self.connected)
+
+
+def condition_at(now: datetime, *, goodbye: bool, heard_at: datetime, connected: bool) -> Condition:
+    """What a bot's last word means at `now`."""
+    silence = now - heard_at
+    if goodbye:
+        return Condition.STOPPED
+    if silence > timedelta(seconds=DOWN_AFTER):
+        return Condition.DOWN
+    if silence > timedelta(seconds=STALE_AFTER):
+        return Condition.STALE
+    return Condition.CONNECTED if connected else Condition.DISCONNECTED

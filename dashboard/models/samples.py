@@ -8,7 +8,7 @@ from deployments.models import Server
 class Sample(models.Model):
     """Sums over one stretch of time, so that shorter stretches add up to longer ones.
 
-    Every heartbeat is added to all four resolutions in one statement (`services.samples`): there is no roll-up job
+    Every heartbeat is added to all resolutions in one statement (`services.samples`): there is no roll-up job
     that could be late.
     """
 
@@ -17,6 +17,9 @@ class Sample(models.Model):
     at = models.DateTimeField(help_text="Its beginning, in UTC.")
     beats = models.PositiveIntegerField()
     connected_seconds = models.FloatField(help_text="Time proven to have been in the room.")
+    observed_seconds = models.FloatField(
+        default=0.0, db_default=0.0, help_text="Time in which it was listened to, whatever was heard."
+    )
     users_sum = models.PositiveBigIntegerField()
     users_max = models.PositiveBigIntegerField()
     requests = models.PositiveBigIntegerField(help_text="Handled during this stretch.")

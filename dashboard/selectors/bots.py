@@ -5,23 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from django.db.models import F, Sum
+from django.db.models import F, Max, Sum
 
-from dashboard.charts.bars import DayBar
-from dashboard.intervals import BEAT, DAY, DAY_BARS, MINUTE, beginning
+from dashboard.charts.bars import DayBar, of_observed
+from dashboard.intervals import DAY, DAY_BARS, MINUTE, beginning
 from dashboard.models import BotState, Condition, Sample
+from dashboard.selectors.bot_status import condition_of, urgency, word_of
 from deployments.models import Server
-
-# What a page needs first comes first.
-_URGENCY = {
-    Condition.DOWN: 0,
-    Condition.DISCONNECTED: 1,
-    Condition.STALE: 2,
-    Condition.STOPPED: 3,
-    None: 4,
-    Condition.CONNECTED: 5,
-}
-
 
 # What a page with every bot does not show need not be read and decoded.
 _UNUSED = (
@@ -58,9 +48,17 @@ class Bot:
     @property
     def word(self) -> str:
         """Its condition in words."""
-        if self.condition:
-            return self.condition.label
-        return "Never heard from" if self.expected else "Nothing deployed yet"
+        return word_of(self.condition, expected=self.expected)
+
+    @property
+    def on_purpose(self) -> bool:
+        """Whether it is not in its room because somebody stopped it."""
+        return self.condition == Condition.STOPPED and self.server.bot_stopped
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has stopped, or is down: what it said of itself is of the past."""
+        return self.condition in {Condition.STOPPED, Condition.DOWN}
 
     @property
     def expected(self) -> bool:
@@ -81,11 +79,24 @@ class Bot:
 
 @dataclass(frozen=True)
 class Day:
-    """The last 24 hours of one bot."""
+    """A stretch up to now of one bot, a day as a rule: what was observed of it, and how long it was in its room."""
 
-    connected: float | None
-    requests: int
-    errors: int
+    observed_seconds: float = 0.0
+    connected_seconds: float = 0.0
+    requests: int = 0
+    errors: int = 0
+    response_ms: float | None = None
+    response_max: float = 0.0
+
+    @property
+    def connected(self) -> float | None:
+        """The part of what was observed that it was in its room; None when nothing was observed."""
+        return min(1.0, self.connected_seconds / self.observed_seconds) if self.observed_seconds else None
+
+    @property
+    def said(self) -> str:
+        """The same in words, with what it is true of unless that is the whole day."""
+        return "–" if self.connected is None else of_observed(self.connected, self.observed_seconds, DAY)
 
     @property
     def error_rate(self) -> float:
@@ -93,18 +104,18 @@ class Day:
         return min(1.0, self.errors / self.requests) if self.requests else float(bool(self.errors))
 
 
-def all_bots(now: datetime) -> list[Bot]:
-    """Every bot that is not retired: production before test, and those in trouble first. One query."""
+def all_bots(now: datetime, only: Iterable[int] | None = None) -> list[Bot]:
+    """Every bot that is not retired, or those of these servers; the most urgent first. One query."""
     servers = (
         Server.objects.exclude(state=Server.State.RETIRED)
         .select_related("environment", "bot_state", "current_release")
         .defer(*_UNUSED)
-        .order_by("environment__order", "environment__name", "order", "name")
+        .order_by("environment__order", "environment_id", "order", "name")
     )
+    if only is not None:
+        servers = servers.filter(pk__in=list(only))
     bots = [_bot(server, now) for server in servers if "bot" in server.roles]
-    return sorted(
-        bots, key=lambda bot: (-bot.server.environment.order, bot.server.environment.name, _URGENCY[bot.condition])
-    )
+    return sorted(bots, key=lambda bot: urgency(bot.server.environment.order, bot.server.environment_id, bot.condition))
 
 
 def bot_named(name: str, now: datetime) -> Bot | None:
@@ -120,17 +131,30 @@ def bot_named(name: str, now: datetime) -> Bot | None:
 
 def last_days(bots: Sequence[Bot], now: datetime) -> dict[int, Day]:
     """The last 24 hours of each bot, by server. One query."""
-    since = beginning(now - timedelta(seconds=DAY), 10 * MINUTE)
+    return stretches(bots, now, DAY, 10 * MINUTE)
+
+
+def stretches(bots: Sequence[Bot], now: datetime, seconds: int, resolution: int) -> dict[int, Day]:
+    """What samples of this resolution say of the last `seconds`, by server. One query."""
+    since = beginning(now - timedelta(seconds=seconds), resolution) + timedelta(seconds=resolution)
     sums = {
         row["server_id"]: row
         for row in Sample.objects.filter(
-            server__in=[bot.server.pk for bot in bots], resolution=10 * MINUTE, at__gte=since
+            server__in=[bot.server.pk for bot in bots], resolution=resolution, at__gte=since
         )
         .order_by()
         .values("server_id")
-        .annotate(connected=Sum("connected_seconds"), handled=Sum(F("requests")), failed=Sum(F("errors")))
+        .annotate(
+            observed=Sum("observed_seconds"),
+            connected=Sum("connected_seconds"),
+            handled=Sum(F("requests")),
+            failed=Sum(F("errors")),
+            response=Sum("response_sum"),
+            answers=Sum("response_beats"),
+            slowest=Max("response_max"),
+        )
     }
-    return {bot.server.pk: _day(bot, sums.get(bot.server.pk), since, now) for bot in bots}
+    return {bot.server.pk: _day(sums.get(bot.server.pk)) for bot in bots}
 
 
 def uptime_bars(bots: Iterable[Bot], now: datetime) -> dict[int, list[DayBar]]:
@@ -139,13 +163,14 @@ def uptime_bars(bots: Iterable[Bot], now: datetime) -> dict[int, list[DayBar]]:
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     first = today - timedelta(days=DAY_BARS - 1)
     rows = Sample.objects.filter(server__in=[bot.server.pk for bot in bots], resolution=DAY, at__gte=first).values_list(
-        "server_id", "at", "connected_seconds"
+        "server_id", "at", "connected_seconds", "observed_seconds"
     )
-    seconds: dict[tuple[int, date], float] = {(server, at.date()): connected for server, at, connected in rows}
-    days = [first + timedelta(days=i) for i in range(DAY_BARS)]
+    seconds: dict[tuple[int, date], tuple[float, float]] = {(row[0], row[1].date()): (row[2], row[3]) for row in rows}
+    days = [(first + timedelta(days=i)).date() for i in range(DAY_BARS)]
+    gone = (now - today).total_seconds()
     return {
         bot.server.pk: [
-            DayBar(day.date(), _part(bot, seconds.get((bot.server.pk, day.date()), 0.0), day, now), index)
+            _bar(day, index, seconds.get((bot.server.pk, day), (0.0, 0.0)), gone if index == DAY_BARS - 1 else DAY)
             for index, day in enumerate(days)
         ]
         for bot in bots
@@ -154,39 +179,17 @@ def uptime_bars(bots: Iterable[Bot], now: datetime) -> dict[int, list[DayBar]]:
 
 def _bot(server: Server, now: datetime) -> Bot:
     state = getattr(server, "bot_state", None)
-    return Bot(server, state, state.condition(now) if state else None)
+    heard = state.condition(now) if state else None
+    return Bot(server, state, condition_of(heard, stopped=server.bot_stopped))
 
 
-def _part(bot: Bot, connected: float, day: datetime, now: datetime) -> float | None:
-    """The connected part of what could be observed of a day; silence counts as not connected."""
-    if bot.state is None:
-        return None
-    begin = max(day, _observed_since(bot.state))
-    end = min(day + timedelta(days=1), now)
-    observed = (end - begin).total_seconds()
-    if observed <= 0:
-        return None
-    return min(1.0, (connected + _unheard(bot, end, now)) / observed)
+def _bar(day: date, index: int, seconds: tuple[float, float], elapsed: float) -> DayBar:
+    connected, observed = seconds
+    return DayBar(day, min(1.0, connected / observed) if observed else None, index, observed, elapsed)
 
 
-def _observed_since(state: BotState) -> datetime:
-    """One beat after its first word: a bot reports before it has entered its room, which is no absence."""
-    return state.first_heard_at + timedelta(seconds=BEAT)
-
-
-def _unheard(bot: Bot, end: datetime, now: datetime) -> float:
-    """Time since the last heartbeat of a connected bot that is not silent for long: it has not been added yet."""
-    if bot.state is None or end < now or bot.condition not in {Condition.CONNECTED, Condition.STALE}:
-        return 0.0
-    return (now - bot.state.heard_at).total_seconds() if bot.state.connected else 0.0
-
-
-def _day(bot: Bot, row: Mapping[str, Any] | None, since: datetime, now: datetime) -> Day:
-    if row is None or bot.state is None:
-        return Day(None, 0, 0)
-    begin = max(since, _observed_since(bot.state))
-    observed = (now - begin).total_seconds()
-    if observed <= 0:
-        return Day(None, int(row["handled"]), int(row["failed"]))
-    connected = min(1.0, (row["connected"] + _unheard(bot, now, now)) / observed)
-    return Day(connected, int(row["handled"]), int(row["failed"]))
+def _day(row: Mapping[str, Any] | None) -> Day:
+    if row is None:
+        return Day()
+    mean = row["response"] / row["answers"] if row["answers"] else None
+    return Day(row["observed"], row["connected"], int(row["handled"]), int(row["failed"]), mean, row["slowest"])

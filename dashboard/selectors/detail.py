@@ -3,15 +3,21 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from alerting import selectors as alerts
-from dashboard.charts.bars import DayBar, overall
+from django.urls import reverse
+
+from alerting.summary import Summary, summary
+from dashboard.charts.bars import DayBar, overall_said
 from dashboard.charts.timeline import Mark
 from dashboard.models import StatusPage
 from dashboard.selectors import bots as bot_rows
 from dashboard.selectors import events
 from dashboard.selectors.bots import Bot
+from dashboard.selectors.overall_status import OverallStatus
 from dashboard.selectors.series import Series, series
 from dashboard.selectors.status import Card, Choice, charts_range
+from deployments.core.actors import Actor
+from deployments.models import Server
+from deployments.operations.selectors import offered, reads_journal
 
 
 @dataclass(frozen=True)
@@ -23,8 +29,10 @@ class Detail:
     card: Card
     series: Series | None
     marks: list[Mark]
-    alerts: list[alerts.Shown]
+    situation: OverallStatus
     drift: list[str]
+    actions: list[tuple[str, str]]
+    """What this person may do to its service now, each with the page that says what comes of it."""
 
     @property
     def bot(self) -> Bot:
@@ -37,12 +45,24 @@ class Detail:
         return self.card.bars[::-1]
 
 
-def detail(page: StatusPage, bot: Bot, choice: Choice, now: datetime, *, members: bool) -> Detail:
-    """The page of `bot`. Seven queries."""
+def detail(page: StatusPage, bot: Bot, choice: Choice, now: datetime, *, actor: Actor | None) -> Detail:
+    """The page of `bot`, for a member or for anybody. Seven queries."""
+    members = actor is not None
     bars = bot_rows.uptime_bars([bot], now)[bot.server.pk]
-    card = Card(bot, bot_rows.last_days([bot], now)[bot.server.pk], bars, overall(bars))
+    card = Card(bot, bot_rows.last_days([bot], now)[bot.server.pk], bars, overall_said(bars))
     drawn = series(bot.server, charts_range(bot, choice, now), now) if members or page.show_charts else None
     marks = events.marks(bot.server.environment, drawn.start, drawn.end, page, members=members) if drawn else []
-    firing = alerts.firing(now, bot.server) if members or page.show_alerts else []
+    firing = Summary(summary(now, bot.server).firing if members or page.show_alerts else [], "")
     drift = bot.server.open_drift if members else []
-    return Detail(page, members, card, drawn, marks, firing, drift)
+    return Detail(page, members, card, drawn, marks, OverallStatus([bot], firing), drift, actions(bot.server, actor))
+
+
+def actions(server: Server, actor: Actor | None) -> list[tuple[str, str]]:
+    """What this person may do to a server's service now, each with the page that says what comes of it."""
+    if actor is None:
+        return []
+    read = [("Journal", reverse("journal", args=[server.name]))] if reads_journal(actor=actor, server=server) else []
+    return read + [
+        (kind.label, reverse(f"admin:deployments_server_{kind.value}", args=[server.pk]))
+        for kind in offered(actor=actor, server=server)
+    ]

@@ -37,7 +37,7 @@ def _deployments(environment: Environment, start: datetime, end: datetime, *, me
         Mark(
             "rollback" if row.kind == Kind.ROLLBACK else "deployment",
             row.started_at,
-            f"{row.get_kind_display()} of {row.release.version}: {row.get_status_display().lower()}",
+            f"{row.aim}: {row.get_status_display().lower()}",
             reverse("deployment", args=[row.pk]) if members else "",
             position(row.started_at, start, end),
         )
@@ -66,4 +66,4 @@ def _words(one: Shown, *, members: bool) -> str:
     words = f"{one.alert.name}: {one.alert.summary}" if members else one.alert.name
     if one.held is None:
         return words
-    return f"{words} (acknowledged by {one.held.actor})" if members else f"{words} (acknowledged)"
+    return f"{words} ({one.state} by {one.held.actor})" if members else f"{words} ({one.state})"

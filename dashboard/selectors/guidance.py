@@ -4,7 +4,7 @@ from deployments.lifecycle import Status
 from deployments.models import Deployment
 
 _ADVICE: dict[Status, str] = {
-    Status.AWAITING_APPROVAL: "An approver who did not ask for it decides in the admin. It expires by itself.",
+    Status.AWAITING_APPROVAL: "An approver who did not ask for it decides here. It expires by itself.",
     Status.QUEUED: "A worker takes it within a second. Should it stay here, look at the workers (cytube-worker).",
     Status.FAILED: "Fix what the sentence names and request it again.",
     Status.ROLLED_BACK: "Read the log of the failed step, fix the release, and request the new one.",
@@ -27,3 +27,12 @@ def tone(deployment: Deployment) -> str:
     if deployment.status == Status.SUCCEEDED:
         return "good"
     return "bad" if deployment.status in {Status.FAILED, Status.ROLLED_BACK, Status.INTERRUPTED} else ""
+
+
+def mood(deployment: Deployment) -> str:
+    """What the icon in the tab tells: running, alarmed, wary or calm."""
+    if deployment.active:
+        return "running"
+    if tone(deployment) == "bad":
+        return "alarmed"
+    return "wary" if deployment.status == Status.AWAITING_APPROVAL else "calm"

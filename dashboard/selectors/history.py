@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Max, Q
 
+from deployments.core.selectors import environments_called
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment
 
 PAGE = 50
+SEARCHED = 5000
+"""Deployments among which a text is looked for, the newest: it can only be found by reading them."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Filter:
         """From a query string; what is not valid is left out."""
         before = query.get("before", "")
         return cls(
-            environment=query.get("environment", "")[:31],
+            environment=query.get("environment", "")[:63],
             status=query.get("status", "") if query.get("status", "") in Status.values else "",
             kind=query.get("kind", "") if query.get("kind", "") in Kind.values else "",
             text=query.get("q", "").replace("\x00", "").strip()[:100],
@@ -62,13 +65,14 @@ def _filtered(wanted: Filter) -> Any:
         "release__change_log",
     )
     if wanted.environment:
-        rows = rows.filter(environment__name=wanted.environment)
+        rows = rows.filter(environment__in=environments_called(wanted.environment))
     if wanted.status:
         rows = rows.filter(status=wanted.status)
     if wanted.kind:
         rows = rows.filter(kind=wanted.kind)
     if wanted.text:
-        rows = rows.filter(
+        last = rows.order_by().aggregate(last=Max("pk"))["last"] or 0
+        rows = rows.filter(pk__gt=last - SEARCHED).filter(
             Q(release__identifier__icontains=wanted.text)
             | Q(requested_by__icontains=wanted.text)
             | Q(reason__icontains=wanted.text)

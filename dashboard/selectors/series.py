@@ -176,7 +176,7 @@ def _charts(points: Sequence[Sums]) -> list[Chart]:
         else f"{total.response:.0f} ms on average, {total.response_max:.0f} ms at most"
     )
     return [
-        Chart("users", "People in the room", "", line([point.users for point in points], least=1), people),
+        Chart("users", "In the room, with the bot", "", line([point.users for point in points], least=1), people),
         Chart("errors", "Errors", "", columns([point.failed for point in points]), failed),
         Chart("response", "Response time", " ms", line([point.response for point in points]), response),
     ]

@@ -6,14 +6,15 @@ from datetime import datetime, timedelta
 from django.utils.safestring import SafeString
 
 from alerting import channels
-from alerting import selectors as alerts
-from dashboard.charts.bars import DayBar, drawn, overall
+from dashboard.charts.bars import DayBar, drawn, overall_said
 from dashboard.charts.timeline import Mark
 from dashboard.intervals import DAY
 from dashboard.models import Condition, StatusPage
 from dashboard.selectors import bots as bot_rows
 from dashboard.selectors import events, history, progress
+from dashboard.selectors.bot_status import BotStatus, bot_statuses
 from dashboard.selectors.bots import Bot, Day
+from dashboard.selectors.overall_status import OverallStatus, overall_status, public_status
 from dashboard.selectors.series import Range, Series, range_for, series
 from deployments.drills import records as drills
 from deployments.models import Deployment
@@ -39,7 +40,7 @@ class Card:
     bot: Bot
     day: Day
     bars: list[DayBar]
-    uptime: float | None
+    uptime: str
 
     @property
     def drawn(self) -> SafeString:
@@ -66,50 +67,16 @@ class Status:
     now: datetime
     choice: Choice
     groups: list[Group]
-    total: int
-    troubled: list[Bot]
-    idle: list[Bot]
+    situation: OverallStatus
     pages: int
     charted: Bot | None
     series: Series | None
     marks: list[Mark]
     active: list[progress.Progress]
     recent: list[Deployment]
-    alerts: list[alerts.Shown]
     drills: list[drills.Drill]
     channels: list[channels.Channel]
     environments: list[str]
-
-    @property
-    def headline(self) -> str:
-        """The answer to "is everything all right?" in one sentence."""
-        if not self.total:
-            return "No bot has been enrolled yet"
-        expected = self.total - len(self.idle)
-        everyone = "Both" if expected == 2 else f"All {expected}"
-        if not expected:
-            return "Nothing has been deployed yet"
-        if not self.troubled:
-            return "The bot is in its room" if expected == 1 else f"{everyone} bots are in their rooms"
-        if expected == 1:
-            return f"{self.troubled[0].name}: {self.troubled[0].word.lower()}"
-        if len(self.troubled) == expected:
-            return f"{everyone} bots need attention"
-        return f"{len(self.troubled)} of {expected} bots {'needs' if len(self.troubled) == 1 else 'need'} attention"
-
-    @property
-    def remarkable(self) -> list[Bot]:
-        """The bots that the line below the headline names: in trouble, or without a release."""
-        return [*(self.troubled if self.total - len(self.idle) > 1 else []), *self.idle]
-
-    @property
-    def mood(self) -> str:
-        """calm, wary, alarmed or empty."""
-        if self.total == len(self.idle):
-            return "empty"
-        if any(bot.condition in {Condition.DOWN, Condition.DISCONNECTED} for bot in self.troubled):
-            return "alarmed"
-        return "wary" if self.troubled else "calm"
 
 
 def page_settings() -> StatusPage:
@@ -119,12 +86,16 @@ def page_settings() -> StatusPage:
 
 def status(page: StatusPage, choice: Choice, now: datetime, *, members: bool) -> Status:
     """The page for `choice`. People who are not members see what `page` allows."""
-    everyone = bot_rows.all_bots(now)
-    chosen = [bot for bot in everyone if choice.environment in ("", bot.server.environment.name)]
+    everyone = bot_statuses(now)
+    chosen = [bot for bot in everyone if choice.environment in ("", bot.path, bot.environment)]
     pages = max(1, -(-len(chosen) // BOTS_PER_PAGE))
     first = (min(max(1, choice.page), pages) - 1) * BOTS_PER_PAGE
     shown = chosen[first : first + BOTS_PER_PAGE]
-    charted = _charted(everyone, shown, choice, now)
+    named = [bot for bot in everyone if bot.name == choice.bot]
+    cards = bot_rows.all_bots(now, {bot.pk for bot in (*shown, *named)})
+    numbers = {bot.pk for bot in shown}
+    drawn_bots = [bot for bot in cards if bot.server.pk in numbers]
+    charted = _charted(cards, drawn_bots, choice, now)
     charts = charted if charted and (members or page.show_charts) else None
     drawn = series(charts.server, charts_range(charts, choice, now), now) if charts else None
     with_deployments = members or page.show_deployments
@@ -133,10 +104,8 @@ def status(page: StatusPage, choice: Choice, now: datetime, *, members: bool) ->
         members=members,
         now=now,
         choice=choice,
-        groups=_groups(everyone, _cards(shown, now)),
-        total=len(everyone),
-        troubled=[bot for bot in everyone if bot.expected and bot.condition != Condition.CONNECTED],
-        idle=[bot for bot in everyone if not bot.expected],
+        groups=_groups(everyone, _cards(drawn_bots, now)),
+        situation=_situation(page, everyone, now, members=members),
         pages=pages,
         charted=charts,
         series=drawn,
@@ -145,11 +114,17 @@ def status(page: StatusPage, choice: Choice, now: datetime, *, members: bool) ->
         else [],
         active=progress.active(now) if with_deployments else [],
         recent=history.recent(RECENT) if with_deployments else [],
-        alerts=alerts.firing(now) if members or page.show_alerts else [],
         drills=drills.latest() if members else [],
         channels=channels.channels() if members else [],
-        environments=list(dict.fromkeys(bot.server.environment.name for bot in everyone)),
+        environments=list(dict.fromkeys(bot.environment for bot in everyone)),
     )
+
+
+def _situation(page: StatusPage, everyone: list[BotStatus], now: datetime, *, members: bool) -> OverallStatus:
+    """How all bots stand, whichever are shown."""
+    if not members:
+        return public_status(everyone, now, alerts=page.show_alerts)
+    return overall_status(now, everyone)
 
 
 def charts_range(bot: Bot, choice: Choice, now: datetime) -> Range:
@@ -171,19 +146,19 @@ def _charted(everyone: list[Bot], shown: list[Bot], choice: Choice, now: datetim
 def _cards(shown: list[Bot], now: datetime) -> list[Card]:
     days = bot_rows.last_days(shown, now)
     bars = bot_rows.uptime_bars(shown, now)
-    return [Card(bot, days[bot.server.pk], bars[bot.server.pk], overall(bars[bot.server.pk])) for bot in shown]
+    return [Card(bot, days[bot.server.pk], bars[bot.server.pk], overall_said(bars[bot.server.pk])) for bot in shown]
 
 
-def _groups(everyone: list[Bot], cards: list[Card]) -> list[Group]:
+def _groups(everyone: list[BotStatus], cards: list[Card]) -> list[Group]:
     groups = []
-    for name in dict.fromkeys(card.bot.server.environment.name for card in cards):
-        there = [bot for bot in everyone if bot.server.environment.name == name]
+    for name in dict.fromkeys(str(card.bot.server.environment) for card in cards):
+        there = [bot for bot in everyone if bot.environment == name]
         groups.append(
             Group(
                 name,
                 len(there),
                 sum(bot.condition == Condition.CONNECTED for bot in there),
-                [card for card in cards if card.bot.server.environment.name == name],
+                [card for card in cards if str(card.bot.server.environment) == name],
             )
         )
     return groups

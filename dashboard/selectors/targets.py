@@ -21,6 +21,6 @@ def targets() -> list[TargetGroup]:
         if "bot" not in server.roles or not isinstance(port, int):
             continue
         host = f"[{server.host}]" if ":" in server.host else server.host
-        labels = {"environment": server.environment.name, "server": server.name, "role": "bot"}
+        labels = {"environment": str(server.environment), "server": server.name, "role": "bot"}
         groups.append({"targets": [f"{host}:{port}"], "labels": labels})
     return groups

@@ -1,1 +1,1 @@
-"""The verbs of the dashboard: take a heartbeat, answer for a bot, judge readiness, prune what is old."""
+"""The verbs of the dashboard: take a heartbeat, answer for a bot, prune what is old."""

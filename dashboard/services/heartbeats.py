@@ -4,13 +4,13 @@ Only the portal's clock counts. A bot's clock may be wrong by years; `sent_at` i
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
 
 from dashboard.health.document import HealthDocument
-from dashboard.intervals import DOWN_AFTER
+from dashboard.intervals import DOWN_AFTER, LISTENED
 from dashboard.models import BotState
 from dashboard.services import samples
 from deployments.core import read_only
@@ -58,6 +58,7 @@ def accept(*, server: Server, heartbeat: Heartbeat, now: datetime | None = None)
         heard_at=now,
         first_heard_at=before.first_heard_at if before else now,
         changed_at=now if changed or before is None else before.changed_at,
+        observed_until=now,
         goodbye=heartbeat.goodbye,
     )
     # two first heartbeats at once both find nothing before them, and must not trip over each other
@@ -78,7 +79,40 @@ def _increment(before: BotState | None, heartbeat: Heartbeat, now: datetime) -> 
         errors=0 if before is None else max(0, health.errors - known_errors),
         response_ms=heartbeat.response_ms,
         started=started and before is not None,
+        observed_seconds=_observed_seconds(before, now),
     )
+
+
+def note_silences(now: datetime | None = None) -> int:
+    """Count what is silent as absent for as long as somebody listens here; returns how many bots are.
+
+    Runs every minute. Where it did not run, the portal was off, and nobody knows how the bots were.
+    """
+    now = now or timezone.now()
+    silent = BotState.objects.filter(heard_at__lt=now - timedelta(seconds=DOWN_AFTER)).values_list("pk", flat=True)
+    return sum(_note_silence(server, now) for server in silent)
+
+
+@transaction.atomic
+def _note_silence(server_id: int, now: datetime) -> bool:
+    state = next(iter(BotState.objects.select_for_update().filter(pk=server_id).order_by()), None)
+    if state is None or (now - state.heard_at).total_seconds() <= DOWN_AFTER:
+        return False  # it has spoken meanwhile
+    if seconds := _observed_seconds(state, now):
+        samples.add(state.server, now, samples.Increment(0.0, 0, 0, 0, None, False, seconds, beats=0))
+    BotState.objects.filter(pk=server_id).update(observed_until=now)
+    return True
+
+
+def _observed_seconds(before: BotState | None, now: datetime) -> float:
+    """The time since this bot was last listened to; nothing of it when that is too long ago to have been listening.
+
+    A bot's first words come before it has entered its room, which is no absence.
+    """
+    if before is None or (before.heard_at == before.first_heard_at and not before.connected):
+        return 0.0
+    since = (now - (before.observed_until or before.heard_at)).total_seconds()
+    return since if 0 <= since <= LISTENED else 0.0
 
 
 def _connected_seconds(before: BotState | None, health: HealthDocument, now: datetime) -> float:

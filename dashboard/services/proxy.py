@@ -70,7 +70,9 @@ def _refresh(name: str) -> Entry:
 def _server(name: str) -> Server:
     enrolled = Server.objects.exclude(state=Server.State.RETIRED)
     if name == PRODUCTION:
-        candidates = enrolled.filter(environment__name="production").order_by("order", "name")
+        candidates = enrolled.filter(environment__name="production").order_by(
+            "environment__order", "environment_id", "order", "name"
+        )
         sentence = "No bot is enrolled in production."
     else:
         candidates = enrolled.filter(name=name)

@@ -12,6 +12,7 @@ from deployments.models import Server
 _ADDED = (
     "beats",
     "connected_seconds",
+    "observed_seconds",
     "users_sum",
     "requests",
     "errors",
@@ -33,13 +34,16 @@ class Increment:
     errors: int
     response_ms: float | None
     started: bool
+    observed_seconds: float = 0.0
+    beats: int = 1
 
     def values(self) -> tuple[float, ...]:
         """In the order of the columns."""
         response = self.response_ms or 0.0
         return (
-            1,
+            self.beats,
             self.connected_seconds,
+            self.observed_seconds,
             self.users,
             self.requests,
             self.errors,
@@ -61,7 +65,7 @@ def add(server: Server, at: datetime, increment: Increment) -> None:
         cursor.execute(_statement(), rows)
 
 
-def prune(now: datetime) -> int:
+def prune(now: datetime, *, dry_run: bool = False) -> int:
     """Delete samples beyond their retention; returns how many. Goes server by server, to use the one index."""
     gone = 0
     for server in Server.objects.values_list("pk", flat=True):
@@ -69,7 +73,7 @@ def prune(now: datetime) -> int:
             old = Sample.objects.filter(
                 server_id=server, resolution=resolution, at__lt=now - timedelta(seconds=seconds)
             )
-            gone += old._raw_delete(old.db)  # no relation points at samples
+            gone += old.count() if dry_run else old._raw_delete(old.db)  # no relation points at samples
     return gone
 
 

@@ -7,6 +7,7 @@ from django.db import transaction
 
 from dashboard.models import StatusPage
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor
 from engine.errors import InvalidRequest
@@ -20,7 +21,7 @@ def configure_status_page(*, actor: Actor, changes: Mapping[str, Any]) -> Status
 
     Raises NotAllowed, InvalidRequest.
     """
-    require(actor, "configure")
+    require(actor, Verb.CONFIGURE)
     if unknown := sorted(set(changes) - set(EDITABLE)):
         raise InvalidRequest(f"Not a setting of the status page: {', '.join(unknown)}.")
     with transaction.atomic():

@@ -1,6 +1,6 @@
 """Numbers and times as people write them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django import template
 from django.utils import timezone
@@ -8,25 +8,16 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dashboard.charts import bars
+from dashboard.intervals import spoken
+from deployments.templatetags.ops import age
 
 register = template.Library()
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
 @register.filter
 def duration(seconds: float | None) -> str:
     """3 d 4 h, 12 min 5 s, 4.2 s; empty for None."""
-    if seconds is None:
-        return ""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for size, unit in _UNITS:
-        if whole >= size:
-            rest, smaller = whole % size, {86400: (3600, "h"), 3600: (60, "min"), 60: (1, "s")}[size]
-            part = rest // smaller[0]
-            return f"{whole // size} {unit}" + (f" {part} {smaller[1]}" if part else "")
-    return f"{whole} s"
+    return "" if seconds is None else spoken(seconds)
 
 
 @register.filter
@@ -69,8 +60,8 @@ def ago(context: template.Context, at: datetime | None) -> SafeString | str:
     if at is None:
         return "never"
     now = context.get("now") or timezone.now()
-    seconds = max(0.0, (now - at).total_seconds())
-    text = "just now" if seconds < 5 else f"{_coarse(seconds)} ago"
+    span = max(timedelta(), now - at)
+    text = "just now" if span < timedelta(seconds=5) else f"{age(span)} ago"
     stamp = at.astimezone(UTC)
     return format_html(
         '<time datetime="{}" title="{}" data-ago>{}</time>',
@@ -78,10 +69,3 @@ def ago(context: template.Context, at: datetime | None) -> SafeString | str:
         stamp.strftime("%-d %b %Y %H:%M:%S UTC"),
         text,
     )
-
-
-def _coarse(seconds: float) -> str:
-    for size, unit in _UNITS:
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
-    return f"{int(seconds)} s"

@@ -11,7 +11,7 @@ from dashboard.selectors.detail import detail
 from dashboard.selectors.series import RANGES
 from dashboard.selectors.status import page_settings
 from dashboard.views.status import choice_of
-from deployments.http.members import is_member
+from deployments.http.members import is_member, signed_in
 from deployments.http.pages import present
 
 
@@ -26,6 +26,6 @@ def bot_page(request: HttpRequest, name: str) -> HttpResponseBase:
     bot = bot_named(name, now)
     if bot is None:
         raise Http404("No bot of that name is enrolled.")
-    found = detail(page, bot, choice_of(request), now, members=members)
-    context = {"detail": found, "now": now, "ranges": RANGES.values()}
+    found = detail(page, bot, choice_of(request), now, actor=signed_in(request) if members else None)
+    context = {"page": page, "detail": found, "mood": found.situation.mood, "now": now, "ranges": RANGES.values()}
     return present(request, "dashboard/bot.html", "dashboard/bot_live.html", context)

@@ -1,5 +1,6 @@
 """`/deployments/` and `/deployments/<id>/`, for members."""
 
+from django.contrib import admin
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -7,14 +8,19 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from dashboard.selectors import history, log, progress
-from dashboard.selectors.changes import changes
-from dashboard.selectors.guidance import guidance, tone
+from dashboard.selectors.guidance import guidance, mood, tone
 from dashboard.selectors.statistics import DAYS, statistics
-from deployments.core.selectors import expected_seconds
+from deployments.access.signatures import signed
+from deployments.admin.actors import actor_of
+from deployments.admin.base import PortalAdmin
+from deployments.core.selectors import expected_seconds, followed_by
+from deployments.execution.spans import spans
 from deployments.http.members import members_only
 from deployments.http.pages import present
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment
+from deployments.requests.reviews import review_of
+from deployments.requests.seals import approvals_given
 
 _WITHOUT_SCRIPT = 200  # lines of the log that the page itself carries
 
@@ -34,7 +40,7 @@ def history_page(request: HttpRequest) -> HttpResponseBase:
         "page": history.page(wanted),
         "statistics": statistics(wanted.environment, now),
         "days": DAYS,
-        "environments": Environment.objects.values_list("name", flat=True),
+        "environments": [str(row) for row in Environment.objects.all()],
         "statuses": Status.choices,
         "kinds": Kind.choices,
         "query": query.urlencode(),
@@ -56,12 +62,30 @@ def deployment_page(request: HttpRequest, number: int) -> HttpResponseBase:
         "now": now,
         "deployment": deployment,
         "run": progress.progress(deployment, now),
-        "approvals": deployment.approvals.all(),
+        "approvals": signed(deployment),
+        "given": approvals_given(deployment),
+        "refused": deployment.status == Status.REJECTED,
+        "followed": followed_by(deployment),
         "expected": expected_seconds(deployment.environment, Kind(deployment.kind)),
         "guidance": guidance(deployment),
         "tone": tone(deployment),
+        "mood": mood(deployment),
+        "actions": _room().actions_for(request, deployment),
         "rollbacks": Deployment.objects.filter(rollback_of=deployment).only("pk", "status"),
     }
     if whole:
-        context |= {"changes": changes(deployment), "log": log.last_lines(deployment, _WITHOUT_SCRIPT)}
+        review = review_of(actor=actor_of(request), deployment=deployment)
+        context |= {
+            "review": review,
+            "log": log.last_lines(deployment, _WITHOUT_SCRIPT),
+            **_room().events_for(deployment),
+        }
+        context["spans"] = spans(deployment) if deployment.ended else []
     return present(request, "dashboard/deployment.html", "dashboard/deployment_live.html", context)
+
+
+def _room() -> PortalAdmin[Deployment]:
+    """Where its buttons, by what this person may do now, and its audit events come from."""
+    room = admin.site.get_model_admin(Deployment)
+    assert isinstance(room, PortalAdmin)  # noqa: S101  (it is registered as one)
+    return room

@@ -1,25 +1,31 @@
-"""`/readiness/`: the ten facts, for people who are signed in."""
+"""`/readiness/`: the scorecards, for people who are signed in."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from dashboard.readiness.rows import Verdict
+from dashboard.readiness.scorecard import counted, scorecards
 from dashboard.selectors.status import page_settings
-from dashboard.services.readiness import scorecard
 from deployments.http.members import members_only
 
 
 @require_safe
 @members_only
 def readiness_page(request: HttpRequest) -> HttpResponse:
-    """The scorecard, computed now."""
-    facts = scorecard(timezone.now())
+    """Computed now, from what was recorded and measured before."""
+    now = timezone.now()
+    cards = scorecards(now)
+    numbers = counted(cards)
     context = {
         "nav": "readiness",
         "page": page_settings(),
-        "facts": facts,
-        "holding": sum(fact.holds for fact in facts),
-        "now": timezone.now(),
+        "cards": cards,
+        "passing": numbers[Verdict.PASS],
+        "failing": numbers[Verdict.FAIL],
+        "unmeasured": numbers[Verdict.UNMEASURED],
+        "total": sum(numbers.values()),
+        "now": now,
     }
     return render(request, "dashboard/readiness.html", context)

@@ -22,6 +22,7 @@ class Part:
 
     title: str
     html: str
+    mood: str = "calm"
 
 
 def shared(name: str, draw: Callable[[], Part]) -> Part:
@@ -36,9 +37,9 @@ def shared(name: str, draw: Callable[[], Part]) -> Part:
         if entry and (age < FRESH_SECONDS or (lock is None and age < STALE_SECONDS)):
             return _part(entry)
         part = draw()
-        cache.write(name, Entry(200, part.html.encode(), {"title": part.title}, time.monotonic()))
+        cache.write(name, Entry(200, part.html.encode(), {"title": part.title, "mood": part.mood}, time.monotonic()))
         return part
 
 
 def _part(entry: Entry) -> Part:
-    return Part(entry.headers["title"], entry.body.decode())
+    return Part(entry.headers["title"], entry.body.decode(), entry.headers.get("mood", "calm"))

@@ -36,7 +36,7 @@ def status_page(request: HttpRequest) -> HttpResponseBase:
     else:
         name = f"status-{'members' if members else 'anyone'}-{choice.range}-{choice.page}"
         part = shared(name, lambda: _drawn(page, choice, members=members))
-    context = {"nav": "status", "page": page, "title": part.title, "live": mark_safe(part.html)}  # noqa: S308  (ours)
+    context = {"nav": "status", "page": page, "title": part.title, "mood": part.mood, "live": mark_safe(part.html)}  # noqa: S308  (ours)
     if request.GET.get("part") == "live":
         return uncached(HttpResponse(part.html))
     return uncached(render(request, "dashboard/status.html", context))
@@ -54,7 +54,7 @@ def choice_of(request: HttpRequest) -> Choice:
     page = query.get("page", "1")
     wanted = query.get("range", "")
     return Choice(
-        environment=query.get("environment", "")[:31],
+        environment=query.get("environment", "")[:63],
         page=int(page) if page.isascii() and page.isdecimal() and len(page) < 6 else 1,
         bot=query.get("bot", "")[:31],
         range=wanted if wanted in RANGES else "",
@@ -68,4 +68,4 @@ def _drawn(page: StatusPage, choice: Choice, *, members: bool) -> Part:
     if members:
         context["links"] = {"prometheus": settings.PROMETHEUS_URL, "alertmanager": settings.ALERTMANAGER_URL}
     html = render_to_string("dashboard/status_live.html", context)
-    return Part(f"{found.headline} · {page.title}", html)
+    return Part(f"{found.situation.headline} · {page.title}", html, found.situation.mood)

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.audit.trail import Head, content_of, record
 from deployments.core.actors import Actor
 from deployments.core.visible import visible_json
@@ -16,7 +17,7 @@ from deployments.models import AuditEvent
 
 def export(*, actor: Actor) -> Iterator[str]:
     """JSON lines of every event, oldest first, and the head as the last line; the export itself is the last event."""
-    require(actor, "export_audit")
+    require(actor, Verb.EXPORT_AUDIT)
     with transaction.atomic():
         last = record(actor=actor, name="audit.exported", subject="audit")
     return _lines(AuditEvent.objects.filter(sequence__lte=last.sequence).order_by("sequence"), last)

@@ -1,5 +1,8 @@
 """Four eyes: whoever asked for something is never the one who decides about it."""
 
+from datetime import datetime
+
+from deployments.access.account_control import controllers_of, with_controllers
 from deployments.access.policy import maker_of
 from deployments.core.actors import TOKEN_MARK, Actor, identity_in
 from deployments.models import ApiToken
@@ -11,16 +14,23 @@ def refuse_same_person(actor: Actor, requested_by: str, *, what: str) -> None:
 
     Who made a credential answers for what was asked with it, as its owner does.
     """
-    if actor.people & people_behind(requested_by):
+    behind = people_behind(requested_by)
+    if actor.identity == identity_in(requested_by) or actor.people & behind - controllers_of(identity_in(requested_by)):
         raise NotAllowed(
             f"Whoever asked for {what} cannot be the one who decides about it.",
             hint="Ask a second person; being an administrator makes no difference.",
             reason="four_eyes",
         )
+    if both := with_controllers(actor.people) & behind:
+        raise NotAllowed(
+            f"{', '.join(sorted(both))} lately let in whoever asked for {what}, or whoever would decide about it.",
+            hint="The two count as one person for three days, or until a third one vouches for the account (People).",
+            reason="four_eyes",
+        )
 
 
-def people_behind(requested_by: str) -> frozenset[str]:
-    """Who answers for a recorded actor: the person, and whoever made a token of theirs by that name."""
+def people_behind(requested_by: str, *, at: datetime | None = None) -> frozenset[str]:
+    """Who answers for a recorded actor: the person, who made a token of theirs by that name, who controls either."""
     person, mark, name = requested_by.partition(TOKEN_MARK)
     tokens = ApiToken.objects.filter(owner__username=person, name=name).select_related("owner") if mark else ()
-    return frozenset({identity_in(requested_by), *(maker_of(token) for token in tokens)})
+    return with_controllers(frozenset({identity_in(requested_by), *(maker_of(token) for token in tokens)}), at=at)

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.texts import one_line
@@ -35,6 +36,13 @@ class SignedIn:
     since: datetime | None
     seen: datetime | None
     current: bool
+    by: str
+
+
+ON_THE_WAY = 600
+"""Seconds."""
+FRESH = timedelta(minutes=15)
+"""For so long after a sign-in its owner may change how they sign in."""
 
 
 def begin(request: HttpRequest, address: str) -> None:
@@ -44,10 +52,38 @@ def begin(request: HttpRequest, address: str) -> None:
     request.session[_ABOUT] = {
         "address": address,
         "agent": agent,
+        "by": how(request),
         "since": now.isoformat(),
         "seen": now.isoformat(),
     }
     request.session.set_expiry(now + timedelta(seconds=settings.SESSION_COOKIE_AGE))
+
+
+def begin_for_a_stranger(request: HttpRequest) -> None:
+    """Who is on the way in has a session for a few minutes; anybody can ask for one, so none lies there for long."""
+    if not request.user.is_authenticated:
+        request.session.set_expiry(ON_THE_WAY)
+
+
+def forget_ended() -> int:
+    """Delete the sessions that are over; returns how many."""
+    return Session.objects.filter(expire_date__lt=timezone.now()).delete()[0]
+
+
+def how(request: HttpRequest | None) -> str:
+    """What somebody is signing in with, as the page that lets them in has noted; a password where it has not."""
+    return str(getattr(request, "signed_in_by", "password"))
+
+
+def refuse_stale(request: HttpRequest) -> None:
+    """Raise NotAllowed unless this session began a short while ago: a browser left open changes no way in."""
+    since = request.session.get(_ABOUT, {}).get("since")
+    if not since or timezone.now() - datetime.fromisoformat(since) > FRESH:
+        raise NotAllowed(
+            "This takes a sign-in of the last quarter of an hour.",
+            hint="Sign in again, then do it once more.",
+            reason="sign_in_again",
+        )
 
 
 def seen(request: HttpRequest) -> None:
@@ -83,8 +119,16 @@ def end_other_sessions(*, actor: Actor, person: User, current_key: str | None) -
     return len(others)
 
 
+def refuse_others(actor: Actor, person: User, *, what: str) -> None:
+    """Raise NotAllowed unless it is the person who acts, signed in."""
+    if actor.kind != "user" or actor.identity != person.get_username():
+        raise NotAllowed(
+            f"{what} is changed by whoever it belongs to.", hint="An administrator can recover the account."
+        )
+
+
 def _own(actor: Actor, person: User) -> None:
-    require(actor, "own_token")
+    require(actor, Verb.OWN_TOKEN)
     if actor.kind != "user" or actor.identity != person.get_username():
         raise NotAllowed("A session is ended by whoever it belongs to.", hint="An administrator can switch them off.")
 
@@ -118,6 +162,7 @@ def _described(row: Session, current_key: str | None) -> SignedIn:
         since=since,
         seen=last,
         current=row.session_key == current_key,
+        by=about.get("by", ""),
     )
 
 

@@ -1,6 +1,7 @@
 """Signing in and out, in the audit trail. Django tells of it by signals only."""
 
 import ipaddress
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from django.db.models import Sum
 from django.http import HttpRequest
 from django.utils import timezone
 
-from deployments.access import own_sessions
+from deployments.access import own_sessions, second_factor
 from deployments.audit import trail
 from deployments.core.actors import Actor, system_actor
 from deployments.models import AuditEvent
@@ -40,18 +41,21 @@ def connect() -> None:
     user_locked_out.connect(_locked_out, dispatch_uid="audit-locked-out")
 
 
-def sign_in_at_terminal(*, username: str, password: str, login: str) -> User:
+def sign_in_at_terminal(*, username: str, password: str, login: str, ask_code: Callable[[], str]) -> User:
     """The person behind a name and password typed into a management command by the account `login` of this machine.
 
-    Counts towards lock-out like any sign-in. Raises NotAllowed.
+    Whoever has a second factor is asked for a code of their app, or a recovery code. Counts towards lock-out like any
+    sign-in. Raises NotAllowed.
     """
     request = HttpRequest()
     request.META["REMOTE_ADDR"] = "127.0.0.1"
     request.path = request.path_info = f"/terminal/{login}"
-    user = authenticate(request, username=username, password=password)
+    user = authenticate(request, username=username, password=password, first_step=True)
+    if isinstance(user, User) and second_factor.is_needed(user):
+        user = authenticate(request, username=username, code=ask_code())
     if not isinstance(user, User):
         raise NotAllowed(
-            "User name and password do not match, or the account is locked.",
+            "User name, password and code do not match, or the account is locked.",
             hint="After five failures it is locked for a quarter of an hour; an administrator can let you in again.",
         )
     trail.record_alone(
@@ -112,7 +116,7 @@ class LockOut(AxesDatabaseHandler):  # type: ignore[misc]  # published without t
 
 def _signed_in(sender: Any, request: HttpRequest | None, user: AbstractBaseUser, **_: Any) -> None:
     name = user.get_username()
-    _record(Actor("user", name, person=name), "person.signed_in", name, request)
+    _record(Actor("user", name, person=name), "person.signed_in", name, request, by=own_sessions.how(request))
     if hasattr(request, "session") and request is not None:
         own_sessions.begin(request, client_address(request))
 
@@ -146,5 +150,5 @@ def _known(name: object) -> str:
     return text if text and get_user_model().objects.filter(username=text).exists() else UNKNOWN
 
 
-def _record(actor: Actor, name: str, person: str, request: HttpRequest | None) -> None:
-    trail.record_alone(actor=actor, name=name, subject=f"person:{person}", address=client_address(request))
+def _record(actor: Actor, name: str, person: str, request: HttpRequest | None, **data: str) -> None:
+    trail.record_alone(actor=actor, name=name, subject=f"person:{person}", address=client_address(request), **data)

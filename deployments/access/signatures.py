@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC
 
 from django.conf import settings
@@ -78,6 +79,22 @@ def problem_with(approval: Approval) -> str:
     if not _signed(statement_of(approval), approval.signature, key):
         return f"The key {approval.signed_with} did not sign this."
     return ""
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A recorded decision, and the key it says it was signed with: None when it was not, or nobody has that key."""
+
+    approval: Approval
+    key: SigningKey | None
+
+
+def signed(deployment: Deployment) -> list[Signed]:
+    """The decisions about a request with their keys, by the record; whether a signature is one says `problem_with`."""
+    rows = list(deployment.approvals.all())
+    prints = [row.signed_with for row in rows if row.signed_with]
+    keys = {key.fingerprint: key for key in SigningKey.objects.filter(fingerprint__in=prints)} if prints else {}
+    return [Signed(row, keys.get(row.signed_with)) for row in rows]
 
 
 def findings() -> Iterator[tuple[Approval, str]]:

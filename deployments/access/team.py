@@ -13,19 +13,21 @@ from deployments.models import AuditEvent, Role
 ALONE_FOR = timedelta(days=30)
 
 
-def is_alone(actor: Actor, *, now: datetime | None = None) -> bool:
+def is_alone(actor: Actor, *, now: datetime | None = None, beside: str = "") -> bool:
     """Whether nobody but this signed-in person has a role or had one within the last 30 days.
 
     Else switching everybody off for a moment would make a team of one. The audit trail tells who had: whose account was
-    made or changed with a role, and who acted.
+    made or changed with a role, and who acted. `beside` is somebody who does not count, because they come in only now.
     """
-    if actor.kind != "user" or set(people_with_roles().values_list("username", flat=True)) != {actor.identity}:
+    with_roles = set(people_with_roles().values_list("username", flat=True))
+    if actor.kind != "user" or with_roles - {beside} != {actor.identity}:
         return False
     lately = AuditEvent.objects.filter(at__gte=(now or timezone.now()) - ALONE_FOR)
     acted = {identity_in(name) for name in lately.order_by().values_list("actor", flat=True).distinct()}
-    if any(":" not in name for name in acted - {actor.identity}):  # neither the shell nor the system
+    if any(":" not in name for name in acted - {actor.identity, beside}):  # neither the shell nor the system
         return False
-    about = lately.filter(name__in=("person.added", "person.changed")).exclude(subject=f"person:{actor.identity}")
+    about = lately.filter(name__in=("person.added", "person.changed"))
+    about = about.exclude(subject__in=[f"person:{actor.identity}", f"person:{beside}"])
     return not any(_tells_of_a_role(event.data) for event in about)
 
 
@@ -41,5 +43,6 @@ def _tells_of_a_role(data: dict[str, Any]) -> bool:
 
 
 def administrators() -> QuerySet[User]:
-    """Who can give roles: active administrators and superusers."""
-    return User.objects.filter(Q(is_superuser=True) | Q(groups__name=Role.ADMINISTRATOR.value), is_active=True)
+    """Who can give roles: active administrators whose roles hold everywhere, and superusers."""
+    everywhere = Q(groups__name=Role.ADMINISTRATOR.value, applications=None)
+    return User.objects.filter(Q(is_superuser=True) | everywhere, is_active=True)

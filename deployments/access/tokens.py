@@ -10,10 +10,11 @@ from django.db import DatabaseError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from deployments.access.policy import PERSONAL, require, usable_scopes
+from deployments.access.policy import require, usable_scopes
+from deployments.access.verbs import PERSONAL, Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor
-from deployments.core.room import is_full
+from deployments.core.disk_full import is_full
 from deployments.core.texts import checked
 from deployments.models import ApiToken, Environment, Scope, Server
 from deployments.models.encryption import SecretText
@@ -89,7 +90,7 @@ def store_token(*, actor: Actor, token: ApiToken, **more: str) -> tuple[ApiToken
 def revoke_token(*, actor: Actor, token: ApiToken) -> None:
     """End a token at once; doing it twice changes nothing. Everyone may end their own."""
     own = token.owner is not None and actor.identity == token.owner.get_username()
-    require(actor, "own_token" if own else "manage_tokens", token.environment)
+    require(actor, Verb.OWN_TOKEN if own else Verb.MANAGE_TOKENS, token.environment)
     revoke(actor, token)
 
 
@@ -134,7 +135,9 @@ def _authorise(
     actor: Actor, scopes: list[str], owner: "User | None", server: Server | None, environment: Environment | None
 ) -> None:
     own = owner is not None and server is None and actor.identity == owner.get_username()
-    require(actor, "own_token" if own else "manage_tokens", environment or (server.environment if server else None))
+    require(
+        actor, Verb.OWN_TOKEN if own else Verb.MANAGE_TOKENS, environment or (server.environment if server else None)
+    )
     personal = sorted(PERSONAL.intersection(scopes))
     if owner is not None and not own and personal:
         raise NotAllowed(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
@@ -13,10 +13,15 @@ from django.utils.html import format_html
 
 from deployments.access.export import export
 from deployments.access.policy import may
+from deployments.access.verbs import Verb
 from deployments.admin import labels, trail
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
+from deployments.admin.lists import MOST, SEARCHED, EnvironmentFilter
+from deployments.audit import events, verification
 from deployments.audit import trail as audit
+from deployments.core.distinct import distinct_values
+from deployments.http.error_messages import show_error
 from deployments.models import AuditEvent
 from engine.errors import PortalError
 
@@ -31,23 +36,37 @@ class KindFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """The kinds there are."""
-        names = AuditEvent.objects.order_by().values_list("name", flat=True).distinct()
+        names = distinct_values(AuditEvent, "name")
         return [(kind, kind.capitalize()) for kind in sorted({name.partition(".")[0] for name in names})]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
         """Those of the kind."""
-        return queryset.filter(name__startswith=f"{self.value()}.") if self.value() else queryset
+        if not self.value():
+            return queryset
+        names = [name for name in distinct_values(AuditEvent, "name") if name.startswith(f"{self.value()}.")]
+        return queryset.filter(sequence__in=_newest(names))
+
+
+def _newest(names: list[str]) -> list[int]:
+    """The newest events of these names, as many as a list shows: read off the index of each."""
+    found: list[int] = []
+    for name in names:
+        rows = AuditEvent.objects.filter(name=name).order_by("-sequence")
+        found += rows.values_list("sequence", flat=True)[:MOST]
+    return sorted(found)[-MOST:]
 
 
 @admin.register(AuditEvent)
 class AuditEventAdmin(PortalAdmin[AuditEvent]):
     """The list is the page per deployment, release, server and person: it is filtered by subject or actor."""
 
-    view_verb = "read_audit"
+    view_verb = Verb.READ_AUDIT
     linked_columns = FILTERS
     list_display = ("sequence", "happened", "shown_name", "actor", "subject", "environment", "shown_gist")
-    list_filter = (KindFilter, "environment", ("at", admin.DateFieldListFilter))
+    list_filter = (KindFilter, EnvironmentFilter, ("at", admin.DateFieldListFilter))
     search_fields = ("name", "actor", "subject", "data_text")
+    searched_newest = True
+    search_help_text = f"Among the newest {SEARCHED:,} events. Click a subject or an actor for all of theirs."
     list_before_template = "deployments/admin/audit_tools.html"
     fields = (
         ("sequence", "shown_at"),
@@ -76,24 +95,28 @@ class AuditEventAdmin(PortalAdmin[AuditEvent]):
         """With the head, and what the list is narrowed to."""
         context = {
             "audit_head": audit.head(),
-            "may_export": may(actor_of(request), "export_audit"),
+            "may_export": may(actor_of(request), Verb.EXPORT_AUDIT),
             "narrowed": {name: request.GET[name] for name in FILTERS if name in request.GET},
         }
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
     def verify_view(self, request: HttpRequest) -> HttpResponse:
-        """Walk the chain, and compare it with a head kept elsewhere when one is given."""
+        """Walk what is new in the chain, and compare it with a head kept elsewhere when one is given."""
         given = request.GET.get("head", "").strip()
         problems: list[audit.Problem] | None = None
+        since: audit.Head | None = None
         try:
-            problems = audit.verify(audit.Head.parse(given) if given else None)
+            known = audit.Head.parse(given) if given else None
+            problems, since = verification.verify_new(known_head=known)
         except PortalError as error:
-            messages.error(request, str(error))
+            show_error(request, error)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Verification of the audit trail",
             "problems": problems,
+            "since": since,
+            "whole": verification.last(),
             "audit_head": audit.head(),
             "given": given,
         }
@@ -106,7 +129,7 @@ class AuditEventAdmin(PortalAdmin[AuditEvent]):
         try:
             lines = export(actor=actor_of(request))
         except PortalError as error:
-            messages.error(request, str(error))
+            show_error(request, error)
             return HttpResponseRedirect(reverse("admin:deployments_auditevent_changelist"))
         name = f"audit-{timezone.now():%Y%m%d-%H%M%S}.jsonl"
         return StreamingHttpResponse(
@@ -123,7 +146,8 @@ class AuditEventAdmin(PortalAdmin[AuditEvent]):
     @admin.display(description="What", ordering="name")
     def shown_name(self, obj: AuditEvent) -> str:
         """In words; rollbacks stand out."""
-        return format_html('<span class="cy-event-{}">{}</span>', trail.tone(obj.name), trail.words(obj.name))
+        known = events.event(obj.name)
+        return format_html('<span class="cy-event-{}">{}</span>', known.tone, known.title)
 
     @admin.display(description="Details")
     def shown_gist(self, obj: AuditEvent) -> str:
@@ -133,7 +157,7 @@ class AuditEventAdmin(PortalAdmin[AuditEvent]):
     @admin.display(description="When")
     def shown_at(self, obj: AuditEvent) -> str:
         """To the microsecond, as it is hashed."""
-        return f"{obj.at:%Y-%m-%d %H:%M:%S.%f} UTC"
+        return f"{obj.at:%-d %b %Y %H:%M:%S.%f} UTC"
 
     @admin.display(description="Data")
     def shown_data(self, obj: AuditEvent) -> str:

@@ -2,16 +2,18 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from django.contrib import messages
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.http import urlencode
 
 from deployments.access.policy import may
+from deployments.access.verbs import Verb
 from deployments.admin.actors import actor_of
 from deployments.admin.confirmations import Confirmation, bulk_action, page
+from deployments.admin.lists import BoundedPaginator, newest
 from deployments.admin.trail import shown
+from deployments.http.error_messages import show_error
 from deployments.models import AuditEvent
 from engine.errors import PortalError
 
@@ -38,9 +40,9 @@ class PortalAdmin(Base[M]):
     """Read-only unless a subclass says otherwise. `view_verb` decides who sees it, `change_verb` who edits it."""
 
     confirmations: ClassVar[tuple[Confirmation[Any], ...]] = ()
-    view_verb: ClassVar[str] = "view"
-    change_verb: ClassVar[str] = ""
-    add_verb: ClassVar[str] = ""
+    view_verb: ClassVar[Verb] = Verb.VIEW
+    change_verb: ClassVar[Verb | None] = None
+    add_verb: ClassVar[Verb | None] = None
     linked_columns: ClassVar[tuple[str, ...]] = ()
     """Columns that links narrow the list by, beside its filters."""
     list_per_page = 50
@@ -50,6 +52,9 @@ class PortalAdmin(Base[M]):
     change_form_outer_before_template = "deployments/admin/actions.html"
     change_form_outer_after_template = "deployments/admin/events.html"
     show_full_result_count = False
+    paginator = BoundedPaginator
+    searched_newest: ClassVar[bool] = False
+    """Whether the table grows for ever: texts are then searched in its newest rows."""
 
     def audit_subject(self, obj: M) -> str:
         """The subject of its events, as in `deployment:12`; empty when it has none."""
@@ -65,11 +70,11 @@ class PortalAdmin(Base[M]):
 
     def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
         """By role, where a service takes the edit."""
-        return bool(self.change_verb) and may(actor_of(request), self.change_verb)
+        return self.change_verb is not None and may(actor_of(request), self.change_verb)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """By role, where a service takes the new object."""
-        return bool(self.add_verb) and may(actor_of(request), self.add_verb)
+        return self.add_verb is not None and may(actor_of(request), self.add_verb)
 
     def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
         """Nothing is deleted here."""
@@ -87,6 +92,13 @@ class PortalAdmin(Base[M]):
             elif lookup == getattr(column, "parameter_name", None):
                 return True
         return False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[M], search_term: str
+    ) -> tuple[QuerySet[M], bool]:
+        """What holds the words; of a table that grows for ever, among its newest rows."""
+        rows = newest(queryset) if search_term and self.searched_newest else queryset
+        return super().get_search_results(request, rows, search_term)
 
     def get_urls(self) -> list[URLPattern]:
         """The confirmation pages before Django's own."""
@@ -109,6 +121,11 @@ class PortalAdmin(Base[M]):
             if each.bulk and may(actor_of(request), each.verb)
         }
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list, under its own name."""
+        title = str(self.opts.verbose_name_plural).capitalize()
+        return super().changelist_view(request, {"title": title, "subtitle": None, **(extra_context or {})})
+
     def changeform_view(
         self,
         request: HttpRequest,
@@ -124,7 +141,7 @@ class PortalAdmin(Base[M]):
         try:
             return super().changeform_view(request, object_id, form_url, context)
         except PortalError as refused:
-            messages.error(request, str(refused))
+            show_error(request, refused)
             return HttpResponseRedirect(request.get_full_path())
 
     def actions_for(self, request: HttpRequest, obj: M) -> list[dict[str, Any]]:

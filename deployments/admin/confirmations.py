@@ -13,10 +13,12 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from deployments.access.policy import refusal
+from deployments.access.verbs import Verb
 from deployments.admin.actors import actor_of
 from deployments.admin.forms import PageForm
 from deployments.core.actors import Actor
-from deployments.models import Environment
+from deployments.http.error_messages import show_error
+from deployments.models import Deployment, Environment
 from engine.errors import NotAllowed, PortalError
 
 M = TypeVar("M", bound=Model)
@@ -32,6 +34,15 @@ class Made:
     obj: Model
 
 
+@dataclass(frozen=True)
+class Once:
+    """A secret that an action made: shown on the next page and never again."""
+
+    title: str
+    text: str
+    sentences: tuple[str, ...]
+
+
 class Confirmation(Generic[M]):
     """One action of one model. Its page decides nothing: `perform` calls the service, whose refusal is shown."""
 
@@ -40,7 +51,7 @@ class Confirmation(Generic[M]):
     icon: ClassVar[str] = "play_arrow"
     tone: ClassVar[str] = "plain"
     """`plain`, `good` or `bad`: how the button looks."""
-    verb: ClassVar[str]
+    verb: ClassVar[Verb]
     bulk: ClassVar[bool] = False
     form_class: ClassVar[type[PageForm]] = PageForm
     template: ClassVar[str] = "deployments/admin/confirmation.html"
@@ -80,8 +91,8 @@ class Confirmation(Generic[M]):
         """More for the template."""
         return {}
 
-    def perform(self, *, actor: Actor, obj: M, data: dict[str, Any]) -> str | Made:
-        """Call the service; returns the sentence to show, and with it what was made."""
+    def perform(self, *, actor: Actor, obj: M, data: dict[str, Any]) -> "str | Made | Once":
+        """Call the service; returns the sentence to show, with it what was made, or what to show once."""
         raise NotImplementedError
 
 
@@ -101,6 +112,8 @@ def page(admin: "ModelAdmin[M]", confirmation: Confirmation[M]) -> Callable[...,
             except PortalError as refused:
                 error = refused
             else:
+                if isinstance(done, Once):
+                    return shown_once(admin, request, done, change_url(obj))
                 made = done if isinstance(done, Made) else Made(done, obj)
                 messages.success(request, made.sentence)
                 return HttpResponseRedirect(change_url(made.obj))
@@ -129,17 +142,26 @@ def bulk_action(
         for obj in objects:
             try:
                 done = confirmation.perform(actor=actor, obj=obj, data=form.cleaned_data)
-                messages.success(request, done.sentence if isinstance(done, Made) else done)
+                messages.success(request, done if isinstance(done, str) else str(getattr(done, "sentence", "")))
             except PortalError as refused:
-                messages.error(request, f"{obj}: {refused}")
+                show_error(request, refused, str(obj))
         return None
 
     return action
 
 
 def change_url(obj: Model) -> str:
-    """An object's page in the admin."""
+    """An object's page: in the admin, and a deployment's own."""
+    if isinstance(obj, Deployment):
+        return reverse("deployment", args=[obj.pk])
     return reverse(f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change", args=[quote(str(obj.pk), safe="")])
+
+
+def shown_once(admin: "ModelAdmin[M]", request: HttpRequest, once: Once, back: str) -> HttpResponse:
+    """The page of a secret that is never shown again."""
+    shared = admin.admin_site.each_context(request)
+    context = {**shared, "opts": admin.opts, "title": once.title, "once": once, "back": back}
+    return TemplateResponse(request, "deployments/admin/shown_once.html", context)
 
 
 def _shown(

@@ -5,9 +5,11 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest
+from django.urls import reverse
 
 from deployments.access.four_eyes import refuse_same_person
 from deployments.access.signatures import approving, valid_keys
+from deployments.access.verbs import Verb
 from deployments.admin.actors import actor_of
 from deployments.admin.confirmations import Confirmation, Made
 from deployments.admin.forms import CommentForm, ReasonForm
@@ -17,8 +19,9 @@ from deployments.lifecycle import ACTIVE, FINAL, Kind, Status
 from deployments.models import Deployment, Release
 from deployments.requests.approvals import approve, reject, review_break_glass
 from deployments.requests.cancellation import cancel
+from deployments.requests.left_behind import left_behind
 from deployments.requests.reviews import review_of
-from deployments.requests.rollback_targets import is_way_back, rollback_target
+from deployments.requests.rollback_targets import is_way_back, rollback_target, why_none
 from deployments.requests.rollbacks import request_rollback
 from deployments.requests.seals import approvals_given, approvals_needed
 from engine.errors import PortalError
@@ -38,7 +41,7 @@ def _own(obj: Deployment, actor: Actor) -> PortalError | None:
 class Decision(Confirmation[Deployment]):
     """A decision about a waiting request; its page shows everything that is to be decided about."""
 
-    verb = "approve"
+    verb = Verb.APPROVE
     template = "deployments/admin/decision.html"
 
     def offered(self, obj: Deployment, actor: Actor) -> bool:
@@ -76,7 +79,8 @@ class Approve(Decision):
         mine = [key.credential for key in valid_keys(actor.identity) if key.passkey]
         challenge = challenge_of(approving(obj, actor.identity))
         passkey = {"act": "get", "challenge": challenge, "credentials": " ".join(mine)} if mine else None
-        return super().context(request, obj) | {"passkey": passkey}
+        other = reverse("admin:deployments_deployment_reject", args=[obj.pk])
+        return super().context(request, obj) | {"passkey": passkey, "other": {"url": other, "label": "Reject"}}
 
     def title(self, obj: Deployment) -> str:
         """Number, release and environment."""
@@ -85,8 +89,8 @@ class Approve(Decision):
     def consequences(self, obj: Deployment) -> Sequence[str]:
         """What approving does."""
         left = approvals_needed(obj) - approvals_given(obj)
-        servers = [target["server"] for target in obj.snapshot["targets"]]
-        in_turn = ", one after the other" if len(servers) > 1 else ""
+        servers = [target.server for target in obj.sealed.targets]
+        in_turn = f": {course}" if (course := obj.sealed.course) else ""
         if left > 1:
             return [f"It needs {left} more approvals; with yours, {left - 1}. Nothing runs until then."]
         return [
@@ -104,6 +108,16 @@ class Approve(Decision):
         return f"You approved deployment {obj.pk}; it is queued."
 
 
+class RejectForm(ReasonForm):
+    """Why not; the page of a decision has one field for either answer."""
+
+    def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
+        if data is not None and not data.get("reason") and data.get("comment"):
+            data = data.copy()
+            data["reason"] = data["comment"]
+        super().__init__(data, *args, **kwargs)
+
+
 class Reject(Decision):
     """Refuse it, with the reason its requester reads."""
 
@@ -112,7 +126,7 @@ class Reject(Decision):
     label = "Reject"
     icon = "cancel"
     tone = "bad"
-    form_class = ReasonForm
+    form_class = RejectForm
 
     def title(self, obj: Deployment) -> str:
         """Number, release and environment."""
@@ -135,7 +149,7 @@ class Review(Confirmation[Deployment]):
     label = "Review break-glass"
     icon = "visibility"
     tone = "good"
-    verb = "review"
+    verb = Verb.REVIEW
     form_class = CommentForm
     template = "deployments/admin/decision.html"
 
@@ -171,7 +185,7 @@ class Cancel(Confirmation[Deployment]):
     label = "Cancel"
     icon = "stop_circle"
     tone = "bad"
-    verb = "cancel"
+    verb = Verb.CANCEL
     bulk = True
 
     def offered(self, obj: Deployment, actor: Actor) -> bool:
@@ -200,7 +214,7 @@ class RollBack(Confirmation[Deployment]):
     label = "Roll back"
     icon = "undo"
     tone = "bad"
-    verb = "roll_back"
+    verb = Verb.ROLL_BACK
     form_class = ReasonForm
 
     def offered(self, obj: Deployment, actor: Actor) -> bool:
@@ -217,7 +231,7 @@ class RollBack(Confirmation[Deployment]):
         """What a rollback does."""
         release = self._release(obj)
         if release is None:
-            return [f"{obj.environment} has no earlier release to go back to."]
+            return [why_none(obj.environment)]
         seconds = selectors.expected_seconds(obj.environment, Kind.ROLLBACK)
         running = selectors.active_deployment(obj.environment)
         return [
@@ -229,6 +243,7 @@ class RollBack(Confirmation[Deployment]):
             f"{obj.environment} runs {release} again"
             + (f", by experience in about {seconds:.0f} s." if seconds else "."),
             "It needs no approval. Data is kept. The release that is left goes into quarantine.",
+            *left_behind(obj.environment, release),
         ]
 
     def perform(self, *, actor: Actor, obj: Deployment, data: dict[str, Any]) -> Made:

@@ -4,86 +4,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from deployments.access.team import is_alone
+from deployments.access.verbs import Verb
 from deployments.admin.confirmations import Confirmation, Made
 from deployments.admin.forms import PageForm, ReasonForm, choice, number, switch, text, word
 from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.environments.guards import locked_sentence
-from deployments.environments.policies import MAX_APPROVALS, MAX_HOURS, change_policy
+from deployments.environments.policies import MAX_APPROVALS, MAX_HOURS, MOST_FAILURES, change_policy
 from deployments.environments.settings import lock_environment, unlock_environment
 from deployments.lifecycle import Kind
 from deployments.models import Environment, Release
-from deployments.requests.requests import request_deployment
-from deployments.requests.rollback_targets import can_roll_back, releases_to_go_back_to
+from deployments.requests.rollback_targets import can_roll_back, releases_to_go_back_to, why_none
 from deployments.requests.rollbacks import request_rollback
 from deployments.servers.inspection import verify_environment
 from engine.errors import TargetError
-
-RELEASES_OFFERED = 50
-
-
-class RequestForm(PageForm):
-    """What to deploy, and why."""
-
-    release = choice("Release")
-    reason = text("Reason", required=False, help_text="Shown to whoever approves.")
-    break_glass = switch(
-        "Break-glass: do not wait for approval",
-        help_text="Needs a reason, is announced loudly, and stays marked until a second person has reviewed it.",
-    )
-
-    def prepare(self) -> None:
-        """Releases of the environment's application, newest first."""
-        rows = Release.objects.all()
-        if self.subject is not None and self.subject.application:
-            rows = rows.filter(name=self.subject.application)
-        self.fields["release"].choices = [  # type: ignore[attr-defined]  # a ChoiceField
-            (release.pk, f"{release}{' (in quarantine: say why)' if release.quarantined else ''}")
-            for release in rows[:RELEASES_OFFERED]
-        ]
-        if self.subject is not None and not self.subject.protected:
-            del self.fields["break_glass"]
-
-
-class RequestDeployment(Confirmation[Environment]):
-    """Deploy a release here."""
-
-    slug = "request"
-    label = "Request deployment"
-    icon = "rocket_launch"
-    tone = "good"
-    verb = "request"
-    form_class = RequestForm
-
-    def title(self, obj: Environment) -> str:
-        """Where."""
-        return f"Deploy to {obj}"
-
-    def consequences(self, obj: Environment) -> Sequence[str]:
-        """What a request does here."""
-        live = selectors.live_release(obj)
-        approvals = "one approval" if obj.approvals_required == 1 else f"{obj.approvals_required} approvals"
-        waiting = selectors.waiting_requests().filter(environment=obj).first()
-        return [
-            f"{obj} runs {live} now." if live else f"Nothing runs on {obj} yet.",
-            f"The request waits for {approvals} by somebody else, {obj.approval_hours} hours at most."
-            if obj.protected
-            else "It needs no approval: it is queued at once.",
-            f"Deployment {waiting.pk} waits for approval: this request takes its place, unless it is break-glass."
-            if waiting
-            else "A newer request takes the place of one that waits.",
-        ]
-
-    def perform(self, *, actor: Actor, obj: Environment, data: dict[str, Any]) -> Made:
-        """Request it."""
-        made = request_deployment(
-            actor=actor,
-            release=Release.objects.get(pk=data["release"]),
-            environment=obj,
-            reason=data["reason"],
-            break_glass=data.get("break_glass", False),
-        )
-        return Made(f"Deployment {made.pk} of {made.release} is {made.get_status_display().lower()}.", made)
 
 
 class RollBackForm(PageForm):
@@ -109,7 +43,7 @@ class RollBackEnvironment(Confirmation[Environment]):
     label = "Roll back"
     icon = "undo"
     tone = "bad"
-    verb = "roll_back"
+    verb = Verb.ROLL_BACK
     form_class = RollBackForm
 
     def offered(self, obj: Environment, actor: Actor) -> bool:
@@ -125,7 +59,7 @@ class RollBackEnvironment(Confirmation[Environment]):
         running = selectors.active_deployment(obj)
         seconds = selectors.expected_seconds(obj, Kind.ROLLBACK)
         if not can_roll_back(obj):
-            return [f"{obj} has no earlier release to go back to."]
+            return [why_none(obj)]
         return [
             *([f"Deployment {running.pk} is cancelled first; the rollback begins then."] if running else []),
             f"It needs no approval{f', and takes about {seconds:.0f} s' if seconds else ''}. Data is kept.",
@@ -144,7 +78,7 @@ class Lock(Confirmation[Environment]):
     slug = "lock"
     label = "Lock"
     icon = "lock"
-    verb = "lock"
+    verb = Verb.LOCK
     bulk = True
     form_class = ReasonForm
 
@@ -168,7 +102,7 @@ class Unlock(Confirmation[Environment]):
     slug = "unlock"
     label = "Unlock"
     icon = "lock_open"
-    verb = "lock"
+    verb = Verb.LOCK
     bulk = True
     form_class = ReasonForm
 
@@ -192,7 +126,7 @@ class Verify(Confirmation[Environment]):
     slug = "verify"
     label = "Verify"
     icon = "health_and_safety"
-    verb = "verify"
+    verb = Verb.VERIFY
     bulk = True
 
     def consequences(self, obj: Environment) -> Sequence[str]:
@@ -218,6 +152,12 @@ class PolicyForm(PageForm):
     signed_approvals = switch(
         "Signed approvals only", help_text="Workers count approvals by keys that their own machine trusts, no others."
     )
+    max_failures = number(
+        "Failures allowed",
+        min_value=0,
+        max_value=MOST_FAILURES,
+        help_text="So many servers may fail and stay as they were; none on the way back.",
+    )
     reason = text("Reason", help_text="Shown to whoever decides about it.")
     confirmation = word(
         "Name of the environment",
@@ -234,15 +174,16 @@ class PolicyForm(PageForm):
             self.fields["approvals_required"].initial = self.subject.approvals_required
             self.fields["approval_hours"].initial = self.subject.approval_hours
             self.fields["signed_approvals"].initial = self.subject.signed_approvals
+            self.fields["max_failures"].initial = self.subject.max_failures
 
 
 class ChangePolicy(Confirmation[Environment]):
-    """How many approvals, and for how long they may be given."""
+    """How many approvals, for how long they may be given, and how many servers may fail."""
 
     slug = "policy"
     label = "Change approval policy"
     icon = "policy"
-    verb = "configure"
+    verb = Verb.CONFIGURE
     form_class = PolicyForm
 
     def title(self, obj: Environment) -> str:
@@ -252,8 +193,8 @@ class ChangePolicy(Confirmation[Environment]):
     def consequences(self, obj: Environment) -> Sequence[str]:
         """What tightening and loosening do."""
         return [
-            "More approvals, less time, signed ones only: applied at once.",
-            "Fewer approvals, more time or unsigned ones: a second person, an approver, has to agree.",
+            "More approvals, less time, signed ones only, fewer failures: applied at once.",
+            "Fewer approvals, more time, unsigned ones or more failures: a second person, an approver, has to agree.",
             "A request that waits loses its seal, because what it was approved under has changed.",
         ]
 

@@ -8,6 +8,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.db.models import Model
 
+from deployments.access.verbs import Verb
 from deployments.admin import labels
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation
@@ -24,7 +25,9 @@ for _model in (Failure, OrmQ, Schedule, Success, AccessAttempt, AccessFailureLog
 
 
 class MachineryAdmin(PortalAdmin[Model]):
-    """Read-only: what these rows do is decided by the services that write them."""
+    """Read-only: what these rows do is decided by the services that write them. They serve those who run the portal."""
+
+    view_verb = Verb.CONFIGURE
 
 
 @admin.register(OrmQ)
@@ -70,7 +73,7 @@ class LetIn(Confirmation[AccessAttempt]):
     slug = "let-in"
     label = "Let in again"
     icon = "lock_open"
-    verb = "manage_people"
+    verb = Verb.MANAGE_PEOPLE
     bulk = True
 
     def title(self, obj: AccessAttempt) -> str:
@@ -91,7 +94,7 @@ class LetIn(Confirmation[AccessAttempt]):
 class LockOutAdmin(PortalAdmin[AccessAttempt]):
     """Failed sign-ins that count towards a lock-out."""
 
-    view_verb = "manage_people"
+    view_verb = Verb.MANAGE_PEOPLE
     confirmations = (LetIn(),)
     list_display = ("username", "ip_address", "failures_since_start", "when")
     search_fields = ("username", "ip_address")

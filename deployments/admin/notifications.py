@@ -1,21 +1,25 @@
 """Channels and what became of each message."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.contrib import admin
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from deployments.access.policy import may
+from deployments.access.verbs import Verb
 from deployments.admin import labels
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation
 from deployments.admin.forms import ModelForm
+from deployments.admin.lists import SEARCHED
 from deployments.core.actors import Actor
+from deployments.http.error_messages import show_error
 from deployments.models import Environment, NotificationChannel, NotificationDelivery
 from deployments.notifications.channels import delete_channel, save_channel, send_again, test_channel
 from deployments.notifications.messages import EVENTS
@@ -41,7 +45,7 @@ class ChannelForm(ModelForm[NotificationChannel]):
 
     class Meta:
         model = NotificationChannel
-        fields = ("name", "url", "environment", "events", "enabled")
+        fields = ("name", "url", "application", "environment", "events", "enabled")
         widgets = {"name": UnfoldAdminTextInputWidget()}  # noqa: RUF012  (Django's attribute)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -63,7 +67,7 @@ class SendTest(Confirmation[NotificationChannel]):
     slug = "test"
     label = "Send a test message"
     icon = "send"
-    verb = "configure"
+    verb = Verb.CONFIGURE
 
     def consequences(self, obj: NotificationChannel) -> Sequence[str]:
         """What happens."""
@@ -81,16 +85,24 @@ class ChannelAdmin(PortalAdmin[NotificationChannel]):
 
     confirmations = (SendTest(),)
     form = ChannelForm
-    change_verb = add_verb = "configure"
-    list_display = ("name", "shown_kind", "environment", "shown_events", "enabled", "proven")
-    fields = ("name", "url", "environment", "events", "enabled")
+    change_verb = add_verb = Verb.CONFIGURE
+    list_display = ("name", "shown_kind", "application", "environment", "shown_events", "enabled", "proven")
+    fields = ("name", "url", "application", "environment", "events", "enabled")
     readonly_fields = ("shown_kind", "shown_events")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[NotificationChannel]:
+        """With when each last took a message."""
+        arrived = NotificationDelivery.objects.filter(
+            channel=OuterRef("pk"), state=NotificationDelivery.State.DELIVERED, delivered_at__isnull=False
+        )
+        latest = arrived.order_by("-delivered_at").values("delivered_at")[:1]
+        return super().get_queryset(request).annotate(last_delivered_at=Subquery(latest))
 
     def get_fields(self, request: HttpRequest, obj: NotificationChannel | None = None) -> tuple[str, ...]:
         """Readers see no URL, and of the events how many."""
         if self.has_change_permission(request, obj):
             return self.fields
-        return ("name", "shown_kind", "environment", "shown_events", "enabled")
+        return ("name", "shown_kind", "application", "environment", "shown_events", "enabled")
 
     def audit_subject(self, obj: NotificationChannel) -> str:
         """`channel:3`."""
@@ -98,7 +110,7 @@ class ChannelAdmin(PortalAdmin[NotificationChannel]):
 
     def has_delete_permission(self, request: HttpRequest, obj: NotificationChannel | None = None) -> bool:
         """Channels are nobody's history."""
-        return may(actor_of(request), "configure")
+        return may(actor_of(request), Verb.CONFIGURE)
 
     def save_model(
         self, request: HttpRequest, obj: NotificationChannel, form: ModelForm[NotificationChannel], change: bool
@@ -118,7 +130,7 @@ class ChannelAdmin(PortalAdmin[NotificationChannel]):
             try:
                 delete_channel(actor=actor_of(request), channel=channel)
             except PortalError as refused:
-                messages.error(request, str(refused))
+                show_error(request, refused)
 
     @admin.display(description="Kind")
     def shown_kind(self, obj: NotificationChannel) -> str:
@@ -133,8 +145,8 @@ class ChannelAdmin(PortalAdmin[NotificationChannel]):
     @admin.display(description="Last delivered")
     def proven(self, obj: NotificationChannel) -> str:
         """When something last arrived."""
-        last = obj.deliveries.filter(state=NotificationDelivery.State.DELIVERED).order_by("-delivered_at").first()
-        return labels.moment(last.delivered_at) if last else "never"
+        last: datetime | None = getattr(obj, "last_delivered_at", None)
+        return labels.moment(last) if last else "never"
 
 
 class SendAgain(Confirmation[NotificationDelivery]):
@@ -143,7 +155,7 @@ class SendAgain(Confirmation[NotificationDelivery]):
     slug = "again"
     label = "Send again"
     icon = "send"
-    verb = "configure"
+    verb = Verb.CONFIGURE
     bulk = True
 
     def offered(self, obj: NotificationDelivery, actor: Actor) -> bool:
@@ -164,13 +176,31 @@ class SendAgain(Confirmation[NotificationDelivery]):
         return f"The message for {obj.channel} is queued."
 
 
+class EventFilter(admin.SimpleListFilter):
+    """By what happened."""
+
+    title = parameter_name = "about"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Everything that a message is written about."""
+        return list(EVENTS.items())
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[NotificationDelivery]
+    ) -> QuerySet[NotificationDelivery]:
+        """Those about it."""
+        return queryset.filter(event=self.value()) if self.value() else queryset
+
+
 @admin.register(NotificationDelivery)
 class DeliveryAdmin(PortalAdmin[NotificationDelivery]):
     """Read-only; what was given up can be sent again."""
 
     confirmations = (SendAgain(),)
     list_display = ("title", "channel", "event", "shown_state", "attempts", "made", "error")
-    list_filter = ("state", "channel", "event")
+    list_filter = ("state", "channel", EventFilter)
+    searched_newest = True
+    search_help_text = f"Among the newest {SEARCHED:,} deliveries."
     search_fields = ("title", "subject", "body", "error")
     list_select_related = ("channel",)
     fields = (

@@ -7,16 +7,22 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from deployments.access.policy import may
+from deployments.access.verbs import Verb
 from deployments.admin.actors import actor_of
 from deployments.admin.trail import shown
 from deployments.audit import trail
 from deployments.core import queueing, selectors
 from deployments.core.actors import Actor, identity_in
-from deployments.lifecycle import Kind, Status
-from deployments.models import AuditEvent, Deployment, Environment, PolicyChange, Release, Server
-from deployments.requests.rollback_targets import can_roll_back, rollback_target
+from deployments.models import AuditEvent, Deployment, Environment, PolicyChange, Server
+from deployments.requests.environment_status import EnvironmentStatus, environment_statuses
+from deployments.requests.rollback_targets import all_in_quarantine
 
 RECENT = 8
+MOST_WAITING = 50
+CARDS, SERVERS = 12, 12
+"""Environments that are shown at once, and servers of each."""
+LOOKED_AT = 200
+"""Deployments that say which environments are in use."""
 
 
 @dataclass(frozen=True)
@@ -25,59 +31,71 @@ class EnvironmentCard:
 
     environment: Environment
     servers: list[Server]
-    live: Release | None
-    active: Deployment | None
-    last: Deployment | None
-    way_back: Release | None
-    rollback_seconds: float | None
+    more_servers: int
+    standing: EnvironmentStatus
+    why_none: str
     buttons: list[dict[str, str]]
 
 
 def overview(request: HttpRequest) -> dict[str, Any]:
     """What the first page shows."""
     actor = actor_of(request)
-    rows = Deployment.objects.select_related("environment", "release")
-    may_approve = may(actor, "approve")
+    rows = Deployment.objects.select_related("environment", "release").defer("snapshot")
+    may_approve = may(actor, Verb.APPROVE)
+    environments = _shown_environments()
+    found = environment_statuses(environments)
+    why = all_in_quarantine([each for each in environments if found[each.pk].way_back is None])
     return {
         "waiting": [
             (row, may_approve and identity_in(row.requested_by) != actor.identity)
-            for row in selectors.waiting_requests()
+            for row in selectors.waiting_requests().defer("snapshot")[:MOST_WAITING]
         ],
         "policy_changes": [
-            (row, may(actor, "decide_policy", row.environment) and identity_in(row.requested_by) != actor.identity)
+            (row, may(actor, Verb.DECIDE_POLICY, row.environment) and identity_in(row.requested_by) != actor.identity)
             for row in PolicyChange.objects.filter(state=PolicyChange.State.WAITING).select_related("environment")
         ],
-        "interrupted": list(rows.filter(status=Status.INTERRUPTED)[:3]),
-        "drifted": selectors.drifted_servers(),
-        "cards": [_card(environment, actor) for environment in Environment.objects.prefetch_related("servers")],
+        "interrupted": selectors.unsettled_deployments(),
+        "drifted": selectors.drifted_servers()[:RECENT],
+        "cards": [
+            _card(environment, found[environment.pk], why.get(environment.pk, ""), actor)
+            for environment in environments
+        ],
+        "more_environments": Environment.objects.filter(retired_at=None).count() > CARDS,
         "recent": list(rows[:RECENT]),
         "events": [shown(event) for event in AuditEvent.objects.all()[:RECENT]],
         "audit_head": trail.head(),
         "queue_seconds": queueing.oldest_queued_seconds(),
-        "first_steps": not Server.objects.exists(),
+        "first_steps": not rows.exists(),
     }
 
 
-def _card(environment: Environment, actor: Actor) -> EnvironmentCard:
-    last = Deployment.objects.filter(environment=environment).exclude(finished_at=None).order_by("-finished_at").first()
+def _shown_environments() -> list[Environment]:
+    """All of them, or where there are very many those that were deployed to lately, in their usual order."""
+    lately = Deployment.objects.order_by("-id").values_list("environment_id", flat=True)[:LOOKED_AT]
+    in_use = Environment.objects.filter(retired_at=None)
+    there = set(in_use.order_by().values_list("pk", flat=True))
+    numbers = dict.fromkeys([*(pk for pk in lately if pk in there), *in_use.values_list("pk", flat=True)[:CARDS]])
+    return list(in_use.filter(pk__in=list(numbers)[:CARDS]).prefetch_related("servers"))
+
+
+def _card(environment: Environment, standing: EnvironmentStatus, why_none: str, actor: Actor) -> EnvironmentCard:
+    in_service = [server for server in environment.servers.all() if server.state != Server.State.RETIRED]
     return EnvironmentCard(
         environment=environment,
-        servers=[server for server in environment.servers.all() if server.state != Server.State.RETIRED],
-        live=selectors.live_release(environment),
-        active=selectors.active_deployment(environment),
-        last=last,
-        way_back=rollback_target(environment),
-        rollback_seconds=selectors.expected_seconds(environment, Kind.ROLLBACK),
-        buttons=list(_buttons(environment, actor)),
+        servers=in_service[:SERVERS],
+        more_servers=len(in_service) - SERVERS,
+        standing=standing,
+        why_none=why_none,
+        buttons=list(_buttons(environment, standing, actor)),
     )
 
 
-def _buttons(environment: Environment, actor: Actor) -> list[dict[str, str]]:
+def _buttons(environment: Environment, standing: EnvironmentStatus, actor: Actor) -> list[dict[str, str]]:
     lock = ("unlock", "Unlock", "lock_open") if environment.locked else ("lock", "Lock", "lock")
     offered = [
-        ("request", "request", "Deploy", "rocket_launch", "good"),
-        ("roll_back", "roll-back", "Roll back", "undo", "bad"),
-        ("lock", *lock, "plain"),
+        (Verb.REQUEST, "request", "Deploy", "rocket_launch", "good"),
+        (Verb.ROLL_BACK, "roll-back", "Roll back", "undo", "bad"),
+        (Verb.LOCK, *lock, "plain"),
     ]
     return [
         {
@@ -87,5 +105,7 @@ def _buttons(environment: Environment, actor: Actor) -> list[dict[str, str]]:
             "url": reverse(f"admin:deployments_environment_{slug.replace('-', '_')}", args=[environment.pk]),
         }
         for verb, slug, label, icon, tone in offered
-        if may(actor, verb, environment) and (verb != "roll_back" or can_roll_back(environment))
+        if may(actor, verb, environment)
+        and (verb != Verb.ROLL_BACK or standing.can_roll_back)
+        and (verb != Verb.REQUEST or not environment.locked)
     ]

@@ -1,4 +1,4 @@
-"""People: accounts, their roles and their passwords. Groups are the four roles and are not edited."""
+"""People: accounts, their roles and how they come in. Groups are the four roles and are not edited."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,23 +6,27 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import Group, User
-from django.contrib.auth.password_validation import password_validators_help_text_html
-from django.http import HttpRequest
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.http import urlencode
-from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminTextInputWidget
 
+from deployments.access.account_control import controllers_of
 from deployments.access.policy import roles_of
+from deployments.access.verbs import Verb
 from deployments.admin import labels
 from deployments.admin.actors import actor_of
 from deployments.admin.base import EVENTS_SHOWN, PortalAdmin
 from deployments.admin.confirmations import Confirmation
-from deployments.admin.forms import ModelForm, PageForm
+from deployments.admin.forms import ModelForm
+from deployments.admin.invitations import Invite, Recover, Vouch
+from deployments.admin.lists import newest
 from deployments.admin.trail import shown
-from deployments.core.actors import Actor
+from deployments.core.actors import TOKEN_MARK, Actor
 from deployments.github.accounts import unlink_account
-from deployments.models import ApiToken, AuditEvent, GitHubAccount, Role
-from deployments.people.accounts import FIELDS, add_person, change_person, set_password
+from deployments.models import ApiToken, Application, AuditEvent, GitHubAccount, Role
+from deployments.people.accounts import FIELDS, add_person, change_person
 
 ROLE_WORDS = {
     Role.VIEWER: "Viewer: sees everything",
@@ -30,11 +34,6 @@ ROLE_WORDS = {
     Role.APPROVER: "Approver: approves what others requested",
     Role.ADMINISTRATOR: "Administrator: servers, keys, configuration, people",
 }
-
-
-def _password(label: str, help_text: str = "") -> forms.CharField:
-    widget = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"})
-    return forms.CharField(label=label, strip=False, widget=widget, help_text=help_text)
 
 
 class PersonForm(ModelForm[User]):
@@ -45,6 +44,13 @@ class PersonForm(ModelForm[User]):
         choices=[(role.value, words) for role, words in ROLE_WORDS.items()],
         widget=forms.CheckboxSelectMultiple(attrs={"class": "cy-checks"}),
         help_text="Without a role nobody may do anything. Nobody approves their own requests, whatever their roles.",
+    )
+
+    applications = forms.ModelMultipleChoiceField(
+        Application.objects.all(),
+        required=False,
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "cy-checks"}),
+        help_text="The roles hold in those that are ticked, and nowhere else; with none ticked in all.",
     )
 
     class Meta:
@@ -61,61 +67,17 @@ class PersonForm(ModelForm[User]):
         if self.instance.pk:
             held = self.instance.groups.values_list("name", flat=True)
             self.initial["roles"] = [name for name in held if name in Role.values]
+            self.initial["applications"] = list(self.instance.applications.all())
+        else:
+            del self.fields["applications"]
 
 
 class NewPersonForm(PersonForm):
-    """A new account, with its first password."""
-
-    password1 = _password("First password", password_validators_help_text_html())
-    password2 = _password("The same again")
+    """A new account; its person chooses the password, by an invitation."""
 
     class Meta(PersonForm.Meta):
         fields = ("username", "first_name", "last_name", "email")
         widgets = {**PersonForm.Meta.widgets, "username": UnfoldAdminTextInputWidget()}  # noqa: RUF012
-
-    def clean_password2(self) -> str:
-        """Both must be equal."""
-        second: str = self.cleaned_data["password2"]
-        if self.cleaned_data.get("password1") != second:
-            raise forms.ValidationError("The two passwords differ.")
-        return second
-
-
-class PasswordForm(PageForm):
-    """A new password, twice."""
-
-    password = _password("New password", password_validators_help_text_html())
-    again = _password("The same again")
-
-    def clean_again(self) -> str:
-        """Both must be equal."""
-        again: str = self.cleaned_data["again"]
-        if self.cleaned_data.get("password") != again:
-            raise forms.ValidationError("The two passwords differ.")
-        return again
-
-
-class SetPassword(Confirmation[User]):
-    """For somebody who has lost theirs."""
-
-    slug = "set-password"
-    label = "Set password"
-    icon = "password"
-    verb = "manage_people"
-    form_class = PasswordForm
-
-    def consequences(self, obj: User) -> Sequence[str]:
-        """What happens."""
-        return [
-            f"{obj.get_username()} is signed out everywhere and signs in with the new password.",
-            "Their API tokens are revoked: they make new ones.",
-            "The audit trail says that you set it. Ask them to change it.",
-        ]
-
-    def perform(self, *, actor: Actor, obj: User, data: dict[str, Any]) -> str:
-        """Set it."""
-        set_password(actor=actor, person=obj, password=data["password"])
-        return f"{obj.get_username()} has a new password."
 
 
 class UnlinkGitHub(Confirmation[User]):
@@ -125,7 +87,7 @@ class UnlinkGitHub(Confirmation[User]):
     label = "Unlink GitHub account"
     icon = "link_off"
     tone = "bad"
-    verb = "manage_people"
+    verb = Verb.MANAGE_PEOPLE
 
     def offered(self, obj: User, actor: Actor) -> bool:
         """While one is linked."""
@@ -149,20 +111,22 @@ admin.site.unregister(Group)
 class PersonAdmin(PortalAdmin[User]):
     """Accounts are switched off, never deleted: the record keeps naming people."""
 
-    confirmations = (SetPassword(), UnlinkGitHub())
+    confirmations = (Invite(), Recover(), Vouch(), UnlinkGitHub())
     form = PersonForm
-    change_verb = add_verb = "manage_people"
+    change_verb = add_verb = Verb.MANAGE_PEOPLE
     list_display = ("username", "shown_name", "shown_roles", "shown_state", "seen")
     list_filter = ("groups", "is_active")
     search_fields = ("username", "first_name", "last_name", "email")
-    readonly_fields = ("username", "last_login", "date_joined", "shown_superuser", "shown_tokens")
+    readonly_fields = ("username", "last_login", "date_joined", "shown_superuser", "shown_tokens", "shown_hands")
     fieldsets = (
-        (None, {"fields": (("username", "is_active"), ("first_name", "last_name"), "email", "roles")}),
-        ("Sign-in", {"fields": (("last_login", "date_joined"), "shown_superuser", "shown_tokens")}),
+        (None, {"fields": (("username", "is_active"), ("first_name", "last_name"), "email", "roles", "applications")}),
+        ("Sign-in", {"fields": (("last_login", "date_joined"), "shown_superuser", "shown_tokens", "shown_hands")}),
     )
-    add_fieldsets = (
-        (None, {"fields": ("username", ("first_name", "last_name"), "email", "roles", "password1", "password2")}),
-    )
+    add_fieldsets = ((None, {"fields": ("username", ("first_name", "last_name"), "email", "roles")}),)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        """With their groups, which are their roles."""
+        return super().get_queryset(request).prefetch_related("groups")
 
     def audit_subject(self, obj: User) -> str:
         """`person:alice`."""
@@ -171,7 +135,9 @@ class PersonAdmin(PortalAdmin[User]):
     def events_for(self, obj: User) -> dict[str, Any]:
         """What the person did; what was done about them is one click away."""
         name = obj.get_username()
-        rows = AuditEvent.objects.filter(actor=name) | AuditEvent.objects.filter(actor__startswith=f"{name}/token:")
+        own = AuditEvent.objects.filter(actor=name)[:EVENTS_SHOWN]
+        by_token = newest(AuditEvent.objects.filter(actor__startswith=f"{name}{TOKEN_MARK}"))[:EVENTS_SHOWN]
+        rows = sorted([*own, *by_token], key=lambda event: -event.sequence)
         address = reverse("admin:deployments_auditevent_changelist")
         return {
             "audit_events": [shown(event) for event in rows[:EVENTS_SHOWN]],
@@ -180,7 +146,7 @@ class PersonAdmin(PortalAdmin[User]):
         }
 
     def get_form(self, request: HttpRequest, obj: User | None = None, change: bool = False, **kwargs: Any) -> Any:
-        """The form of a new account has a password."""
+        """The form of a new account has a name."""
         if obj is None:
             kwargs["form"] = NewPersonForm
         return super().get_form(request, obj, change, **kwargs)
@@ -195,16 +161,25 @@ class PersonAdmin(PortalAdmin[User]):
         roles = [Role(name) for name in given["roles"]]
         if change:
             values = {name: given[name] for name in FIELDS if name in form.changed_data}
-            change_person(actor=actor, person=User.objects.get(pk=obj.pk), changes=values, roles=roles)
+            change_person(
+                actor=actor,
+                person=User.objects.get(pk=obj.pk),
+                changes=values,
+                roles=roles,
+                applications=given["applications"],
+            )
             return
         made = add_person(
             actor=actor,
             username=given["username"],
-            password=given["password1"],
             roles=roles,
             **{name: given[name] for name in ("first_name", "last_name", "email")},
         )
         obj.pk = made.pk
+
+    def response_add(self, request: HttpRequest, obj: User, post_url_continue: str | None = None) -> HttpResponse:
+        """On to the invitation."""
+        return HttpResponseRedirect(reverse("admin:auth_user_invite", args=[obj.pk]))
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Nothing more: the service has set the roles."""
@@ -243,3 +218,13 @@ class PersonAdmin(PortalAdmin[User]):
         """Valid ones, by name."""
         names = ApiToken.objects.filter(owner=obj, revoked_at=None).values_list("name", flat=True)
         return ", ".join(names) or "none"
+
+    @admin.display(description="In whose hands")
+    def shown_hands(self, obj: User) -> str:
+        """Who let them in lately."""
+        held = ", ".join(sorted(controllers_of(obj.get_username())))
+        return (
+            f"Let in by {held}: for three days, or until a third person vouches, they count as one person."
+            if held
+            else "Their own"
+        )

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib import admin
 
+from deployments.access.verbs import Verb
 from deployments.admin import labels
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation
@@ -17,7 +18,7 @@ from deployments.models import PolicyChange
 class Waiting(Confirmation[PolicyChange]):
     """Something to do about a waiting request."""
 
-    verb = "decide_policy"
+    verb = Verb.DECIDE_POLICY
 
     def offered(self, obj: PolicyChange, actor: Actor) -> bool:
         """While it waits."""
@@ -70,7 +71,7 @@ class Withdraw(Waiting):
     slug = "withdraw"
     label = "Withdraw"
     icon = "undo"
-    verb = "configure"
+    verb = Verb.CONFIGURE
 
     def consequences(self, obj: PolicyChange) -> Sequence[str]:
         """What withdrawing does."""
@@ -101,7 +102,7 @@ class PolicyChangeAdmin(PortalAdmin[PolicyChange]):
 
     def audit_subject(self, obj: PolicyChange) -> str:
         """Its environment's."""
-        return f"environment:{obj.environment.name}"
+        return f"environment:{obj.environment}"
 
     @admin.display(description="Change")
     def sentence(self, obj: PolicyChange) -> str:

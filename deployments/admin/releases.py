@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 
+from deployments.access.verbs import Verb
 from deployments.admin import labels
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation, Made
 from deployments.admin.forms import PageForm, choice, switch, text
+from deployments.admin.lists import NameFilter
 from deployments.core.actors import Actor
 from deployments.models import Environment, Release
 from deployments.requests.requests import request_deployment
@@ -27,7 +31,7 @@ class WhereForm(PageForm):
 
     def prepare(self) -> None:
         """Environments that run this application, or none yet."""
-        rows = Environment.objects.all()
+        rows = Environment.objects.filter(retired_at=None)
         name = self.subject.name if self.subject is not None else ""
         self.fields["environment"].choices = [  # type: ignore[attr-defined]  # a ChoiceField
             (row.pk, f"{row}{' (waits for approval)' if row.protected else ''}")
@@ -43,7 +47,7 @@ class Deploy(Confirmation[Release]):
     label = "Deploy"
     icon = "rocket_launch"
     tone = "good"
-    verb = "request"
+    verb = Verb.REQUEST
     form_class = WhereForm
 
     def title(self, obj: Release) -> str:
@@ -74,8 +78,10 @@ class ReleaseAdmin(PortalAdmin[Release]):
 
     confirmations = (Deploy(),)
     list_display = ("identifier", "name", "built", "shown_size", "shown_commit", "where", "shown_quarantine")
-    list_filter = ("name",)
+    list_filter = (NameFilter,)
     search_fields = ("identifier", "commit", "ref", "builder", "change_log")
+    searched_newest = True
+    ordering = ("-id",)
     fieldsets = (
         (None, {"fields": (("identifier", "name"), ("version", "built_at"), ("commit", "ref"), "builder", "where")}),
         ("What it holds", {"fields": (("files", "shown_size"), "manifest_digest", "artifact_digest")}),
@@ -83,6 +89,10 @@ class ReleaseAdmin(PortalAdmin[Release]):
         ("Quarantine", {"fields": ("shown_quarantine",)}),
     )
     readonly_fields = ("shown_size", "where", "shown_quarantine")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Release]:
+        """With the servers that run them."""
+        return super().get_queryset(request).prefetch_related("current_on")
 
     def audit_subject(self, obj: Release) -> str:
         """`release:1.4.0-…`."""
@@ -113,4 +123,4 @@ class ReleaseAdmin(PortalAdmin[Release]):
         """Since when, by whom, why."""
         if obj.quarantined_at is None:
             return "–"
-        return f"{obj.quarantined_at:%Y-%m-%d %H:%M} UTC by {obj.quarantined_by}: {obj.quarantine_reason}"
+        return f"{obj.quarantined_at:%-d %b %Y %H:%M} UTC by {obj.quarantined_by}: {obj.quarantine_reason}"

@@ -6,14 +6,17 @@ from typing import Any
 from django.contrib import admin
 from django.utils.html import format_html
 
+from deployments.access.verbs import Verb
 from deployments.admin import labels
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation
 from deployments.admin.forms import PageForm, ReasonForm, switch
+from deployments.admin.operations import Restart, Restore, RunCommand, Start, Stop
 from deployments.core.actors import Actor
 from deployments.models import Server
 from deployments.servers.decommissioning import decommission_on_record, what_stays
 from deployments.servers.drift_answers import accept_drift, put_back
+from engine.ssh.keys import HostKey
 
 
 class UnderstoodForm(PageForm):
@@ -35,7 +38,7 @@ class Decommission(Confirmation[Server]):
     label = "Decommission"
     icon = "delete_forever"
     tone = "bad"
-    verb = "decommission"
+    verb = Verb.DECOMMISSION
     form_class = UnderstoodForm
 
     def offered(self, obj: Server, actor: Actor) -> bool:
@@ -63,7 +66,7 @@ class AcceptDrift(Confirmation[Server]):
     slug = "accept-drift"
     label = "Accept the differences"
     icon = "check"
-    verb = "acknowledge"
+    verb = Verb.ACKNOWLEDGE
     form_class = ReasonForm
 
     def offered(self, obj: Server, actor: Actor) -> bool:
@@ -87,7 +90,7 @@ class PutBack(Confirmation[Server]):
     label = "Put it back"
     icon = "undo"
     tone = "good"
-    verb = "request"
+    verb = Verb.REQUEST
 
     def offered(self, obj: Server, actor: Actor) -> bool:
         """While something differs that nobody has accepted."""
@@ -111,14 +114,14 @@ class PutBack(Confirmation[Server]):
 class ServerAdmin(PortalAdmin[Server]):
     """Read-only, but for the end of a server's service."""
 
-    confirmations = (PutBack(), AcceptDrift(), Decommission())
+    confirmations = (Start(), Restart(), Stop(), RunCommand(), Restore(), PutBack(), AcceptDrift(), Decommission())
     list_display = ("name", "environment", "shown_state", "host", "shown_roles", "current_release", "inspected")
     list_filter = ("environment", "state")
-    search_fields = ("name", "host", "fingerprint")
+    search_fields = ("name", "host", "fingerprint", "jump")
     list_select_related = ("environment", "current_release")
     fieldsets = (
-        (None, {"fields": (("name", "environment"), ("shown_state", "shown_roles"), "order")}),
-        ("Where", {"fields": (("host", "port"), "user", "fingerprint")}),
+        (None, {"fields": (("name", "environment"), ("shown_state", "shown_roles"), "order", "shown_stopped")}),
+        ("Where", {"fields": (("host", "port"), "user", "fingerprint", "shown_jump")}),
         ("What runs there", {"fields": (("current_release", "previous_release"), "config_digest")}),
         (
             "What was found",
@@ -128,6 +131,8 @@ class ServerAdmin(PortalAdmin[Server]):
     )
     readonly_fields = (
         "shown_state",
+        "shown_jump",
+        "shown_stopped",
         "shown_roles",
         "shown_facts",
         "shown_readiness",
@@ -144,6 +149,18 @@ class ServerAdmin(PortalAdmin[Server]):
     def shown_state(self, obj: Server) -> str:
         """In colour."""
         return labels.status(obj.state, obj.get_state_display())
+
+    @admin.display(description="By way of")
+    def shown_jump(self, obj: Server) -> str:
+        """The jump host, and the key that it has to show."""
+        if not obj.jump:
+            return "directly"
+        return f"{obj.jump}, whose host key is {HostKey.parse(obj.jump_host_key).fingerprint}"
+
+    @admin.display(description="Stopped")
+    def shown_stopped(self, obj: Server) -> str:
+        """By whom and why."""
+        return obj.stopped_words or "–"
 
     @admin.display(description="Roles")
     def shown_roles(self, obj: Server) -> str:

@@ -10,18 +10,24 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from deployments.access.own_sessions import refuse_stale
 from deployments.access.policy import may
+from deployments.access.verbs import Verb
 from deployments.admin import labels
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation, change_url
 from deployments.admin.forms import PageForm, word
+from deployments.admin.second_factors import codes_shown, person_of
 from deployments.core.actors import Actor
 from deployments.models import SigningKey
+from deployments.people.second_factors import codes_if_none
 from deployments.people.signing_keys import add_key, confirm_key, revoke_key
 from engine.errors import PortalError
 
 _TONES = {"waiting": "queued", "confirmed": "succeeded", "revoked": "expired"}
+_SIGNS_IN = "It signs you in at once, alone or beside your password, which does not let you in alone any more."
+_COUNTS = "What it approves counts once somebody else has compared its fingerprint with you and confirmed it."
 
 
 class KeyForm(PageForm):
@@ -61,7 +67,7 @@ class Confirm(Confirmation[SigningKey]):
     label = "Confirm"
     icon = "verified_user"
     tone = "good"
-    verb = "confirm_key"
+    verb = Verb.CONFIRM_KEY
     form_class = FingerprintForm
 
     def offered(self, obj: SigningKey, actor: Actor) -> bool:
@@ -88,17 +94,23 @@ class RevokeKey(Confirmation[SigningKey]):
     label = "Revoke"
     icon = "block"
     tone = "bad"
-    verb = "confirm_key"
+    verb = Verb.CONFIRM_KEY
 
     def offered(self, obj: SigningKey, actor: Actor) -> bool:
         """One's own, or any for an administrator."""
-        return obj.state != "revoked" and (obj.person in actor.people or may(actor, "manage_people"))
+        return obj.state != "revoked" and (obj.person in actor.people or may(actor, Verb.MANAGE_PEOPLE))
 
     def consequences(self, obj: SigningKey) -> Sequence[str]:
         """What revoking does."""
-        return [
+        said = [
             "Nothing it signs from now on counts, and requests that wait with its consent end. It never comes back."
         ]
+        if obj.passkey:
+            said.append(
+                f"Where it is the last second factor of {obj.person} and somebody else ends it, password and single "
+                "sign-on end too: an administrator then makes an invitation."
+            )
+        return said
 
     def perform(self, *, actor: Actor, obj: SigningKey, data: dict[str, Any]) -> str:
         """Revoke it."""
@@ -111,7 +123,7 @@ class SigningKeyAdmin(PortalAdmin[SigningKey]):
     """Read-only, with the confirmation."""
 
     confirmations = (Confirm(), RevokeKey())
-    add_verb = "own_key"
+    add_verb = Verb.OWN_KEY
     change_list_template = "deployments/admin/signing_keys.html"
     list_display = ("name", "person", "fingerprint", "shown_state", "confirmed_by")
     search_fields = ("name", "person", "fingerprint")
@@ -141,7 +153,11 @@ class SigningKeyAdmin(PortalAdmin[SigningKey]):
         error: PortalError | None = None
         if request.method == "POST" and form.is_valid():
             try:
-                return HttpResponseRedirect(change_url(add_key(actor=actor, **form.cleaned_data)))
+                refuse_stale(request)
+                made = add_key(actor=actor, **form.cleaned_data)
+                if by_browser and (codes := codes_if_none(actor=actor, person=person_of(request))):
+                    return codes_shown(self.admin_site, request, codes, f"The passkey {made.name} signs you in.")
+                return HttpResponseRedirect(change_url(made))
             except PortalError as refused:
                 error = refused
         context = {
@@ -149,7 +165,7 @@ class SigningKeyAdmin(PortalAdmin[SigningKey]):
             "opts": self.opts,
             "title": "Your new passkey" if by_browser else "Your new signing key",
             "passkey": {"act": "create", "person": actor.identity} if by_browser else None,
-            "consequences": ["It counts once somebody else has compared its fingerprint with you and confirmed it."],
+            "consequences": [_SIGNS_IN, _COUNTS] if by_browser else [_COUNTS],
             "form": form,
             "error": error,
             "back": back,

@@ -12,8 +12,10 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
-from deployments.access.policy import MACHINES, PERSONAL, may, usable_scopes
+from deployments.access.own_sessions import refuse_stale
+from deployments.access.policy import MACHINES, may, usable_scopes
 from deployments.access.tokens import MAX_DAYS, issue_token, revoke_token
+from deployments.access.verbs import PERSONAL, Verb
 from deployments.admin import labels
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
@@ -46,7 +48,7 @@ class TokenForm(PageForm):
         actor = self.actor
         if actor is None:
             return
-        if not may(actor, "manage_tokens"):
+        if not may(actor, Verb.MANAGE_TOKENS):
             del self.fields["owner"], self.fields["server"]
         else:
             people = User.objects.filter(is_active=True).values_list("username", flat=True)
@@ -55,10 +57,10 @@ class TokenForm(PageForm):
             in_service = Server.objects.exclude(state=Server.State.RETIRED)
             self._choices("server", [("", "no bot"), *((str(row.pk), row.name) for row in in_service)])
         usable = usable_scopes(User.objects.filter(username=actor.identity).first())
-        if may(actor, "manage_tokens"):
+        if may(actor, Verb.MANAGE_TOKENS):
             usable |= MACHINES | (frozenset(Scope) - PERSONAL)
         self._choices("scopes", [(scope.value, words) for scope, words in SCOPE_WORDS.items() if scope in usable])
-        rows = [(str(row.pk), row.name) for row in Environment.objects.all()]
+        rows = [(str(row.pk), str(row)) for row in Environment.objects.all()]
         self._choices("environment", [("", "every environment"), *rows])
 
     def _choices(self, name: str, choices: list[tuple[str, str]]) -> None:
@@ -72,13 +74,13 @@ class Revoke(Confirmation[ApiToken]):
     label = "Revoke"
     icon = "block"
     tone = "bad"
-    verb = "own_token"
+    verb = Verb.OWN_TOKEN
     bulk = True
 
     def offered(self, obj: ApiToken, actor: Actor) -> bool:
         """Until it is; one's own, or any for an administrator."""
         mine = obj.owner is not None and obj.owner.get_username() == actor.identity
-        return obj.revoked_at is None and (mine or may(actor, "manage_tokens"))
+        return obj.revoked_at is None and (mine or may(actor, Verb.MANAGE_TOKENS))
 
     def consequences(self, obj: ApiToken) -> Sequence[str]:
         """What happens."""
@@ -95,7 +97,7 @@ class TokenAdmin(PortalAdmin[ApiToken]):
     """Everyone sees their own tokens, administrators see all."""
 
     confirmations = (Revoke(),)
-    add_verb = "own_token"
+    add_verb = Verb.OWN_TOKEN
     list_display = ("name", "shown_prefix", "who", "shown_scopes", "shown_state", "used", "expires")
     list_filter = ("environment",)
     search_fields = ("name", "prefix", "owner__username", "server__name")
@@ -117,7 +119,7 @@ class TokenAdmin(PortalAdmin[ApiToken]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
         """One's own, or all."""
         rows, actor = super().get_queryset(request), actor_of(request)
-        return rows if may(actor, "manage_tokens") else rows.filter(owner__username=actor.identity)
+        return rows if may(actor, Verb.MANAGE_TOKENS) else rows.filter(owner__username=actor.identity)
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -131,6 +133,7 @@ class TokenAdmin(PortalAdmin[ApiToken]):
         made: dict[str, Any] = {}
         if request.method == "POST" and form.is_valid():
             try:
+                refuse_stale(request)
                 token, text = _issue(actor, form.cleaned_data)
                 made = {"token": token, "text": str(text)}
             except PortalError as refused:

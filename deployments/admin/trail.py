@@ -5,30 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from deployments.audit import events
 from deployments.models import AuditEvent
 
-_LOUD = {
-    "deployment.break_glass": "bad",
-    "environment.policy_loosened_alone": "bad",
-    "environment.policy_loosened": "wary",
-    "deployment.failed": "bad",
-    "deployment.interrupted": "bad",
-    "rollback.failed": "bad",
-    "rollback.interrupted": "bad",
-    "person.locked_out": "bad",
-    "server.host_key_confirmed": "wary",
-    "server.decommissioned": "wary",
-    "server.drift_accepted": "wary",
-    "key.rotated": "wary",
-    "portal.moved": "wary",
-    "portal.arrived": "wary",
-    "portal.move_failed": "bad",
-    "deployment.voided": "wary",
-    "deployment.withdrawn": "wary",
-    "deployment.rejected": "wary",
-    "deployment.approved": "good",
-    "deployment.succeeded": "good",
-}
 _TELLING = (
     "reason",
     "comment",
@@ -47,7 +26,7 @@ _TELLING = (
 
 @dataclass(frozen=True)
 class ShownEvent:
-    """One event as a list shows it; `tone` is `rollback`, `bad`, `wary`, `good` or `plain`."""
+    """One event as a list shows it."""
 
     pk: int
     at: datetime
@@ -60,20 +39,8 @@ class ShownEvent:
 
 def shown(event: AuditEvent) -> ShownEvent:
     """An event for people."""
-    return ShownEvent(
-        event.pk, event.at, event.actor, event.environment, words(event.name), tone(event.name), gist(event.data)
-    )
-
-
-def words(name: str) -> str:
-    """`deployment.break_glass` → `Deployment: break glass`."""
-    kind, _, what = name.partition(".")
-    return f"{kind.capitalize().replace('_', ' ')}: {what.replace('_', ' ')}"
-
-
-def tone(name: str) -> str:
-    """Rollbacks stand out, and what went wrong or was loosened."""
-    return _LOUD.get(name) or ("rollback" if name.startswith("rollback.") else "plain")
+    known = events.event(event.name)
+    return ShownEvent(event.pk, event.at, event.actor, event.environment, known.title, known.tone, gist(event.data))
 
 
 def gist(data: dict[str, Any]) -> str:

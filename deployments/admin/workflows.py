@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
 
+from deployments.access.verbs import Verb
 from deployments.admin import labels
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
@@ -48,7 +49,7 @@ class Unbind(Confirmation[WorkflowBinding]):
     label = "Unbind"
     icon = "link_off"
     tone = "bad"
-    verb = "manage_tokens"
+    verb = Verb.MANAGE_TOKENS
 
     def offered(self, obj: WorkflowBinding, actor: Actor) -> bool:
         """Until it is."""
@@ -72,7 +73,7 @@ class WorkflowAdmin(PortalAdmin[WorkflowBinding]):
     """Bound and unbound, never edited: what a token rests on stays what it was."""
 
     confirmations = (Unbind(),)
-    add_verb = "manage_tokens"
+    add_verb = Verb.MANAGE_TOKENS
     form = BindingForm
     list_display = ("name", "repository", "ref", "github_environment", "environment", "shown_scopes", "shown_state")
     list_filter = ("environment",)

@@ -5,6 +5,7 @@ from ninja import Query, Router, Schema
 from pydantic import Field
 
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.api.record_schemas import AuditEventOut, AuditPage
 from deployments.audit import trail
 from deployments.http.auth import BearerToken, actor_of
@@ -29,7 +30,7 @@ class Filters(Schema):
 def list_events(request: HttpRequest, filters: Query[Filters], paging: Query[Paging]) -> AuditPage:
     """Newest first. A token for one environment reads nothing here: the chain is of all environments."""
     actor = actor_of(request)
-    require(actor, "read_audit")
+    require(actor, Verb.READ_AUDIT)
     if actor.environment_id:
         raise NotAllowed(
             f"The token {actor.name} is for one environment, the audit trail is of all.",

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +13,7 @@ from ninja import Status as HttpStatus
 from pydantic import Field
 
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.api.record_schemas import LogLineOut, LogOut
 from deployments.api.schemas import (
     DecisionIn,
@@ -26,14 +29,16 @@ from deployments.core.texts import one_line
 from deployments.http.auth import BearerToken, actor_of, reader
 from deployments.http.idempotency import HEADER, once
 from deployments.http.limits import READS, WRITES
-from deployments.http.paging import Name, Number, Paging, page_of
+from deployments.http.paging import EnvironmentName, Number, Paging, page_of
 from deployments.http.problems import answers
 from deployments.lifecycle import Kind, Status
-from deployments.models import Approval, Deployment, LogLine
+from deployments.models import Approval, Deployment, Environment, LogLine, Release
 from deployments.requests.approvals import approve, reject
 from deployments.requests.cancellation import cancel
+from deployments.requests.choices import choose_release, promoted_release
 from deployments.requests.requests import request_deployment
 from deployments.requests.rollbacks import request_rollback
+from engine.errors import InvalidRequest
 
 router = Router(tags=["Deployments"], auth=BearerToken())
 
@@ -60,6 +65,16 @@ class Waiting(Schema):
 
     wait: float = Field(0.0, ge=0, le=LONGEST_WAIT, description="Seconds to wait for its end.", examples=[5])
 
+    @contextmanager
+    def turn(self) -> Iterator[bool]:
+        """Whether this request may wait: only so many do."""
+        mine = bool(self.wait) and _WAITERS.acquire(blocking=False)
+        try:
+            yield mine
+        finally:
+            if mine:
+                _WAITERS.release()
+
 
 class LogPaging(Schema):
     """Which lines."""
@@ -71,7 +86,7 @@ class LogPaging(Schema):
 class Filters(Schema):
     """Which deployments."""
 
-    environment: Name | None = Field(None, examples=["production"])
+    environment: EnvironmentName | None = Field(None, examples=["production"])
     status: Status | None = None
     kind: Kind | None = None
 
@@ -81,7 +96,7 @@ def list_deployments(request: HttpRequest, filters: Query[Filters], paging: Quer
     """Newest first."""
     rows = _visible(reader(request))
     if filters.environment:
-        rows = rows.filter(environment__name=filters.environment)
+        rows = rows.filter(environment__in=selectors.environments_called(filters.environment))
     if filters.status:
         rows = rows.filter(status=filters.status)
     if filters.kind:
@@ -101,8 +116,8 @@ def create_deployment(request: HttpRequest, wanted: DeploymentIn) -> HttpStatus[
     """Where the environment asks for approvals it waits for them (status awaiting_approval), else it is queued."""
     actor = actor_of(request)
     environment = selectors.environment_named(wanted.environment)
-    require(actor, "break_glass" if wanted.break_glass else "request", environment)
-    release = selectors.release_named(wanted.release)
+    require(actor, Verb.BREAK_GLASS if wanted.break_glass else Verb.REQUEST, environment)
+    release = _release(wanted, environment)
     row = once(
         request,
         {"deployment": wanted.model_dump()},
@@ -121,6 +136,17 @@ def create_deployment(request: HttpRequest, wanted: DeploymentIn) -> HttpStatus[
     return HttpStatus(201, DeploymentOut.of(row))
 
 
+def _release(wanted: DeploymentIn, environment: Environment) -> Release:
+    if wanted.release and wanted.promote_from:
+        raise InvalidRequest("Name a release or the environment to promote from, not both.")
+    if wanted.release:
+        return selectors.release_named(wanted.release, environment.application)
+    if wanted.promote_from:
+        source = selectors.environment_named(wanted.promote_from)
+        return promoted_release(source, environment, again=wanted.again)
+    return choose_release(environment, again=wanted.again)
+
+
 @router.post(
     "/rollbacks",
     response=answers({201: DeploymentOut}, 404, 409, 413),
@@ -132,8 +158,8 @@ def create_rollback(request: HttpRequest, wanted: RollbackIn) -> HttpStatus[Depl
     """Needs no approval, but a reason; it goes before everything else, and cancels what runs."""
     actor = actor_of(request)
     environment = selectors.environment_named(wanted.environment)
-    require(actor, "roll_back", environment)
-    to = selectors.release_named(wanted.to) if wanted.to else None
+    require(actor, Verb.ROLL_BACK, environment)
+    to = selectors.release_named(wanted.to, environment.application) if wanted.to else None
     row = once(
         request,
         {"rollback": wanted.model_dump()},
@@ -156,11 +182,9 @@ def read_deployment(
 ) -> DeploymentDetail:
     """With `wait` the answer comes when it has ended, or needs an approval, or after so many seconds."""
     row = _numbered(reader(request), number)
-    if waiting.wait and _WAITERS.acquire(blocking=False):
-        try:
+    with waiting.turn() as mine:
+        if mine:
             row = _waited(row, time.monotonic() + waiting.wait)
-        finally:
-            _WAITERS.release()
     return DeploymentDetail.of(row)
 
 
@@ -217,7 +241,7 @@ def _visible(actor: Actor) -> Any:
 
 def _numbered(actor: Actor, number: int) -> Deployment:
     row = selectors.deployment_numbered(number)
-    require(actor, "view", row.environment)
+    require(actor, Verb.VIEW, row.environment)
     return row
 
 

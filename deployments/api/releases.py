@@ -11,6 +11,7 @@ from ninja import File, Form, Path, Query, Router, Schema, Status, UploadedFile
 from pydantic import Field
 
 from deployments.access.policy import require, token_actor
+from deployments.access.verbs import Verb
 from deployments.api.schemas import ReleaseOut, ReleasePage
 from deployments.core import selectors
 from deployments.http.auth import BearerToken, actor_of, reader
@@ -63,7 +64,7 @@ class UploaderToken(BearerToken):
 
     def __call__(self, request: HttpRequest) -> ApiToken:
         token = super().__call__(request)
-        require(token_actor(token), "add_release")
+        require(token_actor(token), Verb.ADD_RELEASE)
         return token
 
 

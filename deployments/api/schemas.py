@@ -5,7 +5,7 @@ from datetime import datetime
 from ninja import Schema
 from pydantic import Field
 
-from deployments.http.paging import Name, Text
+from deployments.http.paging import EnvironmentName, Name, Text
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, Deployment, Release, Server
 from deployments.requests.seals import approvals_needed
@@ -74,7 +74,7 @@ class ServerOut(Schema):
         """The document of a record."""
         return cls(
             name=row.name,
-            environment=row.environment.name,
+            environment=str(row.environment),
             roles=[str(role) for role in row.roles],
             state=row.state,
             current_release=row.current_release.identifier if row.current_release else None,
@@ -88,8 +88,12 @@ class ServerOut(Schema):
 class EnvironmentOut(Schema):
     """An environment."""
 
-    name: str = Field(examples=["production"])
-    application: str
+    name: str = Field(
+        description="What it is called: APPLICATION/NAME where several applications have the name.",
+        examples=["production"],
+    )
+    application: str = Field(description="Empty until something was provisioned or deployed there.")
+    retired: bool = Field(description="Kept for its history alone.")
     approvals_required: int = Field(examples=[1])
     locked: bool
     lock_reason: str
@@ -175,7 +179,7 @@ class DeploymentOut(Schema):
         status = Status(row.status)
         return {
             "number": row.pk,
-            "environment": row.environment.name,
+            "environment": str(row.environment),
             "release": row.release.identifier,
             "version": row.release.version,
             "kind": Kind(row.kind),
@@ -245,8 +249,16 @@ class DeploymentPage(Schema):
 class DeploymentIn(Schema):
     """A request for a deployment."""
 
-    environment: Name = Field(examples=["production"])
-    release: Name = Field(description="Identifier or version.", examples=["1.4.0-3f9a1c22d0be"])
+    environment: EnvironmentName = Field(examples=["production"])
+    release: Name | None = Field(
+        None,
+        description="Identifier or version; left out: the newest that succeeded in the environment before it.",
+        examples=["1.4.0-3f9a1c22d0be"],
+    )
+    promote_from: EnvironmentName | None = Field(
+        None, description="Instead of a release: what is live there.", examples=["test"]
+    )
+    again: bool = Field(False, description="Without a release: also one that ended badly there before.")
     reason: Text = Field("", examples=["Answers voteskip politely"])
     break_glass: bool = Field(False, description="Without approval: announced loudly, and open until reviewed.")
 
@@ -254,7 +266,7 @@ class DeploymentIn(Schema):
 class RollbackIn(Schema):
     """A request for a rollback."""
 
-    environment: Name = Field(examples=["production"])
+    environment: EnvironmentName = Field(examples=["production"])
     reason: Text = Field(min_length=1, examples=["Errors since 1.4.1"])
     to: Name | None = Field(
         None, description="Release to go back to; the previous one when left out.", examples=["1.3.1"]

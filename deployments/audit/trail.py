@@ -27,6 +27,10 @@ CLOCK_STEP = timedelta(minutes=5)
 """Events may be dated earlier than those before them by so much: clocks are set, and several machines have several."""
 _ADVISORY_LOCK = 0x43594F50  # "CYOP": serialises writers on PostgreSQL; SQLite's IMMEDIATE transactions already do
 _EXACT_INTEGERS = 2**53  # beyond it a float's JSON text differs between SQLite and PostgreSQL
+_COLUMNS = ("sequence", "at", "actor", "name", "subject", "environment", "data", "previous_hash")
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+_quoted = json.encoder.encode_basestring
+_GIVEN = "whose head was given"
 _HEAD = re.compile(r"^(\d+):([0-9a-f]{64})$")
 
 
@@ -92,8 +96,7 @@ def record(
 
 def digest(event: AuditEvent) -> str:
     """The hash that belongs to an event's content and its predecessor."""
-    canonical = json.dumps(content_of(event), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256((event.previous_hash + canonical).encode(errors="surrogatepass")).hexdigest()
+    return _digest(*(getattr(event, column) for column in _COLUMNS))
 
 
 def head() -> Head:
@@ -102,36 +105,44 @@ def head() -> Head:
     return Head(last.sequence, last.hash) if last else Head(0, GENESIS)
 
 
-def verify(known_head: Head | None = None) -> list[Problem]:
+def verify(known_head: Head | None = None, *, since: Head | None = None) -> list[Problem]:
     """Walk the whole chain; every altered, missing, inserted or reordered event is named.
 
-    `known_head`, kept elsewhere, also shows a truncated tail or a chain that was written anew. Triggers that are not as
-    they should be are a problem too, at sequence 0.
+    `known_head`, kept elsewhere, also shows a truncated tail or a chain that was written anew. With `since`, which was
+    verified before, only that event and what follows it is walked: what was done to earlier ones is not seen. Triggers
+    that are not as they should be are a problem too, at sequence 0.
     """
     problems = [
         Problem(0, f"The trigger {name} is missing or altered: events could be rewritten.")
         for name in audit_triggers.missing()
     ]
-    expected, previous, before = 1, GENESIS, datetime.min.replace(tzinfo=UTC)
-    for event in AuditEvent.objects.order_by("sequence").iterator(chunk_size=2000):
-        what = f"Event {event.sequence} ({event.name})"
-        if event.sequence < expected:
-            problems.append(Problem(event.sequence, f"{what} was inserted: no event has that number."))
-        elif event.sequence > expected:
-            problems.append(Problem(expected, _missing(expected, event.sequence - 1)))
-        elif event.previous_hash != previous:
-            problems.append(
-                Problem(event.sequence, f"{what} does not follow the event before it: one of them was put there later.")
-            )
-        if digest(event) != event.hash:
-            problems.append(Problem(event.sequence, f"{what} was altered."))
+    if since and since.sequence and (found := _at(since, "up to which it was verified before")):
+        return [*problems, found]
+    if known_head and since and 0 < known_head.sequence <= since.sequence and (found := _at(known_head, _GIVEN)):
+        problems.append(found)
+    return problems + _walk(known_head, since or Head(0, GENESIS))
+
+
+def _walk(known_head: Head | None, since: Head) -> list[Problem]:
+    """What follows `since`; columns as plain values, since a trail has a million of them."""
+    problems: list[Problem] = []
+    first = AuditEvent.objects.filter(sequence=since.sequence).first()
+    expected, previous = since.sequence + 1, since.hash
+    before = first.at if first else datetime.min.replace(tzinfo=UTC)
+    rows = AuditEvent.objects.filter(sequence__gt=since.sequence) if since.sequence else AuditEvent.objects.all()
+    for row in rows.order_by("sequence").values_list(*_COLUMNS, "hash").iterator(chunk_size=2000):
+        sequence, at, name, linked, stated = row[0], row[1], row[3], row[7], row[8]
+        if sequence != expected or linked != previous:
+            problems.append(_misplaced(f"Event {sequence} ({name})", sequence, expected))
+        if _digest(*row[:8]) != stated:
+            problems.append(Problem(sequence, f"Event {sequence} ({name}) was altered."))
         else:
-            if before - event.at > CLOCK_STEP:
-                problems.append(Problem(event.sequence, f"{what} is dated {_earlier(event.at, before)}"))
-            before = event.at
-        if known_head and event.sequence == known_head.sequence and event.hash != known_head.hash:
-            problems.append(Problem(event.sequence, f"{what} is not the one whose head was given."))
-        expected, previous = max(event.sequence + 1, expected), event.hash
+            if before - at > CLOCK_STEP:
+                problems.append(Problem(sequence, f"Event {sequence} ({name}) is dated {_earlier(at, before)}"))
+            before = at
+        if known_head and sequence == known_head.sequence and stated != known_head.hash:
+            problems.append(Problem(sequence, f"Event {sequence} ({name}) is not the one {_GIVEN}."))
+        expected, previous = max(sequence + 1, expected), stated
     if before - timezone.now() > CLOCK_STEP:
         problems.append(
             Problem(expected - 1, f"The last event is dated {before:%Y-%m-%d %H:%M} UTC: that is yet to come.")
@@ -140,6 +151,24 @@ def verify(known_head: Head | None = None) -> list[Problem]:
         sentence = _missing(expected, known_head.sequence)
         problems.append(Problem(expected, f"{sentence.removesuffix('.')}: the tail was cut off."))
     return problems
+
+
+def _misplaced(what: str, sequence: int, expected: int) -> Problem:
+    if sequence < expected:
+        return Problem(sequence, f"{what} was inserted: no event has that number.")
+    if sequence > expected:
+        return Problem(expected, _missing(expected, sequence - 1))
+    return Problem(sequence, f"{what} does not follow the event before it: one of them was put there later.")
+
+
+def _at(head: Head, which: str) -> Problem | None:
+    """What is wrong with the event of a head that is known; None when it is that one, unaltered."""
+    event = AuditEvent.objects.filter(sequence=head.sequence).first()
+    if event is None:
+        return Problem(head.sequence, _missing(head.sequence, head.sequence))
+    if event.hash != head.hash or digest(event) != head.hash:
+        return Problem(head.sequence, f"Event {event.sequence} ({event.name}) is not the one {which}.")
+    return None
 
 
 @transaction.atomic
@@ -164,13 +193,28 @@ def content_of(event: AuditEvent) -> dict[str, Any]:
     """What of an event is hashed and exported: all of it but the hash, moments in UTC to the microsecond."""
     return {
         "sequence": event.sequence,
-        "at": event.at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "at": _moment(event.at),
         "actor": event.actor,
         "name": event.name,
         "subject": event.subject,
         "environment": event.environment,
         "data": event.data,
     }
+
+
+def _digest(
+    sequence: int, at: datetime, actor: str, name: str, subject: str, environment: str, data: Any, previous_hash: str
+) -> str:
+    """sha256 over the previous hash and the canonical JSON: sorted keys, no spaces, UTF-8."""
+    canonical = (
+        f'{{"actor":{_quoted(actor)},"at":"{_moment(at)}","data":{_JSON(data)},"environment":{_quoted(environment)},'
+        f'"name":{_quoted(name)},"sequence":{sequence},"subject":{_quoted(subject)}}}'
+    )
+    return hashlib.sha256((previous_hash + canonical).encode(errors="surrogatepass")).hexdigest()
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _earlier(at: datetime, before: datetime) -> str:

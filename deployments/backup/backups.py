@@ -1,8 +1,8 @@
 """Backups of the portal: database, artifacts and keys in one file that only its passphrase opens.
 
-The file is a tar archive (`database.*`, `artifacts/…`, `keys.json`, and last `manifest.json` with the sha256 of every
-other member, the number of rows of every table and the head of the audit trail), sealed by `engine.sealed_file`. Beside
-it lies `NAME.sha256`, so that a copy can be checked without the passphrase.
+The file is a tar archive (`database.*`, `artifacts/…` as they are stored, `keys.json`, and last `manifest.json` with
+the sha256 of every other member, the number of rows of every table and the head of the audit trail), sealed by
+`engine.sealed_file`. Beside it lies `NAME.sha256`, so that a copy can be checked without the passphrase.
 """
 
 import hashlib
@@ -22,9 +22,12 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.backup import databases
 from deployments.core.actors import Actor
+from deployments.releases.artifacts import contents, stored_files
+from engine.artifacts.wheels import sha256_of
 from engine.errors import InvalidRequest
 from engine.sealed_file import MIN_PASSPHRASE, SealingWriter
 
@@ -51,7 +54,7 @@ def make_backup(*, actor: Actor, directory: Path, passphrase: str, keep: int) ->
 
     Raises NotAllowed, InvalidRequest, DatabaseCopyFailed. Nothing is left of a backup that failed.
     """
-    require(actor, "back_up")
+    require(actor, Verb.BACK_UP)
     made = write_backup(directory=directory, passphrase=passphrase)
     _forget_old(directory, keep)
     with transaction.atomic():
@@ -87,7 +90,7 @@ def write_backup(*, directory: Path, passphrase: str) -> Backup:
         sha256=digest,
         seconds=round(time.monotonic() - began, 2),
         rows=sum(manifest["rows"].values()),
-        artifacts=sum(name.startswith("artifacts/") for name in manifest["members"]),
+        artifacts=sum(name.startswith("artifacts/releases/") for name in manifest["members"]),
         head=manifest["audit_head"],
     )
 
@@ -107,15 +110,10 @@ def newest(directory: Path) -> Path | None:
     return max(directory.glob(f"*{SUFFIX}"), default=None)  # the names sort by time
 
 
-def sha256_of(path: Path) -> str:
-    """sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _write_archive(sealed: SealingWriter) -> dict[str, Any]:
     members: dict[str, str] = {}
     with (
+        contents().held(),  # what the database names is not tidied away meanwhile
         tempfile.TemporaryDirectory(dir=settings.STATE_DIR, prefix="backup-") as scratch,
         tarfile.open(fileobj=sealed, mode="w|", bufsize=_READ) as archive,
     ):
@@ -123,7 +121,7 @@ def _write_archive(sealed: SealingWriter) -> dict[str, Any]:
         copy = Path(scratch) / databases.NAMES[connection.vendor]
         rows = databases.dump(copy)
         _add_file(archive, copy.name, copy, members)
-        for artifact in sorted(path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()):
+        for artifact in stored_files():
             _add_file(archive, f"artifacts/{artifact.relative_to(settings.MEDIA_ROOT)}", artifact, members)
         keys = {"secret_key": str(settings.SECRET_KEY), "encryption_keys": list(settings.ENCRYPTION_KEYS)}
         _add_bytes(archive, "keys.json", json.dumps(keys).encode(), members)

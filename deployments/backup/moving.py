@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +25,22 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from deployments.access.policy import require_role
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.backup.backups import Backup, write_backup
 from deployments.backup.portal_probe import Answer, ask_over_tls
 from deployments.core import read_only
 from deployments.core.actors import Actor
+from deployments.core.sessions import open_bootstrap
 from deployments.models import Deployment, Move, Server
 from deployments.models.encryption import SecretText
 from engine.commands import moving as commands
 from engine.commands.proxying import portal_url
 from engine.errors import Conflict, EnvironmentBusy, InvalidRequest, PortalError, TargetError
+from engine.remote.bootstrap import Bootstrap
+from engine.remote.sudo import run_as_root
 from engine.ssh.errors import LinkLost, RemoteFailed
-from engine.ssh.keys import HostKey, PrivateKey
 from engine.ssh.session import Session
-from engine.ssh.transport import Address
 
 logger = logging.getLogger(__name__)
 
@@ -61,18 +64,15 @@ class Moved:
     seconds: float
 
 
-def move_portal(
-    *, actor: Actor, server: Server, bootstrap_user: str, bootstrap_key: PrivateKey, say: Callable[[str], None]
-) -> Moved:
+def move_portal(*, actor: Actor, server: Server, bootstrap: Bootstrap, say: Callable[[str], None]) -> Moved:
     """Move this portal to `server`, which runs a release with the role already. Doing it again completes it.
 
     Raises NotAllowed, InvalidRequest, NotInCharge when it is elsewhere already, EnvironmentBusy while a deployment is
     active, SSHError and TargetError: then this portal is in charge as before.
     """
     check_ready(actor=actor, server=server)
-    address = Address(server.host, server.port, bootstrap_user, HostKey.parse(server.host_key))
-    with Session(address, bootstrap_key) as session:
-        there = _There(session, server, sudo=bootstrap_user != "root")
+    with open_bootstrap(server, bootstrap) as session:
+        there = _There(session, server, sudo=bootstrap.sudo)
         gone = read_only.latest_move()
         if gone is not None and gone.state == Move.State.GONE and gone.host_key == server.host_key:
             say(f"This portal has let go already; {gone.url} takes charge.")
@@ -83,7 +83,7 @@ def move_portal(
 
 def check_ready(*, actor: Actor, server: Server) -> None:
     """Raise NotAllowed, or InvalidRequest unless the server was provisioned for the role."""
-    require_role(actor, "move_portal", server.environment)
+    require_role(actor, Verb.MOVE_PORTAL, server.environment)
     if "portal" not in server.roles or server.state != Server.State.PROVISIONED:
         raise InvalidRequest(
             f"{server.name} is no provisioned server with the role portal.",
@@ -94,7 +94,7 @@ def check_ready(*, actor: Actor, server: Server) -> None:
 
 def take_charge(*, actor: Actor) -> Move:
     """On the server: this portal, restored and proven, is in charge from now on. Doing it again changes nothing."""
-    require_role(actor, "move_portal")
+    require_role(actor, Verb.MOVE_PORTAL)
     with transaction.atomic():
         move = read_only.latest_move()
         if move is None:
@@ -114,26 +114,26 @@ class _There:
     def __init__(self, session: Session, server: Server, *, sudo: bool) -> None:
         self._session = session
         self._server = server
-        self._sudo = sudo
+        self._root = partial(run_as_root, session, sudo=sudo)
 
     def stop(self) -> None:
         """Nothing of the portal runs there any more."""
-        self._session.run(commands.systemctl("stop", sudo=self._sudo), deadline=REMOTE_SECONDS, what="stopping")
+        self._root(commands.systemctl("stop"), deadline=REMOTE_SECONDS, what="stopping")
 
     def restore(self, backup: Backup, passphrase: SecretText) -> dict[str, Any]:
         """Bring the backup and make it that portal's state; what `restore` says."""
         with backup.path.open("rb") as file:
             blocks = iter(lambda: file.read(1 << 20), b"")
-            command = commands.receive(sudo=self._sudo)
-            self._session.run(command, stdin=blocks, deadline=REMOTE_SECONDS, what="bringing the backup")
+            command = commands.receive()
+            self._root(command, stdin=blocks, deadline=REMOTE_SECONDS, what="bringing the backup")
         options = ["--replace", "--passphrase-file", "-", "--json"]
         restored: dict[str, Any] = json.loads(self._manage("restore", commands.ARRIVING, *options, stdin=passphrase))
-        self._session.run(commands.forget(sudo=self._sudo), what="removing the backup")
+        self._root(commands.forget(), what="removing the backup")
         return restored
 
     def start(self) -> None:
         """Web process and workers, on what was restored."""
-        self._session.run(commands.systemctl("start", sudo=self._sudo), deadline=REMOTE_SECONDS, what="starting")
+        self._root(commands.systemctl("start"), deadline=REMOTE_SECONDS, what="starting")
 
     def verify(self, head: str) -> None:
         """Its whole chain is sound, and has the event that was our last one. Raises RemoteFailed."""
@@ -141,7 +141,7 @@ class _There:
 
     def answer(self) -> Answer:
         """What it says of itself over the network, as anybody is told. Raises TargetError."""
-        authority = self._session.run(commands.ca_certificate(sudo=self._sudo), check=False).stdout.decode()
+        authority = self._root(commands.ca_certificate(), check=False).stdout.decode()
         return ask_over_tls(self._server.host, authority)
 
     def take_charge(self) -> None:
@@ -157,9 +157,9 @@ class _There:
                 self._session.__enter__()  # on a line that is new
 
     def _manage(self, *arguments: str, stdin: str = "") -> str:
-        command = commands.manage(self._server.environment.application, arguments, sudo=self._sudo)
+        command = commands.manage(self._server.environment.application, arguments)
         what = f"'manage.py {arguments[0]}'"
-        done = self._session.run(command, stdin=stdin.encode(), deadline=REMOTE_SECONDS, what=what)
+        done = self._root(command, stdin=stdin.encode(), deadline=REMOTE_SECONDS, what=what)
         return done.stdout.decode()
 
 

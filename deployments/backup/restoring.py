@@ -20,12 +20,15 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from deployments.access.policy import require_role
-from deployments.audit import trail
+from deployments.access.verbs import Verb
+from deployments.audit import trail, verification
 from deployments.backup import databases
-from deployments.backup.backups import FORMAT, sha256_of
+from deployments.backup.backups import FORMAT
+from deployments.core import portal_keys
 from deployments.core.actors import Actor
 from deployments.lifecycle import Status
 from deployments.models import Deployment, Environment, Secret
+from engine.artifacts.wheels import sha256_of
 from engine.errors import Conflict, InvalidRequest
 from engine.sealed_file import BrokenSeal, UnsealingReader
 
@@ -54,7 +57,7 @@ def restore_backup(*, actor: Actor, path: Path, passphrase: str, replace: bool) 
     Raises NotAllowed, SealedError (nothing was changed), Conflict when there is something already and `replace` is not
     given, InvalidRequest for a backup of another kind of database, DatabaseCopyFailed.
     """
-    require_role(actor, "back_up")
+    require_role(actor, Verb.BACK_UP)
     if not databases.is_empty() and not replace:
         raise Conflict(
             "This portal has a history already; a backup would take its place.",
@@ -132,13 +135,19 @@ def _take_keys(keys: dict[str, Any]) -> None:
         draft.touch(mode=0o600)
         draft.write_text(text)
         draft.rename(directory / name)
-    settings.ENCRYPTION_KEYS = wanted
+    settings.SECRET_KEY, settings.ENCRYPTION_KEYS = keys["secret_key"], wanted
 
 
 def _take_artifacts(staged: Path) -> None:
-    target = Path(settings.MEDIA_ROOT)
-    if staged.is_dir():
-        shutil.copytree(staged, target, dirs_exist_ok=True)
+    """Each file whole or not at all; contents before what needs them."""
+    found = (path for path in staged.rglob("*") if path.is_file())
+    for path in sorted(found, key=lambda path: (path.relative_to(staged).parts[0] != "contents", path)):
+        target = Path(settings.MEDIA_ROOT) / path.relative_to(staged)
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+        draft = target.with_name(f".{target.name}.new")
+        shutil.move(path, draft)  # the directory may be another disk's
+        draft.chmod(0o440 if target.parent.parent.name == "contents" else 0o640)
+        draft.replace(target)
 
 
 def _differences(manifest: dict[str, Any]) -> list[str]:
@@ -152,10 +161,12 @@ def _differences(manifest: dict[str, Any]) -> list[str]:
 
 def _make_safe(actor: Actor, path: Path, manifest: dict[str, Any], problems: list[str]) -> Restored:
     head = trail.Head.parse(manifest["audit_head"]) if not manifest["audit_head"].startswith("0:") else None
+    verification.forget()  # of the database that stood here before
     problems = problems + [problem.sentence for problem in trail.verify(head)]
     decrypted, undecryptable = _read_secrets()
     problems += undecryptable
     with transaction.atomic():
+        portal_keys.remember()  # those of the backup, or ones that open it: the next start has them
         queued = list(Deployment.objects.filter(status=Status.QUEUED))
         for deployment in queued:
             Deployment.objects.move(

@@ -22,6 +22,8 @@ class Actor:
     scopes: frozenset[Scope] | None = None
     person: str = ""
     environment_id: int | None = None
+    applications: frozenset[str] | None = None
+    """Where its roles hold; None is everywhere."""
     maker: str = ""
     """Of a person's token: who made it, by the audit trail, where that is not the person."""
 
@@ -39,6 +41,10 @@ class Actor:
     def identity(self) -> str:
         """Who answers for it; four eyes compares these, so a token is its owner."""
         return self.person or str(self)
+
+    def holds_in(self, application: str | None) -> bool:
+        """Whether its roles hold in this application; None is the portal as a whole."""
+        return self.applications is None or application in self.applications
 
     @property
     def people(self) -> frozenset[str]:

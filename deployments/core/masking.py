@@ -17,7 +17,7 @@ class Mask:
     def __init__(self, values: Iterable[tuple[str, str]]) -> None:
         # longest first, so that a secret that contains another one is masked whole
         self._values = sorted(
-            {(value, name) for name, value in values if len(value) >= 4}, key=lambda pair: -len(pair[0])
+            {(part, name) for name, value in values for part in _parts(value)}, key=lambda pair: -len(pair[0])
         )
 
     @classmethod
@@ -31,6 +31,7 @@ class Mask:
         return cls((row.name, str(row.value)) for row in Secret.objects.filter(environment_id=environment_id))
 
     def __call__(self, text: str) -> str:
+        """The text with every secret's name in the place of its value."""
         for value, name in self._values:
             text = text.replace(value, f"[secret {name}]")
         return storable(text)
@@ -54,3 +55,9 @@ class Mask:
         if isinstance(value, list):
             return [self.facts(item) for item in value]
         return value
+
+
+def _parts(value: str) -> set[str]:
+    """A secret as texts may hold it: what servers print comes line by line, so a key of several lines does too."""
+    lines = {line.strip() for line in value.splitlines()}
+    return {part for part in (value, value.strip()) if len(part) >= 4} | {line for line in lines if len(line) >= 8}

@@ -14,11 +14,19 @@ from django_q.brokers.orm import ORM
 from django_q.models import OrmQ, Schedule, Task
 from django_q.tasks import async_task
 
+from deployments.models import Deployment
+from deployments.snapshot import ROUND_SECONDS
+
 DEPLOYS, RESCUE, DEFAULT = "deploys", "rescue", "default"
 EXECUTE, CANCEL, SETTLE = "deployments.tasks.execute", "deployments.tasks.cancel_remote", "deployments.tasks.settle"
 CLUSTERS = (DEPLOYS, RESCUE, DEFAULT)
 
 _TASK = re.compile(r"((?:deployments|dashboard)\.tasks)\.([a-z][a-z_]*)")
+
+KEPT_FAILURES = 1000
+"""Tasks that failed and are kept: as many as of those that succeeded (`save_limit`)."""
+CONCLUDING_SECONDS = 300
+"""What reverting and writing down how a deployment ended may take beside its rounds."""
 
 DAY = 24 * 60  # minutes; a schedule has room for 22 days (a smallint on PostgreSQL)
 
@@ -26,23 +34,37 @@ SCHEDULES: dict[str, tuple[str, str, int]] = {
     # name: (task, cluster, minutes)
     "reap": ("deployments.tasks.reap", RESCUE, 1),
     "expire": ("deployments.tasks.expire_requests", DEFAULT, 1),
+    "sessions": ("deployments.tasks.forget_sessions", DEFAULT, 5),
     "deliver": ("deployments.tasks.deliver_notifications", DEFAULT, 1),
     "watch": ("dashboard.tasks.watch_monitoring", DEFAULT, 1),
+    "validate": ("dashboard.tasks.validate", DEFAULT, 1),
+    "silences": ("dashboard.tasks.note_silences", DEFAULT, 1),
     "alerts": ("dashboard.tasks.tend_alerts", DEFAULT, 1),
     "drift": ("deployments.tasks.find_drift", DEFAULT, 60),
     # among the deployments' two workers: what takes minutes must not hold housekeeping or a rescue up
+    "tidy": ("dashboard.tasks.tidy", DEPLOYS, DAY),
+    "verify-trail": ("deployments.tasks.verify_trail", DEPLOYS, DAY),
     "drill-alerts": ("dashboard.tasks.drill_alerts", DEPLOYS, 7 * DAY),
     "drill-rollback": ("deployments.tasks.drill_rollback", DEPLOYS, 21 * DAY),
     **{f"beat-{cluster}": ("deployments.tasks.beat", cluster, 1) for cluster in CLUSTERS},
 }
 
 
-def enqueue_execution(deployment_id: int, *, rescue: bool) -> None:
+def enqueue_execution(deployment_id: int, *, rescue: bool, after: float = 0.0) -> None:
     """Queue the execution of a deployment; a rollback goes to `rescue` so that it never waits behind a deployment.
+    No worker takes it before `after` seconds.
 
     The row is written with the caller's transaction (ORM broker): rolled back together, visible together.
     """
-    async_task(EXECUTE, deployment_id, cluster=RESCUE if rescue else DEPLOYS)
+    cluster = RESCUE if rescue else DEPLOYS
+    later = {"broker": _Later(cluster, after)} if after else {}
+    async_task(EXECUTE, deployment_id, cluster=cluster, timeout=_execution_seconds(deployment_id), **later)
+
+
+def _execution_seconds(deployment_id: int) -> int:
+    """When a worker that executes it is given up: each round of its servers has its time, and so has the end."""
+    row = Deployment.objects.filter(pk=deployment_id).first()
+    return ROUND_SECONDS * (len(row.sealed.rounds) if row else 1) + CONCLUDING_SECONDS
 
 
 def waits(task: str, deployment_id: int) -> bool:
@@ -68,6 +90,11 @@ def enqueue_settling(deployment_id: int) -> None:
 def enqueue_inspection(environment_id: int) -> None:
     """Queue comparing an environment's servers with their records, so that their readiness is as of now."""
     async_task("deployments.tasks.inspect_environment", environment_id, cluster=DEFAULT)
+
+
+def enqueue_operation(operation_id: int) -> None:
+    """Queue carrying an operation out, where nothing waits behind a deployment."""
+    async_task("deployments.tasks.operate", operation_id, cluster=RESCUE)
 
 
 def enqueue_watch(deployment_id: int, *, after: float) -> None:
@@ -135,6 +162,18 @@ def forget_old_beats() -> None:
     for cluster in CLUSTERS:
         if last := last_beat(cluster):
             Task.objects.filter(group=f"beat-{cluster}", stopped__lt=last).delete()
+
+
+def old_failures() -> list[str]:
+    """The keys of tasks that failed, beyond the newest KEPT_FAILURES: django-q2 keeps all of them."""
+    rows = Task.objects.filter(success=False).order_by("-stopped", "-id")
+    return list(rows.values_list("id", flat=True)[KEPT_FAILURES:])
+
+
+def forget_failures(keys: list[str]) -> None:
+    """Delete these tasks' results."""
+    for start in range(0, len(keys), 500):
+        Task.objects.filter(id__in=keys[start : start + 500]).delete()
 
 
 def ensure_schedules(**_signal: object) -> None:

@@ -18,7 +18,6 @@ from engine.errors import Conflict
 P = ParamSpec("P")
 T = TypeVar("T")
 
-READING = frozenset({"view", "read_audit", "export_audit"})
 STILL_RECORDED = (
     *("person.signed_in", "person.signed_out", "person.sign_in_failed", "person.locked_out", "audit.exported"),
     *("backup.restored", "portal.move_failed", "portal.moved", "portal.arrived"),

@@ -1,23 +1,51 @@
 """Look-ups that answer in a sentence when there is nothing, and the facts several pages share."""
 
+from collections.abc import Iterable
 from statistics import median
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Release, Server
 from engine.errors import InvalidRequest, NotFound
 
 
-def environment_named(name: str) -> Environment:
-    """The environment, or NotFound listing those that exist."""
-    found = Environment.objects.filter(name=name).first()
-    if found is None:
-        names = ", ".join(Environment.objects.values_list("name", flat=True))
-        raise NotFound(
-            f"There is no environment {name!r}.", hint=f"Choose from: {names}.", reason="unknown_environment"
+def environment_named(text: str) -> Environment:
+    """The one environment that `NAME` or `APPLICATION/NAME` means.
+
+    Raises NotFound listing those that exist, InvalidRequest listing those that it could mean.
+    """
+    found = list(environments_called(text))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InvalidRequest(
+            f"There are several environments {text!r}: {', '.join(row.path for row in found)}.",
+            hint=f"Say which: `{found[0].path}`.",
+            reason="ambiguous_environment",
         )
-    return found
+    names = ", ".join(str(row) for row in Environment.objects.all())
+    raise NotFound(f"There is no environment {text!r}.", hint=f"Choose from: {names}.", reason="unknown_environment")
+
+
+def environments_called(text: str) -> QuerySet[Environment]:
+    """Every environment that `NAME` or `APPLICATION/NAME` could mean."""
+    application, name = read_path(text)
+    if application is None:
+        return Environment.objects.filter(name=name)
+    return Environment.objects.filter(application=application, name=name).exclude(application="")
+
+
+def read_path(text: str) -> tuple[str | None, str]:
+    """Application and name in `APPLICATION/NAME`; None and the name where it names none. No other place reads this."""
+    application, slash, name = text.partition("/")
+    return (application, name) if slash else (None, text)
+
+
+def environment_meant(text: str) -> Environment | None:
+    """The same for what other machines say (a label of an alert): None where it is none, or several."""
+    found = list(environments_called(text)[:2])
+    return found[0] if len(found) == 1 else None
 
 
 def server_named(name: str) -> Server:
@@ -33,12 +61,14 @@ def pinned_fingerprint(name: str) -> str:
     return Server.objects.filter(name=name).values_list("fingerprint", flat=True).first() or ""
 
 
-def release_named(identifier: str) -> Release:
-    """The release with this identifier or version, or NotFound."""
+def release_named(identifier: str, application: str = "") -> Release:
+    """The release with this identifier or version, or NotFound; for an `application`, its version is meant."""
     found = Release.objects.filter(identifier=identifier).first()
     if found is not None:
         return found
     by_version = list(Release.objects.filter(version=identifier)[:2])
+    if application and len(by_version) > 1:
+        by_version = list(Release.objects.filter(version=identifier, name=application)) or by_version
     if len(by_version) == 1:
         return by_version[0]
     if by_version:
@@ -73,7 +103,9 @@ def deployment_numbered(number: int) -> Deployment:
 
 def active_deployment(environment: Environment) -> Deployment | None:
     """The deployment that is queued, running or verifying there, if any."""
-    return Deployment.objects.active().filter(environment=environment).select_related("release").first()
+    # there is one at most; unordered, so that SQLite looks for the status and does not read every deployment in order
+    rows = Deployment.objects.active().filter(environment=environment).select_related("release")
+    return next(iter(rows.order_by()), None)
 
 
 def live_release(environment: Environment) -> Release | None:
@@ -85,6 +117,17 @@ def live_release(environment: Environment) -> Release | None:
         .first()
     )
     return last.release if last else None
+
+
+def followed_by(deployment: Deployment) -> Deployment | None:
+    """The next success in its environment: since then, what `deployment` put there runs there no more. One query."""
+    if deployment.status != Status.SUCCEEDED:
+        return None
+    rows = Deployment.objects.filter(
+        environment=deployment.environment_id, status=Status.SUCCEEDED, finished_at__gte=deployment.finished_at
+    )
+    later = rows.exclude(pk=deployment.pk).select_related("release").order_by("finished_at", "id").first()
+    return later if later is not None and later.release_id != deployment.release_id else None
 
 
 def expected_seconds(environment: Environment, kind: Kind) -> float | None:
@@ -111,7 +154,28 @@ def drifted_servers() -> list[Server]:
     return [server for server in rows.select_related("environment") if server.open_drift]
 
 
+def unsettled_deployments() -> list[Deployment]:
+    """Interrupted ones that need a person: after them nothing has begun in their environment. One query."""
+    began = Deployment.objects.filter(environment=OuterRef("environment"), started_at__isnull=False)
+    rows = Deployment.objects.filter(
+        status=Status.INTERRUPTED, environment__in=Environment.objects.order_by().values("pk")
+    )
+    return list(
+        rows.filter(pk=Subquery(began.order_by("-pk").values("pk")[:1])).select_related("environment", "release")
+    )
+
+
 def waiting_requests() -> QuerySet[Deployment]:
     """Deployments that wait for somebody's approval, oldest first."""
     rows = Deployment.objects.filter(status=Status.AWAITING_APPROVAL, kind=Kind.DEPLOYMENT)
     return rows.select_related("environment", "release").order_by("id")
+
+
+def newest_of_each(environments: Iterable[int], rows: QuerySet[Deployment], count: int) -> dict[int, list[int]]:
+    """The numbers of the first `count` of `rows` in each environment. One query: each number is a step in an index."""
+    own = rows.filter(environment=OuterRef("pk")).values("pk")
+    columns = {f"at_{place}": Subquery(own[place : place + 1]) for place in range(count)}
+    found = Environment.objects.filter(pk__in=list(environments)).order_by().annotate(**columns)
+    return {
+        pk: [number for number in numbers if number is not None] for pk, *numbers in found.values_list("pk", *columns)
+    }

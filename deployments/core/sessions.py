@@ -9,17 +9,18 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from deployments.core.masking import Mask
 from deployments.core.retrying import retry
 from deployments.models import Environment, Server
+from deployments.snapshot import SealedTarget
 from engine.errors import InvalidRequest
 from engine.remote import AgentClient
+from engine.remote.bootstrap import Bootstrap
+from engine.ssh.address import Address, JumpHost
 from engine.ssh.errors import SSHError
 from engine.ssh.keys import HostKey, PrivateKey
 from engine.ssh.session import Session
-from engine.ssh.transport import Address
 
 KEEP_SECONDS = 300.0
 """How long an idle session is kept; shorter than what firewalls usually forget connections after."""
@@ -36,9 +37,18 @@ def private_key_of(environment: Environment) -> PrivateKey:
     return PrivateKey(text)
 
 
-def address_of(server: Server) -> Address:
-    """Where the server is, by its record."""
-    return Address(server.host, server.port, server.user, HostKey.parse(server.host_key))
+def address_of(place: Server | SealedTarget) -> Address:
+    """Where the server is, and by which way it is reached: by its record, or as a snapshot sealed it."""
+    jump = JumpHost.parse(place.jump).proven(HostKey.parse(place.jump_host_key)) if place.jump else None
+    return Address(place.host, place.port, place.user, HostKey.parse(place.host_key), jump)
+
+
+@contextlib.contextmanager
+def open_bootstrap(server: Server, bootstrap: Bootstrap) -> Iterator[Session]:
+    """A session as the account that may become root. What the server says in errors is masked."""
+    jump_key = private_key_of(server.environment) if server.jump else None
+    with masked(server.environment_id), bootstrap.session(address_of(server), jump_key) as session:
+        yield session
 
 
 @contextlib.contextmanager
@@ -49,12 +59,12 @@ def open_session(server: Server) -> Iterator[Session]:
 
 
 @contextlib.contextmanager
-def open_target(environment: Environment, target: dict[str, Any]) -> Iterator[Session]:
+def open_target(environment: Environment, target: SealedTarget) -> Iterator[Session]:
     """A session to a target as the snapshot sealed it: address and host key of the request, nothing newer.
 
     It may be one that an earlier deployment left open, and is left open for the next one unless something went wrong.
     """
-    address = Address(target["host"], target["port"], target["user"], HostKey.parse(target["host_key"]))
+    address = address_of(target)
     key = private_key_of(environment)
     session = _WARM.take(address, key) or Session(address, key)
     try:

@@ -36,5 +36,10 @@ def one_line(text: str) -> str:
     return visible(" ".join(text.split()), lines=False)
 
 
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """`1 alert`, `2 alerts`, `0 entries` where the word for several is given."""
+    return f"{count} {noun if count == 1 else nouns or noun + 's'}"
+
+
 def _harmful(character: str) -> bool:
     return character in _TURNING or unicodedata.category(character) in ("Cc", "Cs")

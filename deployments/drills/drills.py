@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.backup import backups
 from deployments.core import selectors
@@ -29,7 +30,7 @@ from deployments.lifecycle import Status
 from deployments.models import Deployment, Environment, Release
 from deployments.notifications import notify
 from deployments.requests.bake import baking_deployment
-from deployments.requests.rollback_targets import is_way_back, rollback_target, success_of
+from deployments.requests.rollback_targets import is_way_back, rollback_target, success_of, why_none
 from deployments.requests.rollbacks import request_rollback
 from engine.errors import Conflict, InvalidRequest, NotFound
 
@@ -55,16 +56,16 @@ def drill_rollback(
     """Roll back to the release before, and forward again; both are real deployments, and both are timed.
 
     `carry_out` brings a queued deployment to its end. Afterwards no release is quarantined because of the drill. Raises
-    NotAllowed (role, locked), EnvironmentBusy, InvalidRequest when there is no way back, or none forward again.
+    NotAllowed (role, locked), EnvironmentBusy, InvalidRequest when there is no rollback target, or none forward again.
     """
-    require(actor, "drill", environment)
+    require(actor, Verb.DRILL, environment)
     refuse_busy(environment)
     refuse_locked(environment)
     current, earlier = selectors.live_release(environment), rollback_target(environment)
     if current is None or earlier is None:
         raise InvalidRequest(
-            f"{environment} has no earlier release to go back to.",
-            hint="Deploy a second release first.",
+            why_none(environment) or f"Nothing runs on {environment} yet.",
+            hint="A drill goes back to a release that succeeded there with consent: deploy a good one first.",
             reason="no_rollback_target",
         )
     success_of(environment, current)  # else there would be a way back, and none forward again
@@ -121,7 +122,7 @@ def drill_restore(*, actor: Actor, directory: Path, passphrase: str) -> Rehearsa
 
     Raises NotAllowed, NotFound without a backup, Conflict where the database is neither SQLite nor PostgreSQL.
     """
-    require(actor, "drill")
+    require(actor, Verb.DRILL)
     backup = backups.newest(directory)
     if backup is None:
         raise NotFound(f"There is no backup in {directory}.", hint="Make one: manage.py backup", reason="no_backup")

@@ -1,8 +1,8 @@
-"""What is refused whatever the verb: a busy or a locked environment."""
+"""What is refused whatever the verb: a busy, a locked or a retired environment."""
 
 from deployments.core import selectors
 from deployments.models import Environment
-from engine.errors import EnvironmentBusy, NotAllowed
+from engine.errors import EnvironmentBusy, InvalidRequest, NotAllowed
 
 
 def refuse_busy(environment: Environment) -> None:
@@ -12,6 +12,16 @@ def refuse_busy(environment: Environment) -> None:
         raise EnvironmentBusy(
             f"{environment} is busy: deployment {active.pk} of {active.release} is {status}.",
             hint=f"Wait for it, or cancel it with `manage.py cancel {active.pk}`.",
+        )
+
+
+def refuse_retired(environment: Environment) -> None:
+    """Raise InvalidRequest for an environment that is kept for its history alone."""
+    if environment.retired_at is not None:
+        raise InvalidRequest(
+            f"{environment} was retired on {environment.retired_at:%Y-%m-%d}.",
+            hint=f"Make another one: `manage.py environments add {environment.application}/NAME`.",
+            reason="retired",
         )
 
 

@@ -13,6 +13,7 @@ from deployments.access.anchor import trusted_keys
 from deployments.access.four_eyes import refuse_same_person
 from deployments.access.policy import require, still_may
 from deployments.access.team import is_alone
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.row_locks import locked_environment
@@ -23,6 +24,7 @@ from engine.errors import Conflict, InvalidRequest
 
 MAX_APPROVALS = 10
 MAX_HOURS = 24 * 30
+MOST_FAILURES = 100
 
 
 def change_policy(
@@ -34,25 +36,25 @@ def change_policy(
     reason: str,
     confirmation: str = "",
     signed_approvals: bool | None = None,
+    max_failures: int | None = None,
 ) -> PolicyChange | None:
-    """Change how many approvals `environment` asks for, for how long they may be given, and whether they are signed.
+    """Change how many approvals `environment` asks for, for how long, whether signed, and how many servers may fail.
 
-    Returns the waiting request when a second person must agree, None when it was applied. `confirmation` is the
-    environment's name, asked of a team of one. A request that waits for approval meanwhile loses its seal. Raises
-    NotAllowed, InvalidRequest, Conflict (another change waits).
+    Returns the request when a second person must agree, else None. `confirmation`, of a team of one, is the name of the
+    environment. What waits for approval loses its seal. Raises NotAllowed, InvalidRequest, Conflict (a change waits).
     """
-    require(actor, "configure", environment)
+    require(actor, Verb.CONFIGURE, environment)
     if not reason.strip():
         raise InvalidRequest("Changing the approval policy needs a reason.", hint="Say what makes it necessary.")
     reason = checked(reason)
     wanted = {"approvals_required": approvals_required, "approval_hours": approval_hours}
-    wanted |= {} if signed_approvals is None else {"signed_approvals": signed_approvals}
+    others = {"signed_approvals": signed_approvals, "max_failures": max_failures}
+    wanted |= {name: value for name, value in others.items() if value is not None}
     _check(wanted)
     with transaction.atomic():
         locked = locked_environment(environment.pk)
-        before = {name: getattr(locked, name) for name in wanted}
-        changes = {name: value for name, value in wanted.items() if value != before[name]}
-        before = {name: before[name] for name in changes}
+        changes = {name: value for name, value in wanted.items() if value != getattr(locked, name)}
+        before = {name: getattr(locked, name) for name in changes}
         if not changes:
             raise InvalidRequest("Nothing would change.", reason="no_change")
         waiting = None
@@ -69,7 +71,7 @@ def change_policy(
 
 def decide_policy_change(*, actor: Actor, change: PolicyChange, approve: bool, comment: str = "") -> PolicyChange:
     """Consent to a loosening, or refuse it. Raises NotAllowed (role, four eyes), Conflict (decided, outdated)."""
-    require(actor, "decide_policy", change.environment)
+    require(actor, Verb.DECIDE_POLICY, change.environment)
     refuse_same_person(actor, change.requested_by, what="a change of policy")
     if not approve and not comment.strip():
         raise InvalidRequest("A refusal needs a reason.", hint="Say what speaks against it.")
@@ -82,7 +84,7 @@ def decide_policy_change(*, actor: Actor, change: PolicyChange, approve: bool, c
                 hint="Refuse it; whoever asked can ask again.",
                 reason="outdated",
             )
-        if approve and not still_may(change.requested_by, "configure"):
+        if approve and not still_may(change.requested_by, Verb.CONFIGURE, locked):
             raise Conflict(
                 f"Nobody stands behind it: {change.requested_by}, who asked for it, may not configure any more.",
                 hint="Refuse it; an administrator can ask again.",
@@ -102,7 +104,7 @@ def decide_policy_change(*, actor: Actor, change: PolicyChange, approve: bool, c
 
 def withdraw_policy_change(*, actor: Actor, change: PolicyChange) -> PolicyChange:
     """Take back a waiting request; any administrator may, since nothing is loosened by it."""
-    require(actor, "configure", change.environment)
+    require(actor, Verb.CONFIGURE, change.environment)
     with transaction.atomic():
         locked = locked_environment(change.environment_id)
         _end(change, PolicyChange.State.WITHDRAWN, actor, "")
@@ -112,12 +114,13 @@ def withdraw_policy_change(*, actor: Actor, change: PolicyChange) -> PolicyChang
 
 
 def loosens(before: dict[str, int], changes: dict[str, int]) -> bool:
-    """Whether any change makes it easier to reach the environment: fewer approvals, or more time to get them."""
+    """Whether any change asks for less: fewer approvals, more time to get them, none signed, or more failures."""
     after = {**before, **changes}
     fewer = after.get("approvals_required", 0) < before.get("approvals_required", 0)
     longer = after.get("approval_hours", 0) > before.get("approval_hours", 0)
     unsigned = before.get("signed_approvals", 0) and not after.get("signed_approvals", 0)
-    return bool(fewer or longer or unsigned)
+    failing = after.get("max_failures", 0) > before.get("max_failures", 0)
+    return bool(fewer or longer or unsigned or failing)
 
 
 def _ask(
@@ -157,7 +160,7 @@ def _apply(
     trail.record(
         actor=actor,
         name=name,
-        subject=f"environment:{locked.name}",
+        subject=f"environment:{locked}",
         environment=locked,
         data={"changes": pairs, "reason": reason, **data},
     )
@@ -170,7 +173,7 @@ def _record(actor: Actor, locked: Environment, name: str, change: PolicyChange, 
     trail.record(
         actor=actor,
         name=name,
-        subject=f"environment:{locked.name}",
+        subject=f"environment:{locked}",
         environment=locked,
         data={"changes": pairs, "reason": change.reason, "requested_by": change.requested_by, **data},
     )
@@ -191,6 +194,8 @@ def _check(wanted: dict[str, int]) -> None:
         raise InvalidRequest(f"An environment asks for 0 to {MAX_APPROVALS} approvals.")
     if not 1 <= wanted["approval_hours"] <= MAX_HOURS:
         raise InvalidRequest(f"A request waits for 1 to {MAX_HOURS} hours.")
+    if not 0 <= wanted.get("max_failures", 0) <= MOST_FAILURES:
+        raise InvalidRequest(f"0 to {MOST_FAILURES} servers may fail.")
 
 
 def _refuse_unsignable(locked: Environment, changes: dict[str, int]) -> None:
@@ -200,7 +205,7 @@ def _refuse_unsignable(locked: Environment, changes: dict[str, int]) -> None:
     needed = changes.get("approvals_required", locked.approvals_required)
     keys = SigningKey.objects.filter(revoked_at=None, confirmed_at__isnull=False)
     able = {key.person for key in keys if key.public_key in trusted_keys(key.person)}
-    able = {name for name in able if still_may(name, "approve")}
+    able = {name for name in able if still_may(name, Verb.APPROVE, locked)}
     if not needed or len(able) < needed:
         raise InvalidRequest(
             f"{len(able)} approvers have a signing key that counts on this machine; {locked} would ask for {needed}.",

@@ -3,6 +3,7 @@
 from django.db import transaction
 
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.sessions import agent, open_session
@@ -18,7 +19,7 @@ def set_secret(*, actor: Actor, environment: Environment, name: str, value: str)
     Raises InvalidRequest for an empty, oversized or unusable value, TargetError when a server could not be reached
     (the version is stored all the same and `provision` delivers it).
     """
-    require(actor, "set_secret", environment)
+    require(actor, Verb.SET_SECRET, environment)
     if not value or "\x00" in value or len(value.encode()) > MAX_BYTES:
         raise InvalidRequest(
             "A secret must have 1 byte to 64 KiB and no NUL.",
@@ -42,7 +43,7 @@ def set_secret(*, actor: Actor, environment: Environment, name: str, value: str)
             trail.record(
                 actor=actor,
                 name="secret.set",
-                subject=f"secret:{environment.name}/{name}",
+                subject=f"secret:{environment}/{name}",
                 environment=environment,
                 data={"version": secret.version},
             )

@@ -1,6 +1,7 @@
 """Environments: their configuration, and locking them with a reason."""
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -8,15 +9,20 @@ from django.db import transaction
 from django.utils import timezone
 
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.audit import trail
+from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.core.row_locks import locked_environment
 from deployments.core.texts import checked
-from deployments.models import Environment, Secret
+from deployments.models import Environment, Release, Secret
 from deployments.notifications.notify import notify_environment
-from engine.errors import Conflict, InvalidRequest
+from deployments.releases import artifacts
+from deployments.releases.artifacts import open_release
+from engine.artifacts.errors import BadConfiguration
+from engine.errors import Conflict, InvalidRequest, NotFound, PortalError
 
-EDITABLE = ("configuration", "bake_seconds", "bake_action", "order")
+EDITABLE = ("configuration", "batch", "bake_seconds", "bake_action", "order")
 
 
 def configure_environment(*, actor: Actor, environment: Environment, changes: Mapping[str, Any]) -> Environment:
@@ -25,7 +31,7 @@ def configure_environment(*, actor: Actor, environment: Environment, changes: Ma
     A change of configuration reaches servers with the next deployment only, which shows it to whoever approves.
     Raises NotAllowed, InvalidRequest.
     """
-    require(actor, "configure", environment)
+    require(actor, Verb.CONFIGURE, environment)
     if unknown := sorted(set(changes) - set(EDITABLE)):
         raise InvalidRequest(f"Not a setting of an environment: {', '.join(unknown)}.")
     with transaction.atomic():
@@ -35,12 +41,14 @@ def configure_environment(*, actor: Actor, environment: Environment, changes: Ma
             setattr(locked, name, value)
         differing = trail.changes(before, dict(changes))
         if differing:
+            if locked.configuration != before.get("configuration", locked.configuration):
+                check_configuration(locked, locked.configuration)
             _check(locked)
             locked.save(update_fields=list(changes))
             trail.record(
                 actor=actor,
                 name="environment.configured",
-                subject=f"environment:{locked.name}",
+                subject=f"environment:{locked}",
                 environment=locked,
                 data={"changes": differing},
             )
@@ -51,7 +59,7 @@ def configure_environment(*, actor: Actor, environment: Environment, changes: Ma
 def lock_environment(*, actor: Actor, environment: Environment, reason: str) -> Environment:
     """Refuse deployments until somebody unlocks it; rollbacks go on. Raises InvalidRequest, Conflict when locked."""
     reason = _reason(reason, "Locking an environment")
-    require(actor, "lock", environment)
+    require(actor, Verb.LOCK, environment)
     with transaction.atomic():
         locked = locked_environment(environment.pk)
         if locked.locked:
@@ -67,7 +75,7 @@ def lock_environment(*, actor: Actor, environment: Environment, reason: str) -> 
 def unlock_environment(*, actor: Actor, environment: Environment, reason: str) -> Environment:
     """Let deployments happen again. Raises InvalidRequest without a reason, Conflict when it is not locked."""
     reason = _reason(reason, "Unlocking an environment")
-    require(actor, "lock", environment)
+    require(actor, Verb.LOCK, environment)
     with transaction.atomic():
         locked = locked_environment(environment.pk)
         if not locked.locked:
@@ -90,7 +98,7 @@ def _write_lock(
     actor: Actor, locked: Environment, name: str, data: dict[str, Any], *, what: str, lines: list[str]
 ) -> None:
     locked.save(update_fields=["locked_at", "locked_by", "lock_reason"])
-    trail.record(actor=actor, name=name, subject=f"environment:{locked.name}", environment=locked, data=data)
+    trail.record(actor=actor, name=name, subject=f"environment:{locked}", environment=locked, data=data)
     notify_environment(locked, "locked", what=what, lines=lines)
 
 
@@ -100,18 +108,54 @@ def _reason(reason: str, what: str) -> str:
     return checked(reason)
 
 
+def check_configuration(environment: Environment, configuration: object) -> None:
+    """Raise BadConfiguration for values that are no table of files, or that no release at hand could use.
+
+    At hand are the newest and the live one; where there is neither, or this machine cannot read it, any table will do.
+    """
+    odd = (
+        [name for name, table in configuration.items() if not isinstance(table, dict)]
+        if (isinstance(configuration, dict))
+        else [""]
+    )
+    if odd:
+        raise BadConfiguration(
+            "The configuration is a table of files, each with a table of values.",
+            hint='For example {"bot.json": {"channel": {"name": "test-rosey"}}}.',
+            place=[name for name in odd[:1] if name],
+        )
+    refused: list[BadConfiguration] = []
+    with_it = copy(environment)
+    with_it.configuration = configuration
+    for release in _at_hand(environment):
+        try:
+            with open_release(release) as reader:
+                artifacts.check_configuration(reader, with_it)
+        except BadConfiguration as error:
+            refused.append(error)
+        except PortalError:  # its artifact is elsewhere, or damaged: a request will say so
+            continue
+        else:
+            return
+    if refused:
+        raise refused[0]
+
+
+def _at_hand(environment: Environment) -> list[Release]:
+    try:
+        newest = selectors.newest_release(environment.application)
+    except NotFound:
+        return []
+    live = selectors.live_release(environment)
+    return [newest, *([live] if live and live != newest else [])]
+
+
 def _check(environment: Environment) -> None:
     try:
         environment.clean_fields()
     except ValidationError as error:
         raise InvalidRequest(" ".join(error.messages), hint="Nothing was changed.") from error
-    configuration = environment.configuration
-    if not isinstance(configuration, dict) or not all(isinstance(table, dict) for table in configuration.values()):
-        raise InvalidRequest(
-            "The configuration is a table of files, each with a table of values.",
-            hint='For example {"bot.json": {"channel": {"name": "test-rosey"}}}.',
-        )
-    text = str(configuration)
+    text = str(environment.configuration)
     for secret in Secret.objects.filter(environment=environment):
         if len(secret.value) >= 4 and str(secret.value) in text:
             raise InvalidRequest(

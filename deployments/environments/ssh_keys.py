@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.row_locks import locked_environment
@@ -34,14 +35,14 @@ class Rotation:
     servers: list[str]
 
 
-def rotate_keys(*, actor: Actor, environment: Environment, tell: Callable[[str], None] = lambda line: None) -> Rotation:
+def rotate_keys(*, actor: Actor, environment: Environment, tell: Callable[[str], None] = lambda _: None) -> Rotation:
     """Replace the environment's key by a new pair; `tell` gets a sentence for each server.
 
     The new key is let in beside the old one and has to open every provisioned server before it becomes the key; only
     then is the old one taken out. A server that cannot be reached leaves both keys in force: TargetError, and running
     it again finishes. Raises NotAllowed, EnvironmentBusy, InvalidRequest when there is no key yet.
     """
-    require(actor, "rotate_keys", environment)
+    require(actor, Verb.ROTATE_KEYS, environment)
     _begin(actor, environment)
     if environment.next_public_key:
         proven = _on_every_server(environment, lambda server: _let_in(actor, environment, server, tell), _NOT_LET_IN)
@@ -155,7 +156,7 @@ def _provisioned(environment: Environment) -> Iterable[Server]:
 
 
 def _record(actor: Actor, environment: Environment, name: str, **data: str) -> None:
-    trail.record(actor=actor, name=name, subject=f"environment:{environment.name}", environment=environment, data=data)
+    trail.record(actor=actor, name=name, subject=f"environment:{environment}", environment=environment, data=data)
 
 
 def _record_on(actor: Actor, server: Server, name: str, public_key: str) -> None:

@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import DatabaseError, transaction
@@ -15,14 +15,18 @@ from deployments.audit import trail
 from deployments.core import queueing, read_only
 from deployments.core.actors import Actor, system_actor
 from deployments.execution.recorder import LEASE
-from deployments.lifecycle import Status
+from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment
 from deployments.models.deployments import DeploymentQuerySet
 from deployments.notifications import messages
+from deployments.releases.artifacts import ArtifactElsewhere
 from deployments.requests.requests import withdraw_orphan
 from deployments.requests.seals import broken_seal, withdraw_broken
 
 logger = logging.getLogger(__name__)
+
+LOOKED_FOR, LEFT_SECONDS = timedelta(minutes=5), 1.0
+"""How long a deployment is left for a worker that has its artifact, and the pause until the next one looks."""
 
 
 def worker_name() -> str:
@@ -84,7 +88,15 @@ def _covered(deployment: Deployment, actor: Actor) -> bool:
     """Whether it is queued, and its seal and its people still stand; what they no longer cover is withdrawn."""
     if deployment.status != Status.QUEUED or withdraw_orphan(deployment, actor=actor):
         return False
-    if changes := broken_seal(deployment):
+    try:
+        changes = broken_seal(deployment)
+    except ArtifactElsewhere as error:
+        if deployment.queued_at is not None and timezone.now() - deployment.queued_at <= LOOKED_FOR:
+            logger.warning("deployment %s is left to another worker: %s", deployment.pk, error)
+            queueing.enqueue_execution(deployment.pk, rescue=deployment.kind == Kind.ROLLBACK, after=LEFT_SECONDS)
+            return False
+        changes = [f"For {LOOKED_FOR.seconds // 60} minutes no worker that took it had what it needs. {error.message}"]
+    if changes:
         withdraw_broken(deployment, changes, actor=actor)
         return False
     return True

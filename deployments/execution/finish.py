@@ -1,7 +1,9 @@
 """Ending a deployment: status, audit event, server records and notifications in one transaction."""
 
 import logging
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,15 +15,19 @@ from deployments.core import queueing
 from deployments.core.actors import Actor
 from deployments.core.retrying import retry
 from deployments.core.row_locks import locked_environment
+from deployments.environments.applications import bind
 from deployments.execution import silences
 from deployments.lifecycle import Kind, Status, TargetStatus
 from deployments.models import Deployment, Release, Server, Target
 from deployments.notifications import messages
 from deployments.releases import artifacts
-from deployments.requests.promotion import promote_waiting_rollback
-from deployments.requests.snapshots import identity_of
+from deployments.requests.inputs import identity_of
+from deployments.requests.waiting_rollbacks import queue_waiting_rollback
 from engine.artifacts.deploy_toml import DeployToml
-from engine.errors import PortalError
+from engine.errors import Conflict, PortalError
+
+_RUNS = ["current_release", "previous_release", "config_digest", "unit_files", "facts", "stopped"]
+"""What a server's record says of what runs there."""
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +68,7 @@ def finish(
         _record_end(actor, deployment, status, outcome=outcome, sentence=sentence, late=late)
         if messages.announce(deployment, _EVENTS[status]):
             queueing.enqueue_delivery()
-        promote_waiting_rollback(deployment)
+        queue_waiting_rollback(deployment)
         transaction.on_commit(lambda: silences.end(deployment))
     return True
 
@@ -88,7 +94,7 @@ def _moments(deployment: Deployment, status: Status, *, late: bool) -> dict[str,
     now = timezone.now()
     moments: dict[str, Any] = {"verified_at": now} if status == Status.SUCCEEDED else {}
     if status == Status.SUCCEEDED and deployment.kind == Kind.DEPLOYMENT:
-        moments["bake_until"] = now + timedelta(seconds=int(deployment.snapshot["policy"]["bake_seconds"]))
+        moments["bake_until"] = now + timedelta(seconds=deployment.sealed.policy.bake_seconds)
     if late:  # it ended when it was interrupted; only now do we know how
         moments["finished_at"] = deployment.finished_at or now
     return moments
@@ -107,32 +113,37 @@ def end_target(
 
 
 def _note_what_runs(deployment: Deployment) -> None:
-    deploy = _described(deployment)
-    files = {name: text.encode() for name, text in deployment.snapshot["configuration"]["files"].items()}
-    for target in deployment.targets.select_related("server"):
-        server = target.server
-        health = deploy.health(deployment.environment.name, "bot") if deploy and "bot" in deploy.roles else None
+    described = _described(deployment)
+    deploy, digests = described or (None, {})
+    files = deployment.sealed.configuration.contents
+    rows = deployment.targets.select_related("server__current_release").filter(status=TargetStatus.SUCCEEDED)
+    servers = [target.server for target in rows]
+    for server in servers:
+        health = (
+            deploy.health(artifacts.table_of(deploy, deployment.environment), "bot")
+            if deploy and "bot" in deploy.roles
+            else None
+        )
         facts = dict(server.facts)
         if deploy is not None and health is not None and "bot" in server.roles:
             port, _, path = health.url.removeprefix("http://").partition("/")
             facts["health"] = {"port": int(port.rpartition(":")[2]), "path": f"/{path}"}
             facts["identity"] = identity_of(deploy, "bot", files)
         previous = server.current_release
-        changed: dict[str, object] = {
-            "current_release": deployment.release,
-            "config_digest": deployment.snapshot["configuration"]["digest"],
-            "facts": facts,
-        }
         if previous is not None and previous != deployment.release:
-            changed["previous_release"] = previous
-        Server.objects.filter(pk=server.pk).update(**changed)
-    environment = deployment.environment
-    if not environment.application:
-        environment.application = deployment.snapshot["application"]
-        environment.save(update_fields=["application"])
-    if deployment.kind == Kind.ROLLBACK and deployment.rollback_of is not None:
-        _quarantine(deployment.rollback_of.release, deployment)
-        _no_longer_runs(deployment.rollback_of, deployment)
+            server.previous_release = previous
+        if server.stopped:
+            transaction.on_commit(partial(silences.speak_again, server))
+        server.current_release, server.config_digest = deployment.release, deployment.sealed.configuration.digest
+        server.unit_files = _units(deploy, digests, server) if deploy else server.unit_files
+        server.facts, server.stopped = facts, None
+    Server.objects.bulk_update(servers, _RUNS)
+    with suppress(Conflict):  # somebody gave its name to another environment meanwhile: it runs all the same
+        bind(deployment.environment, deployment.sealed.application)
+    bad = deployment.rollback_of if deployment.kind == Kind.ROLLBACK else None
+    if bad is not None and bad.release != deployment.release:
+        _quarantine(bad.release, deployment)
+        _no_longer_runs(bad, deployment)
 
 
 def _watch_on(deployment: Deployment) -> None:
@@ -144,25 +155,40 @@ def _watch_on(deployment: Deployment) -> None:
 
 
 def _no_longer_runs(deployment: Deployment, rollback: Deployment) -> None:
-    """What was taken back is not said to run."""
-    names = ", ".join(deployment.targets.values_list("server__name", flat=True)) or str(deployment.environment)
+    """What was taken back is not said to run; of a server that did not go back it is not said that it did."""
+    verified, back = _succeeded_on(deployment), _succeeded_on(rollback)
+    rest = [name for name in verified if name not in back]
+    where = ", ".join(name for name in verified if name in back)
+    only = f" on {where}; not on {', '.join(rest)}" if where and rest else ""
+    names = ", ".join(verified) or str(deployment.environment)
     Deployment.objects.filter(pk=deployment.pk, status=Status.SUCCEEDED).update(
-        sentence=f"{deployment.release} was verified on {names}, and rollback {rollback.pk} has taken it back."
+        sentence=f"{deployment.release} was verified on {names}, and rollback {rollback.pk} has taken it back{only}."
     )
 
 
-def _described(deployment: Deployment) -> DeployToml | None:
-    """What the release says about itself; None when its artifact is gone: it runs all the same."""
+def _succeeded_on(deployment: Deployment) -> list[str]:
+    rows = deployment.targets.filter(status=TargetStatus.SUCCEEDED)
+    return list(rows.values_list("server__name", flat=True))
+
+
+def _units(deploy: DeployToml, digests: dict[str, str], server: Server) -> dict[str, str]:
+    """The unit files that came with the release to this server, by sha256."""
+    roles = [described for role, described in deploy.roles.items() if role in server.roles]
+    return {path.rpartition("/")[2]: digests[path] for described in roles for path in described.units}
+
+
+def _described(deployment: Deployment) -> tuple[DeployToml, dict[str, str]] | None:
+    """What the release says about itself, and its files by sha256; None when its artifact is gone: it runs anyway."""
     try:
         with artifacts.open_release(deployment.release) as reader:
-            return reader.deploy
+            return reader.deploy, {entry.path: entry.sha256 for entry in reader.manifest.files}
     except (PortalError, OSError) as error:
         logger.warning("deployment %s: its artifact cannot be read: %s", deployment.pk, error)
         return None
 
 
 def _quarantine(release: Release, rollback: Deployment) -> None:
-    if release.quarantined or release == rollback.release:
+    if release.quarantined:
         return
     Release.objects.filter(pk=release.pk, quarantined_at=None).update(
         quarantined_at=timezone.now(), quarantined_by=rollback.requested_by, quarantine_reason=rollback.reason[:500]

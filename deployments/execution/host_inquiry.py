@@ -3,19 +3,22 @@
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
-from deployments.core.records import STATUSES
-from deployments.core.sessions import agent, open_target
+from deployments.core.agent_records import STATUSES
+from deployments.core.sessions import agent
 from deployments.execution.claims import raise_fence
 from deployments.execution.finish import end_target
+from deployments.execution.listening import HEARD, listening
 from deployments.execution.recorder import LINE_LIMIT as LONGEST_SENTENCE
-from deployments.execution.recorder import Recorder, bounded_facts
+from deployments.execution.recorder import Recorder
+from deployments.execution.spans import SPANS
+from deployments.execution.steps import bounded_facts
 from deployments.lifecycle import TargetStatus
 from deployments.models import Deployment, Target
 from engine.errors import PortalError
-from engine.remote.client import AgentClient, Record
+from engine.remote.client import AgentClient
+from engine.remote.result import Record
 from engine.ssh.errors import Flooded
 
 logger = logging.getLogger(__name__)
@@ -23,6 +26,8 @@ logger = logging.getLogger(__name__)
 RUN_FENCE = "run_fence"
 """Where a target's facts keep the fence that its run was sent with; a later worker has a later one. Together with the
 number it tells our run from one of another portal, or of this one before it was restored from a backup."""
+ASKED = "asked"
+"""Where a target's facts say, with False, that its end is no answer of its agent: what runs there was not looked at."""
 RETRY_SECONDS = 2.0
 """Between two attempts to reach a server that does not answer."""
 _POLL_SECONDS = 0.5
@@ -47,11 +52,10 @@ def settle_target(deployment: Deployment, target: Target, recorder: Recorder, to
     Tries for `timeout` seconds. Raises Unsettled when the server did not answer, or still works on it: nothing is
     written then. A server that says far too much is not asked again: that is how it ended.
     """
-    sealed = target_snapshot(deployment, target)
 
     def ask() -> None:
-        with open_target(deployment.environment, sealed) as session:
-            _Inquiry(agent(session, deployment.snapshot["application"]), deployment, target, recorder, token).settle()
+        with listening(deployment, target, token) as session:
+            _Inquiry(agent(session, deployment.sealed.application), deployment, target, recorder, token).settle()
 
     try:
         retry_until(ask, timeout=timeout)
@@ -86,18 +90,16 @@ def retry_until(ask: Callable[[], None], *, timeout: float) -> None:
         time.sleep(pause)
 
 
-def target_snapshot(deployment: Deployment, target: Target) -> dict[str, Any]:
-    """The sealed description of one target."""
-    found: dict[str, Any] = next(
-        item for item in deployment.snapshot["targets"] if item["server"] == target.server.name
-    )
-    return found
-
-
 def run_fence(target: Target) -> int | None:
     """The fence that the target's run was sent with; None when none was."""
     found: int | None = target.facts.get(RUN_FENCE)
     return found
+
+
+def _kept(target: Target) -> Record:
+    """What of a target's facts is ours, not the server's."""
+    ours = {name: target.facts[name] for name in (HEARD, SPANS) if name in target.facts}
+    return {RUN_FENCE: run_fence(target), **ours}
 
 
 def apply_result(target: Target, result: Record, recorder: Recorder, token: UUID) -> None:
@@ -109,7 +111,7 @@ def apply_result(target: Target, result: Record, recorder: Recorder, token: UUID
         claim=token,
         outcome=str(result.get("reason", "")),
         sentence=recorder.mask(str(result.get("sentence", ""))[:LONGEST_SENTENCE]),
-        facts={**bounded_facts(result.get("facts"), recorder.mask), RUN_FENCE: run_fence(target)},
+        facts={**bounded_facts(result.get("facts"), recorder.mask), **_kept(target)},
     )
 
 

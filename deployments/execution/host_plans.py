@@ -1,14 +1,18 @@
-"""Turning a sealed snapshot into the plan that one server's agent executes."""
+"""Turning a sealed snapshot into the plans that the servers' agents execute; what they share is worked out once."""
 
-from collections.abc import Sequence
-from typing import Any
+import threading
+from functools import cached_property
 
 from deployments.lifecycle import Kind
-from deployments.models import Approval, Deployment, Release
+from deployments.models import Approval, Deployment, Release, Target
 from deployments.releases import artifacts
 from deployments.releases.role_plans import manifest_for, role_plans
+from deployments.requests.rollback_targets import rollback_target
+from deployments.snapshot import SealedTarget
 from engine.artifacts.artifact import ArtifactReader
-from engine.remote import BaseRelease, RunPlan
+from engine.artifacts.manifest import Manifest
+from engine.remote import BaseRelease, HookPlan, RunPlan
+from engine.remote.plan import missing
 
 MARGIN_SECONDS = 30.0
 """What an agent may take beyond the sum of its steps' deadlines before it reverts."""
@@ -17,37 +21,87 @@ PRUNE_SECONDS = 20.0
 """For deleting old releases, after the new one has been proven; it has no other say in a project's deadlines."""
 
 
-def host_plan(deployment: Deployment, target: dict[str, Any], reader: ArtifactReader, pins: Sequence[str]) -> RunPlan:
-    """The plan for one target of the snapshot. `pins` are releases that pruning must keep there."""
-    snapshot = deployment.snapshot
-    deadlines: dict[str, float] = {**snapshot["plan"]["deadlines"], "prune": PRUNE_SECONDS}
-    return RunPlan(
-        name=snapshot["application"],
-        deployment=str(deployment.pk),
-        fence=deployment.fence or 0,
-        takeover=deployment.kind == Kind.ROLLBACK,
-        release=snapshot["release"]["identifier"],
-        version=snapshot["release"]["version"],
-        manifest=manifest_for(reader, target["roles"]).files,
-        base=_base(deployment, target),
-        roles=role_plans(reader, deployment.environment.name, target["roles"], target["secrets"]),
-        config={name: text.encode() for name, text in snapshot["configuration"]["files"].items()},
-        deadlines=deadlines,
-        deadline=sum(deadlines.values()) + MARGIN_SECONDS,
-        python=reader.deploy.python,
-        pins=tuple(pins),
-        keep=int(snapshot["plan"]["keep"]),
-        actor=deployment.requested_by,
-        approved_by=[approval.actor for approval in deployment.approvals.filter(decision=Approval.Decision.APPROVED)],
-        reason=deployment.reason,
-    )
+class HostPlans:
+    """The plans for the targets of one deployment. Several threads may ask."""
 
+    def __init__(self, deployment: Deployment, reader: ArtifactReader) -> None:
+        self._deployment, self.reader, self._sealed = deployment, reader, deployment.sealed
+        self._turn = threading.RLock()
+        self._manifests: dict[tuple[str, ...], Manifest] = {}
+        self._bases: dict[tuple[str, tuple[str, ...]], BaseRelease | None] = {}
+        self._read: set[tuple[str, ...]] = set()
 
-def _base(deployment: Deployment, target: dict[str, Any]) -> BaseRelease | None:
-    """The release the snapshot says the server runs, so that its files need not travel again."""
-    if target["base"] is None:
-        return None
-    release = Release.objects.filter(identifier=target["base"]["release"]).first()
-    if release is None:
-        return None
-    return BaseRelease(release.identifier, artifacts.manifest_on_servers(release, target["roles"]).files)
+    def read_files(self, target: SealedTarget) -> None:
+        """Read and hash what this server will be sent, before it hears of anything. Raises ArtifactCorrupt."""
+        with self._turn:
+            paths = tuple(entry.path for entry in missing(self._manifest(target.roles).files, self._base(target)))
+            if paths not in self._read:
+                for _ in self.reader.tar_of(paths):
+                    pass
+                self._read.add(paths)
+
+    def plan(self, target: Target, *, fence: int, within: float) -> RunPlan:
+        """The plan for one target of the snapshot; its agent has `within` seconds at most.
+
+        `fence` is the one that the target's record names: the deployment's may be a later one by now.
+        """
+        with self._turn:
+            deployment, snapshot = self._deployment, self._sealed
+            sealed = snapshot.target(target.server.name)
+            hooks = [HookPlan(**hook.model_dump()) for hook in snapshot.plan.hooks if hook.role in sealed.roles]
+            deadlines: dict[str, float] = {**snapshot.plan.deadlines, "prune": PRUNE_SECONDS}
+            deadlines |= {hook.moment: hook.deadline for hook in hooks}
+            return RunPlan(
+                name=snapshot.application,
+                deployment=str(deployment.pk),
+                fence=fence,
+                takeover=deployment.kind == Kind.ROLLBACK,
+                release=snapshot.release.identifier,
+                version=snapshot.release.version,
+                manifest=self._manifest(sealed.roles).files,
+                base=self._base(sealed),
+                roles=role_plans(self.reader, deployment.environment, sealed.roles, sealed.secrets),
+                config=snapshot.configuration.contents,
+                deadlines=deadlines,
+                deadline=min(sum(deadlines.values()) + MARGIN_SECONDS, within),
+                python=self.reader.deploy.python,
+                pins=self._pins(target),
+                keep=snapshot.plan.keep,
+                keep_backups=self.reader.deploy.backups.keep,
+                backup_days=self.reader.deploy.backups.days,
+                actor=deployment.requested_by,
+                approved_by=self._approved_by,
+                reason=deployment.reason,
+                hooks=hooks,
+            )
+
+    def _manifest(self, roles: tuple[str, ...]) -> Manifest:
+        if roles not in self._manifests:
+            self._manifests[roles] = manifest_for(self.reader, roles)
+        return self._manifests[roles]
+
+    def _base(self, target: SealedTarget) -> BaseRelease | None:
+        """The release the snapshot says the server runs, so that its files need not travel again."""
+        if target.base is None:
+            return None
+        key = (target.base.release, target.roles)
+        if key not in self._bases:
+            release = Release.objects.filter(identifier=target.base.release).first()
+            files = artifacts.manifest_on_servers(release, target.roles).files if release else ()
+            self._bases[key] = BaseRelease(release.identifier, files) if release else None
+        return self._bases[key]
+
+    def _pins(self, target: Target) -> list[str]:
+        """Releases that pruning must keep there: what runs now, what ran before, and what a rollback would need."""
+        server = target.server
+        wanted = (server.current_release, server.previous_release, self._way_back)
+        return list(dict.fromkeys(release.identifier for release in wanted if release is not None))
+
+    @cached_property
+    def _way_back(self) -> Release | None:
+        return rollback_target(self._deployment.environment)
+
+    @cached_property
+    def _approved_by(self) -> list[str]:
+        given = self._deployment.approvals.filter(decision=Approval.Decision.APPROVED)
+        return [approval.actor for approval in given]

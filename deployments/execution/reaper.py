@@ -2,9 +2,10 @@
 
 import logging
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Max, Q
 from django.utils import timezone
 
 from deployments.core import queueing
@@ -14,10 +15,11 @@ from deployments.execution.claims import hand_over, take_over, take_up
 from deployments.execution.finish import end_target, finish
 from deployments.execution.host_inquiry import Unsettled, settle_target
 from deployments.execution.recorder import Recorder
+from deployments.execution.side_by_side import side_by_side
 from deployments.execution.verdict import conclude
 from deployments.lifecycle import EXECUTING, Kind, Status, TargetStatus
 from deployments.models import Deployment, Target
-from deployments.requests.promotion import promote_waiting_rollback
+from deployments.requests.waiting_rollbacks import queue_waiting_rollback
 
 logger = logging.getLogger(__name__)
 
@@ -88,15 +90,21 @@ def _ask_and_conclude(deployment: Deployment, recorder: Recorder, timeout: float
     assert token is not None  # noqa: S101  (taken over just now; this is for the type checker)
     # who cancels, or waits with a rollback, shall not wait half an hour for a server that is off
     giving_up = bool(deployment.cancel_requested_by) or _overdue(deployment, timezone.now())
-    for target in deployment.targets.select_related("server").filter(status=TargetStatus.RUNNING):
+    unsettled: list[Unsettled] = []
+
+    def ask(target: Target) -> None:
         try:
             settle_target(deployment, target, recorder, token, timeout=timeout)
         except Unsettled as why:
-            if not giving_up or why.working:
+            if giving_up and not why.working:
+                _give_up(target, recorder, why)
+            else:
                 logger.info("deployment %s: %s", deployment.pk, why)
-                return False
-            _give_up(target, recorder, why)
-    return conclude(
+                unsettled.append(why)
+
+    running = deployment.targets.select_related("server").filter(status=TargetStatus.RUNNING)
+    side_by_side([partial(ask, target) for target in running])
+    return not unsettled and conclude(
         actor=system_actor("reaper"),
         deployment=deployment,
         recorder=recorder,
@@ -121,7 +129,9 @@ def _give_up(target: Target, recorder: Recorder, why: Unsettled) -> None:
 
 
 def _overdue(deployment: Deployment, now: datetime) -> bool:
-    return deployment.started_at is None or now - deployment.started_at > GIVE_UP
+    """Counted from the last server that was begun: a fleet may take hours."""
+    begun = deployment.targets.aggregate(last=Max("started_at"))["last"] or deployment.started_at
+    return begun is None or now - begun > GIVE_UP
 
 
 def _end_unsettled(deployment: Deployment, error: Exception) -> bool:
@@ -208,6 +218,6 @@ def _promote_stranded() -> None:
             try:
                 with transaction.atomic():
                     locked_environment(rollback.environment_id)
-                    promote_waiting_rollback(rollback)
+                    queue_waiting_rollback(rollback)
             except IntegrityError:
                 logger.info("rollback %s: something else has begun; it waits for that", rollback.pk)

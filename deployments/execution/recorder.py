@@ -10,44 +10,42 @@ import queue
 import re
 import threading
 import time
+from collections import Counter, defaultdict
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Case, Count, IntegerField, When
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
+from deployments.core.agent_records import moment
 from deployments.core.masking import Mask
-from deployments.core.records import moment
 from deployments.core.retrying import AWAY
-from deployments.lifecycle import Status, StepState
+from deployments.execution.steps import MOST_STEPS, StepsOf, rows_of, store
+from deployments.lifecycle import Status
 from deployments.models import Deployment, LogLine, Step, Target
-from engine.remote.client import Record
+from engine.remote.result import Record
 
 logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)
 RENEW_SECONDS = 5.0
 TIMEOUT_SECONDS = 60.0
+GATHER_SECONDS = 0.1
+"""What arrives within this time of a line is stored with it, in one transaction."""
 LINE_LIMIT = 4000
 """Characters of a line, as agents send at most; whatever a server says instead is cut."""
 LOG_HEAD, LOG_TAIL = 200, 2000
 """Lines that are kept of a target's step."""
-MOST_STEPS, MOST_FACTS = 60, 128 << 10
-"""Steps that are kept of a target, an agent has nine and what reverting adds, and bytes of the facts of each."""
+MOST_AT_ONCE = 5000
 _STOP = object()
 _ENDING = " lines are left out here)"
 _LEFT_OUT = re.compile(r"\((\d{1,12}) lines are left out here\)")
 
 
 Item = tuple[Target | None, str]
-
-
-def bounded_facts(facts: object, mask: Mask) -> dict[str, Any]:
-    """Facts as a server told them, masked; in place of far too many, how many bytes they had."""
-    size = len(json.dumps(facts))
-    found = mask.facts(facts) if size <= MOST_FACTS else {"left_out": f"{size:,} bytes"}
-    return found if isinstance(found, dict) else {}
 
 
 class Recorder:
@@ -64,6 +62,9 @@ class Recorder:
         self._last_target = max((target.pk for target in deployment.targets.all()), default=0)
         self._stored: dict[int, int] = {}
         self._steps: dict[int, set[str]] = {}
+        self._held: dict[int, StepsOf] = {}
+        self._rows: defaultdict[int, list[Step]] = defaultdict(list)
+        self._lines: Counter[tuple[int | None, str]] | None = None
         self._verifying = False
         self._flushing: list[threading.Event] = []
         self._stop_by: float | None = None
@@ -119,12 +120,16 @@ class Recorder:
         batch: list[Item] = []
         try:
             item = self._inbox.get(timeout=RENEW_SECONDS)
+            until = time.monotonic() + GATHER_SECONDS
             while item is not _STOP:
                 if isinstance(item, threading.Event):
                     self._flushing.append(item)
+                    until = 0.0  # somebody waits for it
                 else:
                     batch.append(item)
-                item = self._inbox.get_nowait()
+                if len(batch) >= MOST_AT_ONCE:
+                    return batch, False
+                item = self._inbox.get(timeout=max(0.0, until - time.monotonic()))
         except queue.Empty:
             return batch, False
         return batch, True
@@ -139,6 +144,7 @@ class Recorder:
                     if renew:
                         self._renew()
             except AWAY:
+                self._held, self._lines = {}, None  # what was undone is read again
                 if self._stop_by is not None and time.monotonic() > self._stop_by:
                     logger.exception("deployment %s: the database stayed away", self._deployment.pk)
                     return
@@ -148,6 +154,7 @@ class Recorder:
             except Exception:
                 # the lease must be renewed whatever a server has sent; its own journal still has the lines
                 logger.exception("deployment %s: lines could not be stored", self._deployment.pk)
+                self._held, self._lines = {}, None
                 connection.close()
                 return
             else:
@@ -160,9 +167,13 @@ class Recorder:
             self.lost.set()
 
     def _store(self, batch: list[Item]) -> dict[int, int]:
-        """Runs in a transaction that may be repeated; returns the last number stored of every target."""
+        """Runs in a transaction that may be repeated; returns the last number stored of every target.
+
+        Whatever the batch holds, of however many servers, lines, new steps and ended steps are a statement each.
+        """
         lines: list[LogLine] = []
         seen: dict[int, int] = {}
+        touched: set[int] = set()
         for target, text in batch:
             record: Record = json.loads(text)
             if target is not None and (seq := int(record.get("seq", 0))):
@@ -172,23 +183,49 @@ class Recorder:
             if record["kind"] == "log":
                 lines.append(self._line(target, record))
             elif target is not None and record["kind"] == "step" and self._known(target, record):
-                self._step(target, record)
+                self._steps_of(target).take(record, self._mask)
+                touched.add(target.pk)
+                self._verify(target, record)
             elif target is not None and record["kind"] == "result":
-                self._close(target)
+                self._steps_of(target).close()
+                touched.add(target.pk)
         LogLine.objects.bulk_create(lines)
-        for step in {(line.target_id, line.step) for line in lines}:
-            self._trim(*step)
-        for pk, seq in seen.items():
-            Target.objects.filter(pk=pk, journal_seq__lt=seq).update(journal_seq=seq)
+        store(self._held[pk] for pk in sorted(touched))
+        self._trim(lines)
+        if seen:
+            newest = Case(*(When(pk=pk, then=seq) for pk, seq in seen.items()), output_field=IntegerField())
+            Target.objects.filter(pk__in=seen).update(journal_seq=Greatest("journal_seq", newest))
         return seen
 
-    def _trim(self, target: int | None, step: str) -> None:
+    def _verify(self, target: Target, record: Record) -> None:
+        """The last server's verification begins: so does the deployment's."""
+        begins = str(record["step"])[:30] == "verify" and str(record["state"]) == "begin"
+        if begins and target.pk == self._last_target and not self._verifying:
+            self._verifying = True  # were it undone with the transaction, only a word of the page would be late
+            Deployment.objects.move(self._deployment.pk, Status.VERIFYING, source=Status.RUNNING, claim=self._claim)
+
+    def _trim(self, lines: list[LogLine]) -> None:
         """Of a step that says very much the beginning and the end are kept; a line between them counts the others."""
-        if target is None:
-            return
+        added = Counter((line.target_id, line.step) for line in lines)
+        if self._lines is None:  # with those that were stored just now
+            rows = LogLine.objects.filter(deployment=self._deployment).order_by().values_list("target_id", "step")
+            self._lines = Counter({(pk, step): count for pk, step, count in rows.annotate(Count("pk"))})
+        else:
+            self._lines.update(added)
+        for target, step in added:
+            if target is not None and self._lines[target, step] > LOG_HEAD + LOG_TAIL + 1:
+                self._cut(target, step)
+                self._lines[target, step] = LOG_HEAD + LOG_TAIL + 1
+
+    def _steps_of(self, target: Target) -> StepsOf:
+        if not self._held:  # at the beginning, and after a transaction that was undone
+            self._rows = rows_of(self._deployment)
+        if target.pk not in self._held:
+            self._held[target.pk] = StepsOf(target, self._rows[target.pk])
+        return self._held[target.pk]
+
+    def _cut(self, target: int, step: str) -> None:
         lines = LogLine.objects.filter(deployment=self._deployment, target=target, step=step).order_by("id")
-        if lines.count() <= LOG_HEAD + LOG_TAIL + 1:
-            return
         note = lines[LOG_HEAD]
         last = lines.order_by("-id").values_list("id", flat=True)[LOG_TAIL - 1]
         between = lines.filter(id__gte=note.pk, id__lt=last)
@@ -201,7 +238,8 @@ class Recorder:
 
     def _last_stored(self, target: Target) -> int:
         if target.pk not in self._stored:
-            self._stored[target.pk] = Target.objects.values_list("journal_seq", flat=True).get(pk=target.pk)
+            rows = Target.objects.filter(deployment=self._deployment).values_list("pk", "journal_seq")
+            self._stored |= {pk: max(seq, self._stored.get(pk, 0)) for pk, seq in rows}
         return self._stored[target.pk]
 
     def _known(self, target: Target | None, record: Record) -> bool:
@@ -221,31 +259,4 @@ class Recorder:
             step=str(record.get("step", ""))[:30] if self._known(target, record) else "",
             stream=str(record.get("stream", "stdout"))[:10],
             text=self._mask(str(record.get("text", ""))[: 2 * LINE_LIMIT])[:LINE_LIMIT],
-        )
-
-    def _step(self, target: Target, record: Record) -> None:
-        name, state = str(record["step"])[:30], str(record["state"])
-        running = Step.objects.filter(target=target, name=name, state=StepState.RUNNING).order_by("-id").first()
-        if running is None and Step.objects.filter(target=target).count() >= MOST_STEPS:
-            return
-        if state == "begin":
-            Step.objects.get_or_create(
-                target=target, name=name, state=StepState.RUNNING, defaults={"started_at": moment(record)}
-            )
-            if name == "verify" and target.pk == self._last_target and not self._verifying:
-                self._verifying = True  # were it undone with the transaction, only a word of the page would be late
-                Deployment.objects.move(self._deployment.pk, Status.VERIFYING, source=Status.RUNNING, claim=self._claim)
-            return
-        row = running or Step(target=target, name=name, started_at=moment(record))
-        row.state = state if state in StepState.values else StepState.FAILED
-        row.finished_at = moment(record)
-        row.seconds = record.get("seconds")
-        row.facts = bounded_facts(record.get("facts", {}), self._mask)
-        row.save()
-
-    @staticmethod
-    def _close(target: Target) -> None:
-        """A step whose agent was killed has no end of its own."""
-        Step.objects.filter(target=target, state=StepState.RUNNING).update(
-            state=StepState.FAILED, finished_at=timezone.now()
         )

@@ -51,8 +51,9 @@ def _take(path: Path, environment: int) -> int | None:
     busy = [int(held.name.split(".")[0]) for held in _held()]
     if path.exists():
         return None
-    keeping = {home.pk for home in Environment.objects.all() if home.protected} - {*busy, environment}
-    if WORKERS - len(busy) - 1 < min(len(keeping), WORKERS - 1):
+    protected = {home.pk for home in Environment.objects.all() if home.protected}
+    kept = 0 if environment in protected - {*busy} else min(len(protected - {*busy, environment}), WORKERS - 1)
+    if WORKERS - len(busy) - 1 < kept:
         return None
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)

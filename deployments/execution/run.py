@@ -1,39 +1,41 @@
-"""Carrying a sealed deployment out, server after server, and concluding it truthfully."""
+"""Carrying a sealed deployment out, round after round of servers, and concluding it truthfully."""
 
 import dataclasses
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from uuid import UUID
 
 from django.utils import timezone
 
 from deployments.core.actors import system_actor
 from deployments.core.retrying import retry
-from deployments.core.sessions import agent, open_target
+from deployments.core.sessions import agent
 from deployments.execution import silences
 from deployments.execution.claims import claim, hand_over
 from deployments.execution.finish import end_target
-from deployments.execution.host_inquiry import RUN_FENCE, Unsettled, apply_result, settle_target, target_snapshot
-from deployments.execution.host_plans import host_plan
+from deployments.execution.host_inquiry import ASKED, RUN_FENCE, Unsettled, apply_result, run_fence, settle_target
+from deployments.execution.host_plans import HostPlans
+from deployments.execution.listening import listening
 from deployments.execution.recorder import Recorder
 from deployments.execution.self_deploy import HANDED_OVER, restarts_us
+from deployments.execution.side_by_side import let_the_database_go, side_by_side
+from deployments.execution.spans import AGENT, CONNECTS, PLANS, READS, RUN, SPANS, Marks
 from deployments.execution.verdict import conclude
 from deployments.lifecycle import Status, TargetStatus
 from deployments.models import Deployment, Target
 from deployments.releases import artifacts
-from deployments.requests.rollback_targets import rollback_target
+from deployments.snapshot import ROUND_SECONDS
 from engine.artifacts.artifact import ArtifactReader
 from engine.errors import PortalError
-from engine.remote.client import Record
+from engine.remote.result import Record
 from engine.ssh.errors import LinkLost, RemoteDeadline
 
 logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 60.0
 """How long a worker keeps asking a server whose line was cut before the reaper takes over."""
-DEADLINE_SECONDS = 600.0
-"""What the users allow a deployment, all servers together; what is left of it bounds every server's agent."""
 
 
 def execute(deployment_id: int) -> Status | None:
@@ -67,10 +69,9 @@ class _Execution:
         self._deployment = deployment
         self._token = token
         self._recorder = recorder
-        self._ends = time.monotonic() + DEADLINE_SECONDS
 
     def carry_out(self) -> bool:
-        """Target after target until one does not succeed, then the end. False when the reaper has to go on."""
+        """Round after round until too many servers failed, then the end. False when the reaper has to go on."""
         try:
             with artifacts.open_release(self._deployment.release) as reader:
                 self._run_targets(reader)
@@ -89,34 +90,45 @@ class _Execution:
 
     def _run_targets(self, reader: ArtifactReader) -> None:
         """Raises Unsettled when a server's state could not be learnt, or another worker has taken over."""
-        targets = self._deployment.targets.select_related("server", "base_release")
-        for target in retry(lambda: list(targets)):
-            if not retry(lambda: self._begin(target)):  # noqa: B023  (called before the loop goes on)
+        plans, failures, sealed = HostPlans(self._deployment, reader), 0, self._deployment.sealed
+        rows = self._deployment.targets.select_related("server__current_release", "server__previous_release")
+        by_name = {target.server.name: target for target in retry(lambda: list(rows))}
+        for number, names in enumerate(sealed.rounds):
+            group = [by_name[each.server] for each in names]
+            if not retry(lambda: self._begin(group)):  # noqa: B023  (called before the loop goes on)
                 return
-            self._run_target(target, reader)
-            retry(target.refresh_from_db)
-            if target.status != TargetStatus.SUCCEEDED:
+            ends = time.monotonic() + ROUND_SECONDS
+            side_by_side([partial(self._run_target, target, plans, ends) for target in group])
+            mine = rows.filter(pk__in=[target.pk for target in group])
+            ended = retry(lambda: list(mine.values_list("status", flat=True)))  # noqa: B023  (see above)
+            failures += sum(status != TargetStatus.SUCCEEDED for status in ended)
+            if failures > (sealed.tolerated if number else 0):
                 return
 
-    def _begin(self, target: Target) -> bool:
-        """Mark the server as the one that is worked on; False when somebody wants the deployment to end."""
+    def _begin(self, group: Sequence[Target]) -> bool:
+        """Mark the servers as those that are worked on; False when somebody wants the deployment to end."""
         mine = Deployment.objects.executing().filter(pk=self._deployment.pk, claim=self._token)
         wanted_by = mine.values_list("cancel_requested_by", flat=True).first()
         if wanted_by is None or self._recorder.lost.is_set():
             raise Unsettled("another worker has taken over")
         if wanted_by:
             return False
-        target.facts = {RUN_FENCE: self._deployment.fence}
-        Target.objects.filter(pk=target.pk, deployment__claim=self._token).update(
-            status=TargetStatus.RUNNING, started_at=timezone.now(), facts=target.facts
+        facts = {RUN_FENCE: self._deployment.fence}
+        Target.objects.filter(pk__in=[target.pk for target in group], deployment__claim=self._token).update(
+            status=TargetStatus.RUNNING, started_at=timezone.now(), facts=facts
         )
+        for target in group:
+            target.facts = dict(facts)
         return True
 
-    def _run_target(self, target: Target, reader: ArtifactReader) -> None:
+    def _run_target(self, target: Target, plans: HostPlans, ends: float) -> None:
         deployment, recorder = self._deployment, self._recorder
-        sealed = target_snapshot(deployment, target)
+        sealed, fence = deployment.sealed.target(target.server.name), run_fence(target) or 0
+
+        marks = Marks()
 
         def hear(record: Record) -> None:
+            marks.mark(AGENT)
             recorder.record(target, record)
             if restarts_us(sealed, record):
                 recorder.say(HANDED_OVER, target=target)
@@ -124,22 +136,25 @@ class _Execution:
 
         recorder.say(f"Connecting to {target.server.name}.", target=target)
         try:
-            plan = retry(lambda: host_plan(deployment, sealed, reader, pins_for(target)))
-            left = self._ends - time.monotonic()
-            if left <= 0:
-                raise PortalError(f"The {DEADLINE_SECONDS:g} s of a deployment were over.", reason="deadline")
-            plan = dataclasses.replace(plan, deadline=min(plan.deadline, left))
-            for _ in reader.tar_of([entry.path for entry in plan.missing()]):
-                pass  # read and hashed before a server hears of it: a corrupt artifact is refused here
-            with open_target(deployment.environment, sealed) as session:
-                result = agent(session, deployment.snapshot["application"]).run(plan, reader, hear)
+            retry(lambda: plans.read_files(sealed))  # a corrupt artifact is refused here
+            marks.mark(READS)
+            with listening(deployment, target, self._token, ends=True) as session:
+                marks.mark(CONNECTS)
+                client = agent(session, deployment.sealed.application)
+                client.start("run")  # it comes up while its plan is made
+                plan = retry(lambda: plans.plan(target, fence=fence, within=max(1.0, ends - time.monotonic())))
+                let_the_database_go()
+                marks.mark(PLANS)
+                result = client.run(plan, plans.reader, hear)
+                marks.mark(RUN)
         except (LinkLost, RemoteDeadline) as error:
             recorder.say(f"{error} Asking {target.server.name} what is true.", target=target)
             settle_target(deployment, target, recorder, self._token, timeout=TIMEOUT_SECONDS)
         except PortalError as error:
-            told = {"status": "failed", "reason": error.reason, "sentence": str(error)}
+            told = {"status": "failed", "reason": error.reason, "sentence": str(error), "facts": {ASKED: False}}
             apply_result(target, told, recorder, self._token)
         else:
+            target.facts = {**target.facts, SPANS: marks.seconds}
             apply_result(target, dataclasses.asdict(result), recorder, self._token)
 
     def _refuse_all(self, error: PortalError) -> None:
@@ -151,10 +166,3 @@ class _Execution:
                 outcome=error.reason,
                 sentence=self._recorder.mask(str(error)),
             )
-
-
-def pins_for(target: Target) -> Sequence[str]:
-    """Releases that pruning on this server must keep: what runs now, and what a rollback would need."""
-    server = target.server
-    wanted = (server.current_release, server.previous_release, rollback_target(server.environment))
-    return list(dict.fromkeys(release.identifier for release in wanted if release is not None))

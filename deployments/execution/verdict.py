@@ -9,11 +9,13 @@ from django.utils import timezone
 
 from deployments.core.actors import Actor
 from deployments.core.retrying import retry
-from deployments.core.sessions import agent, open_target
+from deployments.core.sessions import agent
 from deployments.execution.claims import held_by
 from deployments.execution.finish import end_target, finish
-from deployments.execution.host_inquiry import Unsettled, apply_result, retry_until, run_fence, target_snapshot
+from deployments.execution.host_inquiry import ASKED, Unsettled, apply_result, retry_until, run_fence
+from deployments.execution.listening import listening
 from deployments.execution.recorder import Recorder
+from deployments.execution.side_by_side import side_by_side
 from deployments.lifecycle import Kind, Status, TargetStatus
 from deployments.models import Deployment, Target
 from engine.ssh.errors import Flooded
@@ -24,6 +26,9 @@ ROLLBACK_LIMIT_SECONDS = 300
 """What the users allow a rollback, from its claim to its proof."""
 ON_REQUEST = "reverted_on_request"
 """The agent's reason for a server that was well and went back because another one failed."""
+
+FAILED = (TargetStatus.FAILED, TargetStatus.REVERTED)
+"""How a server ends that said no: nothing had been changed, or it went back."""
 
 Verdict = tuple[Status, str, str]
 """Status, outcome (a stable word) and sentence."""
@@ -46,14 +51,14 @@ def conclude(
     """
     retry(deployment.refresh_from_db)
     targets = _targets(deployment)
-    activated = [target for target in targets if target.status == TargetStatus.SUCCEEDED]
-    if len(activated) == len(targets):
+    if _tolerable(deployment, targets):
         status, outcome, sentence = _success(deployment, targets)
     else:
-        for target in reversed(activated):
+        revert = partial(_reverted, deployment, recorder=recorder, token=token, timeout=timeout, giving_up=giving_up)
+        for group in _last_first(deployment, targets):
             if not retry(lambda: held_by(deployment, token)):
                 return True
-            if not _reverted(deployment, target, recorder, token, timeout=timeout, giving_up=giving_up):
+            if not all(side_by_side([partial(revert, target) for target in group])):
                 return False
         retry(lambda: _skip_waiting(deployment, token))
         status, outcome, sentence = judge(deployment, _targets(deployment))
@@ -61,6 +66,27 @@ def conclude(
     end = partial(finish, actor=actor, deployment=deployment, claim=token, late=late)
     retry(lambda: end(status=status, outcome=outcome, sentence=sentence))
     return True
+
+
+def _tolerable(deployment: Deployment, targets: list[Target]) -> bool:
+    """Whether every server runs the release, but for no more failures than are tolerated, none the canary's.
+
+    On a server that failed nothing is changed; one that needs somebody, or was never begun, is another matter.
+    """
+    sealed = deployment.sealed
+    left = [target for target in targets if target.status != TargetStatus.SUCCEEDED]
+    if not left:
+        return True
+    canary = sealed.rounds[0][0].server
+    by_themselves = all(target.status in FAILED and target.outcome != ON_REQUEST for target in left)
+    return by_themselves and len(left) <= sealed.tolerated and canary not in {target.server.name for target in left}
+
+
+def _last_first(deployment: Deployment, targets: list[Target]) -> list[list[Target]]:
+    """What was activated, in groups as they were worked on, the last one first."""
+    activated = {target.server.name: target for target in _with(targets, TargetStatus.SUCCEEDED)}
+    groups = [[activated.pop(each.server, None) for each in group] for group in reversed(deployment.sealed.rounds)]
+    return [found for group in groups if (found := [target for target in group if target is not None])]
 
 
 def judge(deployment: Deployment, targets: list[Target]) -> Verdict:
@@ -80,14 +106,13 @@ def judge(deployment: Deployment, targets: list[Target]) -> Verdict:
         return _cancelled(deployment, targets, restored)
     outcome, why = cause.outcome or "failed", cause.sentence
     if restored:
-        return Status.ROLLED_BACK, outcome, f"{why} Every server runs what it ran before."
+        return Status.ROLLED_BACK, outcome, f"{why} {_as_before(targets)}"
     return Status.FAILED, outcome, why
 
 
 def _own_failure(targets: list[Target]) -> Target | None:
     """The first server that said no by itself: neither cancelled nor put back because of another one."""
-    failed = (TargetStatus.FAILED, TargetStatus.REVERTED)
-    return next((target for target in targets if target.status in failed and target.outcome != ON_REQUEST), None)
+    return next((target for target in targets if target.status in FAILED and target.outcome != ON_REQUEST), None)
 
 
 def _cancelled(deployment: Deployment, targets: list[Target], restored: bool) -> Verdict:
@@ -95,7 +120,7 @@ def _cancelled(deployment: Deployment, targets: list[Target], restored: bool) ->
     ended = _with(targets, TargetStatus.CANCELLED)
     said = " ".join(target.sentence for target in ended)
     if restored:
-        said = f"{said} Every server runs what it ran before.".strip()
+        said = f"{said} {_as_before(targets)}".strip()
     said = said or "Nothing had been changed."
     if deployment.cancel_requested_by:
         return Status.CANCELLED, "cancelled", f"Cancelled by {deployment.cancel_requested_by}. {said}"
@@ -106,7 +131,12 @@ def _cancelled(deployment: Deployment, targets: list[Target], restored: bool) ->
 
 
 def _success(deployment: Deployment, targets: list[Target]) -> Verdict:
+    failed = [target for target in targets if target.status != TargetStatus.SUCCEEDED]
+    targets = _with(targets, TargetStatus.SUCCEEDED)
     sentence = f"{deployment.release} runs on {_names(targets)}, verified. {_looked_at(targets)}"
+    if failed:
+        why = " ".join(f"{target.server.name}: {target.sentence}" for target in failed)
+        sentence += f" Not on {_names(failed)}, which the policy allows: {_left(failed)}. {why}"
     if deployment.kind == Kind.ROLLBACK and deployment.started_at:
         seconds = (timezone.now() - deployment.started_at).total_seconds()
         sentence += f" Back in {seconds:.1f} s of the {ROLLBACK_LIMIT_SECONDS} s allowed."
@@ -117,6 +147,34 @@ def _success(deployment: Deployment, targets: list[Target]) -> Verdict:
                 f"{loss['before']}; a copy from before is in its backups."
             )
     return Status.SUCCEEDED, "verified", sentence
+
+
+def _as_before(targets: list[Target]) -> str:
+    """What a server that nobody reached runs now, nobody has seen."""
+    if unseen := _unseen(targets):
+        return f"Every other server runs what it ran before; what {_names(unseen)} runs now was not looked at."
+    return "Every server runs what it ran before."
+
+
+def _left(failed: list[Target]) -> str:
+    """What there is on servers that did not take the release, each group by name where they differ."""
+    unseen = _unseen(failed)
+    empty = [target for target in failed if target not in unseen and target.base_release_id is None]
+    kept = [target for target in failed if target not in unseen and target not in empty]
+    groups = {
+        "what ran there before still does": kept,
+        "nothing ran there before": empty,
+        "what runs there now was not looked at": unseen,
+    }
+    said = {words: group for words, group in groups.items() if group}
+    if len(said) == 1:
+        return next(iter(said))
+    return "; ".join(f"{_names(group)}: {words}" for words, group in said.items())
+
+
+def _unseen(targets: list[Target]) -> list[Target]:
+    """Servers whose agent never answered."""
+    return [target for target in targets if not target.facts.get(ASKED, True)]
 
 
 def _looked_at(targets: list[Target]) -> str:
@@ -135,8 +193,8 @@ def _reverted(
     name = target.server.name
 
     def revert() -> None:
-        with open_target(deployment.environment, target_snapshot(deployment, target)) as session:
-            result = agent(session, deployment.snapshot["application"]).revert(
+        with listening(deployment, target, token) as session:
+            result = agent(session, deployment.sealed.application).revert(
                 str(deployment.pk),
                 deployment.fence or 0,
                 lambda record: recorder.record(target, record),

@@ -8,8 +8,8 @@ from django.utils import timezone
 from deployments.core import queueing
 from deployments.core.actors import Actor
 from deployments.core.sessions import agent, open_target
-from deployments.execution.host_inquiry import run_fence, target_snapshot
-from deployments.lifecycle import Status
+from deployments.execution.host_inquiry import run_fence
+from deployments.lifecycle import Status, TargetStatus
 from deployments.models import Deployment, Target
 from deployments.requests.bake import report_crash
 from engine.errors import PortalError
@@ -30,7 +30,7 @@ def watch(*, actor: Actor, number: int) -> str:
     deployment = Deployment.objects.select_related("environment", "release").get(pk=number)
     if not _runs(deployment):
         return "over"
-    for target in deployment.targets.select_related("server"):
+    for target in deployment.targets.select_related("server").filter(status=TargetStatus.SUCCEEDED):
         result = _ask(deployment, target)
         if result is None or not _note(target, result) or result.status != "failed":
             continue
@@ -53,11 +53,11 @@ def _runs(deployment: Deployment) -> bool:
 def _ask(deployment: Deployment, target: Target) -> Result | None:
     """What the server's agent says; None when it cannot be asked: that is no crash, and health is watched elsewhere."""
     fence = run_fence(target)
-    if fence is None:
+    if fence is None or target.server.stopped:  # what somebody stopped has not crashed
         return None
     try:
-        with open_target(deployment.environment, target_snapshot(deployment, target)) as session:
-            result = agent(session, deployment.snapshot["application"]).watch(str(deployment.pk), fence)
+        with open_target(deployment.environment, deployment.sealed.target(target.server.name)) as session:
+            result = agent(session, deployment.sealed.application).watch(str(deployment.pk), fence)
     except PortalError as error:
         logger.warning("deployment %s: watching %s: %s", deployment.pk, target.server.name, error)
         return None

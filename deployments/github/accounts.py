@@ -6,6 +6,7 @@ from django.db import transaction
 
 from deployments.access.policy import require
 from deployments.access.tokens import revoke
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.models import ApiToken, GitHubAccount
@@ -19,7 +20,7 @@ def link_account(*, actor: Actor, person: User, login: str, account_id: int) -> 
     Nobody says so for others: what others push would count as asked by them. Raises NotAllowed, InvalidRequest and
     Conflict (somebody else's).
     """
-    require(actor, "own_token")
+    require(actor, Verb.OWN_TOKEN)
     if actor.kind != "user" or actor.identity != person.get_username():
         raise NotAllowed("An account on GitHub is linked by whoever it belongs to.", reason="four_eyes")
     User.objects.select_for_update(no_key=True).get(pk=person.pk)
@@ -42,7 +43,7 @@ def link_account(*, actor: Actor, person: User, login: str, account_id: int) -> 
 def unlink_account(*, actor: Actor, person: User) -> None:
     """End it, and the tokens that runs of that account have; one's own, or anybody's for an administrator."""
     own = actor.kind == "user" and actor.identity == person.get_username()
-    require(actor, "own_token" if own else "manage_people")
+    require(actor, Verb.OWN_TOKEN if own else Verb.MANAGE_PEOPLE)
     _end(actor, person)
 
 

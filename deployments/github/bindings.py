@@ -8,8 +8,10 @@ from django.utils import timezone
 
 from deployments.access.policy import require
 from deployments.access.tokens import revoke
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor
+from deployments.core.selectors import environment_named, environments_called
 from deployments.core.texts import checked
 from deployments.github.identity import WorkflowIdentity
 from deployments.models import ApiToken, Environment, Scope, WorkflowBinding
@@ -33,7 +35,7 @@ def bind_workflow(
     environment: Environment | None = None,
 ) -> WorkflowBinding:
     """Let runs with exactly these claims have a token with these scopes. Raises NotAllowed, InvalidRequest."""
-    require(actor, "manage_tokens", environment)
+    require(actor, Verb.MANAGE_TOKENS, environment)
     chosen = sorted({Scope(scope).value for scope in scopes})
     if not chosen or set(chosen) - set(SCOPES):
         raise InvalidRequest("A workflow may get these scopes.", hint=f"Choose from {', '.join(SCOPES)}.")
@@ -61,7 +63,7 @@ def bind_workflow(
 @transaction.atomic
 def end_binding(*, actor: Actor, binding: WorkflowBinding) -> None:
     """No run gets a token by it any more, and those that some got end; doing it twice changes nothing."""
-    require(actor, "manage_tokens", binding.environment)
+    require(actor, Verb.MANAGE_TOKENS, binding.environment)
     WorkflowBinding.objects.select_for_update(of=("self",)).get(pk=binding.pk)  # an exchange under way ends first
     if WorkflowBinding.objects.filter(pk=binding.pk, ended_at=None).update(ended_at=timezone.now()):
         _record(actor, binding, "workflow.unbound", {"name": binding.name, "repository": binding.repository})
@@ -78,7 +80,10 @@ def binding_for(identity: WorkflowIdentity, environment: str) -> WorkflowBinding
         ended_at=None,
     )
     rows = rows.select_for_update(of=("self",)).select_related("environment")
-    fitting = [row for row in rows if _fits(row, identity) and environment in (str(row.environment or environment), "")]
+    meant = set(environments_called(environment).values_list("pk", flat=True)) | {None}
+    fitting = [row for row in rows if _fits(row, identity) and (not environment or row.environment_id in meant)]
+    if len({row.environment_id for row in fitting} - {None}) > 1 and environment:
+        environment_named(environment)  # of several applications: the run says which
     return min(fitting, key=lambda row: (row.environment is None, row.pk), default=None)
 
 

@@ -48,7 +48,7 @@ def _binding(identity: WorkflowIdentity, environment: str) -> WorkflowBinding:
         there = f"{identity.repository} at {identity.ref} in the environment {identity.environment or '(none)'}"
         raise NotAllowed(
             f"No binding fits {there}{f' for {environment}' if environment else ''}.",
-            hint="An administrator binds workflows in the admin (Workflows): every claim must be equal.",
+            hint="An administrator binds workflows in the control room (Workflows): every claim must be equal.",
             reason="not_bound",
         )
     return binding

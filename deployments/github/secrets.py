@@ -1,11 +1,15 @@
 """What a workflow needs to reach an environment's server, as GitHub secrets."""
 
+from django.db import transaction
+
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.github.runner import secret_names
 from deployments.models import Environment, Server
 from deployments.models.encryption import SecretText
+from deployments.notifications.notify import notify_environment
 from engine.errors import InvalidRequest
 
 
@@ -15,9 +19,15 @@ def github_secret(*, actor: Actor, environment: Environment, name: str) -> Secre
     Handing out the private key is an audit event. Raises NotAllowed, InvalidRequest for another name, and unless the
     environment has one server.
     """
-    require(actor, "rotate_keys", environment)
+    require(actor, Verb.ROTATE_KEYS, environment)
     names = secret_names(environment.name)
     server = _only_server(environment)
+    if server.jump:
+        raise InvalidRequest(
+            f"{server.name} is reached through {server.jump}, and a runner goes straight to a server.",
+            hint="Have the workflow ask this portal instead: mode 1 of docs/github.md.",
+            reason="behind_jump_host",
+        )
     if name == names["key"]:
         return _private_key(actor, environment, name)
     host = f"[{server.host}]" if ":" in server.host else server.host
@@ -34,14 +44,17 @@ def github_secret(*, actor: Actor, environment: Environment, name: str) -> Secre
 def _private_key(actor: Actor, environment: Environment, name: str) -> SecretText:
     if not environment.private_key:
         raise InvalidRequest(f"{environment} has no SSH key yet.", hint="`manage.py enroll` makes one.")
-    trail.record_alone(
-        actor=actor,
-        name="key.handed_out",
-        subject=f"environment:{environment.name}",
-        environment=environment,
-        secret=name,
-        public_key=environment.public_key,
-    )
+    with transaction.atomic():
+        trail.record(
+            actor=actor,
+            name="key.handed_out",
+            subject=f"environment:{environment}",
+            environment=environment,
+            data={"secret": name, "public_key": environment.public_key},
+        )
+        if environment.protected:
+            lines = ["Who has it reaches the servers past approvals. `rotate_keys` replaces it."]
+            notify_environment(environment, "policy", what=f"its private key was handed out by {actor}", lines=lines)
     return SecretText(environment.private_key)
 
 

@@ -7,6 +7,7 @@ from ninja.security import HttpBearer
 
 from deployments.access.policy import require, token_actor, usable_scopes
 from deployments.access.tokens import authenticate
+from deployments.access.verbs import Verb
 from deployments.core.actors import Actor
 from deployments.http import limits
 from deployments.http.problems import Unauthenticated
@@ -20,6 +21,7 @@ class BearerToken(HttpBearer):
     openapi_name = "token"
 
     def __call__(self, request: HttpRequest) -> ApiToken:
+        """The token of a request; who comes without one is counted. Raises Unauthenticated."""
         kind, _, text = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() != "bearer" or not text:
             limits.spend("strangers", limits.STRANGERS)
@@ -50,7 +52,7 @@ def actor_of(request: HttpRequest) -> Actor:
 def reader(request: HttpRequest) -> Actor:
     """The actor, who may view; raises NotAllowed."""
     actor = actor_of(request)
-    require(actor, "view")
+    require(actor, Verb.VIEW)
     return actor
 
 

@@ -21,7 +21,9 @@ def token_required(scope: Scope) -> Callable[[View], View]:
         @wraps(view)
         def guarded(request: HttpRequest) -> HttpResponseBase:
             try:
-                require_scope(BearerToken()(request), scope)
+                token = BearerToken()(request)
+                require_scope(token, scope)
+                request.auth = token  # type: ignore[attr-defined]  # as ninja sets it (`auth.token_of`)
                 return view(request)
             except PortalError as error:
                 return from_portal_error(request, error)

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from deployments.access.policy import may, user_actor
+from deployments.access.verbs import Verb
 from deployments.core.actors import Actor
 
 P = ParamSpec("P")
@@ -19,7 +20,7 @@ View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 def is_member(request: HttpRequest) -> bool:
     """Whether the visitor signed in and may view the control plane."""
-    return isinstance(request.user, User) and may(signed_in(request), "view")
+    return isinstance(request.user, User) and may(signed_in(request), Verb.VIEW)
 
 
 def signed_in(request: HttpRequest) -> Actor:

@@ -10,6 +10,8 @@ M = TypeVar("M", bound=Model)
 Number = Annotated[int, Field(ge=1, le=2**53, description="A number as the lists give it.", examples=[41])]
 Text = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]
 Name = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+EnvironmentName = Annotated[str, Field(max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9._+-]+)?$")]
+"""`NAME` or `APPLICATION/NAME`; what it means, `core.selectors.environment_named` says."""
 
 
 class Paging(Schema):

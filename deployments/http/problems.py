@@ -18,8 +18,9 @@ from ninja.errors import HttpError, Throttled, ValidationError
 from pydantic import Field
 
 from deployments.http.bodies import DEEPEST, TooDeep
+from deployments.http.error_messages import entry_address
 from deployments.http.limits import TooManyRequests
-from engine.errors import PortalError
+from engine.errors import PortalError, error_id
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -46,9 +47,13 @@ class FieldProblem(Schema):
 
 
 class Problem(Schema):
-    """What went wrong. `reason` is stable, for programs; `detail` and `hint` are for people."""
+    """What went wrong. `reason` and `code` are stable, for programs; `type` leads to the entry of `code`.
 
-    type: str = Field("about:blank", examples=["about:blank"])
+    `detail` and `hint` are for people.
+    """
+
+    type: str = Field(examples=["/docs/troubleshooting/#ops-environment-busy"])
+    code: str = Field(examples=["ops-environment-busy"])
     title: str = Field(examples=["Conflict"])
     status: int = Field(examples=[409])
     detail: str = Field(examples=["Another deployment of production is active."])
@@ -65,7 +70,8 @@ def answers(success: dict[int, Any], *refusals: int) -> dict[int, Any]:
 def problem(status: int, detail: str, *, reason: str, hint: str = "", **extra: Any) -> HttpResponse:
     """A problem document as a response."""
     body = {
-        "type": "about:blank",
+        "type": entry_address(reason),
+        "code": error_id(reason),
         "title": HTTPStatus(status).phrase,
         "status": int(status),
         "detail": detail,

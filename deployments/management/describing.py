@@ -2,16 +2,23 @@
 
 from typing import Any
 
-from deployments.models import Approval, Deployment
+from django.db.models import Prefetch, QuerySet
+
+from deployments.models import Approval, Deployment, Target
+
+
+def described(rows: QuerySet[Deployment]) -> QuerySet[Deployment]:
+    """Rows with everything that `describe` reads, in a fixed number of queries."""
+    targets = Target.objects.select_related("server", "base_release").prefetch_related("steps")
+    return rows.prefetch_related("approvals", Prefetch("targets", queryset=targets))
 
 
 def describe(deployment: Deployment) -> dict[str, Any]:
     """Everything a program needs to know; `exit_code` is None while the deployment goes on."""
-    approvals = deployment.approvals.filter(decision=Approval.Decision.APPROVED)
-    targets = deployment.targets.select_related("server", "base_release").prefetch_related("steps")
+    approvals = [each for each in deployment.approvals.all() if each.decision == Approval.Decision.APPROVED]
     return {
         "deployment": deployment.pk,
-        "environment": deployment.environment.name,
+        "environment": str(deployment.environment),
         "release": deployment.release.identifier,
         "kind": deployment.kind,
         "status": deployment.status,
@@ -34,6 +41,6 @@ def describe(deployment: Deployment) -> dict[str, Any]:
                 "sentence": target.sentence,
                 "steps": {step.name: step.seconds for step in target.steps.all()},
             }
-            for target in targets
+            for target in deployment.targets.all()
         ],
     }

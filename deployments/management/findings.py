@@ -10,7 +10,7 @@ from deployments.servers.inspection import Finding
 def print_findings(command: PortalCommand, environment: Environment, findings: list[Finding]) -> int:
     """One line (or JSON object) per server; returns 0 when all are well, else 1."""
     if command.as_json:
-        command.emit({"environment": environment.name, "servers": [asdict(finding) for finding in findings]})
+        command.emit({"environment": str(environment), "servers": [asdict(finding) for finding in findings]})
     words = {True: "ok", False: "NOT OK", None: "NO ANSWER"}
     for finding in findings:
         command.say(f"{finding.server}: {words[finding.well]}. {finding.sentence}")

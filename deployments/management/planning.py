@@ -1,24 +1,23 @@
 """Showing a plan: what would happen on each server, without changing anything."""
 
+from dataclasses import asdict
 from typing import Any
 
 from deployments.core import selectors
-from deployments.lifecycle import Kind
 from deployments.management.base import PortalCommand
 from deployments.models import Environment, Release
-from deployments.releases import artifacts
-from deployments.releases.role_plans import manifest_for
-from deployments.requests.snapshot import Snapshot, seal
-from engine.artifacts.manifest import Manifest
+from deployments.requests.left_behind import no_way_back
+from deployments.requests.server_plans import ServerPlan, server_plans
+from deployments.snapshot import Snapshot
 
 
 def plan_document(environment: Environment, release: Release, snapshot: Snapshot) -> dict[str, Any]:
     """Servers, files, expected seconds and seal of a snapshot, with the snapshot itself."""
     return {
-        "seal": seal(snapshot),
-        "expected_seconds": selectors.expected_seconds(environment, Kind(snapshot["kind"])),
-        "servers": [_server(release, target) for target in snapshot["targets"]],
-        "snapshot": snapshot,
+        "seal": snapshot.seal,
+        "expected_seconds": selectors.expected_seconds(environment, snapshot.kind),
+        "servers": [_server(plan) for plan in server_plans(release, snapshot)],
+        "snapshot": snapshot.to_json(),
     }
 
 
@@ -34,28 +33,24 @@ def print_plan(command: PortalCommand, environment: Environment, release: Releas
             f"  {server['server']}: from {server['from'] or 'nothing'}; {server['added']} files new, "
             f"{server['changed']} changed, {server['removed']} gone; {server['bytes'] / 1e6:.1f} MB to send"
         )
+        if server["units"]:
+            command.say(f"    units that change with it: {', '.join(server['units'])}")
         command.say(f"    secrets: {', '.join(server['secrets']) or 'none'}")
-    command.say(f"  steps: {' → '.join(snapshot['plan']['steps'])}")
-    command.say(f"  configuration: {', '.join(snapshot['configuration']['files']) or 'none'}")
-    needed, expected = snapshot["policy"]["approvals_required"], document["expected_seconds"]
-    command.say(f"  approvals needed: {needed}; on failure: {snapshot['policy']['on_failure']}")
+    if snapshot.course:
+        command.say(f"  servers: {snapshot.course}")
+    command.say(f"  steps: {' → '.join(snapshot.plan.steps)}")
+    for hook in snapshot.plan.hooks:
+        command.say(f"  {hook.moment} on servers with the role {hook.role}: {hook.shown}")
+        command.say(f"    {hook.words}")
+    if lasting := no_way_back(snapshot.plan.hooks):
+        command.say(f"  {lasting}")
+    command.say(f"  configuration: {', '.join(snapshot.configuration.files) or 'none'}")
+    needed, expected = snapshot.policy.approvals_required, document["expected_seconds"]
+    command.say(f"  approvals needed: {needed}; on failure: {snapshot.policy.on_failure}")
     command.say(f"  expected: {expected:.1f} s" if expected is not None else "  expected: unknown, the first one")
     command.say(f"  seal: {document['seal']}")
 
 
-def _server(release: Release, target: dict[str, Any]) -> dict[str, Any]:
-    with artifacts.open_release(release) as reader:
-        manifest = manifest_for(reader, target["roles"])
-    base = Release.objects.filter(identifier=target["base"]["release"]).first() if target["base"] else None
-    old = artifacts.manifest_on_servers(base, target["roles"]) if base is not None else Manifest([])
-    diff = manifest.diff(old)
-    known = {file.sha256 for file in old.files}
-    return {
-        "server": target["server"],
-        "secrets": [f"{name} v{version}" for name, version in target["secrets"].items()],
-        "from": base.identifier if base else None,
-        "added": len(diff.added),
-        "changed": len(diff.changed),
-        "removed": len(diff.removed),
-        "bytes": sum(file.size for file in manifest.files if file.sha256 not in known),
-    }
+def _server(plan: ServerPlan) -> dict[str, Any]:
+    named = asdict(plan)
+    return {"server": named.pop("server"), "secrets": named.pop("secrets"), "from": named.pop("base"), **named}

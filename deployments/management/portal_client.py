@@ -186,7 +186,7 @@ def _catch_up(github: GitHubDeployments, portal: Portal, environment: str) -> No
 
 def _verdict(ended: Mapping[str, Any], page: str) -> str:
     if ended["status"] == "awaiting_approval":
-        return f"It waits for approval by somebody else than {ended['requested_by']}: {page}"
+        return f"It waits for approval by somebody other than {ended['requested_by']}: {page}"
     took = f" ({ended['seconds']:.1f} s)" if ended["seconds"] is not None else ""
     return f"{ended['status']}{took}: {ended['sentence']}"
 

@@ -10,7 +10,7 @@ from deployments.management.texts import markdown
 _SIGNS = {
     0: "✅ Succeeded",
     1: "❌ Failed",
-    3: "⏳ Waiting for approval",
+    3: "⏳ Awaiting approval",
     4: "🚫 Rejected, expired or superseded",
     5: "↩️ Failed and rolled back",
     6: "⏹️ Cancelled",

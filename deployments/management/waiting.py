@@ -2,6 +2,8 @@
 
 import threading
 import time
+from argparse import ArgumentParser
+from dataclasses import asdict
 from typing import Any
 
 from django.db import connection
@@ -10,6 +12,7 @@ from rich.console import Console
 from deployments.execution import reaper, remote_cancellation
 from deployments.execution import run as execution
 from deployments.execution.claims import hand_over
+from deployments.execution.spans import spans
 from deployments.lifecycle import Status
 from deployments.management.base import PortalCommand
 from deployments.management.describing import describe
@@ -26,11 +29,24 @@ REAP_SECONDS = 5.0
 CANCEL_POLL_SECONDS = 0.5
 
 
+def waiting_arguments(parser: ArgumentParser) -> None:
+    """How to wait for the end."""
+    parser.add_argument("--no-wait", action="store_true", help="return as soon as it is requested")
+    parser.add_argument("--inline", action="store_true", help="run it in this process, where no worker is")
+    parser.add_argument("--timeout", type=float, metavar="S", help="stop waiting after S seconds")
+    parser.add_argument("--timings", action="store_true", help="tell where the time went, once it has ended")
+
+
 class RequestCommand(PortalCommand):
     """A command that asks for a deployment and, unless told otherwise, waits for its end."""
 
     def check_waiting(self, options: dict[str, Any]) -> None:
         """Refuse options about waiting that contradict each other, before anything is asked for."""
+        if options["no_wait"] and options["timings"]:
+            raise InvalidRequest(
+                "--timings tells where the time went, and --no-wait does not wait until it has.",
+                hint="Leave one of them out.",
+            )
         if options["inline"] and (options["no_wait"] or options["timeout"] is not None):
             raise InvalidRequest(
                 "--inline runs the deployment in this process, which therefore waits for its end.",
@@ -44,7 +60,7 @@ class RequestCommand(PortalCommand):
         console = None if self.as_json else Console(file=self.terminal(), highlight=False, soft_wrap=True)
         follower = Follower(deployment, console)
         if options["inline"] and deployment.status == Status.QUEUED:
-            return self._carry_out(deployment, follower)
+            return self._carry_out(deployment, follower, timings=options["timings"])
         try:
             deployment = follower.follow(timeout=options["timeout"], until_waiting=until_waiting)
         except StillGoing:
@@ -53,9 +69,9 @@ class RequestCommand(PortalCommand):
         except KeyboardInterrupt:
             self._say_that_it_goes_on(deployment, "goes on without this terminal")
             return INTERRUPTED_BY_KEYBOARD
-        return self.report(deployment, waited=True)
+        return self.report(deployment, waited=True, timings=options["timings"])
 
-    def _carry_out(self, deployment: Deployment, follower: Follower) -> int:
+    def _carry_out(self, deployment: Deployment, follower: Follower, *, timings: bool) -> int:
         """Run it here, in a thread: the first Ctrl-C is answered, the second one obeyed."""
         worker = InlineWorker(deployment.pk)
         worker.start()
@@ -76,7 +92,7 @@ class RequestCommand(PortalCommand):
         except StillGoing:
             worker.join()
             raise worker.error or StillGoing from None
-        return self.report(deployment, waited=True)
+        return self.report(deployment, waited=True, timings=timings)
 
     def _say_that_it_goes_on(self, deployment: Deployment, how: str) -> None:
         self.stderr.write(
@@ -84,15 +100,17 @@ class RequestCommand(PortalCommand):
             f"To end it: manage.py cancel {deployment.pk}"
         )
 
-    def report(self, deployment: Deployment, *, waited: bool) -> int:
+    def report(self, deployment: Deployment, *, waited: bool, timings: bool = False) -> int:
         """Say how it stands and return the code."""
         code = 0 if deployment.active else deployment.exit_code
+        measured = spans(deployment) if timings else []
         if self.as_json:
-            self.emit(describe(deployment) | {"exit_code": code})
+            told = {"timings": [asdict(span) for span in measured]} if timings else {}
+            self.emit(describe(deployment) | {"exit_code": code} | told)
             return code
         if deployment.status == Status.AWAITING_APPROVAL:
             self.say(
-                f"Deployment {deployment.pk} waits for approval by somebody else than {deployment.requested_by}: "
+                f"Deployment {deployment.pk} waits for approval by somebody other than {deployment.requested_by}: "
                 f"manage.py approve {deployment.pk}"
             )
         elif not waited:
@@ -100,6 +118,8 @@ class RequestCommand(PortalCommand):
         else:
             took = f" ({deployment.seconds:.1f} s)" if deployment.seconds is not None else ""
             self.say(f"{deployment.get_status_display()}{took}: {one_line(deployment.sentence)}")
+        for span in measured:
+            self.say(f"  {span.where:20} {span.what:20} {span.seconds:8.3f} s")
         return code
 
 
@@ -114,7 +134,8 @@ class InlineWorker(threading.Thread):
 
     def run(self) -> None:
         """Claim, execute; and when a server could not be asked how it ended, keep asking as the reaper does."""
-        threading.Thread(target=self._heed_cancellation, name="inline-cancel", daemon=True).start()
+        heeding = threading.Thread(target=self._heed_cancellation, name="inline-cancel", daemon=True)
+        heeding.start()
         try:
             execution.execute(self._deployment_id)
             while Deployment.objects.executing().filter(pk=self._deployment_id).exists():
@@ -124,6 +145,7 @@ class InlineWorker(threading.Thread):
             self.error = error
         finally:
             self.stopped.set()
+            heeding.join(REAP_SECONDS)  # it looks once more whether the deployment has ended
             connection.close()
 
     def let_go(self) -> None:

@@ -1,33 +1,46 @@
 """What the control plane remembers."""
 
+from deployments.models.applications import Application
 from deployments.models.audit import AuditEvent
 from deployments.models.deployments import Approval, Deployment, LogLine, Step, Target
 from deployments.models.environments import Environment, PolicyChange, Secret
 from deployments.models.github import GitHubAccount, WorkflowBinding
+from deployments.models.idempotency import IdempotencyKey
 from deployments.models.moves import Move
 from deployments.models.notifications import NotificationChannel, NotificationDelivery
+from deployments.models.operations import Operation
 from deployments.models.people import ApiToken, Role, Scope, SigningKey
+from deployments.models.portal_keys import PortalKeys
 from deployments.models.releases import Release
 from deployments.models.servers import Server
+from deployments.models.sign_in import AuthenticatorApp, Invitation, RecoveryCode, SingleSignOn
 
 __all__ = [
     "ApiToken",
+    "Application",
     "Approval",
     "AuditEvent",
+    "AuthenticatorApp",
     "Deployment",
     "Environment",
     "GitHubAccount",
+    "IdempotencyKey",
+    "Invitation",
     "LogLine",
     "Move",
     "NotificationChannel",
     "NotificationDelivery",
+    "Operation",
     "PolicyChange",
+    "PortalKeys",
+    "RecoveryCode",
     "Release",
     "Role",
     "Scope",
     "Secret",
     "Server",
     "SigningKey",
+    "SingleSignOn",
     "Step",
     "Target",
     "WorkflowBinding",

@@ -15,7 +15,7 @@ class AuditEvent(models.Model):
     actor = models.CharField(max_length=150)
     name = models.CharField(max_length=60, help_text="Dotted, as in deployment.approved.")
     subject = models.CharField(max_length=100, help_text="Kind and key, as in deployment:12.")
-    environment = models.CharField(max_length=31, blank=True)
+    environment = models.CharField(max_length=63, blank=True)
     data = models.JSONField(default=dict)
     previous_hash = models.CharField(max_length=64)
     hash = models.CharField(max_length=64, unique=True)
@@ -26,6 +26,8 @@ class AuditEvent(models.Model):
             models.Index(fields=["subject", "-sequence"], name="audit_by_subject"),
             models.Index(fields=["actor", "-sequence"], name="audit_by_actor"),
             models.Index(fields=["name", "-sequence"], name="audit_by_name"),
+            models.Index(fields=["environment", "-sequence"], name="audit_by_environment"),
+            models.Index(fields=["at"], name="audit_by_time"),
         )
 
     def __str__(self) -> str:

@@ -19,6 +19,7 @@ from deployments.lifecycle import (
 from deployments.models.environments import Environment
 from deployments.models.releases import Release
 from deployments.models.servers import Server
+from deployments.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -111,10 +112,32 @@ class Deployment(models.Model):
         indexes = (
             models.Index(fields=["environment", "status", "-id"], name="by_environment_status"),
             models.Index(fields=["-finished_at"], name="by_end"),
+            models.Index(fields=["status", "-id"], name="by_status"),
+            models.Index(fields=["kind", "-id"], name="by_kind"),
+            models.Index(fields=["kind", "status", "-id"], name="by_kind_and_status"),
+            models.Index(fields=["environment", "kind", "-id"], name="by_environment_kind"),
+            models.Index(fields=["environment", "kind", "drill", "status", "finished_at"], name="by_result"),
+            models.Index(fields=["environment", "-started_at"], name="by_environment_begin"),
+            models.Index(fields=["environment", "-finished_at", "-id"], name="by_environment_end"),
+            models.Index(fields=["environment", "status", "-finished_at", "-id"], name="by_environment_success"),
+            models.Index(fields=["release", "kind", "status", "finished_at"], name="by_release_end"),
+            models.Index(fields=["-id"], condition=models.Q(break_glass=True), name="uses_of_break_glass"),
+            models.Index(fields=["status"], condition=models.Q(verified_at=None), name="unverified_by_status"),
         )
 
     def __str__(self) -> str:
         return f"#{self.pk} {self.release} → {self.environment}"
+
+    @property
+    def sealed(self) -> Snapshot:
+        """Its snapshot as a value; the seal is over the stored document. Raises InvalidRequest when it is none."""
+        return Snapshot.from_json(self.snapshot)
+
+    @property
+    def aim(self) -> str:
+        """`Deployment of 0.2.0`, `Rollback to 0.1.0`: one goes back to a release, never away from it."""
+        preposition = "to" if self.kind == Kind.ROLLBACK else "of"
+        return f"{self.get_kind_display()} {preposition} {self.release.version}"
 
     @property
     def active(self) -> bool:
@@ -186,6 +209,13 @@ class Target(models.Model):
 
     def __str__(self) -> str:
         return f"{self.server} in #{self.deployment_id}"
+
+    @property
+    def word(self) -> str:
+        """Its status in words; what still waits when the deployment has ended never began."""
+        if self.status == TargetStatus.WAITING and self.deployment.ended:
+            return "Not begun"
+        return self.get_status_display()
 
     @property
     def looked_at(self) -> str:

@@ -1,15 +1,15 @@
-"""Where releases run: `test` and `production`, with the policy each is governed by."""
+"""Where releases of an application run, with the policy each is governed by."""
 
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
+from deployments.models.applications import name_validator
 from deployments.models.encryption import EncryptedTextField
-
-name_validator = RegexValidator(r"^[a-z][a-z0-9-]{0,30}$", "Use lower-case letters, digits and hyphens.")
+from deployments.snapshot import BATCH, MAX_FAILURES
 
 
 class Environment(models.Model):
-    """A place where one release runs on one or more servers."""
+    """A place where one release of one application runs, on one or more servers."""
 
     class BakeAction(models.TextChoices):
         """What a new critical alert does while a deployment bakes."""
@@ -17,11 +17,21 @@ class Environment(models.Model):
         ROLLBACK = "rollback", "Roll back"
         PAUSE = "pause", "Lock the environment"
 
-    name = models.CharField(max_length=31, unique=True, validators=[name_validator])
+    name = models.CharField(max_length=31, validators=[name_validator])
     order = models.PositiveSmallIntegerField(default=0)
     application = models.CharField(
         max_length=31, blank=True, help_text="The name in deploy.toml; set by the first provisioning or deployment."
     )
+    shared_name = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Another application has an environment of this name: both are called application/name.",
+    )
+    former_names = models.JSONField(
+        default=list, null=True, editable=False, help_text="What it was called before, the last name first."
+    )
+    retired_at = models.DateTimeField(null=True, blank=True, editable=False)
     approvals_required = models.PositiveSmallIntegerField(default=0)
     approval_hours = models.PositiveSmallIntegerField(default=24, help_text="A request expires after this many hours.")
     signed_approvals = models.BooleanField(
@@ -34,6 +44,19 @@ class Environment(models.Model):
     )
     bake_seconds = models.PositiveIntegerField(default=300)
     bake_action = models.CharField(max_length=10, choices=BakeAction.choices, default=BakeAction.ROLLBACK)
+    batch = models.PositiveSmallIntegerField(
+        "servers at a time",
+        default=BATCH,
+        db_default=BATCH,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text="After the first server, which goes alone, so many are worked on side by side.",
+    )
+    max_failures = models.PositiveSmallIntegerField(
+        "failures allowed",
+        default=MAX_FAILURES,
+        db_default=MAX_FAILURES,
+        help_text="So many servers may fail and stay as they were; one more, or the first server, and all go back.",
+    )
     locked_at = models.DateTimeField(null=True, blank=True, editable=False)
     locked_by = models.CharField(max_length=150, blank=True, editable=False)
     lock_reason = models.CharField(max_length=500, blank=True, editable=False)
@@ -51,9 +74,28 @@ class Environment(models.Model):
 
     class Meta:
         ordering = ("order", "name")
+        constraints = (
+            models.UniqueConstraint(fields=["application", "name"], name="one_environment_of_a_name_per_application"),
+        )
 
     def __str__(self) -> str:
-        return self.name
+        """What people and machines call it; every command takes it."""
+        return self.path if self.shared_name else self.name
+
+    @property
+    def path(self) -> str:
+        """`application/name`, which names it always; the name alone while it belongs to none."""
+        return f"{self.application}/{self.name}" if self.application else self.name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its name, then those it had: which table of a deploy.toml is meant (`releases.artifacts.table_of`)."""
+        return (self.name, *(self.former_names or ()))
+
+    @property
+    def retired(self) -> bool:
+        """Whether it is kept for its history alone."""
+        return self.retired_at is not None
 
     @property
     def protected(self) -> bool:
@@ -120,7 +162,7 @@ class Secret(models.Model):
     """One version of a secret that servers of an environment receive; old versions stay readable for rollbacks."""
 
     environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="secrets")
-    name = models.CharField(max_length=63, validators=[RegexValidator(r"^[a-z][a-z0-9-]{0,62}$")])
+    name = models.CharField(max_length=63, validators=[RegexValidator(r"^[a-z][a-z0-9-]{0,62}\Z")])
     version = models.PositiveIntegerField()
     value = EncryptedTextField()
     created_at = models.DateTimeField(auto_now_add=True)

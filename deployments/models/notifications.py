@@ -2,6 +2,7 @@
 
 from django.db import models
 
+from deployments.models.applications import Application
 from deployments.models.encryption import EncryptedTextField
 from deployments.models.environments import Environment
 
@@ -13,6 +14,9 @@ class NotificationChannel(models.Model):
     url = EncryptedTextField(help_text="An Apprise URL: mailto://…, slack://…, json://…")
     environment = models.ForeignKey(
         Environment, on_delete=models.CASCADE, null=True, blank=True, help_text="Empty: all environments."
+    )
+    application = models.ForeignKey(
+        Application, on_delete=models.CASCADE, null=True, blank=True, help_text="Empty: all applications."
     )
     events = models.JSONField(default=list, blank=True, help_text="Names of events; empty: all.")
     enabled = models.BooleanField(default=True)
@@ -47,7 +51,13 @@ class NotificationDelivery(models.Model):
     delivered_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name_plural = "notification deliveries"
         ordering = ("-id",)
+        indexes = (
+            models.Index(fields=["state", "-id"], name="deliveries_by_state"),
+            models.Index(fields=["event", "-id"], name="deliveries_by_event"),
+            models.Index(fields=["channel", "state", "-delivered_at"], name="deliveries_by_channel"),
+        )
 
     def __str__(self) -> str:
         return f"{self.event} → {self.channel}"

@@ -23,6 +23,8 @@ class Scope(models.TextChoices):
     READ = "read", "Read"
     RELEASE = "release", "Upload releases"
     DEPLOY = "deploy", "Request, cancel and roll back"
+    OPERATE = "operate", "Restart, stop and start; read journals"
+    RUN = "run", "Run commands as an application's account"
     APPROVE = "approve", "Approve and reject"
     ADMINISTER = "administer", "Enrol and provision servers, set secrets"
     HEARTBEAT = "heartbeat", "Report a bot's health"

@@ -25,6 +25,10 @@ class Release(models.Model):
 
     class Meta:
         ordering = ("-built_at", "-id")
+        indexes = (
+            models.Index(fields=["-built_at", "-id"], name="releases_by_time"),
+            models.Index(fields=["name", "-built_at"], name="releases_by_application"),
+        )
         constraints = (models.UniqueConstraint(fields=["name", "version"], name="one_digest_per_version"),)
 
     def __str__(self) -> str:

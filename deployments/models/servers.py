@@ -3,7 +3,8 @@
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
-from deployments.models.environments import Environment, name_validator
+from deployments.models.applications import name_validator
+from deployments.models.environments import Environment
 from deployments.models.releases import Release
 
 
@@ -22,12 +23,21 @@ class Server(models.Model):
     order = models.PositiveSmallIntegerField(
         default=0, help_text="Deployments go in this order; the first is the canary."
     )
-    host = models.CharField(max_length=253, validators=[RegexValidator(r"^[A-Za-z0-9.:_-]+$")])
+    host = models.CharField(max_length=253, validators=[RegexValidator(r"^[A-Za-z0-9.:_-]+\Z")])
     port = models.PositiveIntegerField(default=22, validators=[MinValueValidator(1), MaxValueValidator(65535)])
-    user = models.CharField(max_length=32, default="rosey", validators=[RegexValidator(r"^[a-z_][a-z0-9_-]{0,31}$")])
+    user = models.CharField(max_length=32, default="rosey", validators=[RegexValidator(r"^[a-z_][a-z0-9_-]{0,31}\Z")])
     roles = models.JSONField(default=list, help_text="bot, portal, monitoring")
     host_key = models.TextField(help_text="Type and base64 of the pinned host key.")
     fingerprint = models.CharField(max_length=60)
+    jump = models.CharField(
+        "by way of",
+        max_length=300,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The jump host that every connection goes through, as user@host:port.",
+    )
+    jump_host_key = models.TextField(blank=True, default="", db_default="", help_text="Its pinned host key.")
     state = models.CharField(max_length=12, choices=State.choices, default=State.ENROLLED)
     facts = models.JSONField(default=dict, blank=True, help_text="What provisioning found: Python, disk, clock.")
     unit_files = models.JSONField(
@@ -51,6 +61,12 @@ class Server(models.Model):
     drift = models.JSONField(
         default=dict, blank=True, editable=False, help_text="How the host differs from this record."
     )
+    stopped = models.JSONField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Units that somebody stopped: by whom, when and why; nothing while all run.",
+    )
     inspected_at = models.DateTimeField(null=True, blank=True, editable=False)
     provisioned_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -59,15 +75,32 @@ class Server(models.Model):
         ordering = ("environment__order", "order", "name")
         constraints = (
             models.UniqueConstraint(
-                fields=["host", "port"],
+                fields=["host", "port", "user", "jump"],
                 condition=~models.Q(state="retired"),
-                name="one_record_per_machine",
-                violation_error_message="Another server has this address and port.",
+                name="one_server_per_account",
+                violation_error_message="Another server has this address, port and account.",
             ),
         )
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def stopped_units(self) -> list[str]:
+        """Units that somebody stopped and nobody has started since."""
+        return list((self.stopped or {}).get("units", ()))
+
+    @property
+    def bot_stopped(self) -> bool:
+        """Whether what somebody stopped is the bot itself, and not something beside it."""
+        return bool((self.stopped or {}).get("bot"))
+
+    @property
+    def stopped_words(self) -> str:
+        """Who stopped what and why, as a sentence; empty while nothing is stopped."""
+        if not self.stopped:
+            return ""
+        return f"{' and '.join(self.stopped_units)} stopped by {self.stopped['by']}: {self.stopped['reason']}"
 
     @property
     def open_drift(self) -> list[str]:

@@ -8,22 +8,25 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core import queueing
 from deployments.core.actors import Actor
 from deployments.core.texts import checked
-from deployments.models import NotificationChannel, NotificationDelivery
+from deployments.models import Application, Environment, NotificationChannel, NotificationDelivery
 from deployments.notifications import messages
 from engine.errors import Conflict, InvalidRequest
 
-FIELDS = ("name", "url", "environment", "events", "enabled")
+FIELDS = ("name", "url", "application", "environment", "events", "enabled")
 
 
 def save_channel(
     *, actor: Actor, channel: NotificationChannel | None, values: Mapping[str, Any]
 ) -> NotificationChannel:
     """Make a channel, or change one. `values` are of FIELDS. Raises NotAllowed, InvalidRequest."""
-    require(actor, "configure", values.get("environment"))
+    _require(actor, values.get("application"), values.get("environment"))
+    if channel is not None and channel.pk:  # it may have been another application's until now
+        _require_for(actor, NotificationChannel.objects.get(pk=channel.pk))
     with transaction.atomic():
         saved = NotificationChannel.objects.get(pk=channel.pk) if channel and channel.pk else NotificationChannel()
         new = saved.pk is None
@@ -47,9 +50,20 @@ def save_channel(
     return saved
 
 
+def _require_for(actor: Actor, channel: NotificationChannel) -> None:
+    _require(actor, channel.application, channel.environment)
+
+
+def _require(actor: Actor, application: Application | None, environment: Environment | None) -> None:
+    """Of a channel that is for everything it takes somebody whose roles hold everywhere."""
+    if application and environment and environment.application != application.name:
+        raise InvalidRequest(f"{environment} is no environment of {application}.", hint="Leave one of them empty.")
+    require(actor, Verb.CONFIGURE, environment, application=application.name if application else None)
+
+
 def delete_channel(*, actor: Actor, channel: NotificationChannel) -> None:
     """Forget a channel and the record of its deliveries."""
-    require(actor, "configure", channel.environment)
+    _require_for(actor, channel)
     with transaction.atomic():
         trail.record(
             actor=actor,
@@ -63,7 +77,7 @@ def delete_channel(*, actor: Actor, channel: NotificationChannel) -> None:
 
 def test_channel(*, actor: Actor, channel: NotificationChannel) -> NotificationDelivery:
     """Queue a test message; what became of it is in the delivery record."""
-    require(actor, "configure", channel.environment)
+    _require_for(actor, channel)
     with transaction.atomic():
         delivery = messages.announce_test(channel, by=str(actor))
         queueing.enqueue_delivery()
@@ -79,7 +93,7 @@ def test_channel(*, actor: Actor, channel: NotificationChannel) -> NotificationD
 
 def send_again(*, actor: Actor, delivery: NotificationDelivery) -> None:
     """Try a message that was given up anew, as often as one that is new. Raises NotAllowed, Conflict."""
-    require(actor, "configure", delivery.channel.environment)
+    _require_for(actor, delivery.channel)
     state = NotificationDelivery.State
     with transaction.atomic():
         waits = NotificationDelivery.objects.filter(pk=delivery.pk, state=state.FAILED).update(

@@ -34,6 +34,7 @@ EVENTS: dict[str, str] = {
     "monitoring": "Prometheus or Alertmanager went quiet, or is heard again",
     "drill": "A drill that the portal holds by itself failed",
     "unattended": "An alert fires on after somebody's acknowledgement ran out",
+    "people": "An account was recovered, or somebody vouched for its owner",
     "drift": "A server differs from its record, or no longer does",
 }
 """What a channel can be told of, with the words its form shows."""
@@ -116,6 +117,7 @@ def _write(environment: Environment | None, event: str, subject: str, title: str
     channels = NotificationChannel.objects.filter(enabled=True)
     if environment is not None:
         channels = channels.filter(Q(environment=None) | Q(environment=environment))
+        channels = channels.filter(Q(application=None) | Q(application__name=environment.application))
     deliveries = [
         NotificationDelivery(channel=channel, event=event, subject=subject, title=title[:250], body=body.strip())
         for channel in channels

@@ -3,20 +3,24 @@
 A key is enrolled like a server's host key: its fingerprint is compared by somebody who does not profit from it.
 """
 
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from deployments.access import second_factor
+from deployments.access.account_control import with_controllers
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor, identity_in
 from deployments.core.texts import checked
-from deployments.models import Approval, AuditEvent, SigningKey
+from deployments.models import Approval, AuditEvent, SigningKey, SingleSignOn
 from deployments.requests.approvals import void_consents
 from engine.errors import Conflict, InvalidRequest, NotAllowed
 from engine.passkeys import PassKey
 from engine.ssh.signatures import PersonKey
 
-_PASSWORDS = ("person.added", "person.password_set", "person.password_changed")
+_PASSWORDS = ("person.added", "person.password_set", "person.password_changed", "person.invitation_accepted")
 
 
 def add_key(*, actor: Actor, name: str, public_key: str, credential: str = "") -> SigningKey:
@@ -25,13 +29,17 @@ def add_key(*, actor: Actor, name: str, public_key: str, credential: str = "") -
     A passkey has a `credential`, the name by which a browser finds it again. Raises NotAllowed, InvalidRequest,
     UnusableKey.
     """
-    require(actor, "own_key")
+    require(actor, Verb.OWN_KEY)
     if "PRIVATE KEY" in public_key:
         raise InvalidRequest("That is a private key.", hint="Paste the content of the .pub file, and make a new key.")
     key = PassKey(public_key) if credential else PersonKey.parse(public_key)
     name = checked(name, what="A name", limit=100)
     if not name:
         raise InvalidRequest("A key needs a name.", hint="Say what holds it, for example: security key at home.")
+    if credential and SigningKey.objects.filter(credential=credential).exists():
+        raise Conflict(  # a browser names a passkey by it: whoever took another's name would keep them out
+            "A passkey of this name is in the record already.", hint="Make a new one.", reason="key_known"
+        )
     with transaction.atomic():
         try:
             with transaction.atomic():
@@ -59,7 +67,7 @@ def confirm_key(*, actor: Actor, key: SigningKey, fingerprint: str) -> SigningKe
     Raises NotAllowed (role, own key, or whoever knows the owner's password), InvalidRequest (another fingerprint),
     Conflict (confirmed or revoked already).
     """
-    require(actor, "confirm_key")
+    require(actor, Verb.CONFIRM_KEY)
     _refuse_who_profits(actor, key)
     if fingerprint.strip() != key.fingerprint:
         raise InvalidRequest(
@@ -77,8 +85,12 @@ def confirm_key(*, actor: Actor, key: SigningKey, fingerprint: str) -> SigningKe
 
 
 def revoke_key(*, actor: Actor, key: SigningKey) -> SigningKey:
-    """End a key for good: its person, or an administrator. Requests that wait or are queued with its consent end."""
-    require(actor, "own_key" if actor.identity == key.person else "manage_people")
+    """End a key for good: its person, or an administrator. Requests that wait or are queued with its consent end.
+
+    Where an administrator ends somebody's last second factor, password and single sign-on end too: they come in again
+    by a link, for which `access.account_control` holds, and never by less than they had set up.
+    """
+    require(actor, Verb.OWN_KEY if actor.identity == key.person else Verb.MANAGE_PEOPLE)
     with transaction.atomic():
         if not SigningKey.objects.filter(pk=key.pk, revoked_at=None).update(
             revoked_by=str(actor), revoked_at=timezone.now()
@@ -88,7 +100,17 @@ def revoke_key(*, actor: Actor, key: SigningKey) -> SigningKey:
         _record(actor, key, "key_revoked")
         why = f"{key.person}'s key {key.fingerprint}, which signed an approval, was revoked."
         void_consents(actor=actor, given=Approval.objects.filter(signed_with=key.fingerprint), why=why)
+        if key.passkey and actor.identity != key.person:
+            _end_what_is_left(key.person)
     return key
+
+
+def _end_what_is_left(name: str) -> None:
+    person = User.objects.filter(username=name).first()
+    if person is not None and not second_factor.is_needed(person):
+        person.set_unusable_password()
+        person.save(update_fields=["password"])
+        SingleSignOn.objects.filter(person=person).delete()
 
 
 def revoke_keys_of(*, actor: Actor, person: str) -> None:
@@ -102,11 +124,17 @@ def _refuse_who_profits(actor: Actor, key: SigningKey) -> None:
         raise NotAllowed(
             "Nobody confirms their own key.", hint="Ask a second person to compare the fingerprint.", reason="four_eyes"
         )
+    if both := with_controllers(actor.people) & with_controllers(frozenset({key.person})):
+        raise NotAllowed(
+            f"{', '.join(sorted(both))} lately let in you or {key.person}, and could be both of you.",
+            hint="Let somebody else confirm it, or vouch for whoever was let in first (People).",
+            reason="four_eyes",
+        )
     passwords = AuditEvent.objects.filter(subject=f"person:{key.person}", name__in=_PASSWORDS)
     last = passwords.order_by("-sequence").first()
     if last is not None and identity_in(last.actor) in actor.people:
         raise NotAllowed(
-            f"You set the password of {key.person}: you could have added this key yourself.",
+            f"You made the account of {key.person}, who has chosen no password yet: this key could be yours.",
             hint=f"Let somebody else confirm it, or {key.person} choose a password of their own first.",
             reason="four_eyes",
         )

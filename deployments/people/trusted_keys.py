@@ -38,14 +38,17 @@ def distrust_key(*, actor: Actor, fingerprint: str) -> SigningKey:
 def anchor_servers(*, actor: Actor) -> dict[str, int]:
     """Hold every server to the signed approvals that its environment asks for now, whatever the database says later.
 
-    What succeeded there until now stays a way back. Returns how many each server takes, by its name.
+    What succeeded there until now stays a rollback target. Returns how many each server takes, by its name.
     """
-    held, numbers = {}, {}
+    held: dict[str, anchor.Anchored] = {}
+    numbers = {}
     for environment in Environment.objects.all():
         needed = max(1, environment.approvals_required) if environment.signed_approvals else 0
         seals = _earlier(environment) if needed else ()
         for server in environment.servers.exclude(state=Server.State.RETIRED):
-            held[server.host_key] = anchor.Anchored(needed, seals)
+            beside = held.get(server.host_key, anchor.Anchored(0))  # the strictest of a machine's applications
+            most, earlier = max(needed, beside.approvals), tuple(dict.fromkeys((*beside.earlier, *seals)))
+            held[server.host_key] = anchor.Anchored(most, earlier)
             numbers[server.name] = needed
     trail.record(actor=actor, name="portal.servers_anchored", subject="portal", data={"signed_approvals": numbers})
     anchor.anchor(held)

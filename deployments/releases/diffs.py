@@ -1,12 +1,13 @@
 """What differs between two releases, and between two sets of configuration files, as people read it."""
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from engine.artifacts.artifact import ArtifactReader
 from engine.artifacts.manifest import Manifest, ManifestFile
+from engine.host.provision.unit_rules import UNIT_NAME
 
 MAX_TEXT = 64 * 1024
 """Bytes up to which a file's lines are compared; larger ones are named only."""
@@ -66,8 +67,18 @@ class ReleaseChanges:
         """Files beyond the MAX_FILES whose lines are compared."""
         return [change for change in self.files if change.why == BEYOND]
 
+    @property
+    def units(self) -> list[str]:
+        """Unit files among them, by name: systemd is told of these before anything restarts."""
+        return changed_units(change.path for change in self.files)
+
     def __bool__(self) -> bool:
         return bool(self.files or self.wheels)
+
+
+def changed_units(paths: Iterable[str]) -> list[str]:
+    """The names of the unit files among paths of a release."""
+    return sorted(name for path in paths if UNIT_NAME.fullmatch(name := path.rpartition("/")[2]))
 
 
 def release_changes(

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.core.actors import Actor
 from deployments.core.texts import checked
 from deployments.models import Release
@@ -28,7 +29,7 @@ def add_artifact(
     Raises NotAllowed, InvalidRequest when the file has another sha256 (hexadecimal), ArtifactCorrupt when a file in it
     is not what the manifest says, the refusals of building it, Conflict when the version is taken.
     """
-    require(actor, "add_release")
+    require(actor, Verb.ADD_RELEASE)
     ref, commit, builder = (
         checked(text, what=what, limit=limit)
         for text, what, limit in ((ref, "A ref", 250), (commit, "A commit", 64), (builder, "A builder", 150))

@@ -14,6 +14,7 @@ from deployments.access.anchor import trusted_keys
 from deployments.access.four_eyes import refuse_same_person
 from deployments.access.policy import require
 from deployments.access.signatures import approving, key_that_signed, until
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core import queueing
 from deployments.core.actors import Actor
@@ -38,7 +39,7 @@ def approve(*, actor: Actor, deployment: Deployment, comment: str = "", signatur
     a sealed input changed: the request ends), EnvironmentBusy (nothing recorded, the request stays waiting), Conflict
     (approved by this person already), InvalidRequest (comment too long).
     """
-    require(actor, "approve", deployment.environment)
+    require(actor, Verb.APPROVE, deployment.environment)
     refuse_same_person(actor, deployment.requested_by, what="a deployment")
     comment = checked(comment, what="A comment")
     with transaction.atomic():
@@ -58,7 +59,7 @@ def approve(*, actor: Actor, deployment: Deployment, comment: str = "", signatur
 
 def reject(*, actor: Actor, deployment: Deployment, comment: str) -> Deployment:
     """Refuse a waiting request, with the reason its requester reads; one's own earlier approval is taken back by it."""
-    require(actor, "approve", deployment.environment)
+    require(actor, Verb.APPROVE, deployment.environment)
     refuse_same_person(actor, deployment.requested_by, what="a deployment")
     if not comment.strip():
         raise InvalidRequest("A rejection needs a reason.", hint="Say what should change.")
@@ -110,7 +111,7 @@ def void_consents(*, actor: Actor, given: QuerySet[Approval], why: str) -> None:
 
 def review_break_glass(*, actor: Actor, deployment: Deployment, comment: str = "") -> Deployment:
     """A second person has looked at a use of break-glass; the mark goes from every page."""
-    require(actor, "review", deployment.environment)
+    require(actor, Verb.REVIEW, deployment.environment)
     refuse_same_person(actor, deployment.requested_by, what="break-glass")
     comment = checked(comment, what="A comment")
     with transaction.atomic():

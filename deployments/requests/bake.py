@@ -63,7 +63,7 @@ def _take_back(actor: Actor, environment: Environment, baking: Deployment, reaso
     if not _end_bake(baking):
         return None  # the same news came twice at once, and the other one acts
     reason = one_line(reason)[:LIMIT]
-    if baking.snapshot["policy"].get("bake_action", environment.bake_action) == Environment.BakeAction.PAUSE:
+    if (baking.sealed.policy.bake_action or environment.bake_action) == Environment.BakeAction.PAUSE:
         _pause(actor, environment, baking, reason)
         return None
     try:
@@ -99,7 +99,7 @@ def _pause(actor: Actor, environment: Environment, baking: Deployment, reason: s
             trail.record(
                 actor=actor,
                 name="environment.locked",
-                subject=f"environment:{environment.name}",
+                subject=f"environment:{environment}",
                 environment=environment,
                 data={"reason": reason, "deployment": baking.pk},
             )

@@ -5,13 +5,14 @@ import logging
 from django.db import transaction
 
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core import queueing
 from deployments.core.actors import Actor
 from deployments.core.row_locks import locked_environment
 from deployments.lifecycle import EXECUTING, Status
 from deployments.models import Deployment
-from deployments.requests.promotion import promote_waiting_rollback
+from deployments.requests.waiting_rollbacks import queue_waiting_rollback
 from engine.errors import Conflict
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ def cancel(*, actor: Actor, deployment: Deployment) -> Deployment:
 
     What runs on a server is ended by its agent, which restores what it began; the status follows when that is proven.
     """
-    require(actor, "cancel", deployment.environment)
+    require(actor, Verb.CANCEL, deployment.environment)
     with transaction.atomic():
         locked_environment(deployment.environment_id)
         moved = any(
@@ -47,7 +48,7 @@ def cancel(*, actor: Actor, deployment: Deployment) -> Deployment:
             environment=deployment.environment,
         )
         if moved:
-            promote_waiting_rollback(deployment)
+            queue_waiting_rollback(deployment)
     deployment.refresh_from_db()
     return deployment
 

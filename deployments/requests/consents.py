@@ -18,10 +18,10 @@ def signatures_needed(deployment: Deployment) -> int:
     A server that is anchored takes them whatever the row says that reaches it: break-glass is no way around.
     """
     known = _anchors(deployment)
-    policy = deployment.snapshot.get("policy", {})
-    by_policy = policy.get("signed_approvals") or (not deployment.ended and deployment.environment.signed_approvals)
+    policy = deployment.sealed.policy
+    by_policy = policy.signed_approvals or (not deployment.ended and deployment.environment.signed_approvals)
     held = max((each.approvals for each in known), default=0)
-    return max(1, held, int(policy.get("approvals_required", 0))) if by_policy or held else 0
+    return max(1, held, policy.approvals_required) if by_policy or held else 0
 
 
 def signers(deployment: Deployment) -> set[str]:
@@ -58,4 +58,4 @@ def _anchors(deployment: Deployment) -> list[Anchored]:
     if deployment.ended:
         reached = deployment.environment.servers.exclude(state=Server.State.RETIRED)
         return anchored(reached.values_list("host_key", flat=True))
-    return anchored(str(target.get("host_key", "")) for target in deployment.snapshot.get("targets", []))
+    return anchored(target.host_key for target in deployment.sealed.targets)

@@ -1,9 +1,12 @@
 """What the audit trail says of one deployment: a row in a table counts for as much as the events that go with it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from deployments.access.account_control import with_controllers
 from deployments.access.four_eyes import people_behind
 from deployments.access.policy import still_may
+from deployments.access.verbs import Verb
 from deployments.core.actors import identity_in
 from deployments.lifecycle import Kind
 from deployments.models import Approval, AuditEvent, Deployment
@@ -20,6 +23,14 @@ class Evidence:
     def of(cls, deployment: Deployment) -> "Evidence":
         """The events of a deployment's subject."""
         return cls(deployment, tuple(AuditEvent.objects.filter(subject=f"deployment:{deployment.pk}")))
+
+    @classmethod
+    def of_all(cls, deployments: Sequence[Deployment]) -> "dict[int, Evidence]":
+        """The same of many, by number. One query."""
+        events: dict[str, list[AuditEvent]] = {f"deployment:{row.pk}": [] for row in deployments}
+        for event in AuditEvent.objects.filter(subject__in=events) if events else ():
+            events[event.subject].append(event)
+        return {row.pk: cls(row, tuple(events[f"deployment:{row.pk}"])) for row in deployments}
 
     @property
     def requested(self) -> bool:
@@ -39,22 +50,28 @@ class Evidence:
     @property
     def reviewed(self) -> bool:
         """Whether somebody else has looked at its use of break-glass."""
-        asked = people_behind(self.deployment.requested_by)
-        return any(
-            event.name == "deployment.reviewed" and identity_in(event.actor) not in asked for event in self.events
-        )
+        return any(event.name == "deployment.reviewed" and self._by_another(event) for event in self.events)
 
     def approvers(self) -> set[str]:
         """Who has approved this seal, other than who answers for the request, by the row and by the trail."""
         row = self.deployment
-        rows = row.approvals.filter(decision=Approval.Decision.APPROVED, seal=row.seal)
+        given = {
+            each.actor
+            for each in row.approvals.all()
+            if each.decision == Approval.Decision.APPROVED and each.seal == row.seal
+        }
         heard = {
             identity_in(event.actor)
             for event in self.events
-            if event.name == "deployment.approved" and event.data.get("seal") == row.seal
+            if event.name == "deployment.approved" and event.data.get("seal") == row.seal and self._by_another(event)
         }
-        return (set(rows.values_list("actor", flat=True)) & heard) - people_behind(row.requested_by)
+        return given & heard
+
+    def _by_another(self, event: AuditEvent) -> bool:
+        """Whether nobody who answers for the request had a hand in this decision, when it was made."""
+        behind = people_behind(self.deployment.requested_by, at=event.at)
+        return not with_controllers(frozenset({identity_in(event.actor)}), at=event.at) & behind
 
     def standing_approvers(self) -> set[str]:
         """Those of them who hold the role now."""
-        return {name for name in self.approvers() if still_may(name, "approve")}
+        return {name for name in self.approvers() if still_may(name, Verb.APPROVE, self.deployment.environment)}

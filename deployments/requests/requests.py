@@ -7,19 +7,20 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from deployments.access.policy import require, still_may
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core import queueing
 from deployments.core.actors import Actor, identity_in
 from deployments.core.row_locks import locked_environment
 from deployments.core.texts import checked
-from deployments.environments.guards import refuse_busy, refuse_locked
+from deployments.environments.guards import refuse_busy, refuse_locked, refuse_retired
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Release
 from deployments.notifications.notify import notify
-from deployments.requests.promotion import promote_waiting_rollback
-from deployments.requests.snapshot import seal
-from deployments.requests.snapshots import take_snapshot
+from deployments.requests.inputs import take_snapshot
 from deployments.requests.targets import write_targets
+from deployments.requests.waiting_rollbacks import queue_waiting_rollback
+from deployments.snapshot import Snapshot
 from engine.errors import InvalidRequest, NotApproved
 
 
@@ -32,12 +33,13 @@ def request_deployment(
     waiting one. `break_glass` skips the approval, needs a reason and stays marked until somebody else reviewed it.
     Raises NotAllowed, InvalidRequest, EnvironmentBusy.
     """
-    require(actor, "break_glass" if break_glass else "request", environment)
+    require(actor, Verb.BREAK_GLASS if break_glass else Verb.REQUEST, environment)
     reason = checked(reason)
     with transaction.atomic():
         # the lock keeps policy and configuration as they are until the request is written
         environment = locked_environment(environment.pk)
-        require(actor, "break_glass" if break_glass else "request", environment)
+        require(actor, Verb.BREAK_GLASS if break_glass else Verb.REQUEST, environment)
+        refuse_retired(environment)
         refuse_locked(environment)
         _refuse(environment, release, reason, break_glass)
         waits = environment.protected and not break_glass
@@ -65,7 +67,7 @@ def record_request(
     actor: Actor,
     environment: Environment,
     release: Release,
-    snapshot: dict[str, object],
+    snapshot: Snapshot,
     status: Status,
     reason: str,
     kind: Kind = Kind.DEPLOYMENT,
@@ -87,8 +89,8 @@ def record_request(
         reason=reason,
         break_glass=break_glass,
         drill=drill,
-        snapshot=snapshot,
-        seal=seal(snapshot),
+        snapshot=snapshot.to_json(),
+        seal=snapshot.seal,
     )
     _record(actor, deployment, write_targets(deployment))
     return deployment
@@ -130,7 +132,8 @@ def _written(environment: Environment, status: Status, **fields: Any) -> Deploym
 def withdraw_orphan(deployment: Deployment, *, actor: Actor) -> NotApproved | None:
     """End a request whose requester may not ask for it any more, and give the error; None while they may."""
     asked = deployment.requested_by
-    if still_may(asked, "roll_back" if deployment.kind == Kind.ROLLBACK else "request"):
+    verb = Verb.ROLL_BACK if deployment.kind == Kind.ROLLBACK else Verb.REQUEST
+    if still_may(asked, verb, deployment.environment):
         return None
     error = NotApproved(
         f"Nobody stands behind it: {asked}, who asked for it, may not ask for it any more.",
@@ -163,7 +166,7 @@ def withdraw(actor: Actor, deployment: Deployment, error: NotApproved, event: st
             )
             deployment.refresh_from_db()
             notify(deployment, "withdrawn")
-            promote_waiting_rollback(deployment)
+            queue_waiting_rollback(deployment)
 
 
 def _refuse(environment: Environment, release: Release, reason: str, break_glass: bool) -> None:

@@ -1,21 +1,25 @@
 """What an approver sees: the plan per server, what changes against what runs there now, and the way back."""
 
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.core.masking import Mask
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, Deployment, Release, Target
 from deployments.releases import artifacts
+from deployments.releases.artifacts import ArtifactElsewhere
 from deployments.releases.diffs import FileChange, ReleaseChanges, configuration_changes, release_changes
 from deployments.releases.role_plans import manifest_for
+from deployments.requests.left_behind import left_behind, no_way_back
 from deployments.requests.seals import approvals_given, approvals_needed, broken_seal
+from deployments.snapshot import SealedHook, SealedTarget, Snapshot
 from engine.errors import PortalError
+from engine.ssh.keys import HostKey
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class ServerReview:
     same_as: str
     secrets: list[str]
     fingerprint: str
+    jump: str
+    jump_fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,9 @@ class Review:
     configuration: list[FileChange]
     change_log: list[str]
     steps: list[str]
+    hooks: tuple[SealedHook, ...]
+    no_way_back: str
+    left_behind: list[str]
     last: Deployment | None
     way_back: Release | None
     expected_seconds: float | None
@@ -59,8 +68,8 @@ class Review:
 
 def review_of(*, actor: Actor, deployment: Deployment) -> Review:
     """The review of a request, or of what was done; the seal is compared only while that decides something."""
-    require(actor, "view", deployment.environment)
-    environment, snapshot = deployment.environment, deployment.snapshot
+    require(actor, Verb.VIEW, deployment.environment)
+    environment, sealed = deployment.environment, deployment.sealed
     mask = Mask.of(deployment)
     targets = list(deployment.targets.select_related("server", "base_release"))
     unreadable, servers = "", []
@@ -68,7 +77,7 @@ def review_of(*, actor: Actor, deployment: Deployment) -> Review:
         servers = _servers(deployment, targets, mask)
     except PortalError as error:
         unreadable = str(error)
-        servers = [_bare(target, snapshot) for target in targets]
+        servers = [_bare(target, sealed) for target in targets]
     undecided = deployment.status in (Status.AWAITING_APPROVAL, Status.QUEUED)
     before = _before(deployment)
     return Review(
@@ -76,17 +85,28 @@ def review_of(*, actor: Actor, deployment: Deployment) -> Review:
         servers=servers,
         configuration=configuration_changes(_files(before), _files(deployment), mask),
         change_log=_change_log(deployment, before),
-        steps=list(snapshot.get("plan", {}).get("steps", [])),
+        steps=list(sealed.plan.steps),
+        hooks=sealed.plan.hooks,
+        no_way_back=no_way_back(sealed.plan.hooks),
+        left_behind=left_behind(environment, deployment.release) if deployment.kind == Kind.ROLLBACK else [],
         last=_last(deployment),
         way_back=before.release if before else None,
         expected_seconds=selectors.expected_seconds(environment, Kind(deployment.kind)),
         rollback_seconds=selectors.expected_seconds(environment, Kind.ROLLBACK),
-        broken=broken_seal(deployment) if undecided else [],
+        broken=_broken(deployment) if undecided else [],
         given=approvals_given(deployment),
         needed=approvals_needed(deployment),
         approvals=list(deployment.approvals.all()),
         unreadable=unreadable,
     )
+
+
+def _broken(deployment: Deployment) -> list[str]:
+    """Why the seal is broken; nothing where this machine cannot tell, which the page says in place of the files."""
+    try:
+        return broken_seal(deployment)
+    except ArtifactElsewhere:
+        return []
 
 
 def _servers(deployment: Deployment, targets: list[Target], mask: Mask) -> list[ServerReview]:
@@ -96,8 +116,8 @@ def _servers(deployment: Deployment, targets: list[Target], mask: Mask) -> list[
         reader = stack.enter_context(artifacts.open_release(deployment.release))
         bases: dict[int, Any] = {}
         for target in targets:
-            sealed = _sealed(deployment.snapshot, target)
-            roles = list(sealed.get("roles", target.server.roles))
+            sealed = _sealed(deployment.sealed, target)
+            roles = list(sealed.roles)
             key = (target.base_release_id, tuple(sorted(roles)))
             if key not in seen:
                 base = target.base_release
@@ -113,27 +133,29 @@ def _servers(deployment: Deployment, targets: list[Target], mask: Mask) -> list[
     return found
 
 
-def _server(target: Target, sealed: Mapping[str, Any], changes: ReleaseChanges, same_as: str) -> ServerReview:
+def _server(target: Target, sealed: SealedTarget, changes: ReleaseChanges, same_as: str) -> ServerReview:
     return ServerReview(
         name=target.server.name,
         canary=target.order == 0,
-        roles=list(sealed.get("roles", [])),
+        roles=list(sealed.roles),
         base=target.base_release.identifier if target.base_release else "",
         changes=changes,
         same_as=same_as,
         secrets=_secrets(target, sealed),
         fingerprint=target.server.fingerprint,
+        jump=sealed.jump,
+        jump_fingerprint=HostKey.parse(sealed.jump_host_key).fingerprint if sealed.jump else "",
     )
 
 
-def _bare(target: Target, snapshot: Mapping[str, Any]) -> ServerReview:
+def _bare(target: Target, snapshot: Snapshot) -> ServerReview:
     return _server(target, _sealed(snapshot, target), ReleaseChanges(), "")
 
 
-def _secrets(target: Target, sealed: Mapping[str, Any]) -> list[str]:
+def _secrets(target: Target, sealed: SealedTarget) -> list[str]:
     """Secrets whose version differs from what the server has, in words."""
     has = target.server.secret_versions
-    wanted: dict[str, int] = sealed.get("secrets", {})
+    wanted = sealed.secrets
     return [
         f"{name}: version {has[name]} → {version}" if name in has else f"{name}: version {version}, not there yet"
         for name, version in sorted(wanted.items())
@@ -141,8 +163,11 @@ def _secrets(target: Target, sealed: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _sealed(snapshot: Mapping[str, Any], target: Target) -> Mapping[str, Any]:
-    return next((item for item in snapshot["targets"] if item["server"] == target.server.name), {})
+def _sealed(snapshot: Snapshot, target: Target) -> SealedTarget:
+    return next(
+        (item for item in snapshot.targets if item.server == target.server.name),
+        SealedTarget(server=target.server.name, roles=tuple(target.server.roles)),
+    )
 
 
 def _before(deployment: Deployment) -> Deployment | None:
@@ -157,7 +182,8 @@ def _last(deployment: Deployment) -> Deployment | None:
     """The deployment of the environment that ended last before this one was asked for."""
     return (
         Deployment.objects.filter(environment=deployment.environment, started_at__isnull=False)
-        .filter(finished_at__isnull=False, pk__lt=deployment.pk)
+        .filter(finished_at__isnull=False, finished_at__lte=deployment.requested_at)
+        .exclude(pk=deployment.pk)
         .select_related("release")
         .order_by("-finished_at", "-id")
         .first()
@@ -165,8 +191,7 @@ def _last(deployment: Deployment) -> Deployment | None:
 
 
 def _files(before: Deployment | None) -> dict[str, str]:
-    files: dict[str, str] = before.snapshot.get("configuration", {}).get("files", {}) if before else {}
-    return files
+    return dict(before.sealed.configuration.files) if before else {}
 
 
 def _change_log(deployment: Deployment, before: Deployment | None) -> list[str]:

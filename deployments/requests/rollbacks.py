@@ -4,17 +4,19 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core import queueing, selectors
 from deployments.core.actors import Actor
 from deployments.core.row_locks import locked_environment
 from deployments.core.texts import checked
+from deployments.environments.guards import refuse_retired
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Release
 from deployments.requests.cancellation import cancel
-from deployments.requests.promotion import promote_waiting_rollback
 from deployments.requests.requests import record_request
-from deployments.requests.rollback_targets import is_way_back, rollback_snapshot, rollback_target
+from deployments.requests.rollback_targets import is_way_back, left_out, rollback_snapshot, rollback_target, why_none
+from deployments.requests.waiting_rollbacks import queue_waiting_rollback
 from engine.errors import Conflict, EnvironmentBusy, InvalidRequest
 
 
@@ -28,13 +30,14 @@ def request_rollback(
     so that no alert counts it. Raises NotAllowed, InvalidRequest (no reason, nothing to go back to, no way back),
     EnvironmentBusy (that rollback is under way).
     """
-    require(actor, "roll_back", environment)
+    require(actor, Verb.ROLL_BACK, environment)
     if not reason.strip():
         raise InvalidRequest("A rollback needs a reason.", hint="Say what is wrong (--reason).")
     reason = checked(reason)
     with transaction.atomic():
         # one transaction: the deployment that is under way cannot end unnoticed between our look and our request
         environment = locked_environment(environment.pk)
+        refuse_retired(environment)
         running = selectors.active_deployment(environment)
         suspect = running or _interrupted(environment)
         release = to or _release_before(environment, suspect)
@@ -48,7 +51,7 @@ def request_rollback(
             status=Status.AWAITING_APPROVAL if running else Status.QUEUED,
             reason=reason,
             kind=Kind.ROLLBACK,
-            rollback_of=suspect or _last_success(environment),
+            rollback_of=suspect or left_out(environment) or _last_success(environment),
             drill=drill,
         )
         if running:
@@ -66,7 +69,7 @@ def _wait_for(actor: Actor, rollback: Deployment, running: Deployment) -> None:
     try:
         cancel(actor=actor, deployment=running)
     except Conflict:  # it ended by itself just now, before anybody could see this rollback wait
-        promote_waiting_rollback(running)
+        queue_waiting_rollback(running)
 
 
 def _release_before(environment: Environment, suspect: Deployment | None) -> Release:
@@ -79,7 +82,7 @@ def _release_before(environment: Environment, suspect: Deployment | None) -> Rel
     release = rollback_target(environment)
     if release is None:
         raise InvalidRequest(
-            f"{environment} has no earlier release to go back to.",
+            why_none(environment),
             hint="Back is to a release that succeeded here with consent; deploy a good one instead.",
             reason="no_rollback_target",
         )

@@ -5,12 +5,13 @@ from deployments.core.actors import Actor, identity_in
 from deployments.environments.guards import locked_sentence
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, Deployment
+from deployments.releases.artifacts import ArtifactElsewhere
 from deployments.requests.consents import signatures_needed, signers
 from deployments.requests.evidence import Evidence
+from deployments.requests.inputs import take_snapshot
 from deployments.requests.requests import withdraw
 from deployments.requests.rollback_targets import rollback_snapshot
-from deployments.requests.snapshot import Snapshot, differences, seal
-from deployments.requests.snapshots import take_snapshot
+from deployments.snapshot import Snapshot, differences, seal
 from engine.errors import NotApproved, PortalError
 
 
@@ -19,6 +20,7 @@ def broken_seal(deployment: Deployment) -> list[str]:
 
     A queued deployment whose policy asks for approvals must also have them, given for this very seal by others than
     its requester, and the audit trail must know of the request and of each: a row written or moved by hand is not run.
+    Raises ArtifactElsewhere where this machine cannot tell.
     """
     if seal(deployment.snapshot) != deployment.seal:
         return ["The stored snapshot itself was altered."]
@@ -29,9 +31,11 @@ def broken_seal(deployment: Deployment) -> list[str]:
         return [lacking]
     try:
         now = _snapshot_now(deployment)
+    except ArtifactElsewhere:
+        raise
     except PortalError as error:
         return [str(error)]
-    return differences(deployment.snapshot, now)
+    return differences(deployment.sealed, now)
 
 
 def _snapshot_now(deployment: Deployment) -> Snapshot:
@@ -42,7 +46,7 @@ def _snapshot_now(deployment: Deployment) -> Snapshot:
 
 def approvals_needed(deployment: Deployment) -> int:
     """How many approvals the sealed policy asks for; none with break-glass."""
-    return 0 if deployment.break_glass else int(deployment.snapshot.get("policy", {}).get("approvals_required", 0))
+    return 0 if deployment.break_glass else deployment.sealed.policy.approvals_required
 
 
 def approvals_given(deployment: Deployment) -> int:

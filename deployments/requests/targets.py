@@ -1,7 +1,5 @@
 """The servers of a request, as its snapshot names them."""
 
-from typing import Any
-
 from deployments.models import Deployment, Server, Target
 
 
@@ -11,15 +9,15 @@ def write_targets(deployment: Deployment) -> list[str]:
     Returns the names; runs in the caller's transaction.
     """
     by_name = {server.name: server for server in Server.objects.filter(environment=deployment.environment)}
-    sealed: list[dict[str, Any]] = deployment.snapshot["targets"]
+    sealed = deployment.sealed.targets
     deployment.targets.all().delete()
     Target.objects.bulk_create(
         Target(
             deployment=deployment,
-            server=by_name[target["server"]],
+            server=by_name[target.server],
             order=order,
-            base_release=by_name[target["server"]].current_release,
+            base_release=by_name[target.server].current_release,
         )
         for order, target in enumerate(sealed)
     )
-    return [target["server"] for target in sealed]
+    return [target.server for target in sealed]

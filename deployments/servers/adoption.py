@@ -12,9 +12,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.sessions import agent, open_session
+from deployments.environments.applications import bind, refuse_other_application
 from deployments.environments.guards import refuse_busy
 from deployments.models import Deployment, Environment, Release, Server
 from deployments.servers.enrolment import refuse_decommissioned
@@ -40,13 +42,14 @@ def adopt_server(*, actor: Actor, server: Server, application: str = "", history
     EnvironmentBusy while a deployment goes on, NotProvisioned, SSHError.
     """
     environment = server.environment
-    require(actor, "enrol", environment)
+    require(actor, Verb.ENROL, environment)
     refuse_decommissioned(server)
     name = environment.application or application
     if not name:
         raise InvalidRequest(
             f"{environment} has no application yet.", hint="Build a release and provision the server first."
         )
+    refuse_other_application(environment, name)
     refuse_busy(environment)
     facts, manifest, runs = _ask(server, name, history)
     with transaction.atomic():
@@ -79,8 +82,8 @@ def _record(
 ) -> None:
     before = {"release": str(server.current_release or ""), "fence": environment.fence}
     environment.fence = max(environment.fence, int(facts["fence"]))
-    environment.application = name
-    environment.save(update_fields=["fence", "application"])
+    environment.save(update_fields=["fence"])
+    bind(environment, name)
     if server.current_release != release:
         server.previous_release = server.current_release
     server.current_release = release
@@ -102,7 +105,7 @@ def _record(
 def _release(name: str, identifier: str, manifest: Manifest, runs: list[PastRun]) -> Release:
     """The record of the release that runs, made from the manifest that the server keeps if there is none."""
     release = _named(name, _latest(identifier, runs), identifier)
-    if not release.artifact:
+    if not (release.artifact or release.artifact_digest):
         release.artifact.save(f"{name}-{identifier}.manifest.json", ContentFile(manifest.to_json()), save=False)
         release.manifest_digest = manifest.digest
         release.files, release.size = len(manifest), manifest.size

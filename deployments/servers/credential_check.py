@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.sessions import open_session
@@ -23,7 +24,7 @@ def set_tried_secret(*, actor: Actor, environment: Environment, name: str, value
     TargetError, with what the command said, when it says no: nothing is stored then; and InvalidRequest when there is
     no such server or command.
     """
-    require(actor, "set_secret", environment)
+    require(actor, Verb.SET_SECRET, environment)
     server, release, request = _trial(environment, name, value)
     with open_session(server) as session:
         done = session.run(
@@ -36,7 +37,7 @@ def set_tried_secret(*, actor: Actor, environment: Environment, name: str, value
     trail.record_alone(
         actor=actor,
         name="secret.tried",
-        subject=f"secret:{environment.name}/{name}",
+        subject=f"secret:{environment}/{name}",
         environment=environment,
         server=server.name,
         passed=done.exit == 0,
@@ -66,7 +67,7 @@ def _trial(environment: Environment, name: str, value: str) -> tuple[Server, Rel
                         {
                             "role": role,
                             "argv": list(described.login),
-                            "config": success.snapshot["configuration"]["files"],
+                            "config": dict(success.sealed.configuration.files),
                             "credentials": {key: secrets[key] for key in described.secrets if key in secrets},
                         },
                     )

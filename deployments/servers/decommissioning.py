@@ -8,27 +8,25 @@ from django.db import transaction
 
 from deployments.access import tokens
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor, system_actor
 from deployments.core.row_locks import locked_environment
-from deployments.core.sessions import masked
+from deployments.core.sessions import open_bootstrap
 from deployments.environments.guards import refuse_busy
 from deployments.models import ApiToken, Server
 from engine.commands.decommissioning import Removal, operations
 from engine.errors import InvalidRequest
+from engine.remote.bootstrap import Bootstrap
 from engine.remote.provisioning import ignore, provision
 from engine.remote.reports import Report
-from engine.ssh.keys import HostKey, PrivateKey
-from engine.ssh.session import Session
-from engine.ssh.transport import Address
 
 
 def decommission_server(
     *,
     actor: Actor,
     server: Server,
-    bootstrap_user: str,
-    bootstrap_key: PrivateKey,
+    bootstrap: Bootstrap,
     plan: bool = False,
     delete_data: bool = False,
     on_report: Callable[[Report], None] = ignore,
@@ -39,20 +37,18 @@ def decommission_server(
     first thing is removed; ended half-way, running it again goes on. So it does after `decommission_on_record`. Raises
     NotAllowed, EnvironmentBusy, InvalidRequest, SSHError, ProvisionFailed.
     """
-    require(actor, "decommission", server.environment)
+    require(actor, Verb.DECOMMISSION, server.environment)
     _refuse_own(server)
     _refuse_anothers(server)
     refuse_busy(server.environment)
     removal = removal_of(server, delete_data=delete_data)
     wanted = operations(removal)
-    sudo = bootstrap_user != "root"
-    address = Address(server.host, server.port, bootstrap_user, HostKey.parse(server.host_key))
-    with masked(server.environment_id), Session(address, bootstrap_key) as session:
-        planned = provision(session, wanted, plan=True, sudo=sudo, on_report=on_report if plan else ignore)
+    with open_bootstrap(server, bootstrap) as session:
+        planned = provision(session, wanted, plan=True, sudo=bootstrap.sudo, on_report=on_report if plan else ignore)
         if plan:
             return planned
         _retire(actor, server)
-        reports = provision(session, wanted, sudo=sudo, on_report=on_report)
+        reports = provision(session, wanted, sudo=bootstrap.sudo, on_report=on_report)
     _record(actor, server, kept=[] if delete_data else removal.data, left=[], reports=reports)
     return reports
 
@@ -62,7 +58,7 @@ def decommission_on_record(*, actor: Actor, server: Server) -> list[str]:
 
     Raises NotAllowed, EnvironmentBusy, InvalidRequest.
     """
-    require(actor, "decommission", server.environment)
+    require(actor, Verb.DECOMMISSION, server.environment)
     _refuse_own(server)
     left = what_stays(server)
     _retire(actor, server)
@@ -82,6 +78,7 @@ def removal_of(server: Server, *, delete_data: bool = False) -> Removal:
     keys = (environment.public_key, environment.next_public_key, environment.previous_public_key)
     return Removal(
         name=environment.application,
+        deploys=server.user,
         roles=server.roles,
         units=server.unit_files,
         public_keys=[key for key in keys if key],
@@ -114,7 +111,7 @@ def _refuse_own(server: Server) -> None:
 def _refuse_anothers(server: Server) -> None:
     """A decommissioned record whose machine serves again, under another name."""
     others = Server.objects.exclude(pk=server.pk).exclude(state=Server.State.RETIRED)
-    if other := others.filter(host=server.host, port=server.port).first():
+    if other := others.filter(host=server.host, port=server.port, user=server.user, jump=server.jump).first():
         raise InvalidRequest(f"{server.name} is decommissioned, and its machine is {other.name} now.", reason="reused")
 
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deployments.models import Secret, Server
-from engine.remote.looking import Looked
+from engine.remote.inventory import InventoryCheck
 from engine.remote.reports import Report
 
 OUR_DROP_IN = "10-cytube-ops.conf"
-"""What provisioning puts beside a unit itself."""
+"""What root puts beside a unit itself; root's own look compares it."""
 _OF_THE_SYSTEM = ("/usr/lib/", "/lib/")
 _NOT_AT_BOOT = ("disabled", "masked", "masked-runtime", "enabled-runtime", "bad")
 
@@ -52,7 +52,7 @@ def _unit_drift(server: Server, unit: Mapping[str, Any]) -> list[str]:
     name, found = unit["unit"], []
     expected = server.unit_files.get(name)
     if expected and unit["sha256"] != expected:
-        found.append(f"The unit file {name} differs from the one that provisioning installed.")
+        found.append(f"The unit file {name} differs from the one of the release.")
     elif unit.get("path") and unit["path"] != f"/etc/systemd/system/{name}":
         found.append(f"systemd reads {name} from {unit['path']}.")
     found += [
@@ -60,7 +60,7 @@ def _unit_drift(server: Server, unit: Mapping[str, Any]) -> list[str]:
         for path in unit.get("drop_ins", ())
         if not path.startswith(_OF_THE_SYSTEM) and path.rpartition("/")[2] != OUR_DROP_IN
     ]
-    if unit["problem"]:
+    if unit["problem"] and name not in server.stopped_units:
         found.append(unit["problem"])
     if unit["enabled"] in _NOT_AT_BOOT:
         found.append(f"{name} is {unit['enabled']}: a boot does not start it.")
@@ -90,7 +90,7 @@ def secret_faults(server: Server, proofs: Mapping[str, Mapping[str, str]], nonce
     return found
 
 
-def provisioning_drift(server: Server, looked: Looked) -> list[str]:
+def provisioning_drift(server: Server, looked: InventoryCheck) -> list[str]:
     """Sentences for what provisioning put there and is not so any more; that nobody may look any more is one."""
     if looked.why and server.drift.get("things"):
         return [f"Root could look there at what provisioning did, and cannot any more ({looked.why.rstrip('.')})."]
@@ -108,7 +108,7 @@ def _how(report: Report) -> str:
     return f"{report.name}: {' and '.join(changes)}."
 
 
-def as_far_as_looked(facts: Mapping[str, Any], looked: Looked, *, well: bool) -> str:
+def as_far_as_looked(facts: Mapping[str, Any], looked: InventoryCheck, *, well: bool) -> str:
     """What the comparison covered, and what not, so that nothing is called recorded that nobody looked at."""
     missed = []
     if looked.why and well:

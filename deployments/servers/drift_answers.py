@@ -3,6 +3,7 @@
 from django.db import transaction
 
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.texts import checked
@@ -16,7 +17,7 @@ def accept_drift(*, actor: Actor, server: Server, reason: str) -> None:
 
     Raises NotAllowed, InvalidRequest without a reason, Conflict when nothing differs.
     """
-    require(actor, "acknowledge", server.environment)
+    require(actor, Verb.ACKNOWLEDGE, server.environment)
     reason = checked(reason)
     if not reason:
         raise InvalidRequest("Accepting drift needs a reason.", reason="no_reason")
@@ -42,7 +43,7 @@ def put_back(*, actor: Actor, server: Server) -> Deployment:
 
     Raises NotAllowed, InvalidRequest, EnvironmentBusy, Conflict when nothing runs or nothing differs.
     """
-    require(actor, "request", server.environment)
+    require(actor, Verb.REQUEST, server.environment)
     if server.current_release is None or not server.open_drift:
         raise Conflict(f"There is nothing to put back on {server}.", reason="no_drift")
     return request_deployment(

@@ -6,11 +6,20 @@ from typing import Any
 
 from deployments.audit import trail
 from deployments.core.actors import Actor
-from deployments.core.records import STATUSES, moment
+from deployments.core.agent_records import STATUSES, moment
 from deployments.core.texts import LIMIT, one_line
 from deployments.lifecycle import Kind, Status, StepState, TargetStatus
 from deployments.models import Approval, Deployment, Release, Server, Step, Target
-from deployments.requests.snapshot import Snapshot, seal
+from deployments.requests.inputs import sealed_release
+from deployments.snapshot import (
+    FORMAT,
+    Imported,
+    SealedConfiguration,
+    SealedPlan,
+    SealedPolicy,
+    SealedTarget,
+    Snapshot,
+)
 from engine.remote.history import PastRun
 
 _OUTCOME = {
@@ -40,34 +49,12 @@ def _known(server: Server, run: PastRun) -> bool:
 
 
 def _imported(actor: Actor, server: Server, run: PastRun, release: Release) -> Deployment:
-    assert run.result is not None  # noqa: S101  (import_runs asks for it)
-    target_status = STATUSES.get(str(run.result.get("status")), TargetStatus.INTERRUPTED)
-    began, ended = _moment(run.at), moment(run.result)
-    sentence = str(run.result.get("sentence", ""))
-    outcome = str(run.result.get("reason", ""))[:60]
-    snapshot = _snapshot(server, run, release)
-    row = Deployment.objects.filter(
-        environment=server.environment, fence=run.fence, snapshot__imported__number=run.deployment
-    ).first() or Deployment.objects.create(
-        environment=server.environment,
-        release=release,
-        kind=Kind.ROLLBACK if run.plan.get("takeover") else Kind.DEPLOYMENT,
-        status=_OUTCOME[target_status],
-        outcome=outcome,
-        sentence=sentence,
-        requested_by=one_line(str(run.plan.get("actor") or "unknown"))[:150],
-        reason=one_line(str(run.plan.get("reason", "")))[:LIMIT],
-        snapshot=snapshot,
-        seal=seal(snapshot),
-        fence=run.fence,
-        requested_at=began,
-        queued_at=began,
-        started_at=began,
-        verified_at=ended if target_status == TargetStatus.SUCCEEDED else None,
-        finished_at=ended,
-    )
-    _write_target(row, server, run, target_status)
-    _write_approvals(row, run, began)
+    result = run.result or {}
+    status = STATUSES.get(str(result.get("status")), TargetStatus.INTERRUPTED)
+    rows = Deployment.objects.filter(environment=server.environment, fence=run.fence)
+    row = rows.filter(snapshot__imported__number=run.deployment).first() or _row(server, run, release, status)
+    _write_target(row, server, run, status)
+    _write_approvals(row, run, _moment(run.at))
     trail.record(
         actor=actor,
         name=f"{row.kind}.imported",
@@ -84,6 +71,30 @@ def _imported(actor: Actor, server: Server, run: PastRun, release: Release) -> D
         },
     )
     return row
+
+
+def _row(server: Server, run: PastRun, release: Release, status: TargetStatus) -> Deployment:
+    result = run.result or {}
+    began, ended = _moment(run.at), moment(result)
+    snapshot = _snapshot(server, run, release)
+    return Deployment.objects.create(
+        environment=server.environment,
+        release=release,
+        kind=snapshot.kind,
+        status=_OUTCOME[status],
+        outcome=str(result.get("reason", ""))[:60],
+        sentence=str(result.get("sentence", "")),
+        requested_by=one_line(str(run.plan.get("actor") or "unknown"))[:150],
+        reason=one_line(str(run.plan.get("reason", "")))[:LIMIT],
+        snapshot=snapshot.to_json(),
+        seal=snapshot.seal,
+        fence=run.fence,
+        requested_at=began,
+        queued_at=began,
+        started_at=began,
+        verified_at=ended if status == TargetStatus.SUCCEEDED else None,
+        finished_at=ended,
+    )
 
 
 def _write_approvals(row: Deployment, run: PastRun, began: datetime) -> None:
@@ -126,46 +137,42 @@ def _write_target(row: Deployment, server: Server, run: PastRun, status: TargetS
 def _snapshot(server: Server, run: PastRun, release: Release) -> Snapshot:
     """As a request would have sealed it, as far as the journal tells; `imported` says that nobody here did."""
     plan = run.plan
-    return {
-        "format": 1,
-        "imported": {"number": run.deployment, "server": server.name},
-        "kind": str(Kind.ROLLBACK if plan.get("takeover") else Kind.DEPLOYMENT),
-        "environment": server.environment.name,
-        "application": release.name,
-        "release": {
-            "identifier": release.identifier,
-            "version": release.version,
-            "manifest_digest": release.manifest_digest,
-            "artifact_digest": release.artifact_digest,
-        },
-        "configuration": {"digest": plan.get("config_digest", ""), "files": {}},
-        "targets": [_sealed_target(server, plan)],
-        "plan": {
-            "steps": list(dict.fromkeys(str(record["step"]) for record in run.steps)),
-            "deadlines": plan.get("deadlines", {}),
-            "keep": plan.get("keep", 0),
-        },
-        "policy": {
-            "approvals_required": len(plan.get("approved_by", [])),
-            "on_failure": "revert every server",
-            "bake_seconds": 0,
-            "bake_action": "",
-        },
-    }
+    return Snapshot(
+        format=FORMAT,
+        imported=Imported(number=run.deployment, server=server.name),
+        kind=Kind.ROLLBACK if plan.get("takeover") else Kind.DEPLOYMENT,
+        environment=server.environment.name,
+        application=release.name,
+        release=sealed_release(release),
+        configuration=SealedConfiguration(digest=plan.get("config_digest", ""), files={}),
+        targets=(_sealed_target(server, plan),),
+        plan=SealedPlan(
+            steps=tuple(dict.fromkeys(str(record["step"]) for record in run.steps)),
+            deadlines=plan.get("deadlines", {}),
+            keep=plan.get("keep", 0),
+        ),
+        policy=SealedPolicy(
+            approvals_required=len(plan.get("approved_by", [])),
+            on_failure="revert every server",
+            bake_seconds=0,
+            bake_action="",
+        ),
+    )
 
 
-def _sealed_target(server: Server, plan: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "server": server.name,
-        "host": server.host,
-        "port": server.port,
-        "user": server.user,
-        "host_key": server.host_key,
-        "roles": [role["role"] for role in plan.get("roles", [])],
-        "unit_files": {},
-        "secrets": {},
-        "base": None,
-    }
+def _sealed_target(server: Server, plan: dict[str, Any]) -> SealedTarget:
+    return SealedTarget(
+        server=server.name,
+        host=server.host,
+        port=server.port,
+        user=server.user,
+        host_key=server.host_key,
+        **({"jump": server.jump, "jump_host_key": server.jump_host_key} if server.jump else {}),
+        roles=tuple(role["role"] for role in plan.get("roles", [])),
+        unit_files={},
+        secrets={},
+        base=None,
+    )
 
 
 def _moment(text: str) -> datetime:

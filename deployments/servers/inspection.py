@@ -9,20 +9,20 @@ from django.db import transaction
 from django.utils import timezone
 
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.core.sessions import agent, open_session
+from deployments.http.server_slots import server_slot
 from deployments.lifecycle import Kind
 from deployments.models import Deployment, Environment, Release, Server
 from deployments.notifications.notify import notify_environment
-from deployments.releases import artifacts
-from deployments.releases.role_plans import role_plans
+from deployments.releases.role_plans import roles_on
 from deployments.requests.rollback_targets import rollback_target
 from deployments.servers.drift import as_far_as_looked, counted, drift_of, provisioning_drift, secret_faults
 from engine.errors import PortalError
-from engine.remote import RolePlan
-from engine.remote.looking import look
+from engine.remote.inventory import check_inventory
 
 _NOTHING_REPAIRED = (
     "Nothing was repaired. A deployment of the same release puts back what is its own, `provision` the rest."
@@ -41,8 +41,9 @@ class Finding:
 
 def verify_environment(*, actor: Actor, environment: Environment) -> list[Finding]:
     """Run the verification of a deployment on what runs now, on every server; changes nothing."""
-    require(actor, "verify", environment)
-    return [_verify(server) for server in _deployed(environment)]
+    require(actor, Verb.VERIFY, environment)
+    with server_slot():
+        return [_verify(server) for server in _deployed(environment)]
 
 
 def find_drift(*, actor: Actor, environment: Environment) -> list[Finding]:
@@ -50,8 +51,9 @@ def find_drift(*, actor: Actor, environment: Environment) -> list[Finding]:
 
     Stored on the servers' records and shown; never repaired here. A change of what was found is an audit event.
     """
-    require(actor, "verify", environment)
-    return [_compare(actor, server) for server in _deployed(environment)]
+    require(actor, Verb.VERIFY, environment)
+    with server_slot():
+        return [_compare(actor, server) for server in _deployed(environment)]
 
 
 def inspect_all(*, actor: Actor, only: int | None = None) -> int:
@@ -76,23 +78,16 @@ def _deployed(environment: Environment) -> list[Server]:
     )
 
 
-def _roles(server: Server) -> list[RolePlan]:
-    assert server.current_release is not None  # noqa: S101  (_deployed selects by it)
-    with artifacts.open_release(server.current_release) as reader:
-        named = {name for role in reader.deploy.roles.values() for name in role.secrets}
-        versions = {name: server.secret_versions.get(name, 1) for name in named}
-        return role_plans(reader, server.environment.name, server.roles, versions)
-
-
 def _verify(server: Server) -> Finding:
     release = server.current_release
     assert release is not None  # noqa: S101  (_deployed selects by it)
     try:
         with open_session(server) as session:
-            result = agent(session, release.name).verify(release.identifier, release.version, _roles(server))
+            result = agent(session, release.name).verify(release.identifier, release.version, roles_on(server, release))
     except PortalError as error:
         return Finding(server.name, None, str(error))
-    return Finding(server.name, result.status == "succeeded", result.sentence, result.facts)
+    sentence = " ".join(filter(None, [result.sentence, server.stopped_words]))
+    return Finding(server.name, result.status == "succeeded", sentence, result.facts)
 
 
 def _compare(actor: Actor, server: Server) -> Finding:
@@ -102,9 +97,9 @@ def _compare(actor: Actor, server: Server) -> Finding:
     try:
         with open_session(server) as session:
             facts = agent(session, wanted[0].name).inspect(
-                roles=_roles(server), hash_releases=[release.identifier for release in wanted], nonce=nonce
+                roles=roles_on(server, wanted[0]), hash_releases=[release.identifier for release in wanted], nonce=nonce
             )
-            looked = look(session, wanted[0].name)
+            looked = check_inventory(session, wanted[0].name)
     except PortalError as error:
         return Finding(server.name, None, str(error))
     proofs = facts.pop("secret_proofs", {})

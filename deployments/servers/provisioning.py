@@ -3,7 +3,8 @@
 import secrets as random_bytes
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from django.db import transaction
@@ -11,25 +12,31 @@ from django.utils import timezone
 
 from deployments.access import tokens
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core import selectors
 from deployments.core.actors import Actor, system_actor
-from deployments.core.sessions import agent, masked, open_session
+from deployments.core.row_locks import locked_environment
+from deployments.core.sessions import agent, open_bootstrap, open_session
+from deployments.environments.applications import bind, refuse_other_application
+from deployments.environments.machines import refuse_account, refuse_clash
 from deployments.environments.secrets import deliver_to, newest_secrets
-from deployments.models import ApiToken, Environment, Release, Scope, Server
+from deployments.models import ApiToken, Release, Scope, Server
 from deployments.releases import artifacts
+from deployments.releases.fitness import architectures_of
+from deployments.servers.access_proof import prove_access
 from deployments.servers.drift import secret_faults
 from deployments.servers.enrolment import ensure_key, refuse_decommissioned
+from engine.artifacts.deploy_toml import DeployToml, Health
 from engine.commands import agent as agent_program
-from engine.commands.provisioning import DEPLOY_USER, FIREWALL, ServerSetup, confirmation, operations, unit_digests
+from engine.commands.provisioning import FIREWALL, ServerSetup, confirmation, operations, unit_digests
 from engine.commands.role_setup import pack_for
 from engine.errors import InvalidRequest
 from engine.host.provision.unit_rules import BESIDE_A_RELEASE, accounts_of
+from engine.remote.bootstrap import Bootstrap
 from engine.remote.provisioning import provision
 from engine.remote.reports import Report
-from engine.ssh.keys import HostKey, PrivateKey
-from engine.ssh.session import Session
-from engine.ssh.transport import Address
+from engine.ssh.errors import HostUnreachable
 
 PORTAL_TOKEN = "portal-token"  # noqa: S105  (the name of a secret)
 MONITORING_TOKEN = "monitoring-token"  # noqa: S105
@@ -46,36 +53,31 @@ def provision_server(
     actor: Actor,
     server: Server,
     release: Release,
-    bootstrap_user: str,
-    bootstrap_key: PrivateKey,
+    bootstrap: Bootstrap,
     plan: bool = False,
     strict_firewall: bool | None = None,
-    on_report: Callable[[Report], None] = lambda report: None,
+    on_report: Callable[[Report], None] = lambda _: None,
 ) -> list[Report]:
     """Bring a server into the state its roles need, with the units of `release`; with `plan` change nothing.
 
     `strict_firewall` is recorded and holds from then on; None is what the record says. Idempotent. Afterwards the
-    record has what was found and the digests of the unit files, and the server has the environment's secrets. Raises
-    NotAllowed, InvalidRequest, SSHError, ProvisionFailed.
+    account that deploys has signed in there, the record has what was found and the digests of the unit files, and the
+    server has the environment's secrets. Raises NotAllowed, InvalidRequest, SSHError, ProvisionFailed.
     """
     environment = server.environment
-    require(actor, "provision", environment)
+    require(actor, Verb.PROVISION, environment)
     refuse_decommissioned(server)
-    if server.user != DEPLOY_USER:
-        raise InvalidRequest(
-            f"{server.name} was enrolled with the account {server.user}; provisioning makes {DEPLOY_USER}.",
-            hint=f"Enrol it again with --user {DEPLOY_USER}.",
-        )
-    if environment.application and environment.application != release.name:
-        raise InvalidRequest(f"{environment} runs {environment.application}; {release} is a release of {release.name}.")
+    refuse_account(server, release.name)
+    refuse_other_application(environment, release.name)
     if not plan:
         with transaction.atomic():
             ensure_key(actor=actor, environment=environment)
     strict = server.strict_firewall if strict_firewall is None else strict_firewall
     setup = setup_for(server, release, strict=strict)
-    reports = _carry_out(server, setup, bootstrap_user, bootstrap_key, plan=plan, on_report=on_report)
+    reports = _carry_out(server, setup, bootstrap, plan=plan, on_report=on_report)
     if plan:
         return reports
+    prove_access(server=server, application=release.name, reports=reports, bootstrap=bootstrap)
     _record(actor, server, release, setup, reports)
     _bring_secrets(actor, server)
     return reports
@@ -84,20 +86,18 @@ def provision_server(
 def _carry_out(
     server: Server,
     setup: ServerSetup,
-    user: str,
-    key: PrivateKey,
+    bootstrap: Bootstrap,
     *,
     plan: bool,
     on_report: Callable[[Report], None],
 ) -> list[Report]:
     """Every operation; strict rules are confirmed by a new connection, past them, or else take themselves back."""
-    address = Address(server.host, server.port, user, HostKey.parse(server.host_key))
-    with masked(server.environment_id), Session(address, key) as session:
-        reports = provision(session, operations(setup), plan=plan, sudo=user != "root", on_report=on_report)
+    with open_bootstrap(server, bootstrap) as session:
+        reports = provision(session, operations(setup), plan=plan, sudo=bootstrap.sudo, on_report=on_report)
     tried = any(report.operation == FIREWALL and report.state == "changed" for report in reports)
     if setup.strict and tried and not plan:
-        with masked(server.environment_id), Session(address, key) as anew:
-            provision(anew, confirmation(setup.name), sudo=user != "root")
+        with open_bootstrap(server, bootstrap) as anew:
+            provision(anew, confirmation(setup.name), sudo=bootstrap.sudo)
     return reports
 
 
@@ -123,7 +123,7 @@ def setup_for(server: Server, release: Release, *, strict: bool = False) -> Serv
     """What to make of a server so that it can run `release` in its roles, behind a `strict` firewall or our own."""
     environment = server.environment
     with artifacts.open_release(release) as reader:
-        deploy = reader.deploy
+        deploy, machines = reader.deploy, architectures_of(reader, server.roles)
         roles = {name: role for name, role in deploy.roles.items() if name in server.roles}
         if not roles:
             raise InvalidRequest(
@@ -132,47 +132,73 @@ def setup_for(server: Server, release: Release, *, strict: bool = False) -> Serv
             )
         units = {path.rpartition("/")[2]: reader.read(path) for role in roles.values() for path in role.units}
         runs_as = {
-            path.rpartition("/")[2]: accounts_of(release.name, name)
-            for name, role in roles.items()
-            for path in role.units
+            path.rpartition("/")[2]: accounts_of(release.name, name) for name in roles for path in roles[name].units
         }
-        described = roles if environment.name in deploy.environments else {}
-        offered = {port for role in roles.values() for port in role.ports}
-        checks = [health for name in described if (health := deploy.health(environment.name, name))]
+        table = artifacts.table_of(deploy, environment)
+        refuse_clash([server], deploy, table)
+        checks = _checks(deploy, table, roles)
         there = {entry.path for entry in reader.manifest.files}
         beside = {name: reader.read(path) for name in BESIDE_A_RELEASE if (path := f"systemd/{name}") in there}
     pack = pack_for(roles, release.name, server.host, beside)
     return ServerSetup(
         name=release.name,
+        deploys=server.user,
         units=units,
+        roles=list(server.roles),
         runs_as=runs_as,
         public_keys=[key for key in (environment.public_key, environment.next_public_key) if key],
         retired_keys=[environment.previous_public_key] if environment.previous_public_key else [],
         agent=agent_program.source("agent"),
         clock=time.time(),
         python=deploy.python,
+        architectures=machines,
         strict=strict,
         private_ports=sorted({urlsplit(health.url).port or 80 for health in checks}),
-        allowed=sorted({_our_address(server), *_watchers(environment, server)}),
+        allowed=sorted({*_our_addresses(server), *_watchers(server)}),
         packages=pack.packages,
-        public_ports=sorted({*pack.public_ports, *offered}),
+        public_ports=sorted({*pack.public_ports, *(port for role in roles.values() for port in role.ports)}),
         extra=pack.operations,
     )
 
 
-def _our_address(server: Server) -> str:
-    """The address from which this machine reaches the server; nothing is sent."""
-    family = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_DGRAM)[0][0]
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.connect((server.host, server.port))
-        return str(probe.getsockname()[0])
+def _checks(deploy: DeployToml, table: str, roles: Iterable[str]) -> list[Health]:
+    """The health checks of these roles, where the release describes the environment."""
+    return [check for name in roles if table in deploy.environments and (check := deploy.health(table, name))]
 
 
-def _watchers(environment: Environment, server: Server) -> list[str]:
+def _our_addresses(server: Server) -> set[str]:
+    """Those by which this machine reaches the server, where no jump host stands between; nothing is sent."""
+    found: set[str] = set()
+    for address in () if server.jump else _addresses(server):
+        with suppress(OSError), socket.socket(_family(address), socket.SOCK_DGRAM) as probe:  # no way there
+            probe.connect((address, server.port))
+            found.add(str(probe.getsockname()[0]))
+    return found
+
+
+def _watchers(server: Server) -> list[str]:
     """Addresses of the servers that ask bots how they are: portal and monitoring."""
     others = Server.objects.exclude(pk=server.pk).exclude(state=Server.State.RETIRED)
-    hosts = [other.host for other in others if {"portal", "monitoring"} & set(other.roles)]
-    return [info[4][0] for host in hosts for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[:1]]  # type: ignore[misc]  # an address is text for both families
+    watching = [other for other in others if {"portal", "monitoring"} & set(other.roles)]
+    return [address for other in watching for address in _addresses(other)]
+
+
+def _addresses(server: Server) -> list[str]:
+    """All addresses of its name, which behind a jump host need not mean anything here. Raises HostUnreachable."""
+    try:
+        found = socket.getaddrinfo(server.host, None, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        if server.jump:
+            return []
+        raise HostUnreachable(
+            f"{server.name}: {server.host} has no address here ({error.strerror}).",
+            hint="Correct the name or the resolver, or enrol the server again by its address.",
+        ) from error
+    return sorted({str(info[4][0]) for info in found})
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 def changed(reports: list[Report]) -> list[Report]:
@@ -183,14 +209,16 @@ def changed(reports: list[Report]) -> list[Report]:
 def _record(actor: Actor, server: Server, release: Release, setup: ServerSetup, reports: list[Report]) -> None:
     found = next((report.facts for report in reports if report.operation == FACTS), {})
     with transaction.atomic():
+        environment = locked_environment(server.environment_id)
         locked = Server.objects.select_for_update().get(pk=server.pk)
         locked.facts = {**locked.facts, **found}
-        locked.unit_files = unit_digests(setup)
+        if locked.current_release_id in (None, release.pk):  # else the units stay those of what is live
+            locked.unit_files = unit_digests(setup)
         locked.strict_firewall = setup.strict
         locked.state = Server.State.PROVISIONED
         locked.provisioned_at = timezone.now()
         locked.save(update_fields=["facts", "unit_files", "strict_firewall", "state", "provisioned_at"])
-        Environment.objects.filter(pk=server.environment_id, application="").update(application=release.name)
+        bind(environment, release.name)
         if changes := changed(reports):
             trail.record(
                 actor=actor,

@@ -6,12 +6,23 @@ from django import template
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 
 from deployments.core import read_only, selectors
+from deployments.http.error_messages import entry
 from deployments.models import Deployment
 
 register = template.Library()
+register.filter("entry", entry)
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+
+
+def age(span: timedelta) -> str:
+    """3 d, 4 h, 12 min, 5 s: one form of it on every page."""
+    seconds = span.total_seconds()
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
 
 
 @register.simple_tag
@@ -35,6 +46,6 @@ def ago(at: datetime | None) -> SafeString | str:
     if abs(now - at) < timedelta(minutes=1):
         words = "just now"
     else:
-        words = f"{timesince(at, now, depth=1)} ago" if at <= now else f"in {timesince(now, at, depth=1)}"
-    exact = f"{at:%Y-%m-%d %H:%M:%S} UTC"
+        words = f"{age(now - at)} ago" if at <= now else f"in {age(at - now)}"
+    exact = f"{at:%-d %b %Y %H:%M:%S} UTC"
     return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact, words)

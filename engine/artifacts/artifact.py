@@ -14,6 +14,7 @@ from typing import IO
 
 from engine.artifacts import tarstream
 from engine.artifacts.check import NO_DEPLOY_TOML, tree_problems
+from engine.artifacts.contents import sync
 from engine.artifacts.deploy_toml import FILE, DeployToml, parse_deploy_toml
 from engine.artifacts.errors import DirtyTree, UnknownRef, UnknownSource, WheelsUnavailable, refusal
 from engine.artifacts.git import Repository, repository_at
@@ -77,7 +78,7 @@ def build_artifact(source: Path, ref: str | None, wheel_source: WheelSource, out
         if problems:
             raise refusal(problems)
         locks = {path: _lock(tree, files, path) for path in deploy.locks()}
-        wheels = {path: _wheels(lock, deploy.python, wheel_source) for path, lock in locks.items()}
+        wheels = {path: _wheels(lock, deploy, wheel_source) for path, lock in locks.items()}
         return _written(tree, opened.commit, deploy, files, locks, wheels, out_dir)
 
 
@@ -121,9 +122,9 @@ def _lock(tree: SourceTree, files: list[SelectedFile], path: str) -> Lock:
     return read_lock(path, tree.read(source))[0]
 
 
-def _wheels(lock: Lock, python: str, wheel_source: WheelSource) -> list[Path]:
-    wheels = wheel_source.wheels(lock, python)
-    wrong = mismatch(wheels, lock.needed(python))
+def _wheels(lock: Lock, deploy: DeployToml, wheel_source: WheelSource) -> list[Path]:
+    wheels = wheel_source.wheels(lock, deploy.python, deploy.architecture)
+    wrong = mismatch(wheels, lock.needed(deploy.python, deploy.architecture))
     if wrong is not None:
         raise WheelsUnavailable(f"The wheels of {lock.path} do not fit it: {wrong}.", hint="Fetch them again.")
     return wheels
@@ -205,7 +206,7 @@ def _assembled(path: Path, manifest: Manifest, body: IO[bytes]) -> tuple[str, in
         except BaseException:
             Path(file.name).unlink(missing_ok=True)
             raise
-    _sync_directory(path.parent)
+    sync(path.parent)
     return digest.hexdigest(), size
 
 
@@ -213,11 +214,3 @@ def _chunks(front: bytes, body: IO[bytes]) -> Iterator[bytes]:
     yield front
     while chunk := body.read(_CHUNK):
         yield chunk
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.artifacts.deploy_toml import FILE, DeployToml, examine
-from engine.artifacts.errors import BadTemplate, UnknownSource
+from engine.artifacts.errors import BadConfiguration, BadTemplate, UnknownSource
 from engine.artifacts.git import repository_at
 from engine.artifacts.lock import read_lock
 from engine.artifacts.problems import Problem, key_path
-from engine.artifacts.rendering import render_file
+from engine.artifacts.rendering import check_template
+from engine.artifacts.schemas import schema_problem
 from engine.artifacts.selection import VERSION, SelectedFile, select
 from engine.artifacts.source import DirectoryTree, SourceTree
 from engine.artifacts.version import EXPLAINED, read_version
@@ -54,6 +55,12 @@ class _Candidate:
         """The content of a file of the release; None if it is not there."""
         return self.tree.read(self.sources[path]) if path in self.sources else None
 
+    def schema(self, name: str) -> bytes | None:
+        """The schema of a configuration file; None without one that can be applied."""
+        path = self.deploy.schema_of(name)
+        content = self.content(path) if path else None
+        return None if content is None or schema_problem(content) else content
+
 
 def tree_problems(tree: SourceTree, deploy: DeployToml) -> tuple[list[SelectedFile], list[Problem]]:
     """The files of the release that `tree` would become, and every reason why it cannot."""
@@ -61,7 +68,7 @@ def tree_problems(tree: SourceTree, deploy: DeployToml) -> tuple[list[SelectedFi
     candidate = _Candidate(
         tree, deploy, {file.path: file.source for file in files}, frozenset(problem.key for problem in problems)
     )
-    for check in (_version, _locks, _units, _templates):
+    for check in (_version, _locks, _units, _schemas, _templates):
         problems += check(candidate)
     return files, problems
 
@@ -120,10 +127,20 @@ def _templates(candidate: _Candidate) -> Iterator[Problem]:
                 key = key_path(["environments", environment_name, "config", name])
                 yield from _missing(candidate, key, template, _CORRECT)
                 continue
+            schema = candidate.schema(name)
             try:
-                render_file(name, content, {})
-            except BadTemplate as error:
+                check_template(name, content, schema)
+            except (BadTemplate, BadConfiguration) as error:
                 yield Problem(template, error.message.rstrip("."), error.hint, "bad_template")
+
+
+def _schemas(candidate: _Candidate) -> Iterator[Problem]:
+    for path in {path for path, key in candidate.deploy.named_files().items() if key == "schema"}:
+        content = candidate.content(path)
+        if content is None:
+            yield from _missing(candidate, "schema", path, _CORRECT)
+        elif why := schema_problem(content):
+            yield Problem(path, why, "Write a JSON Schema that refers to nothing outside it.", "bad_template")
 
 
 def _missing(candidate: _Candidate, key: str, path: str, hint: str, reason: str = "missing_file") -> Iterator[Problem]:

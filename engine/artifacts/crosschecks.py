@@ -26,6 +26,7 @@ def problems(raw: dict[str, Any]) -> list[Problem]:
         _port_clashes,
         _roles,
         _commands,
+        _hooks,
         _identities,
         _shared_units,
         _wheel_directories,
@@ -96,6 +97,17 @@ def _commands(raw: dict[str, Any]) -> Iterator[Problem]:
         for command in ("check", "login"):
             for word in _texts(_table(raw, "roles", role).get(command)):
                 yield from _word(raw, f"roles.{role}.{command}", word)
+    for moment in _table(raw, "hooks"):
+        for command in ("command", "back"):
+            for word in _texts(_table(raw, "hooks", moment).get(command)):
+                yield from _word(raw, f"hooks.{moment}.{command}", word)
+
+
+def _hooks(raw: dict[str, Any]) -> Iterator[Problem]:
+    for moment in _table(raw, "hooks"):
+        role = _table(raw, "hooks", moment).get("role")
+        if isinstance(role, str) and role not in _table(raw, "roles"):
+            yield Problem(f"hooks.{moment}.role", f"there is no [roles.{role}]", "Name a role of this file.")
 
 
 def _word(raw: dict[str, Any], key: str, word: str) -> Iterator[Problem]:

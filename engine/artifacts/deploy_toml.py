@@ -5,69 +5,38 @@ The descriptions of the fields are the hints people read with a mistake, and the
 
 import tomllib
 from collections.abc import Collection
-from typing import Annotated, Literal, get_args
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import Field, ValidationError
 
 from engine.artifacts import crosschecks, mistakes
+from engine.artifacts.backups import Backups, Dump
 from engine.artifacts.crosschecks import DEFAULT_TIMEOUT, DEFAULT_VERIFY, DEFAULT_WATCH
 from engine.artifacts.errors import BadDeployToml
-from engine.artifacts.paths import why_unsafe
+from engine.artifacts.formats import format_of
+from engine.artifacts.hooks import Hook, Hooks
 from engine.artifacts.problems import Problem, counted, key_path
-from engine.host.provision.debian import takes_name
+from engine.artifacts.values import (
+    ROLES,
+    ConfigName,
+    DottedKey,
+    EnvironmentName,
+    Name,
+    Port,
+    RoleName,
+    Seconds,
+    SecretName,
+    Table,
+    Text,
+    TreePath,
+    UnitPath,
+    WatchSeconds,
+)
 
 FILE = "deploy.toml"
 
-RoleName = Literal["bot", "portal", "monitoring"]
-ROLES: tuple[str, ...] = get_args(RoleName)
 
-
-def _inside(path: str) -> str:
-    unsafe = why_unsafe(path)
-    if unsafe:
-        raise PydanticCustomError("path_escapes", "{path} {unsafe}", {"path": repr(path), "unsafe": unsafe})
-    return path
-
-
-def _one_of_a_kind(path: object) -> object:
-    if isinstance(path, str) and "@" in path.rpartition("/")[2]:
-        message = "it is a template or an instance of one; write one unit file per instance, without @"
-        raise PydanticCustomError("template_unit", message)
-    return path
-
-
-def _not_taken(name: str) -> str:
-    if takes_name(name):
-        message = "an account, a directory or a firewall table of Debian's or of a well-known package has that name"
-        raise PydanticCustomError("name_taken", message)
-    return name
-
-
-_NO_ESCAPE: dict[str, object] = {"not": {"pattern": r"^/|(^|/)\.{0,2}(/|$)"}}
-
-Text = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
-TreePath = Annotated[str, AfterValidator(_inside), Field(min_length=1, json_schema_extra=_NO_ESCAPE)]
-UnitPath = Annotated[
-    TreePath,
-    StringConstraints(pattern=r"^(.*/)?[A-Za-z0-9][A-Za-z0-9_.-]*\.(service|socket|timer|path|target)$"),
-    BeforeValidator(_one_of_a_kind),
-]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,30}$"), AfterValidator(_not_taken)]
-SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
-ConfigName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
-DottedKey = Annotated[str, StringConstraints(pattern=r"^[^.\s]+(\.[^.\s]+)*$")]
-Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
-Seconds = Annotated[float, Field(strict=True, gt=0, le=3600)]
-WatchSeconds = Annotated[float, Field(strict=True, ge=1, le=600)]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=False)
-
-
-class Health(_Table):
+class Health(Table):
     """How a server asks a role whether it is healthy."""
 
     url: str = Field(
@@ -93,7 +62,7 @@ class Health(_Table):
     )
 
 
-class Role(_Table):
+class Role(Table):
     """What one role of a server runs and needs."""
 
     units: tuple[UnitPath, ...] = Field(
@@ -124,6 +93,10 @@ class Role(_Table):
         default=(),
         description="SQLite files below the data directory, copied before each activation, for example ['bot.db'].",
     )
+    dumps: dict[SecretName, Dump] = Field(
+        default_factory=dict,
+        description="Databases that are no files, dumped before each activation: a table each, [roles.bot.dumps.main].",
+    )
     identity: tuple[DottedKey, ...] = Field(
         default=(),
         description="Dotted keys of identity_file that make an account unique, for example ['domain', 'user.name']: "
@@ -150,7 +123,7 @@ class Role(_Table):
         return {name: self.watch_units.get(name, self.watch) for name in (u.rpartition("/")[2] for u in self.units)}
 
 
-class EnvironmentRole(_Table):
+class EnvironmentRole(Table):
     """What differs for a role in one environment."""
 
     port: Port | None = Field(
@@ -158,7 +131,7 @@ class EnvironmentRole(_Table):
     )
 
 
-class Environment(_Table):
+class Environment(Table):
     """What differs in one environment."""
 
     roles: dict[RoleName, EnvironmentRole] = Field(
@@ -171,7 +144,7 @@ class Environment(_Table):
     )
 
 
-class Deadlines(_Table):
+class Deadlines(Table):
     """How many seconds each step may take on a server."""
 
     preflight: Seconds = Field(default=15.0, description="Seconds for the checks that change nothing.")
@@ -183,7 +156,7 @@ class Deadlines(_Table):
     verify: Seconds = Field(default=DEFAULT_VERIFY, description="Seconds for the proof that the release works.")
 
 
-class DeployToml(_Table):
+class DeployToml(Table):
     """What a project says about itself so that it can be deployed."""
 
     name: Name = Field(
@@ -193,6 +166,10 @@ class DeployToml(_Table):
         pattern=r"^3\.(1[1-9]|[2-9][0-9])$",
         description="The servers' Python, in quotes, '3.11' or newer: the oldest that is accepted, and the one wheels "
         "are fetched for.",
+    )
+    architecture: Literal["x86_64", "aarch64"] = Field(
+        default="x86_64",
+        description="The servers' architecture, as `uname -m` says it: the one wheels are fetched for.",
     )
     include: tuple[TreePath, ...] = Field(
         default=("**",),
@@ -218,6 +195,28 @@ class DeployToml(_Table):
         "letters, digits and dashes, a letter first.",
     )
     deadlines: Deadlines = Field(default_factory=Deadlines, description="Seconds per step; each has a default.")
+    backups: Backups = Field(default_factory=Backups, description="How long backups are kept; see Backups.")
+    hooks: Hooks = Field(default_factory=Hooks, description="Commands that a deployment runs; see Hooks.")
+    config_schema: TreePath | dict[ConfigName, TreePath] | None = Field(
+        default=None,
+        alias="schema",
+        description="Path of the JSON Schema of the configuration files, for example 'config.schema.json', or a table "
+        "of paths by the files' names.",
+    )
+
+    def hook_at(self, moment: str) -> tuple[RoleName, Hook] | None:
+        """The hook of a moment, with the role that runs it; None when there is none."""
+        hook: Hook | None = getattr(self.hooks, moment)
+        if hook is None:
+            return None
+        role: RoleName = hook.role if hook.role is not None else next(iter(self.roles))
+        return role, hook
+
+    def schema_of(self, name: str) -> str | None:
+        """The path of the schema of a configuration file; None without one. A single path is that of all with keys."""
+        if isinstance(self.config_schema, dict):
+            return next((path for file, path in self.config_schema.items() if file == name), None)
+        return self.config_schema if format_of(name) else None
 
     def locks(self, roles: Collection[str] = ROLES) -> tuple[str, ...]:
         """The paths of the locks that any of these roles uses, sorted."""
@@ -233,7 +232,8 @@ class DeployToml(_Table):
         for environment_name, environment in self.environments.items():
             for name, template in environment.config.items():
                 named[template] = key_path(["environments", environment_name, "config", name])
-        return named
+        schemas = self.config_schema.values() if isinstance(self.config_schema, dict) else [self.config_schema]
+        return named | {path: "schema" for path in schemas if path}
 
     def health(self, environment: str, role: str) -> Health | None:
         """The health check of a role with the environment's port filled in; None if the role has none.

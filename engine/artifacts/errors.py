@@ -23,12 +23,14 @@ PlanError                    anything below; carries every `Problem` found, not 
 ├── WheelsUnavailable        wheels_unavailable   the wheels of the lock cannot be had (may be the network)
 ├── NotInArtifact            not_in_artifact      the artifact has no such file
 └── ArtifactCorrupt          artifact_corrupt     the artifact is not what its digest says
+
+Beside them stands BadConfiguration, an InvalidRequest: not the project is wrong, but values that somebody has set.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 
 from engine.artifacts.problems import Problem
-from engine.errors import PortalError
+from engine.errors import InvalidRequest, PortalError
 
 
 class PlanError(PortalError):
@@ -174,6 +176,16 @@ class ArtifactCorrupt(PlanError):
     """The artifact is not what its digest says."""
 
     reason = "artifact_corrupt"
+
+
+class BadConfiguration(InvalidRequest):
+    """Values that an environment's configuration cannot have; `place` leads to the first: the file, then keys."""
+
+    reason = "bad_configuration"
+
+    def __init__(self, message: str, *, hint: str = "", place: Sequence[str | int] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.place = tuple(place)
 
 
 def refusal(problems: Sequence[Problem]) -> PlanError:

@@ -10,6 +10,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from engine.artifacts.problems import Problem
 
+USUAL_ARCHITECTURE = "x86_64"
+"""Of servers, unless deploy.toml says otherwise; as `uname -m` says it."""
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _HASH = re.compile(r"\s--hash[= ](\w+):([0-9a-fA-F]+)(?=\s|$)")
 _RECOMPILE = (
@@ -27,9 +29,11 @@ class LockedPackage:
     sha256: frozenset[str]
     marker: Marker | None
 
-    def applies(self, python: str) -> bool:
-        """Whether any Linux server (x86_64, CPython) with this Python, whatever its patch release, needs it."""
-        return self.marker is None or any(self.marker.evaluate(_environment(python, patch)) for patch in (0, 99))
+    def applies(self, python: str, architecture: str) -> bool:
+        """Whether any Linux server (CPython) with this Python, whatever its patch release, needs it."""
+        if self.marker is None:
+            return True
+        return any(self.marker.evaluate(_environment(python, patch, architecture)) for patch in (0, 99))
 
     def line(self) -> str:
         """The requirement with its hashes, without its marker, as pip reads it."""
@@ -44,9 +48,10 @@ class Lock:
     digest: str
     packages: tuple[LockedPackage, ...]
 
-    def needed(self, python: str) -> tuple[LockedPackage, ...]:
+    def needed(self, python: str, architecture: str = USUAL_ARCHITECTURE) -> tuple[LockedPackage, ...]:
         """What servers with this Python need, sorted by name."""
-        return tuple(sorted((each for each in self.packages if each.applies(python)), key=lambda each: each.line()))
+        found = (each for each in self.packages if each.applies(python, architecture))
+        return tuple(sorted(found, key=lambda each: each.line()))
 
 
 def read_lock(path: str, content: bytes) -> tuple[Lock, list[Problem]]:
@@ -99,12 +104,12 @@ def _package(key: str, line: str) -> LockedPackage | Problem:
     )
 
 
-def _environment(python: str, patch: int) -> dict[str, str]:
+def _environment(python: str, patch: int, architecture: str) -> dict[str, str]:
     return {
         "implementation_name": "cpython",
         "implementation_version": f"{python}.{patch}",
         "os_name": "posix",
-        "platform_machine": "x86_64",
+        "platform_machine": architecture,
         "platform_python_implementation": "CPython",
         "platform_release": "",
         "platform_system": "Linux",

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -105,14 +105,7 @@ class Manifest:
     @classmethod
     def from_json(cls, content: bytes) -> "Manifest":
         """A manifest from its canonical JSON. Raises ArtifactCorrupt for any other bytes."""
-        try:
-            rows = json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise ArtifactCorrupt("The manifest is not JSON.", hint="Build the release again.") from error
-        manifest = cls.from_rows(rows if isinstance(rows, list) else [[]])
-        if manifest.to_json() != content:
-            raise ArtifactCorrupt("The manifest is not in its canonical form.", hint="Build the release again.")
-        return manifest
+        return _from_json(content)
 
     @property
     def rows(self) -> list[Row]:
@@ -163,6 +156,19 @@ class Manifest:
         used = deploy.locks(roles)
         unused = {wheel_directory(lock) for lock in deploy.locks() if lock not in used}
         return Manifest(file for file in self.files if file.path.rpartition("/")[0] not in unused)
+
+
+@lru_cache(maxsize=8)
+def _from_json(content: bytes) -> Manifest:
+    """Equal bytes are the same manifest, which nobody can change; a deployment opens its releases again and again."""
+    try:
+        rows = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ArtifactCorrupt("The manifest is not JSON.", hint="Build the release again.") from error
+    manifest = Manifest.from_rows(rows if isinstance(rows, list) else [[]])
+    if manifest.to_json() != content:
+        raise ArtifactCorrupt("The manifest is not in its canonical form.", hint="Build the release again.")
+    return manifest
 
 
 def wheel_directory(lock: str) -> str:

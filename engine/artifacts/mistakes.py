@@ -71,9 +71,14 @@ def _told(value: object) -> str:
 
 
 def _suggestion(key: str, table: type[BaseModel] | None) -> str:
-    known = sorted(table.model_fields) if table else []
+    known = sorted(_fields(table)) if table else []
     close = difflib.get_close_matches(key, known, n=1)
     return f"Did you mean {close[0]!r}?" if close else f"Known here: {', '.join(known)}."
+
+
+def _fields(table: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields by the keys that people write."""
+    return {field.alias or name: field for name, field in table.model_fields.items()}
 
 
 def _field_at(location: Iterable[int | str], model: type[BaseModel]) -> tuple[type[BaseModel] | None, FieldInfo | None]:
@@ -85,7 +90,7 @@ def _field_at(location: Iterable[int | str], model: type[BaseModel]) -> tuple[ty
         if inner is not None and get_origin(inner) is dict:
             inner = _plain(get_args(inner)[1])
         elif table is not None and not isinstance(part, int):
-            field = table.model_fields.get(part)
+            field = _fields(table).get(part)
             inner = _plain(field.annotation) if field else None
         else:
             continue

@@ -79,6 +79,6 @@ def _refuse_what_no_build_makes(reader: ArtifactReader, tree: _ReleaseTree) -> N
     for path in deploy.locks():
         directory = f"{wheel_directory(path)}/"
         wheels = [(file.path, file.sha256) for file in reader.manifest if file.path.startswith(directory)]
-        wrong = unmatched(wheels, read_lock(path, reader.read(path))[0].needed(deploy.python))
+        wrong = unmatched(wheels, read_lock(path, reader.read(path))[0].needed(deploy.python, deploy.architecture))
         if wrong is not None:
             raise WheelsUnavailable(f"The wheels of {path} do not fit it: {wrong}.", hint="Build the release again.")

@@ -6,8 +6,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -15,27 +17,39 @@ from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from engine.artifacts.errors import WheelsUnavailable
-from engine.artifacts.lock import Lock, LockedPackage
+from engine.artifacts.lock import USUAL_ARCHITECTURE, Lock, LockedPackage
 
-# Debian 12, the platform we test, has glibc 2.36; the oldest manylinux tag is for glibc 2.5 (PEP 600, PEP 513).
-_GLIBC = range(36, 4, -1)
-_ALIASES = {17: "manylinux2014_x86_64", 12: "manylinux2010_x86_64", 5: "manylinux1_x86_64"}
+# Debian 12, the platform we test, has glibc 2.36. PEP 600, 599, 571 and 513: the oldest glibc of manylinux on each
+# architecture, and what its tags were called before.
+_NEWEST_GLIBC = 36
+_OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17}
+_ALIASES = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 _PIP_DEADLINE = 900  # seconds; a first fetch of 40 wheels over a slow line takes a few minutes
 
 
 class WheelSource(Protocol):
     """Where wheels come from."""
 
-    def wheels(self, lock: Lock, python: str) -> list[Path]:
+    def wheels(self, lock: Lock, python: str, architecture: str = USUAL_ARCHITECTURE) -> list[Path]:
         """One wheel for each package that servers with this Python need. Raises WheelsUnavailable."""
 
 
-def platforms() -> list[str]:
-    """The platform tags of wheels that run on the servers (Linux, x86_64, glibc), the newest first."""
+def platforms(architecture: str = USUAL_ARCHITECTURE) -> list[str]:
+    """The platform tags of wheels that run on servers of an architecture (Linux, glibc), the newest first.
+
+    None for one of which we know no tags.
+    """
     tags: list[str] = []
-    for minor in _GLIBC:
-        tags += [f"manylinux_2_{minor}_x86_64", *([_ALIASES[minor]] if minor in _ALIASES else [])]
+    for minor in range(_NEWEST_GLIBC, _OLDEST_GLIBC.get(architecture, _NEWEST_GLIBC + 1) - 1, -1):
+        names = [f"manylinux_2_{minor}", *([_ALIASES[minor]] if minor in _ALIASES else [])]
+        tags += [f"{name}_{architecture}" for name in names]
     return tags
+
+
+def unfit(wheels: Iterable[str], python: str, architecture: str) -> list[str]:
+    """Which of these wheels, by their names, no server with this Python (3.11) and architecture can use."""
+    ranks = _ranks(python, architecture)
+    return [wheel for wheel in wheels if _rank(wheel, ranks) < 0]
 
 
 def sha256_of(path: Path) -> str:
@@ -44,23 +58,36 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def architectures(wheels: Iterable[str]) -> list[str]:
+    """The architectures on which all of these wheels, by their names, can be used; none where every one will do."""
+    bound = [{tag.platform for tag in _tags(wheel)} for wheel in wheels]
+    fitting = [
+        name
+        for name in _OLDEST_GLIBC
+        if all("any" in platforms or any(each.endswith(f"_{name}") for each in platforms) for platforms in bound)
+    ]
+    return [] if len(fitting) == len(_OLDEST_GLIBC) else fitting
+
+
 @dataclass(frozen=True)
 class DirectoryWheels:
     """The wheels that lie in a directory; several locks may share it, other files do not matter."""
 
     directory: Path
 
-    def wheels(self, lock: Lock, python: str) -> list[Path]:
+    def wheels(self, lock: Lock, python: str, architecture: str = USUAL_ARCHITECTURE) -> list[Path]:
         """For each package the best wheel with one of its hashes. Raises WheelsUnavailable."""
-        ranks = {tag: rank for rank, tag in enumerate(_supported(python))}
+        ranks = _ranks(python, architecture)
         found = {path: sha256_of(path) for path in sorted(self.directory.glob("*.whl"))}
         chosen = []
-        for package in lock.needed(python):
-            usable = [path for path, digest in found.items() if digest in package.sha256 and _rank(path, ranks) >= 0]
+        for package in lock.needed(python, architecture):
+            usable = [
+                path for path, digest in found.items() if digest in package.sha256 and _rank(path.name, ranks) >= 0
+            ]
             if not usable:
                 hint = f"Put the wheel of {package.requirement} there, or fetch with pip instead."
                 raise WheelsUnavailable(f"{self.directory} has no wheel of {package.name} that fits.", hint=hint)
-            chosen.append(min(usable, key=lambda path: (_rank(path, ranks), path.name)))
+            chosen.append(min(usable, key=lambda path: (_rank(path.name, ranks), path.name)))
         return sorted(chosen)
 
 
@@ -74,19 +101,19 @@ class PipWheels:
 
     cache: Path
 
-    def wheels(self, lock: Lock, python: str) -> list[Path]:
+    def wheels(self, lock: Lock, python: str, architecture: str = USUAL_ARCHITECTURE) -> list[Path]:
         """One wheel for each package, sorted. Raises WheelsUnavailable, `permanent` unless waiting may help."""
-        needed = lock.needed(python)
+        needed = lock.needed(python, architecture)
         if not needed:
             return []
-        kept = self.cache / _cache_key(needed, python)
+        kept = self.cache / _cache_key(needed, python, architecture)
         wheels = sorted(kept.glob("*.whl"))
         if mismatch(wheels, needed) is None:
             return wheels
         self.cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".fetching-", dir=self.cache) as temporary:
             fetched = Path(temporary) / "wheels"
-            _download(lock, needed, python, fetched)
+            _download(lock, needed, (python, architecture), fetched)
             self._keep(fetched, kept, needed)
         wheels = sorted(kept.glob("*.whl"))
         if (wrong := mismatch(wheels, needed)) is not None:
@@ -119,19 +146,24 @@ def unmatched(wheels: Iterable[tuple[str, str]], needed: Collection[LockedPackag
     return f"there is none for {', '.join(sorted(missing))}" if missing else None
 
 
-def _cache_key(needed: tuple[LockedPackage, ...], python: str) -> str:
-    lines = [python, *platforms(), *(package.line() for package in needed)]
+def _cache_key(needed: tuple[LockedPackage, ...], python: str, architecture: str) -> str:
+    lines = [python, *platforms(architecture), *(package.line() for package in needed)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _download(lock: Lock, needed: tuple[LockedPackage, ...], python: str, target: Path) -> None:
+def _download(lock: Lock, needed: tuple[LockedPackage, ...], machine: tuple[str, str], target: Path) -> None:
+    python, architecture = machine
     # pip evaluates markers for the Python it runs on; the servers' are resolved in `needed`
     requirements = target.with_name("needed.txt")
     requirements.write_text("".join(f"{package.line()}\n" for package in needed))
     argv = [sys.executable, "-I", "-m", "pip", "download", "--no-input", "--progress-bar=off"]
     # without a retry pip does not tell a line that is down from a package that is not there
     argv += ["--retries=3", "--disable-pip-version-check", "--require-hashes", "--no-deps", "--only-binary=:all:"]
-    argv += ["--implementation=cp", f"--python-version={python}", *(f"--platform={tag}" for tag in platforms())]
+    argv += [
+        "--implementation=cp",
+        f"--python-version={python}",
+        *(f"--platform={tag}" for tag in platforms(architecture)),
+    ]
     argv += [f"--dest={target}", f"--requirement={requirements}"]
     try:
         done = subprocess.run(
@@ -142,13 +174,14 @@ def _download(lock: Lock, needed: tuple[LockedPackage, ...], python: str, target
         message = f"pip did not fetch the wheels of {lock.path} within {_PIP_DEADLINE} s."
         raise WheelsUnavailable(message, hint="Check the network and build again.", permanent=False) from error
     if done.returncode:
-        raise _explained(lock, python, done.stderr)
+        raise _explained(lock, machine, done.stderr)
 
 
-def _explained(lock: Lock, python: str, stderr: str) -> WheelsUnavailable:
+def _explained(lock: Lock, machine: tuple[str, str], stderr: str) -> WheelsUnavailable:
     errors = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")]
     told = " ".join(errors[-1:] or stderr.strip().splitlines()[-1:]) or "pip gave no reason"
-    message = f"pip cannot fetch the wheels of {lock.path} for Python {python} on Linux x86_64: {told.rstrip('.')}."
+    where = f"Python {machine[0]} on Linux {machine[1]}"
+    message = f"pip cannot fetch the wheels of {lock.path} for {where}: {told.rstrip('.')}."
     if "DO NOT MATCH THE HASHES" in stderr:
         return WheelsUnavailable(
             f"A file that pip fetched for {lock.path} has another hash than the lock.",
@@ -163,16 +196,24 @@ def _explained(lock: Lock, python: str, stderr: str) -> WheelsUnavailable:
     return WheelsUnavailable(message, hint="Check the network and pip's configuration.", permanent=False)
 
 
-def _supported(python: str) -> Iterator[Tag]:
-    version = tuple(int(part) for part in python.split("."))
-    yield from cpython_tags(version, platforms=platforms())
-    yield from compatible_tags(version, interpreter=f"cp{version[0]}{version[1]}", platforms=platforms())
+@cache
+def _ranks(python: str, architecture: str) -> dict[Tag, int]:
+    """What a server can use, the best first."""
+    version, tags = tuple(int(part) for part in python.split(".")), platforms(architecture)
+    usable = chain(
+        cpython_tags(version, platforms=tags),
+        compatible_tags(version, interpreter=f"cp{version[0]}{version[1]}", platforms=tags),
+    )
+    return {tag: rank for rank, tag in enumerate(usable)}
 
 
-def _rank(wheel: Path, ranks: dict[Tag, int]) -> int:
+def _rank(wheel: str, ranks: dict[Tag, int]) -> int:
     """The place of a wheel's best tag among the supported ones, or -1."""
+    return min((ranks[tag] for tag in _tags(wheel) if tag in ranks), default=-1)
+
+
+def _tags(wheel: str) -> frozenset[Tag]:
     try:
-        tags = parse_wheel_filename(wheel.name)[3]
+        return parse_wheel_filename(wheel)[3]
     except InvalidWheelFilename:
-        return -1
-    return min((ranks[tag] for tag in tags if tag in ranks), default=-1)
+        return frozenset()

@@ -20,12 +20,12 @@ def program(name: str) -> str:
 
 
 @cache
-def source(name: str) -> bytes:
-    """The text of a program that runs on servers, "agent" or "provision".
+def source(name: str, entry: str = "__main__") -> bytes:
+    """The text of a program that runs on servers: "agent", "provision", or what `provision` leaves there (`taker`).
 
     Read once: a portal that is being updated under our feet must not send a text under another one's digest.
     """
-    return pack(resources.files("engine.host") / name)
+    return pack(resources.files("engine.host") / name, entry)
 
 
 @cache
@@ -49,7 +49,6 @@ def install_command(name: str) -> RemoteCommand:
     return RemoteCommand((*PYTHON, "-c", program("installer"), deploy_directory(name), agent_digest()))
 
 
-def provision_command(*, sudo: bool) -> RemoteCommand:
-    """Start the provisioning interpreter, which comes over standard input with its request behind it."""
-    become_root = ("/usr/bin/sudo", "-n") if sudo else ()
-    return RemoteCommand((*become_root, "/usr/bin/python3", "-I", "-B", "-c", program("provisioner")))
+def provision_command() -> RemoteCommand:
+    """Start the provisioning interpreter, which comes over standard input with its request behind it; as root."""
+    return RemoteCommand(("/usr/bin/python3", "-I", "-B", "-c", program("provisioner")))

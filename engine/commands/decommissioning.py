@@ -5,17 +5,22 @@ from dataclasses import dataclass
 
 from engine.commands.provisioning import DEPLOY_USER, Operation, ownership, unit
 from engine.commands.role_setup import KEPT_STATE
-from engine.host.provision.looking import list_path, program_path
-from engine.host.provision.unit_rules import BESIDE_A_RELEASE
+from engine.host.agent.units import take_command
+from engine.host.provision.inventory import list_path, program_path
+from engine.host.provision.unit_rules import BESIDE_A_RELEASE, generated_units
 
 JOURNALD = "systemd-journald.service"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """What to take off a server: tree `name`, `units` and what `roles` brought, `public_keys`; data when told to."""
+    """What to take off a server: tree `name`, `units` and what `roles` brought, `public_keys`; data when told to.
+
+    `deploys` is the account that deployed it.
+    """
 
     name: str
+    deploys: str = DEPLOY_USER
     roles: Sequence[str]
     units: Iterable[str]
     public_keys: Sequence[str]
@@ -31,7 +36,7 @@ class Removal:
     def all_units(self) -> list[str]:
         """Every unit that provisioning put there, in the order in which they end."""
         beside = sorted(BESIDE_A_RELEASE) if "portal" in self.roles else []
-        return [*sorted({*self.units, *beside}), f"{self.name}-recover.service", f"{self.name}-firewall.service"]
+        return [*sorted({*self.units, *beside}), *generated_units(self.name)]
 
 
 def operations(removal: Removal) -> list[Operation]:
@@ -43,6 +48,7 @@ def operations(removal: Removal) -> list[Operation]:
         *((f"/etc/systemd/system/caddy.service.d/{name}.conf", "/etc/caddy/Caddyfile") if portal else ()),
         *((f"/etc/{name}/portal.env",) if portal else ()),
         f"/etc/sudoers.d/{name}",
+        take_command(name)[-2],
         f"/etc/nftables.d/{name}.nft",
         program_path(name),
         list_path(name),
@@ -53,11 +59,12 @@ def operations(removal: Removal) -> list[Operation]:
         ownership(name),
         *((_ended("caddy.service", f"/etc/systemd/system/caddy.service.d/{name}.conf"),) if portal else ()),
         *(_ended(unit_name) for unit_name in removal.all_units),
+        {"op": "units_dropped", "title": f"bounds of the units of {name}", "name": name},
         {"op": "no_firewall", "title": "firewall", "name": name},
         *({"op": "absent", "title": f"file {path}", "path": path} for path in files),
         unit(JOURNALD, enabled=None, started=True, restart_on=[journal]),
         *(_cleared(path, [] if removal.delete_data else removal.data) for path in gone),
-        *(_locked_out(key) for key in removal.public_keys),
+        *(_locked_out(removal.deploys, key) for key in removal.public_keys),
     ]
 
 
@@ -70,6 +77,6 @@ def _cleared(path: str, keep: Sequence[str]) -> Operation:
     return {"op": "cleared", "title": f"directory {path}", "path": path, "keep": list(keep)}
 
 
-def _locked_out(key: str) -> Operation:
+def _locked_out(user: str, key: str) -> Operation:
     title = f"key {' '.join(key.split()[2:]) or 'without a comment'} may not deploy"
-    return {"op": "authorized_key", "title": title, "user": DEPLOY_USER, "key": key, "present": False}
+    return {"op": "authorized_key", "title": title, "user": user, "key": key, "present": False}

@@ -14,22 +14,22 @@ LIMIT = "600"
 """Seconds after which systemd ends a management command there, whether anybody still listens or not."""
 
 
-def systemctl(verb: str, *, sudo: bool) -> RemoteCommand:
+def systemctl(verb: str) -> RemoteCommand:
     """Start or stop what the portal consists of. The socket goes too: a visitor must not start the web process."""
-    return _root(["systemctl", verb, *UNITS], sudo=sudo)
+    return RemoteCommand(("systemctl", verb, *UNITS))
 
 
-def receive(*, sudo: bool) -> RemoteCommand:
+def receive() -> RemoteCommand:
     """Standard input becomes the backup that arrives, in the portal's state directory."""
-    return _root(["runuser", "-u", PORTAL_USER, "--", "dd", f"of={ARRIVING}", "bs=1M", "status=none"], sudo=sudo)
+    return RemoteCommand(("runuser", "-u", PORTAL_USER, "--", "dd", f"of={ARRIVING}", "bs=1M", "status=none"))
 
 
-def forget(*, sudo: bool) -> RemoteCommand:
+def forget() -> RemoteCommand:
     """The backup is not needed any more."""
-    return _root(["rm", "-f", ARRIVING], sudo=sudo)
+    return RemoteCommand(("rm", "-f", ARRIVING))
 
 
-def manage(application: str, arguments: Sequence[str], *, sudo: bool) -> RemoteCommand:
+def manage(application: str, arguments: Sequence[str]) -> RemoteCommand:
     """A management command of the release that is live there, on the portal's own state."""
     directory = f"/opt/{application}/current"
     properties = {
@@ -44,13 +44,9 @@ def manage(application: str, arguments: Sequence[str], *, sudo: bool) -> RemoteC
     for name in ("portal.env", "portal.local.env"):
         command.append(f"--property=EnvironmentFile=-/etc/{application}/{name}")
     command += [f"--setenv=PORTAL_STATE_DIR={STATE}", "--setenv=PYTHONDONTWRITEBYTECODE=1"]
-    return _root([*command, f"{directory}/.envs/portal/bin/python", "manage.py", *arguments], sudo=sudo)
+    return RemoteCommand((*command, f"{directory}/.envs/portal/bin/python", "manage.py", *arguments))
 
 
-def ca_certificate(*, sudo: bool) -> RemoteCommand:
+def ca_certificate() -> RemoteCommand:
     """Print the certificate of Caddy's own authority."""
-    return _root(["cat", CA_CERTIFICATE], sudo=sudo)
-
-
-def _root(argv: Sequence[str], *, sudo: bool) -> RemoteCommand:
-    return RemoteCommand((*(("sudo", "-n") if sudo else ()), *argv))
+    return RemoteCommand(("cat", CA_CERTIFICATE))

@@ -9,7 +9,8 @@ Operation = dict[str, Any]
 def file(path: str, content: bytes, *, title: str, mode: int = 0o644, owner: str = "root", **more: Any) -> Operation:
     """A file with this content; `validate` (an argument list, "{}" is a copy of it) looks at it first.
 
-    Lines of what that says which contain one of `tolerated` are no reason to refuse.
+    Lines of what that says which contain one of `tolerated` are no reason to refuse; copies of the files `beside` it,
+    by name, lie in the same directory. With `before`, an application, only until a release of it is live.
     """
     return {
         "op": "file",
@@ -21,6 +22,8 @@ def file(path: str, content: bytes, *, title: str, mode: int = 0o644, owner: str
         "group": more.get("group", owner),
         "validate": list(more.get("validate", ())),
         "tolerated": list(more.get("tolerated", ())),
+        "beside": {name: base64.b64encode(other).decode() for name, other in more.get("beside", {}).items()},
+        "before": more.get("before", ""),
     }
 
 

@@ -6,17 +6,24 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from engine.commands.looking import remembered
+from engine.commands.agent import source
+from engine.commands.inventory import inventory_files
 from engine.commands.operation import Operation, file, unit
 from engine.commands.server_files import (
     DEPLOY_USER,
     JOURNAL_LIMITS,
     firewall_unit,
     recover_unit,
+    settle_unit,
     sudoers,
+    units_unit,
 )
+from engine.host.agent.units import take_command
 from engine.host.provision.firewall import rules_path
+from engine.host.provision.ownership import own_account
+from engine.host.provision.unit_rules import generated_units
 
 __all__ = [
     "DEPLOY_USER",
@@ -47,7 +54,9 @@ _KEY = re.compile(r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) [A-Z
 class ServerSetup:
     """What to make of a server.
 
-    `units` are the unit files of its roles; `started` those of them that run without a release (a timer, a proxy).
+    `deploys` is the account that deploys `name`: one of its own where the server holds other applications.
+    `units` are the unit files of its `roles`, put there while no release is live: from then on each release brings its
+    own; `started` those of them that run without a release (a timer, a proxy).
     `runs_as` names the accounts that each may run as, by default the tree's own. `public_keys` may deploy,
     `retired_keys` no longer may. `private_ports` are open to `allowed` addresses or networks only, `public_ports` to
     the world; with `strict` nothing else is open but the ways by which people sign in. `agent` is the agent's source,
@@ -55,12 +64,15 @@ class ServerSetup:
     """
 
     name: str
+    deploys: str = DEPLOY_USER
     units: Mapping[str, bytes]
+    roles: Sequence[str] = ("bot",)
     runs_as: Mapping[str, Sequence[str]] = field(default_factory=dict)
     public_keys: Sequence[str]
     agent: bytes
     clock: float
     python: str = "3.11"
+    architectures: Sequence[str] = ()
     started: Sequence[str] = ()
     packages: Sequence[str] = ()
     retired_keys: Sequence[str] = ()
@@ -73,6 +85,8 @@ class ServerSetup:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or self.name == DEPLOY_USER:
             raise ValueError(f"{self.name!r} cannot be the name of a tree and its account")
+        if self.deploys not in (DEPLOY_USER, own_account(self.name)):
+            raise ValueError(f"{self.deploys!r} deploys no {self.name}")
         for named in (*self.units, *self.started):
             if not _UNIT.fullmatch(named):
                 raise ValueError(f"{named!r} is no name of a unit")
@@ -99,7 +113,7 @@ def operations(setup: ServerSetup) -> list[Operation]:
         *_units(setup),
     ]
     after = [_sudoers(setup), *_journal(setup), *setup.extra, *_firewall(setup)]
-    return [*before, *remembered([*before, *after], setup.name, setup.units), *after]
+    return [*before, *inventory_files([*before, *after], setup.name, setup.units), *after]
 
 
 def unit_digests(setup: ServerSetup) -> dict[str, str]:
@@ -127,7 +141,7 @@ def unit_check(
 
 
 def _generated(setup: ServerSetup) -> list[str]:
-    return [f"{setup.name}-recover.service", f"{setup.name}-firewall.service"]
+    return generated_units(setup.name)
 
 
 def _facts(setup: ServerSetup) -> Operation:
@@ -135,6 +149,7 @@ def _facts(setup: ServerSetup) -> Operation:
         "op": "facts",
         "title": "the machine",
         "python": setup.python,
+        "architectures": list(setup.architectures),
         "clock": setup.clock,
         "clock_tolerance": CLOCK_TOLERANCE,
         "free_bytes": FREE_BYTES,
@@ -147,14 +162,14 @@ def _package(name: str) -> Operation:
 
 def _users(setup: ServerSetup) -> list[Operation]:
     return [
-        _user(DEPLOY_USER, f"/home/{DEPLOY_USER}", "/bin/bash", system=False),
+        _user(setup.deploys, f"/home/{setup.deploys}", "/bin/bash", system=False),
         _user(setup.name, f"/opt/{setup.name}", "/usr/sbin/nologin", system=True),
         *(
-            {"op": "member", "title": f"{DEPLOY_USER} in {group}", "user": DEPLOY_USER, "group": group}
+            {"op": "member", "title": f"{setup.deploys} in {group}", "user": setup.deploys, "group": group}
             for group in (setup.name, "systemd-journal")
         ),
-        *(_key(key, present=True) for key in setup.public_keys),
-        *(_key(key, present=False) for key in setup.retired_keys),
+        *(_key(setup.deploys, key, present=True) for key in setup.public_keys),
+        *(_key(setup.deploys, key, present=False) for key in setup.retired_keys),
     ]
 
 
@@ -170,15 +185,15 @@ def _user(name: str, home: str, shell: str, *, system: bool) -> Operation:
     }
 
 
-def _key(key: str, *, present: bool) -> Operation:
+def _key(user: str, key: str, *, present: bool) -> Operation:
     comment = key.split(" ", 2)[2:] or ["without a comment"]
     title = f"key {comment[0]} {'may' if present else 'may not'} deploy"
-    return {"op": "authorized_key", "title": title, "user": DEPLOY_USER, "key": key, "present": present}
+    return {"op": "authorized_key", "title": title, "user": user, "key": key, "present": present}
 
 
 def _tree(setup: ServerSetup) -> list[Operation]:
     """Who may do what: rosey deploys, the account of the application writes shared/data and nothing else."""
-    root, deploy, name = f"/opt/{setup.name}", DEPLOY_USER, setup.name
+    root, deploy, name = f"/opt/{setup.name}", setup.deploys, setup.name
     rights = (
         (root, 0o755, deploy, deploy),
         (f"{root}/releases", 0o755, deploy, deploy),
@@ -206,39 +221,44 @@ def _agent(setup: ServerSetup) -> list[Operation]:
         "title": "the agent that a boot starts",
         "path": f"{directory}/agent.py",
         "target": name,
-        "owner": DEPLOY_USER,
-        "group": DEPLOY_USER,
+        "owner": setup.deploys,
+        "group": setup.deploys,
     }
-    return [file(f"{directory}/{name}", setup.agent, title="the agent", owner=DEPLOY_USER), link]
+    return [file(f"{directory}/{name}", setup.agent, title="the agent", owner=setup.deploys), link]
 
 
 def _units(setup: ServerSetup) -> list[Operation]:
-    recover = f"{setup.name}-recover.service"
-    files = {recover: recover_unit(setup.name, list(setup.units)), **setup.units}
-    put = [
-        file(
-            f"/etc/systemd/system/{name}",
-            content,
-            title=f"unit file {name}",
-            validate=_verify(name),
-            tolerated=_BEFORE_A_RELEASE,
-        )
-        for name, content in files.items()
-    ]
-    started = [unit(name, started=True if name in setup.started else None) for name in setup.units]
-    return [*put, unit(recover), *started]
+    name, program = setup.name, source("provision", "taker")
+    ours = {
+        f"{name}-recover.service": recover_unit(name, setup.deploys),
+        f"{name}-units.service": units_unit(name),
+        f"{name}-settle.service": settle_unit(name, setup.deploys),
+    }
+    put = [_unit_file(unit_name, content) for unit_name, content in ours.items()]
+    for one, content in setup.units.items():
+        beside = {other: text for other, text in setup.units.items() if other != one}
+        put.append(_unit_file(one, content, before=name, beside=beside))
+    started = [unit(unit_name, started=True if unit_name in setup.started else None) for unit_name in setup.units]
+    taken = {"op": "units", "title": f"units of {name}, with bounds", "name": name, "roles": [*setup.roles]}
+    program_file = file(take_command(name)[-2], program, title="what takes units over", mode=0o755)
+    return [program_file, *put, *map(unit, ours), taken, *started]
+
+
+def _unit_file(name: str, content: bytes, **more: Any) -> Operation:
+    more |= {"title": f"unit file {name}", "validate": _verify(name), "tolerated": _BEFORE_A_RELEASE}
+    return file(f"/etc/systemd/system/{name}", content, **more)
 
 
 def _verify(name: str) -> list[str]:
-    # a template, and units that other units of ours refer to, cannot be looked at one by one
+    # a template cannot be looked at; what is no service, only with a service that it starts
     return [] if "@" in name or not name.endswith(".service") else ["systemd-analyze", "verify", "--man=no", "{}"]
 
 
 def _sudoers(setup: ServerSetup) -> Operation:
     return file(
         f"/etc/sudoers.d/{setup.name}",
-        sudoers(setup.name, setup.units),
-        title=f"sudo for {DEPLOY_USER}",
+        sudoers(setup.name, setup.deploys),
+        title=f"sudo for {setup.deploys}",
         mode=0o440,
         validate=("visudo", "-cqf", "{}"),
     )

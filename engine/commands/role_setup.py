@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from engine.commands.provisioning import Operation, file, unit, unit_check
 from engine.commands.proxying import WATCHERS as PAGES
 from engine.commands.proxying import WATCHERS_PORT, bare, caddyfile, portal_url
+from engine.host.provision.bounds import DROP_IN, drop_in
 from engine.host.provision.unit_rules import BESIDE_A_RELEASE, accounts_of
 from engine.host.provision.unit_values import PORTAL, WATCHERS
 
@@ -95,7 +96,7 @@ def pack_for(
 
 def _portal(application: str, host: str, units: Mapping[str, bytes], *, watched: bool) -> RolePack:
     directory, proxy = f"/etc/{application}", "/etc/caddy/Caddyfile"
-    drop_in = f"/etc/systemd/system/caddy.service.d/{application}.conf"
+    proxy_bounds = f"/etc/systemd/system/caddy.service.d/{application}.conf"
     environment = (
         f"# Written by provision; portal.local.env beside it is yours.\nPORTAL_URL={portal_url(host)}\n"
         f"PORTAL_ALLOWED_HOSTS={host.strip('[]')},{bare(host)},127.0.0.1,localhost\n"
@@ -109,10 +110,7 @@ def _portal(application: str, host: str, units: Mapping[str, bytes], *, watched:
             _user(PORTAL_USER, application),
             _root_directory(directory),
             file(f"{directory}/portal.env", environment.encode(), title="settings of the portal"),
-            *(
-                file(f"/etc/systemd/system/{name}", content, title=f"unit file {name}")
-                for name, content in units.items()
-            ),
+            *_with_bounds(application, units),
             *(
                 unit(name, enabled=True, started=started, restart_on=[f"/etc/systemd/system/{name}"])
                 for name, started in BESIDE_A_RELEASE.items()
@@ -124,8 +122,8 @@ def _portal(application: str, host: str, units: Mapping[str, bytes], *, watched:
                 title="the proxy's configuration",
                 validate=("caddy", "validate", "--adapter", "caddyfile", "--config", "{}"),
             ),
-            file(drop_in, _CADDY_DROP_IN.encode(), title="the proxy's sandbox"),
-            unit("caddy.service", enabled=True, started=True, restart_on=[proxy, drop_in]),
+            file(proxy_bounds, _CADDY_DROP_IN.encode(), title="the proxy's sandbox"),
+            unit("caddy.service", enabled=True, started=True, restart_on=[proxy, proxy_bounds]),
         ),
     )
 
@@ -133,6 +131,13 @@ def _portal(application: str, host: str, units: Mapping[str, bytes], *, watched:
 def _root_directory(path: str) -> dict[str, object]:
     owned: dict[str, object] = {"mode": 0o755, "owner": "root", "group": "root"}
     return {"op": "directory", "title": f"directory {path}", "path": path, **owned}
+
+
+def _with_bounds(application: str, units: Mapping[str, bytes]) -> list[Operation]:
+    """Units that run beside a release, each with root's drop-in."""
+    put = [file(f"/etc/systemd/system/{name}", content, title=f"unit file {name}") for name, content in units.items()]
+    bounds = {f"/etc/systemd/system/{name}.d/{DROP_IN}": drop_in(application, name, units[name]) for name in units}
+    return [*put, *(file(path, content, title=f"bounds in {path}") for path, content in bounds.items())]
 
 
 def _monitoring(application: str) -> RolePack:

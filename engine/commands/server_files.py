@@ -1,10 +1,8 @@
 """The files that provisioning writes for root: unit files of our own, sudoers, firewall, journal limits."""
 
-from collections.abc import Iterable, Sequence
-
-from engine.host.agent.systemd import sudo_commands
+from engine.host.agent.units import TOLD, run_command, take_command
 from engine.host.provision.firewall import table_of
-from engine.host.provision.looking import look_argv
+from engine.host.provision.inventory import check_argv
 
 DEPLOY_USER = "rosey"
 
@@ -39,16 +37,49 @@ UMask=0022
 """
 
 
-def sudoers(name: str, units: Iterable[str]) -> bytes:
-    """Exactly the commands the agent uses and the one that looks, argument by argument, and no wildcard."""
-    lines = [f"# What deployments of {name} need root for. Written by provision."]
-    for unit in units:
-        lines += [f"{DEPLOY_USER} ALL=(root) NOPASSWD: {' '.join(command)}" for command in sudo_commands(unit)]
-    lines.append(f"{DEPLOY_USER} ALL=(root) NOPASSWD: {' '.join(look_argv(name))}")
+def sudoers(name: str, deploys: str = DEPLOY_USER) -> bytes:
+    """Exactly the commands by which the agent has units taken over, a command run as the application's account, and
+    what looks, without a wildcard.
+
+    What it may do with its units comes with them.
+    """
+    commands = [take_command(name), take_command(name, TOLD), run_command(name), check_argv(name)]
+    lines = [
+        f"# What deployments of {name} need root for. Written by provision.",
+        f"Defaults:{deploys} !requiretty",
+        *(f"{deploys} ALL=(root) NOPASSWD: {' '.join(command)}" for command in commands),
+    ]
     return "\n".join([*lines, ""]).encode()
 
 
-def recover_unit(name: str, units: Sequence[str]) -> bytes:
+def units_unit(name: str) -> bytes:
+    """What makes the units those of the release that is live, once a boot has settled which one that is."""
+    root = f"/opt/{name}"
+    return f"""\
+[Unit]
+Description=Take over the units of what is live in {root}
+DefaultDependencies=no
+RequiresMountsFor={root} /var/lib/cytube-ops
+After=local-fs.target {name}-recover.service
+Before=sockets.target timers.target paths.target shutdown.target
+Conflicts=shutdown.target
+ConditionPathExists={root}/current
+
+[Service]
+Type=oneshot
+ExecStart={" ".join(take_command(name)[:-1])} boot
+TimeoutStartSec=120
+ReadWritePaths=/etc/systemd/system /etc/sudoers.d /var/lib/cytube-ops
+PrivateNetwork=yes
+CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_DAC_READ_SEARCH CAP_KILL
+RestrictAddressFamilies=AF_UNIX
+{_SANDBOX}
+[Install]
+WantedBy=multi-user.target
+""".encode()
+
+
+def recover_unit(name: str, deploys: str = DEPLOY_USER) -> bytes:
     """What puts the tree in order after a power cut, before anything of ours starts."""
     root = f"/opt/{name}"
     return f"""\
@@ -57,13 +88,13 @@ Description=Settle a deployment of {name} that a power cut ended
 DefaultDependencies=no
 RequiresMountsFor={root}
 After=local-fs.target systemd-tmpfiles-setup.service
-Before=sockets.target shutdown.target {" ".join(units)}
+Before=sockets.target shutdown.target {name}-units.service
 Conflicts=shutdown.target
 ConditionPathExists={root}/.deploy/journal.jsonl
 
 [Service]
 Type=oneshot
-User={DEPLOY_USER}
+User={deploys}
 ExecStart=/usr/bin/python3 -I -S {root}/.deploy/agent.py recover --boot
 TimeoutStartSec=60
 ReadWritePaths={root}
@@ -72,6 +103,31 @@ PrivateUsers=yes
 CapabilityBoundingSet=
 RestrictAddressFamilies=AF_UNIX
 {_SANDBOX}
+[Install]
+WantedBy=multi-user.target
+""".encode()
+
+
+def settle_unit(name: str, deploys: str = DEPLOY_USER) -> bytes:
+    """What goes the way back of hooks that a power cut left undone: late enough for databases, before our services.
+
+    It has root's programs do what needs root, by sudo, as any deployment has. Every boot waits for what it is after, so
+    that is no network-online.target, which may take minutes.
+    """
+    root = f"/opt/{name}"
+    return f"""\
+[Unit]
+Description=Go the way back of what a power cut ended in {root}
+After=network.target postgresql.service mysql.service mariadb.service {name}-recover.service {name}-units.service
+ConditionPathExists={root}/.deploy/unsettled
+
+[Service]
+Type=oneshot
+User={deploys}
+ExecStart=/usr/bin/python3 -I -S {root}/.deploy/agent.py recover --late
+TimeoutStartSec=3600
+UMask=0022
+
 [Install]
 WantedBy=multi-user.target
 """.encode()

@@ -1,8 +1,9 @@
 """Packs a package that runs on servers into the one file that travels.
 
-The modules that `__main__` needs come one after the other, each behind those it imports; imports among them fall away,
-and the standard library's come first, once. Nothing but the text of the modules decides, so a package is the same bytes
-wherever it is packed. To find a line of a traceback: the nearest `# ---- package/module.py` above it names the module.
+The modules that `__main__` (or another entry) needs come one after the other, each behind those it imports; imports
+among them fall away, and the standard library's come first, once. Nothing but the text of the modules decides, so a
+package is the same bytes wherever it is packed. To find a line of a traceback: the nearest `# ---- package/module.py`
+above it names the module.
 """
 
 import ast
@@ -14,11 +15,11 @@ class UnfitPackageError(Exception):
     """The modules cannot share one file; the text says which name or import is in the way."""
 
 
-def pack(package: Traversable) -> bytes:
-    """The program that `python -m package` would run, as one file. Raises UnfitPackageError."""
+def pack(package: Traversable, entry: str = "__main__") -> bytes:
+    """The program that `python -m package` (or `package.entry`) would run, as one file. Raises UnfitPackageError."""
     modules: dict[str, _Module] = {}
-    for entry in ("__init__", "__main__"):
-        _add(modules, package, entry, ())
+    for needed in ("__init__", entry):
+        _add(modules, package, needed, ())
     library: dict[str, str] = {}
     owners: dict[str, str] = {}
     for module in modules.values():

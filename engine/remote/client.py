@@ -2,20 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from engine.commands.agent import MISSING, agent_command, install_command, source
 from engine.remote import frames
 from engine.remote.errors import NotProvisioned
 from engine.remote.plan import PROTOCOL, FileEntry, RolePlan, RunPlan, manifest_rows, role_to_wire
+from engine.remote.result import Record, Result
 from engine.ssh.conversation import Conversation
 from engine.ssh.errors import LinkLost, RemoteDeadline, RemoteFailed, SSHError
 from engine.ssh.session import Session
-
-Record = dict[str, Any]
-"""One line of the agent's journal: kind "run", "before", "step", "log", "verified", "reverting" or "result", with seq,
-at, deployment and fence; "step" has step, state, seconds and facts, "log" has step, stream and text."""
 
 SHORT = 60.0
 """Seconds for a verb that waits for nothing."""
@@ -23,46 +19,8 @@ LONG = 300.0
 """Seconds for a verb that may have to wait until a run has restored what it began."""
 REVERT_MARGIN = 120.0
 """Seconds a run may take beyond its own deadline, because it then reverts."""
+_BEAT = 2.0  # seconds between two words to an agent that ends when nobody listens
 _STDERR_SHOWN = 2000
-
-
-class ArtifactReader(Protocol):
-    """What can produce the files of a release, as `artifacts.reader` does."""
-
-    def tar_size(self, paths: Iterable[str], /) -> int:
-        """Bytes of the tar of these paths."""
-
-    def tar_of(self, paths: Iterable[str], /) -> Iterable[bytes]:
-        """That tar, uncompressed, piece by piece."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How a verb ended on the server.
-
-    `status`: succeeded, failed (nothing had to be undone), reverted, cancelled, interrupted (needs a person), running
-    (somebody else's run goes on) or none (nothing to do). `reason` is a stable word, `sentence` for people, `seq` the
-    number of the result in the journal (0: not journalled).
-    """
-
-    status: str
-    reason: str
-    sentence: str
-    seq: int = 0
-    deployment: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, record: Record) -> "Result":
-        """From the agent's line."""
-        return cls(
-            status=str(record["status"]),
-            reason=str(record["reason"]),
-            sentence=str(record["sentence"]),
-            seq=int(record.get("seq", 0)),
-            deployment=str(record.get("deployment", "")),
-            facts=record.get("facts", {}),
-        )
 
 
 def ignore(record: Record) -> None:
@@ -80,8 +38,16 @@ class AgentClient:
     def __init__(self, session: Session, name: str) -> None:
         self._session = session
         self._name = name
+        self._started: tuple[str, Conversation] | None = None
 
-    def run(self, plan: RunPlan, artifact: ArtifactReader, on_record: Callable[[Record], None]) -> Result:
+    def start(self, verb: str) -> None:
+        """Have the agent come up for the verb that is asked next, while the caller still works out what to ask.
+
+        What is never asked ends with the session: the agent hears that nobody sends anything, and has done nothing.
+        """
+        self._started = verb, self._converse(verb)
+
+    def run(self, plan: RunPlan, artifact: frames.ArtifactReader, on_record: Callable[[Record], None]) -> Result:
         """Carry a plan out; `on_record` gets every record but the result as it arrives."""
         wire = {**plan.to_wire(), "clock": time.time()}
         by_digest: dict[str, str] = {}
@@ -176,6 +142,59 @@ class AgentClient:
         }
         return self._ask("verify", request, ignore, LONG)
 
+    def operate(
+        self,
+        action: str,
+        release: str,
+        version: str,
+        roles: Sequence[RolePlan],
+        *,
+        units: Sequence[str] = (),
+        on_record: Callable[[Record], None] = ignore,
+        **more: str,
+    ) -> Result:
+        """`restart`, `stop`, `start` or `restore` (all) units of the release that runs, and prove it.
+
+        `on_record` gets what the units said, kind "log", where they do not do as they should.
+        """
+        wire = [role_to_wire(role) for role in roles]
+        request = {
+            "action": action,
+            "release": release,
+            "version": version,
+            "roles": wire,
+            "units": list(units),
+            **more,
+        }
+        return self._ask("operate", request, on_record, LONG)
+
+    def command(
+        self,
+        release: str,
+        roles: Sequence[RolePlan],
+        argv: Sequence[str],
+        *,
+        seconds: float,
+        unit: str = "",
+        on_record: Callable[[Record], None] = ignore,
+    ) -> Result:
+        """One command in the live release, as `unit`: exit code `facts["exit"]`, output (kind "log") to `on_record`."""
+        wire = [role_to_wire(role) for role in roles]
+        request = {"release": release, "roles": wire, "argv": list(argv), "unit": unit, "seconds": seconds}
+        return self._listen("command", request, on_record)
+
+    def data(self, roles: Sequence[RolePlan], *, check: str = "") -> Result:
+        """The backups of the databases (`facts["backups"]`), or what one holds when it is restored to nowhere."""
+        return self._ask("data", {"roles": [role_to_wire(role) for role in roles], "check": check}, ignore, LONG)
+
+    def logs(self, request: Record, on_record: Callable[[Record], None]) -> Result:
+        """Lines of units' journal, kind "line", as they come: see `host.agent.logs` for what can be asked.
+
+        Whoever leaves early (an exception of `on_record`, a cut line) leaves nothing running there: the agent ends when
+        it hears nothing of us.
+        """
+        return self._listen("logs", request, on_record)
+
     def secret(self, name: str, version: int, value: bytes) -> Result:
         """Deliver a secret; the units read it at their next start."""
         return self._ask("secret", {"name": name, "version": version}, ignore, SHORT, frames.value(value))
@@ -183,6 +202,11 @@ class AgentClient:
     def matches(self, manifest: Sequence[FileEntry], release: str) -> Result:
         """Whether the release lies there whole: every file with its hash and mode, and nothing else."""
         return self._ask("matches", {"release": release, "manifest": manifest_rows(manifest)}, ignore, SHORT)
+
+    def _listen(self, verb: str, request: Record, on_record: Callable[[Record], None]) -> Result:
+        content = frames.request({"protocol": PROTOCOL, **request})
+        deadline = request["seconds"] + SHORT
+        return self._talk(verb, lambda: (content,), lambda record, _: on_record(record), deadline, listening=True)
 
     def _ask(
         self, verb: str, request: Record, on_record: Callable[[Record], None], deadline: float, extra: bytes = b""
@@ -200,19 +224,22 @@ class AgentClient:
         answer: Callable[[Record, Conversation], None],
         deadline: float,
         still: float | None = None,
+        *,
+        listening: bool = False,
     ) -> Result:
         """One verb to its result; the agent is brought along when the server does not have it yet.
 
-        `still`: for how many seconds it may say nothing but that it lives, else RemoteDeadline.
+        `still`: for how many seconds it may say nothing but that it lives, else RemoteDeadline. `listening`: it has to
+        hear of us again and again.
         """
         for attempt in range(2):
             if attempt:
                 self._install()
             last_seq = 0
-            with self._session.converse(agent_command(self._name, verb), what=f"the agent ({verb})") as conversation:
+            with self._begun(verb) as conversation:
                 conversation.send(payload())
                 try:
-                    for record in self._records(conversation, deadline, still or deadline):
+                    for record in self._records(conversation, deadline, still or deadline, listening):
                         if record["kind"] == MISSING:
                             break
                         if record["kind"] == "result":
@@ -230,9 +257,20 @@ class AgentClient:
             hint="Run provision for this server.",
         )
 
-    def _records(self, conversation: Conversation, deadline: float, still: float) -> Iterable[Record]:
-        progress = time.monotonic()
+    def _begun(self, verb: str) -> Conversation:
+        """The conversation that `start` began, or a new one."""
+        started, self._started = self._started, None
+        return started[1] if started and started[0] == verb else self._converse(verb)
+
+    def _converse(self, verb: str) -> Conversation:
+        return self._session.converse(agent_command(self._name, verb), what=f"the agent ({verb})")
+
+    def _records(self, conversation: Conversation, deadline: float, still: float, listening: bool) -> Iterable[Record]:
+        progress = beat = time.monotonic()
         for line in conversation.lines(deadline=deadline):
+            if listening and time.monotonic() - beat > _BEAT:
+                conversation.send((b".",))
+                beat = time.monotonic()
             record = conversation.framed(line)
             if record is not None and record["kind"] != "alive":
                 yield record

@@ -3,6 +3,7 @@
 PortalError
 ├── TargetError
 │   ├── NotProvisioned    the server has no tree to put a release into (run provision)
+│   ├── SudoRefused       sudo does not let the bootstrap account become root
 │   └── ProvisionFailed   an operation failed; carries the reports up to it
 └── SSHError              see ssh.errors: HostUnreachable, LinkLost, RemoteDeadline, RemoteFailed…
 """
@@ -20,6 +21,12 @@ class NotProvisioned(TargetError):
     """The server has no tree to put a release into."""
 
     reason = "not_provisioned"
+
+
+class SudoRefused(TargetError):
+    """sudo does not let the bootstrap account become root: a wrong password, or no right to."""
+
+    reason = "sudo_refused"
 
 
 class ProvisionFailed(TargetError):

@@ -4,9 +4,19 @@ import json
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 _HEADER = struct.Struct(">cQ")
+
+
+class ArtifactReader(Protocol):
+    """What can produce the files of a release, as `artifacts.reader` does."""
+
+    def tar_size(self, paths: Iterable[str], /) -> int:
+        """Bytes of the tar of these paths."""
+
+    def tar_of(self, paths: Iterable[str], /) -> Iterable[bytes]:
+        """That tar, uncompressed, piece by piece."""
 
 
 def header(kind: bytes, size: int) -> bytes:

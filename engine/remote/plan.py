@@ -50,6 +50,15 @@ class HealthCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DumpPlan:
+    """A database that is no file: `dump` prints it, `restore` reads that."""
+
+    name: str
+    dump: Sequence[str]
+    restore: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RolePlan:
     """What one role of the server consists of.
 
@@ -69,6 +78,24 @@ class RolePlan:
     secrets: Mapping[str, int] = field(default_factory=dict)
     databases: Sequence[str] = ()
     watch: Mapping[str, float] = field(default_factory=dict)
+    dumps: Sequence[DumpPlan] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookPlan:
+    """A command at a `moment` of a run, as `account` in the surroundings of `role`; `back` undoes it in a revert."""
+
+    moment: str
+    role: str
+    command: Sequence[str]
+    back: Sequence[str] = ()
+    deadline: float = 60.0
+    account: str = "application"
+
+    def to_wire(self) -> dict[str, Any]:
+        """As the agent reads it."""
+        wire = {key: getattr(self, key) for key in HookPlan.__slots__}
+        return {**wire, "command": list(self.command), "back": list(self.back)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +112,9 @@ class RunPlan:
 
     `fence` outdates every earlier attempt; `takeover` ends a running one with a lower fence. `expects` refuses the run
     unless the server runs exactly that release (None: whichever). `deadlines` in seconds by step, `deadline` for all
-    of it; a step without one has what is left. `python` is "3.11" style. `pins` are releases that pruning keeps, beside
+    of it; a step without one has what is left. `keep_backups`
+    and `backup_days` bound the backups (None: as many as releases and two more, of any age). `python` is "3.11" style.
+    `pins` are releases that pruning keeps, beside
     the newest `keep`. `require_connected`: "auto" asks for it unless the role was not connected before either. `actor`,
     `approved_by` and `reason` are for the journal.
     """
@@ -106,10 +135,13 @@ class RunPlan:
     takeover: bool = False
     pins: Sequence[str] = ()
     keep: int = 5
+    keep_backups: int | None = None
+    backup_days: int | None = None
     require_connected: Literal["auto", "yes", "no"] = "auto"
     actor: str = ""
     approved_by: Sequence[str] = ()
     reason: str = ""
+    hooks: Sequence[HookPlan] = ()
 
     @property
     def config_digest(self) -> str:
@@ -118,12 +150,7 @@ class RunPlan:
 
     def missing(self) -> list[FileEntry]:
         """The files the server is not believed to have, one per content."""
-        known = {entry.sha256 for entry in self.base.manifest} if self.base else set()
-        wanted: dict[str, FileEntry] = {}
-        for entry in self.manifest:
-            if entry.sha256 not in known:
-                wanted.setdefault(entry.sha256, entry)
-        return list(wanted.values())
+        return missing(self.manifest, self.base)
 
     def to_wire(self) -> dict[str, Any]:
         """As the agent reads it."""
@@ -139,9 +166,20 @@ class RunPlan:
         wire["config"] = {"digest": self.config_digest, "files": files}
         wire["deadlines"] = dict(self.deadlines)
         wire["pins"] = list(self.pins)
+        wire["hooks"] = [hook.to_wire() for hook in self.hooks]
         wire["approved_by"] = list(self.approved_by)
         wire["need_bytes"] = sum(entry.size for entry in self.missing())
         return wire
+
+
+def missing(manifest: Sequence[FileEntry], base: BaseRelease | None) -> list[FileEntry]:
+    """The files of a manifest that a server with this base is not believed to have, one per content."""
+    known = {entry.sha256 for entry in base.manifest} if base else set()
+    wanted: dict[str, FileEntry] = {}
+    for entry in manifest:
+        if entry.sha256 not in known:
+            wanted.setdefault(entry.sha256, entry)
+    return list(wanted.values())
 
 
 _PLAIN = [
@@ -155,6 +193,8 @@ _PLAIN = [
     "deadline",
     "python",
     "keep",
+    "keep_backups",
+    "backup_days",
     "require_connected",
     "actor",
     "reason",
@@ -175,6 +215,7 @@ def role_to_wire(role: RolePlan) -> dict[str, Any]:
         "secrets": dict(role.secrets),
         "databases": list(role.databases),
         "watch": dict(role.watch),
+        "dumps": [{"name": d.name, "dump": list(d.dump), "restore": list(d.restore)} for d in role.dumps],
     }
 
 

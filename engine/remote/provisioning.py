@@ -8,6 +8,7 @@ from engine.commands.agent import provision_command, source
 from engine.remote.errors import ProvisionFailed
 from engine.remote.plan import PROTOCOL
 from engine.remote.reports import Report
+from engine.remote.sudo import as_root
 from engine.ssh.conversation import Conversation
 from engine.ssh.errors import LinkLost
 from engine.ssh.session import Session
@@ -40,10 +41,10 @@ def provision(
     operation fails, LinkLost when the line is cut; running it again goes on from where it was.
     """
     request = json.dumps({"protocol": PROTOCOL, "plan": plan, "operations": list(operations)}).encode()
-    interpreter = source("provision")
-    reports: list[Report] = []
-    with session.converse(provision_command(sudo=sudo), what="provisioning") as conversation:
-        conversation.send((b"%d\n" % len(interpreter), interpreter, request))
+    interpreter, reports = source("provision"), list[Report]()
+    command, first = as_root(session, provision_command(), sudo=sudo)
+    with session.converse(command, what="provisioning") as conversation:
+        conversation.send((*first, b"%d\n" % len(interpreter), interpreter, request))
         conversation.end_input()
         for report in _reports(conversation):
             reports.append(report)
@@ -64,7 +65,7 @@ def provision(
         f"Provisioning {session.address.host} as {session.address.user} failed"
         + (f": {said}." if said else f" with exit code {exit_code}."),
         reports=reports,
-        hint="The bootstrap account must be root, or may use sudo without a password, and needs Python 3.9.",
+        hint="The bootstrap account (--bootstrap-user) must be root, or may become root by sudo, and needs Python 3.9.",
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import paramiko
 
 from engine.ssh.errors import Flooded, LinkLost, RemoteDeadline
+from engine.ssh.output_limits import OutputCount, OutputRate
 from engine.ssh.transport import SILENCE
 
 _BLOCK = 1 << 16
@@ -59,9 +60,16 @@ class Conversation:
     """
 
     def __init__(
-        self, transport: paramiko.Transport, channel: paramiko.Channel, what: str, host: str = "the server"
+        self,
+        transport: paramiko.Transport,
+        channel: paramiko.Channel,
+        what: str,
+        host: str = "the server",
+        heard: OutputCount | None = None,
     ) -> None:
         self._host = host
+        self._heard, self._rate = heard or OutputCount(), OutputRate()
+        self._began = b""
         self._transport = transport
         self._channel = channel
         self._what = what
@@ -106,14 +114,14 @@ class Conversation:
         else LinkLost; for commands that promise a sign of life.
         """
         pending: list[bytes] = []  # joined once per line: an endless one is not copied again with every block
-        began, length, count, total = b"", 0, 0, 0
+        length, count, total = 0, 0, 0
         for block in self.blocks(deadline=deadline, silence=silence):
-            began = began if len(began) >= _SHOWN else (began + block)[:_SHOWN]
             first, *rest = block.split(b"\n")
             pending.append(first)
+            self._hear(block, len(rest))
             total, count, length = total + len(block), count + len(rest), length + len(first)
             if total > MOST_BYTES or count > MOST_LINES or length > LONGEST_LINE:
-                raise Flooded(self._host, self._what, total, count, began)
+                raise Flooded(self._host, self._what, total, count, self._began)
             for piece in rest:
                 yield b"".join(pending)
                 pending, length = [piece], len(piece)
@@ -162,6 +170,14 @@ class Conversation:
         self._keep_beside(line)
         return None
 
+    def _hear(self, block: bytes, lines: int) -> None:
+        """Count it; raises Flooded for what is too fast, or too much with what was heard before."""
+        if len(self._began) < _SHOWN:
+            self._began = (self._began + block)[:_SHOWN]
+        self._heard.add(len(block), lines)
+        if self._heard.too_much or self._rate.too_fast(len(block), lines):
+            raise Flooded(self._host, self._what, self._heard.size, self._heard.lines, self._began)
+
     def _keep_beside(self, said: bytes) -> None:
         if said.strip() and len(self.beside) < _KEPT_BESIDE:
             self.beside += said[:_KEPT_BESIDE] + b"\n"
@@ -171,9 +187,10 @@ class Conversation:
         pieces, total = [], 0
         for block in self.blocks(deadline=deadline):
             pieces.append(block)
+            self._hear(block, 0)
             total += len(block)
             if total > MOST_BYTES:
-                raise Flooded(self._host, self._what, total, 0, pieces[0][:_SHOWN])
+                raise Flooded(self._host, self._what, total, 0, self._began)
         return b"".join(pieces)
 
     def exit_code(self, *, deadline: float = SILENCE) -> int:
@@ -187,6 +204,7 @@ class Conversation:
         channel = self._channel
         while channel.recv_stderr_ready():
             block = channel.recv_stderr(_BLOCK)
+            self._hear(block, 0)
             if len(self.stderr) < _KEPT_STDERR:
                 self.stderr += block
         if channel.recv_ready():

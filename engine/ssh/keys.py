@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import io
 import re
@@ -30,6 +31,12 @@ class UnusableKey(PortalError):
     """The text is not a key we can use."""
 
     reason = "unusable_key"
+
+
+class EncryptedKey(UnusableKey):
+    """The private key needs its passphrase, or another one than was given."""
+
+    reason = "encrypted_key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +89,30 @@ class PrivateKey:
 
     _KINDS: ClassVar[tuple[type[paramiko.PKey], ...]] = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 
-    def __init__(self, text: str) -> None:
-        """From an OpenSSH or PEM text without a passphrase. Raises UnusableKey."""
+    def __init__(self, text: str, passphrase: str = "") -> None:
+        """From an OpenSSH or PEM text. Raises EncryptedKey for a passphrase that is missing or wrong, UnusableKey."""
+        encrypted = False
         for kind in self._KINDS:
             try:
                 self._key = kind.from_private_key(io.StringIO(text))
+            except paramiko.PasswordRequiredException:
+                encrypted = True
             except (paramiko.SSHException, ValueError, IndexError, UnicodeDecodeError):
                 continue
-            return
+            else:
+                return
+            with contextlib.suppress(paramiko.SSHException, ValueError, IndexError, UnicodeDecodeError):
+                if passphrase:
+                    self._key = kind.from_private_key(io.StringIO(text), passphrase)
+                    return
+        if encrypted:
+            raise EncryptedKey(
+                "The passphrase does not open the private key." if passphrase else "The private key has a passphrase.",
+                hint="Load it into an ssh-agent (ssh-add), which asks for the passphrase itself.",
+            )
         raise UnusableKey(
-            "The private key is not an unencrypted ed25519, ECDSA or RSA key in OpenSSH or PEM form.",
-            hint="Make one with rotate_keys, or take the passphrase off with ssh-keygen -p.",
+            "The private key is not an ed25519, ECDSA or RSA key in OpenSSH or PEM form.",
+            hint="`ssh-keygen -t ed25519` makes one; keys of other kinds can be used through an ssh-agent.",
         )
 
     @property

@@ -1,18 +1,23 @@
 """An authenticated connection to one server."""
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Self
 
 import paramiko
 from paramiko.common import cMSG_CHANNEL_REQUEST
 
+from engine.ssh.address import Address
 from engine.ssh.conversation import Command, Conversation
 from engine.ssh.errors import LinkLost, RemoteFailed
 from engine.ssh.keys import PrivateKey
-from engine.ssh.transport import Address, closing_after, open_transport
+from engine.ssh.output_limits import OutputCount
+from engine.ssh.transport import closing_after, open_transport
 
 _SHOWN = 2000  # characters of output in an error
+_ONE_BY_ONE = 2.0  # s in which a server sees the end of a command
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +32,30 @@ class Completed:
 class Session:
     """A connection on which remote commands run, several at a time if need be (sshd allows ten).
 
-    `with Session(address, key) as session:` connects. No agent, no keys but this one, no host key but the pinned one.
-    Raises HostUnreachable, HostKeyMismatch or AuthenticationRefused on entering; times are seconds.
+    `with Session(address, key) as session:` connects; several keys are tried in their order. No agent is asked, no keys
+    but these are offered, no host key but the pinned one is believed. `jump_key` opens the jump host of the address, or
+    else the first key does. Raises HostUnreachable, HostKeyMismatch or AuthenticationRefused on entering; times are
+    seconds. What is said while `heard` is set is counted there too.
     """
 
-    def __init__(self, address: Address, key: PrivateKey, *, connect_timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        address: Address,
+        *keys: PrivateKey,
+        jump_key: PrivateKey | None = None,
+        connect_timeout: float = 10.0,
+    ) -> None:
         self.address = address
-        self._key = key
+        self._keys, self._jump_key = keys, jump_key
         self._connect_timeout = connect_timeout
         self._transport: paramiko.Transport | None = None
+        self.heard: OutputCount | None = None
+        self.sudo_password = ""  # where sudo asks this account for one
 
-    def __enter__(self) -> "Session":
-        self._transport = open_transport(self.address, self._key, timeout=self._connect_timeout)
+    def __enter__(self) -> Self:
+        self._transport = open_transport(
+            self.address, self._keys, timeout=self._connect_timeout, jump_key=self._jump_key
+        )
         return self
 
     def __exit__(
@@ -75,11 +92,11 @@ class Session:
             raise LinkLost(f"The connection to {self.address} is closed.")
         try:
             with closing_after(self._transport, self._connect_timeout):
-                channel = self._transport.open_session(timeout=self._connect_timeout)
+                channel = _opened(self._transport, self._connect_timeout)
                 _execute(self._transport, channel, command)
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise LinkLost(f"{self.address} did not start {what} ({error or 'connection closed'}).") from error
-        return Conversation(self._transport, channel, what, self.address.host)
+        return Conversation(self._transport, channel, what, self.address.host, self.heard)
 
     def run(
         self,
@@ -109,6 +126,18 @@ class Session:
                 output=said,
             )
         return done
+
+
+def _opened(transport: paramiko.Transport, timeout: float) -> paramiko.Channel:
+    """A channel; with `MaxSessions 1` the server opens none until it has seen the end of the one before."""
+    ends = time.monotonic() + _ONE_BY_ONE
+    while True:
+        try:
+            return transport.open_session(timeout=timeout)
+        except paramiko.ChannelException:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.05)
 
 
 def _execute(transport: paramiko.Transport, channel: paramiko.Channel, command: Command) -> None:

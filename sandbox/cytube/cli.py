@@ -7,15 +7,8 @@ import signal
 import sys
 from pathlib import Path
 
-from sandbox.cytube.config import DEFAULT_ACCOUNTS, Account, AddressLimits, Channel, Media, ServerConfig
+from sandbox.cytube.config import DEFAULT_ACCOUNTS, DEMO_MEDIA, Account, AddressLimits, Channel, ServerConfig
 from sandbox.cytube.server import CytubeServer
-
-#: What ``queue`` and ``queuePlaylist demo`` find when the server is started from a shell.
-DEMO_MEDIA = (
-    Media("dQw4w9WgXcQ", "Demo one", 8),
-    Media("aaaaaaaaaaa", "Demo two", 212),
-    Media("bbbbbbbbbbb", "Demo three & <b>html</b>", 3725),
-)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -74,6 +74,13 @@ DEFAULT_ACCOUNTS = (
     Account("Viewer", SANDBOX_PASSWORD),
 )
 
+#: What ``queue`` and ``queuePlaylist demo`` find when the server is started from a shell, in the demo and in a soak.
+DEMO_MEDIA = (
+    Media("dQw4w9WgXcQ", "Demo one", 8),
+    Media("aaaaaaaaaaa", "Demo two", 212),
+    Media("bbbbbbbbbbb", "Demo three & <b>html</b>", 3725),
+)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerConfig:

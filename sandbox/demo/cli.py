@@ -1,8 +1,6 @@
 """`python -m sandbox demo`: everything on one machine, until Ctrl-C."""
 
 import argparse
-import asyncio
-import contextlib
 import json
 import signal
 import sys
@@ -10,35 +8,14 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
-from sandbox.cytube.config import SANDBOX_PASSWORD, Channel, ServerConfig
-from sandbox.cytube.server import CytubeServer
+from sandbox.demo.following import build_following
 from sandbox.demo.page import closing_page
-from sandbox.demo.portal import ROOT, CommandFailed, DemoPortal
-from sandbox.demo.watch import Watch
-from sandbox.hosts import Host, HostsError, HostSet, unavailable_reason
+from sandbox.demo.portal import CommandFailed, DemoPortal
+from sandbox.demo.stage import Progress, everything, indented
+from sandbox.hosts import HostsError, unavailable_reason
 
-SERVERS = (("test-1", "test"), ("prod-1", "production"))
 STEPS = 9
-
-
-class Progress:
-    """Says what is going on, which step it is, and how long it has taken so far."""
-
-    def __init__(self) -> None:
-        self._started = time.monotonic()
-        self._number = 0
-
-    def __call__(self, what: str) -> None:
-        self._number += 1
-        print(f"[{self._number}/{STEPS}] {time.monotonic() - self._started:5.1f} s  {what}", flush=True)
-
-    @property
-    def seconds(self) -> float:
-        """Since the start."""
-        return time.monotonic() - self._started
 
 
 def main(argv: list[str]) -> int:
@@ -54,8 +31,11 @@ def main(argv: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: _interrupt(stopping))
     try:
-        with _everything(options.port) as (portal, watch, progress):
-            print(closing_page(portal, watch, progress.seconds), flush=True)
+        progress = Progress(STEPS)
+        with everything("demo", options.port, progress) as stage:
+            _deploy(stage.portal, progress)
+            following = build_following(stage.portal)
+            print(closing_page(stage.portal, stage.watch, progress.seconds, following), flush=True)
             if not options.once:
                 stopping.wait()
     except _Interrupted:
@@ -79,91 +59,13 @@ def _interrupt(stopping: threading.Event) -> None:
     raise _Interrupted
 
 
-@contextlib.contextmanager
-def _everything(port: int) -> Iterator[tuple[DemoPortal, Watch, Progress]]:
-    progress = Progress()
-    progress("Booting two Debian servers (the first time their image is built, about a minute)")
-    with contextlib.ExitStack() as stack:
-        hosts = stack.enter_context(HostSet("demo"))
-        booted = hosts.up(len(SERVERS))
-        progress("Starting a CyTube-protocol server")
-        cytube = stack.enter_context(_cytube(hosts.gateway))
-        progress("Starting the portal and its workers")
-        state = ROOT / ".state" / "demo"
-        watch = Watch(state, f"http://127.0.0.1:{port}")
-        addresses = {"PROMETHEUS_URL": watch.prometheus_url, "ALERTMANAGER_URL": watch.alertmanager_url}
-        portal = DemoPortal(state, port, hosts.gateway, **addresses)
-        portal.reset()
-        portal.start()
-        stack.callback(portal.stop)
-        overrides = {"bot.json": {"domain": cytube, "portal_url": portal.reporting_url}}
-        progress("Building a release of the bot (the first time its packages are fetched)")
-        # what the web process and the workers need to start is no reason to wait
-        with ThreadPoolExecutor(len(SERVERS) + 1) as pool:
-            accounts = pool.submit(portal.make_accounts, {environment: overrides for _, environment in SERVERS})
-            print(_indented(portal.manage("build_release", "--ref", "HEAD")))
-            accounts.result()
-            watching = pool.submit(stack.enter_context, watch.running(portal.token_file("monitoring").read_text()))
-            progress("Enrolling and provisioning the servers, both at once")
-            ready = [
-                pool.submit(_make_ready, portal, hosts, host, name, environment)
-                for host, (name, environment) in zip(booted, SERVERS, strict=True)
-            ]
-            for said in ready:
-                print(_indented(said.result()))
-            progress(_watchers(watch))
-            watching.result()
-        portal.wait_until_up()
-        _deploy(portal, progress)
-        yield portal, watch, progress
-
-
 def _deploy(portal: DemoPortal, progress: Progress) -> None:
     progress("Deploying to test, through a worker")
-    print(_indented(portal.manage("deploy", "test", "--reason", "first deployment", person="operator")))
+    print(indented(portal.manage("deploy", "test", "--reason", "first deployment", person="operator")))
     progress("Asking for production, which waits for an approval")
-    print(_indented(portal.manage("deploy", "production", "--reason", "as tested", person="operator", allowed=(3,))))
+    print(indented(portal.manage("deploy", "production", "--reason", "as tested", person="operator", allowed=(3,))))
     progress("Asking the bot how it is")
-    print(_indented(json.dumps(_connected(f"{portal.url}/api/health/test-1"))))
-
-
-def _watchers(watch: Watch) -> str:
-    if watch.missing:
-        return f"No alerts: {watch.missing} is not installed (Debian: prometheus, prometheus-alertmanager)"
-    return "Prometheus, Alertmanager and a mail server watch"
-
-
-def _make_ready(portal: DemoPortal, hosts: HostSet, host: Host, name: str, environment: str) -> str:
-    where = ("--environment", environment, "--host", host.address, "--fingerprint", host.fingerprint)
-    portal.manage("enroll", name, *where, person="admin")
-    said = portal.manage("provision", name, "--bootstrap-key", str(hosts.bootstrap_key), person="admin")
-    portal.manage("set_secret", environment, "cytube-password", stdin=SANDBOX_PASSWORD, person="admin")
-    return said.splitlines()[-1]
-
-
-@contextlib.contextmanager
-def _cytube(address: str) -> Iterator[str]:
-    channels = (Channel("test-rosey"), Channel("rosey"))
-    server = CytubeServer(ServerConfig(host=address, channels=channels))
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="cytube", daemon=True)
-    thread.start()
-    asyncio.run_coroutine_threadsafe(server.start(), loop).result(30)
-    try:
-        yield server.url
-    finally:
-        asyncio.run_coroutine_threadsafe(_ended(server), loop).result(30)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
-
-
-async def _ended(server: CytubeServer) -> None:
-    await server.stop()
-    rest = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in rest:
-        task.cancel()
-    await asyncio.gather(*rest, return_exceptions=True)
+    print(indented(json.dumps(_connected(f"{portal.url}/api/health/test-1"))))
 
 
 def _connected(url: str, deadline: float = 20.0) -> object:
@@ -180,7 +82,3 @@ def _connected(url: str, deadline: float = 20.0) -> object:
             return answer
         time.sleep(0.2)
     raise CommandFailed(f"{url} does not show a connected bot: {answer}")
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"        {line}" for line in text.strip().splitlines())

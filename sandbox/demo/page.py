@@ -4,8 +4,8 @@ from sandbox.demo.portal import DemoPortal
 from sandbox.demo.watch import Watch
 
 
-def closing_page(portal: DemoPortal, watch: Watch, seconds: float) -> str:
-    """Accounts, addresses, and what to click next."""
+def closing_page(portal: DemoPortal, watch: Watch, seconds: float, following: str) -> str:
+    """Accounts, addresses, and what to click next; `following` is the version of the second release."""
     waiting = portal.manage("history", "production", "--format", "json", "--limit", "1")
     number = waiting.split('"deployment": ', 1)[1].split(",", 1)[0]
     accounts = "\n".join(f"    {name:10} {password}" for name, password in portal.passwords.items())
@@ -22,11 +22,12 @@ Ready after {seconds:.0f} s. The bot runs on test-1; production waits for a seco
   What to try next
     1. Sign in as operator and look at deployment {number}: it cannot approve its own request.
     2. Sign in as approver (another browser, or a private window), read the plan, approve it:
-       {portal.url}/admin/deployments/deployment/{number}/change/
-    3. Watch it run: {portal.url}/deployments/{number}/
-    4. Roll it back, with a reason, from the same page.
-    5. {_provoke(portal, watch)}
-    6. Or do it all from another terminal:
+       {portal.url}/deployments/{number}/
+    3. Watch it run on the same page.
+    4. Go on to {following}: as operator "Deploy production" in the control room, as approver agree to it, and watch.
+    5. Go back: "Roll back" on the page of that deployment, with a reason. It needs no approval, since it has had one.
+    6. {_provoke(portal, watch)}
+    7. Or do it all from another terminal:
          export PORTAL_STATE_DIR={portal.state}
          PORTAL_TOKEN_FILE=$PORTAL_STATE_DIR/approver.token .venv/bin/python manage.py approve {number}
          .venv/bin/python manage.py history

@@ -29,14 +29,17 @@ class DemoPortal:
     def __init__(self, state: Path, port: int, gateway: str, **settings: str) -> None:
         """`settings` are further environment variables of the portal."""
         self.state = state
+        self.tree = ROOT
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.reporting_url = f"http://{gateway}:{port}"
         self._gateway = gateway
         self._process: subprocess.Popen[bytes] | None = None
         self.passwords = {name: secrets.token_urlsafe(9) for name in ("operator", "approver", "admin")}
+        # what sets up a portal of whoever starts this one is not this one's: its database least of all
+        others = ("PORTAL_", "DATABASE_", "DJANGO_", "PROMETHEUS_", "ALERTMANAGER_")
         self.environment = {
-            **os.environ,
+            **{name: text for name, text in os.environ.items() if not name.startswith(others)},
             "PORTAL_STATE_DIR": str(state),
             "PORTAL_URL": self.url,
             "PORTAL_ALLOWED_HOSTS": f"127.0.0.1,localhost,{gateway}",
@@ -53,19 +56,26 @@ class DemoPortal:
     def start(self) -> None:
         """Start web process and workers; they end with this process."""
         self.manage("migrate", "--verbosity", "0")
-        log = (self.state / "portal.log").open("wb")
+        log = (self.state / "portal.log").open("ab")
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "portal.run"),
                 *("--bind", f"127.0.0.1:{self.port}", "--bind", f"{self._gateway}:{self.port}"),
             ],
-            cwd=ROOT,
+            cwd=self.tree,
             env=self.environment,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
         log.close()
+
+    @property
+    def pid(self) -> int:
+        """Of the process that keeps the others running. Raises CommandFailed when it does not run."""
+        if self._process is None:
+            raise CommandFailed("The portal does not run.")
+        return self._process.pid
 
     def wait_until_up(self, deadline: float = 60.0) -> None:
         """Return when the web process answers. Raises CommandFailed with the end of its log."""
@@ -92,10 +102,13 @@ class DemoPortal:
             self._process.kill()
             self._process.wait()
 
-    def make_accounts(self, configuration: dict[str, Any]) -> None:
-        """Make operator, approver and admin, their tokens, and the environments' configuration."""
+    def make_accounts(self, configuration: dict[str, Any], *, days: int = 1, bake: int | None = None) -> None:
+        """Make operator, approver and admin, their tokens for so many days, and the environments' configuration.
+
+        `bake` are seconds for which deployments are watched, where that is not as shipped.
+        """
         tokens = self.state / "tokens.json"
-        asked = {"passwords": self.passwords, "configuration": configuration}
+        asked = {"passwords": self.passwords, "configuration": configuration, "days": days, "bake_seconds": bake}
         self._run(
             ["shell", "--command", SCRIPT],
             extra={"DEMO_ACCOUNTS": json.dumps(asked), "DEMO_TOKENS": str(tokens)},
@@ -133,7 +146,7 @@ class DemoPortal:
     ) -> str:
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
+            cwd=self.tree,
             env={**self.environment, **(extra or {})},
             input=stdin,
             text=True,

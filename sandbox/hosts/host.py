@@ -31,7 +31,7 @@ NOT_IN_A_LAYER = ("etc/hostname", "etc/hosts", "etc/machine-id", "root/.ssh/auth
 
 
 class Host:
-    """A Debian 12 server. Comes from `HostSet`."""
+    """A Debian server, 12 unless its layer is of another. Comes from `HostSet`."""
 
     port = 22
     """Where sshd listens."""

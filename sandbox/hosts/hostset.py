@@ -130,7 +130,7 @@ class HostSet:
         reason = unavailable_reason()
         if reason is not None:
             raise Unavailable(reason)
-        image.ensure_image()
+        image.ensure_image(layers.image_of(layer))
         ensure_program()
         layers.stack(layer)
         kernel.make_room()

@@ -1,4 +1,4 @@
-"""Build the Debian image, once: debootstrap from the mirror this machine itself is configured to use."""
+"""Build a Debian image, once: debootstrap from the mirror this machine itself is configured to use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from . import store
 from .errors import CommandFailed, ImageFailed
 from .processes import output, run
-from .recipe import DIRECTORIES, FILES, MASKED, NOT_STARTED, PACKAGES, REMOVED, SUITE
+from .recipe import DIRECTORIES, FILES, IMAGES, MASKED, REMOVED, Image
 
 log = logging.getLogger("sandbox.hosts")
 
@@ -29,37 +29,40 @@ STEPS = {
 """What debootstrap says, and what that means to somebody who waits."""
 
 
-def ensure_image() -> None:
-    """Make sure the image exists. Of several processes one builds and the others wait for it. Raises ImageFailed."""
-    if store.base().is_dir():
+def ensure_image(name: str = "bare") -> None:
+    """Make sure an image exists. Of several processes one builds and the others wait for it. Raises ImageFailed."""
+    if store.base(name).is_dir():
         return
     with store.locked():
-        if store.base().is_dir():
+        if store.base(name).is_dir():
             return
-        home = store.usable(store.base().parent)
+        home = store.usable(store.base(name).parent)
         for left in home.glob(".base-*"):
             shutil.rmtree(left)
         log.info("Building the Debian image in %s: once, about a minute.", home)
         made = Path(tempfile.mkdtemp(prefix=".base-", dir=home))
         made.chmod(0o755)
-        _debootstrap(made)
-        _adapt(made)
-        made.rename(store.base())
+        _debootstrap(made, IMAGES[name])
+        _adapt(made, IMAGES[name])
+        made.rename(store.base(name))
         log.info("The Debian image is ready.")
 
 
 def debian_mirror(indextargets: str) -> str | None:
-    """The Debian mirror among apt's index targets (`CODENAME|ORIGIN|LABEL|URI` lines), None when apt knows none."""
+    """The Debian mirror among apt's index targets (`ORIGIN|LABEL|URI` lines), None when apt knows none.
+
+    It has every release, whichever this machine itself is of.
+    """
     for line in indextargets.splitlines():
-        codename, origin, label, uri = line.split("|", 3)
-        if (codename, origin, label) == (SUITE, "Debian", "Debian") and uri.startswith(("http:", "https:", "file:")):
+        origin, label, uri = line.split("|", 2)
+        if (origin, label) == ("Debian", "Debian") and uri.startswith(("http:", "https:", "file:")):
             return uri
     return None
 
 
 def _machine_mirror() -> list[str]:
     """As debootstrap's argument. On a machine that is not Debian: none, debootstrap then takes its own default."""
-    shape = "$(CODENAME)|$(ORIGIN)|$(LABEL)|$(REPO_URI)"
+    shape = "$(ORIGIN)|$(LABEL)|$(REPO_URI)"
     try:
         targets = run(["apt-get", "indextargets", "--format", shape, "Created-By: Packages"]).stdout.decode()
     except CommandFailed:
@@ -78,13 +81,13 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def _debootstrap(root: Path) -> None:
+def _debootstrap(root: Path, image: Image) -> None:
     """In mount and process namespaces of its own, which end with us: no /proc stays mounted below the cache."""
     contained = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child"]
-    tool = ["debootstrap", "--variant=minbase", "--force-check-gpg", f"--include={','.join(PACKAGES)}"]
+    tool = ["debootstrap", "--variant=minbase", "--force-check-gpg", f"--include={','.join(image.packages)}"]
     said: list[str] = []
     with subprocess.Popen(
-        [*contained, *tool, SUITE, str(root), *_machine_mirror()],
+        [*contained, *tool, image.suite, str(root), *_machine_mirror()],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -104,11 +107,11 @@ def _debootstrap(root: Path) -> None:
         )
 
 
-def _adapt(root: Path) -> None:
+def _adapt(root: Path, image: Image) -> None:
     """Make the unpacked system a quiet, fast host, without keys or identity of its own."""
     units = root / "etc/systemd/system"
     for wants in units.glob("*.wants/*"):
-        if wants.name in NOT_STARTED:
+        if wants.name in image.not_started:
             wants.unlink()
     for unit in MASKED:
         (units / unit).unlink(missing_ok=True)

@@ -10,25 +10,31 @@ from pathlib import Path
 from . import registry, store
 from .errors import LayerTaken, LayerUnknown
 from .processes import run
+from .recipe import IMAGES
 
 BARE = "bare"
-"""The layer of a Debian host on which nothing was provisioned. Always there, never removed."""
+"""The layer of a Debian host on which nothing was provisioned. Always there, never removed, as the other images."""
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
 
 def stack(layer: str) -> list[Path]:
     """The directories a host of this layer stands on, topmost first. Raises LayerUnknown."""
-    if layer == BARE:
-        return [store.base()]
+    if layer in IMAGES:
+        return [store.base(layer)]
     return [store.layers() / layer / "upper", *stack(_below(layer))]
+
+
+def image_of(layer: str) -> str:
+    """The image that a layer stands on: saved ones are of the bare one."""
+    return layer if layer in IMAGES else BARE
 
 
 def _below(layer: str) -> str:
     if layer not in saved_layers():
         raise LayerUnknown(
             f"No layer {layer!r} is saved on the present Debian image.",
-            hint=f"Saved: {', '.join([BARE, *saved_layers()])}. `Host.save_layer` makes one.",
+            hint=f"Saved: {', '.join([*IMAGES, *saved_layers()])}. `Host.save_layer` makes one.",
         )
     return (store.layers() / layer / "below").read_text()
 
@@ -42,7 +48,7 @@ def saved_layers() -> list[str]:
 
 def check_new(name: str) -> None:
     """Refuse a name that cannot become a new layer: LayerTaken, or ValueError for one that is no name."""
-    if name == BARE or not NAME.fullmatch(name):
+    if name in IMAGES or not NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no name for a layer: lower-case letters, digits, dots, underscores and dashes.")
     if name in saved_layers():
         raise LayerTaken(

@@ -1,12 +1,11 @@
-"""What the Debian image is made of, as data. A change here is a new image, beside the old one."""
+"""What the Debian images are made of, as data. A change here is a new image, beside the old one."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import json
-
-SUITE = "bookworm"
+from dataclasses import dataclass
 
 PACKAGES = (
     # a server
@@ -18,6 +17,30 @@ PACKAGES = (
 
 NOT_STARTED = ("caddy.service", "prometheus.service", "prometheus-alertmanager.service")
 """Installed, but off until somebody provisions the role."""
+
+SERVICES = ("ufw", "firewalld", "fail2ban", "iptables", "python3-systemd", "libpam-systemd", "dropbear-bin")
+"""What people run on servers beside what we need."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A Debian release, and what is installed of it."""
+
+    suite: str
+    packages: tuple[str, ...] = PACKAGES
+    not_started: tuple[str, ...] = NOT_STARTED
+
+
+IMAGES = {
+    "bare": Image("bookworm"),
+    "debian-13": Image("trixie"),
+    "services": Image(
+        "bookworm",
+        (*PACKAGES, *SERVICES),
+        (*NOT_STARTED, "ufw.service", "firewalld.service", "fail2ban.service"),
+    ),
+}
+"""By the name of the layer that hosts stand on. Each is built when a host first asks for it; `bare` is what most do."""
 
 MASKED = (
     # a host has no console, no hardware, no clock and no network of its own to manage
@@ -79,7 +102,8 @@ DIRECTORIES = ("var/log/journal", "var/cache/apt/archives/partial", "var/lib/apt
 
 
 @functools.cache
-def digest() -> str:
+def digest(image: str = "bare") -> str:
     """12 hexadecimal digits that name the image this recipe makes."""
-    recipe = [SUITE, PACKAGES, NOT_STARTED, MASKED, REMOVED, FILES, DIRECTORIES]
+    made = IMAGES[image]
+    recipe = [made.suite, made.packages, made.not_started, MASKED, REMOVED, FILES, DIRECTORIES]
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]

@@ -140,15 +140,18 @@ def demolish(record: Record) -> None:
             return
         cgroups.remove([Path(group) for group in record.groups])
         network.remove_bridge(record.slot)
+        for device in _loops(record.state):  # whoever ended before its mount left one attached
+            run(["losetup", "--detach", device], check=False)
         wait_until(lambda: not _loops(record.state), deadline=10, what="for the kernel to let go of small disks")
         wait_until(lambda: _removed(record.state), deadline=10, what=f"for {record.state} to go away")
         record.path.unlink()
         (DIRECTORY / f"{record.slot}.lock").unlink()  # whoever waits for it finds the record gone
 
 
-def _loops(directory: Path) -> bool:
-    listed = run(["losetup", "--list", "--noheadings", "--raw", "--output", "BACK-FILE"]).stdout.decode()
-    return any(line.startswith(f"{directory}/") for line in listed.splitlines())
+def _loops(directory: Path) -> list[str]:
+    listed = run(["losetup", "--list", "--noheadings", "--raw", "--output", "NAME,BACK-FILE"]).stdout.decode()
+    devices = (line.partition(" ") for line in listed.splitlines())
+    return [name for name, _, file in devices if file.startswith(f"{directory}/")]
 
 
 def _removed(directory: Path) -> bool:

@@ -2,7 +2,7 @@
 
     CACHE/lock                     held while something is built
     CACHE/cable-<digest>           the compiled cable
-    CACHE/<recipe digest>/base/    the Debian image, never written to again
+    CACHE/<recipe digest>/base/    a Debian image, never written to again
     CACHE/<recipe digest>/layers/  saved layers, on top of that image: NAME/upper, NAME/below (another layer)
     CACHE/sets/                    state of the sets that were given no directory of their own
 
@@ -34,9 +34,9 @@ def cache() -> Path:
     return (Path(caches) if caches else Path.home() / ".cache") / "cytube-ops-portal" / "hosts"
 
 
-def base() -> Path:
-    """Where the Debian image is once it is built."""
-    return cache() / digest() / "base"
+def base(image: str = "bare") -> Path:
+    """Where a Debian image is once it is built."""
+    return cache() / digest(image) / "base"
 
 
 def cable_program() -> Path:

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 
 from alerting import dead_mans_switch, inbox
 from alerting.inbox import Delivery, Report
 from alerting.models import Alert, AlertReceipt
-from deployments.core.monitoring import alertmanager
+from deployments.core.alertmanager import alertmanager
 from deployments.models import AuditEvent, NotificationChannel, NotificationDelivery
-from engine import asking
+from engine import http_client
 from engine.alertmanager import NotConfigured
 from sandbox.mail import WebhookSink
 
@@ -131,6 +132,8 @@ def test_what_nobody_watches_is_not_said_to_be_quiet(settings: Any, address: str
     assert f"<h1>{heading}</h1>" in page
     assert "Nothing fires" not in page
     deliver(NOON)
+    assert "<h1>Monitoring has gone quiet</h1>" in reader.get("/alerts/").content.decode(), "that was long ago"
+    deliver(timezone.now())
     assert "<h1>Nothing fires</h1>" in reader.get("/alerts/").content.decode()
 
 
@@ -140,7 +143,7 @@ def test_without_addresses_nobody_is_asked_and_nobody_told(settings: Any) -> Non
     user = User.objects.create_superuser("root")
     reader.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(asking, "ask", lambda *_, **__: pytest.fail("somebody was asked"))
+        patch.setattr(http_client, "ask", lambda *_, **__: pytest.fail("somebody was asked"))
         assert "No Alertmanager is configured." in reader.get("/silences/").content.decode()
         assert "Prometheus is not configured" in reader.get("/readiness/").content.decode()
         assert "Alertmanager is not configured" in reader.get("/").content.decode()

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from alerting.models import Alert, AlertReceipt
-from deployments.models import Deployment, Environment, Scope, Server
+from deployments.models import ApiToken, Deployment, Environment, Scope, Server
 from tests.dashboard import records
 
 Enrol = Callable[..., Server]
@@ -63,6 +63,16 @@ def member(db: None) -> Client:
     user = User.objects.create_superuser("root")
     client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
     return client
+
+
+def test_a_token_for_one_environment_tells_of_no_other(deliver: Deliver, enrol: Enrol) -> None:
+    enrol()
+    ApiToken.objects.update(environment=Environment.objects.get(name="test"))
+    elsewhere = {"alertname": "BotDown", "severity": "critical"}
+    for labels in ({"environment": "production"}, {"server": "prod-1"}):
+        assert deliver(told(labels=elsewhere | labels)).status_code == 403
+    assert not Alert.objects.exists()
+    assert deliver(told(labels=elsewhere | {"environment": "test"}), told(labels=elsewhere)).status_code == 204
 
 
 def test_a_firing_alert_is_kept_with_its_server(deliver: Deliver, enrol: Enrol) -> None:

@@ -12,12 +12,12 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
+from botcore.cytube.message import Delivery, Message
+from botcore.cytube.outbox import Outbox
+from botcore.cytube.session import Identity, Session
 from botcore.dispatcher import Dispatcher
 from botcore.events import Events
 from botcore.leadership import Leadership
-from botcore.message import Delivery, Message
-from botcore.outbox import Outbox
-from botcore.session import Identity, Session
 from botcore.telemetry import Telemetry
 from sandbox.cytube.accounts import Accounts
 from sandbox.cytube.clock import ManualClock

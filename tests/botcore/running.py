@@ -11,11 +11,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from botcore.backoff import Backoff, Pace
 from botcore.bot import Bot
 from botcore.config import Channel, Settings, User
-from botcore.connection import pacing
 from botcore.credentials import Credentials
+from botcore.cytube.backoff import Backoff, Pace
+from botcore.cytube.connection import pacing
 from botcore.errors import SessionError
 from botcore.telemetry import Telemetry
 from sandbox.cytube import SANDBOX_PASSWORD, CytubeServer, Viewer

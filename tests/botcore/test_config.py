@@ -52,6 +52,14 @@ def test_the_shipped_files_are_good_and_wait_three_seconds(
     assert settings.warnings() == []
 
 
+@pytest.mark.parametrize("name", ["config-test.json", "config-prod.json"])
+def test_they_take_the_line_that_the_first_deployment_adds(tmp_path: Path, name: str) -> None:
+    page = (ROOT / "docs/first-deployment.md").read_text(encoding="utf-8")
+    line = page.split("```json\n")[1].split("```")[0]
+    document = json.loads((ROOT / "botcore" / name).read_text()) | json.loads(f"{{{line}}}")
+    assert config.load(write(tmp_path, document)).portal_url == "https://ops.example.org"
+
+
 def test_three_seconds_is_the_default(tmp_path: Path) -> None:
     assert config.load(write(tmp_path, MINIMAL)).response_timeout == 3.0
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from botcore import bot as bot_module
+from botcore.cytube.message import cooldown
 from botcore.dispatcher import BACKLOG
-from botcore.message import cooldown
 from sandbox.cytube import SANDBOX_PASSWORD, CytubeServer, Viewer
 from tests.botcore.running import CHANNEL, NAME, Running, moderator, running, secrets, settings_for, until
 from tests.botcore.test_commands import ask, filled

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from botcore.bot import Bot
+from botcore.cytube.session import Identity, Session
 from botcore.errors import EventError, MalformedEvent
 from botcore.events import Events
 from botcore.health.document import HealthDocument
 from botcore.room import REDUCERS, Room, reduce
-from botcore.session import Identity, Session
 from botcore.telemetry import Telemetry
 from sandbox.cytube import CytubeServer
 from tests.botcore import recording

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from botcore.session import Session
+from botcore.cytube.session import Session
 from sandbox.cytube import CytubeServer
 from tests.botcore.running import Running, moderator, running, settings_for, until
 from tests.botcore.test_commands import ask

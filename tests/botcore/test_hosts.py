@@ -226,7 +226,8 @@ async def test_running_out_of_memory_hits_only_the_bot(host: BotHost, cytube: Cy
         await on(host.wait, connected=True, deadline=15)
         before, kills = await neighbours(), await killed()
         pid = await on(host.property, "MainPID")
-        await on(host.sh, f"touch {HOME}/shared/data/leak && chmod 666 {HOME}/shared/data/leak")
+        leak = f"{HOME}/shared/data/leak"  # which the bot takes away as soon as it is there
+        await on(host.sh, f"touch {leak}.new && chmod 666 {leak}.new && mv {leak}.new {leak}")
         async with asyncio.timeout(40):
             while await on(host.property, "NRestarts") != "1":
                 await asyncio.sleep(0.1)

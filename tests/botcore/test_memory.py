@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from botcore import recorder
+from botcore.cytube.message import Message
 from botcore.errors import MemoryUnusable
 from botcore.memory import ledger, people
 from botcore.memory.schema import MIGRATIONS, Migration, migrate
 from botcore.memory.store import Store
-from botcore.message import Message
 from sandbox.cytube import SANDBOX_PASSWORD, CytubeServer, Viewer
 from tests.botcore.running import CHANNEL, NAME, running, settings_for, until
 

@@ -12,12 +12,12 @@ from typing import cast
 import pytest
 
 from botcore import response_time
+from botcore.cytube.session import Session
 from botcore.health.metrics import render
 from botcore.memory import people
 from botcore.memory.store import Store
 from botcore.recorder import Recorder
 from botcore.room import Room, User
-from botcore.session import Session
 from botcore.telemetry import ANSWERS_KEPT, Telemetry
 from sandbox.cytube import CytubeServer, Viewer
 from tests.botcore.running import Running, running, settings_for, until

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from botcore import orders
-from botcore.message import Delivery, Message
+from botcore.cytube import orders
+from botcore.cytube.message import Delivery, Message
 from sandbox.cytube import SANDBOX_PASSWORD, CytubeServer, Viewer
 from tests.botcore.running import CHANNEL, Running, moderator, until
 from tests.botcore.test_commands import ask, filled

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from botcore import backoff
 from botcore.config import Channel, User
+from botcore.cytube import backoff
+from botcore.cytube.message import Delivery, Message
 from botcore.errors import (
     Banned,
     ChannelRefused,
@@ -21,7 +22,6 @@ from botcore.errors import (
     Unreachable,
 )
 from botcore.logs import CHAT
-from botcore.message import Delivery, Message
 from sandbox.cytube import (
     SANDBOX_PASSWORD,
     Account,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from botcore.cytube.refusals import from_connect, from_kick
 from botcore.errors import Banned, RateLimited
-from botcore.refusals import from_connect, from_kick
 from botcore.room import Room, User, reduce
 from sandbox.cytube import CytubeServer, Viewer
 from tests.botcore.running import CHANNEL, Running, running, settings_for, until

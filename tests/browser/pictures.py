@@ -1,78 +1,139 @@
-"""Pictures of the documentation, from a demo that has been used for a while.
+"""Pictures of the pages, light, dark and on a phone: `make pictures`, or with `ARGS="--only status"` of one.
 
-    python -m tests.browser.pictures http://127.0.0.1:8080 --operator PASSWORD --approver PASSWORD
-
-It looks and changes nothing. What the pictures need is there when `make demo` runs, both bots are in their rooms with
-people around them, something was rolled back, and a request waits for approval.
+It starts a portal of its own in a directory that goes when it ends, fills it (`tests/fixtures/showroom.py`), and writes
+`docs/images/PAGE-LOOK.webp`. A page is cut where it is longer than three screens.
 """
 
 import argparse
-import re
+import base64
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
-from tests.dashboard.browsing import ARGUMENTS, SIZES
-
-STATUS: dict[str, dict[str, str]] = {"light": {}, "dark": {"scheme": "dark"}, "phone": {"size": "phone"}}
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
+LOOKS = {"light": ("light", 1280, 900), "dark": ("dark", 1280, 900), "phone": ("light", 390, 800)}
+SCREENS = 3
+QUALITIES, MOST = (60, 45, 30, 15), 100_000
+"""From the best; the first that makes no more bytes than this."""
+PAGES = {
+    # name: who looks, path
+    "status": ("olga", "/"),
+    "status-public": ("", "/"),
+    "start": ("ada", "/start/"),
+    "bot": ("olga", "/bots/prod-1/"),
+    "deployments": ("olga", "/deployments/"),
+    "deployment": ("olga", "/deployments/5/"),
+    "deployment-waiting": ("arno", "/deployments/7/"),
+    "alerts": ("olga", "/alerts/"),
+    "alert": ("olga", "/alerts/1/"),
+    "readiness": ("olga", "/readiness/"),
+    "sign-in": ("", "/admin/login/"),
+    "overview": ("arno", "/admin/"),
+    "decide": ("arno", "/admin/deployments/deployment/7/approve/"),
+    "request": ("olga", "/admin/deployments/environment/2/request/"),
+    "environment": ("ada", "/admin/deployments/environment/2/change/"),
+    "servers": ("olga", "/admin/deployments/server/"),
+    "server": ("olga", "/admin/deployments/server/1/change/"),
+    "releases": ("olga", "/admin/deployments/release/"),
+    "audit": ("olga", "/admin/deployments/auditevent/"),
+    "channel": ("ada", "/admin/deployments/notificationchannel/add/"),
+}
 
 
 def main() -> None:
     """Write them all."""
     parser = argparse.ArgumentParser(prog="python -m tests.browser.pictures", description=__doc__)
-    parser.add_argument("portal", help="address of the demo's portal")
-    parser.add_argument("--operator", required=True, metavar="PASSWORD")
-    parser.add_argument("--approver", required=True, metavar="PASSWORD")
+    parser.add_argument("--only", action="append", choices=PAGES, help="only this page; may be given more than once")
+    parser.add_argument("--look", action="append", choices=LOOKS)
     parser.add_argument("--into", type=Path, default=IMAGES)
     options = parser.parse_args()
     options.into.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
+    with portal() as address, sync_playwright() as playwright:
+        from tests.dashboard.browsing import ARGUMENTS
+
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(ARGUMENTS))
-        for name, look in STATUS.items():
-            _keep(_opened(browser, options.portal, **look), options.into / f"status-{name}.png")
-        _control_room(browser, options.portal, options.operator, options.approver, options.into)
+        for name in options.only or PAGES:
+            for look in options.look or LOOKS:
+                _picture(browser, address, name, look, options.into / f"{name}-{look}.webp")
         browser.close()
 
 
-def _control_room(browser: Browser, portal: str, operator: str, approver: str, into: Path) -> None:
-    page = _opened(browser, f"{portal}/admin/")
-    _sign_in(page, "operator", operator)
-    page.goto(f"{portal}/deployments/?environment=production&status=succeeded&kind=deployment")
-    page.locator("tbody th a").first.click()
-    page.get_by_text("Complete.").wait_for()
-    _keep(page, into / "deployment.png")
-    page = _opened(browser, f"{portal}/admin/")
-    _sign_in(page, "approver", approver)
-    _keep(page, into / "admin-overview.png")
-    page.get_by_role("link", name=re.compile("Read and decide")).first.click()
-    _keep(page, into / "admin-approve.png")
-    page.goto(f"{portal}/admin/deployments/auditevent/")
-    _keep(page, into / "admin-audit.png", whole=False)
+def _picture(browser: Browser, address: str, name: str, look: str, into: Path) -> None:
+    from tests.fixtures.showroom import beat
 
-
-def _opened(browser: Browser, address: str, scheme: str = "light", size: str = "desktop") -> Page:
-    width, height = SIZES[size]
-    page = browser.new_context(
+    who, path = PAGES[name]
+    beat()
+    scheme, width, height = LOOKS[look]
+    context = browser.new_context(
         viewport={"width": width, "height": height},
         color_scheme="dark" if scheme == "dark" else "light",
         reduced_motion="reduce",
-    ).new_page()
-    page.goto(address)
-    return page
-
-
-def _sign_in(page: Page, who: str, password: str) -> None:
-    page.fill("input[name=username]", who)
-    page.fill("input[name=password]", password)
-    page.keyboard.press("Enter")
-    page.get_by_role("heading", name="Recent deployments").wait_for()
-
-
-def _keep(page: Page, path: Path, *, whole: bool = True) -> None:
+    )
+    if who:
+        context.add_cookies([{"name": "sessionid", "value": _session(who), "url": address}])
+    page = context.new_page()
+    page.goto(address + path)
     page.wait_for_load_state("networkidle")
-    page.screenshot(path=path, full_page=whole)
+    tall = min(page.evaluate("document.documentElement.scrollHeight"), SCREENS * height)
+    session = context.new_cdp_session(page)  # Chromium writes WebP only when it is asked in its own protocol
+    asked = {"format": "webp", "captureBeyondViewport": True}
+    clip = {"x": 0, "y": 0, "width": width, "height": tall, "scale": 1}
+    for quality in QUALITIES:
+        answer = session.send("Page.captureScreenshot", {**asked, "clip": clip, "quality": quality})
+        data = base64.b64decode(answer["data"])
+        if len(data) <= MOST:
+            break
+    into.write_bytes(data)
+    context.close()
+
+
+@contextmanager
+def portal() -> Iterator[str]:
+    """The address of a filled portal, served from this process."""
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # Playwright's loop is in this thread, the portal in another
+    import django
+
+    django.setup()
+    from django.conf import settings
+    from django.contrib.staticfiles.handlers import StaticFilesHandler
+    from django.core.management import call_command
+    from django.test.testcases import LiveServerThread
+    from django.test.utils import override_settings
+
+    Path(settings.STATIC_ROOT).mkdir(exist_ok=True)
+    with override_settings(ALLOWED_HOSTS=["*"]):
+        call_command("migrate", verbosity=0)
+        from tests.fixtures.showroom import fill
+
+        fill()
+        server: Any = LiveServerThread("127.0.0.1", StaticFilesHandler)
+        server.daemon = True
+        server.start()
+        server.is_ready.wait()
+        if server.error:
+            raise server.error
+        try:
+            yield f"http://127.0.0.1:{server.port}"
+        finally:
+            server.terminate()
+
+
+@cache
+def _session(who: str) -> str:
+    """The cookie of somebody who has signed in."""
+    from django.contrib.auth.models import User
+    from django.test import Client
+
+    client = Client()
+    client.force_login(User.objects.get(username=who), backend="django.contrib.auth.backends.ModelBackend")
+    return client.cookies["sessionid"].value
 
 
 if __name__ == "__main__":

@@ -6,14 +6,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 
 from deployments.environments.policies import change_policy
 from deployments.environments.settings import configure_environment, lock_environment
-from deployments.execution.claims import claim
-from deployments.lifecycle import Status, StepState
-from deployments.models import AuditEvent, Deployment, LogLine, NotificationChannel, Step
-from deployments.requests.approvals import approve
+from deployments.lifecycle import Status
+from deployments.models import AuditEvent, Deployment, NotificationChannel
 from deployments.requests.rollbacks import request_rollback
 from tests.dashboard.browsing import Visitor, Visitors
 from tests.deployments.world import World
@@ -59,7 +56,7 @@ def pages(world: World) -> list[str]:
     return [
         reverse("admin:index"),
         reverse("admin:deployments_deployment_changelist"),
-        reverse("admin:deployments_deployment_change", args=[numbers["deployment"]]),
+        reverse("deployment", args=[numbers["deployment"]]),
         reverse("admin:deployments_deployment_approve", args=[numbers["deployment"]]),
         reverse("admin:deployments_deployment_reject", args=[numbers["deployment"]]),
         reverse("admin:deployments_environment_changelist"),
@@ -114,10 +111,16 @@ def test_no_page_breaks_an_accessibility_rule_or_runs_sideways(
     for path in pages(world):
         visitor.page.goto(portal + path)
         visitor.page.wait_for_load_state("networkidle")
-        visitor.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        visitor.page.evaluate("document.querySelectorAll('details:not(.drop)').forEach(one => { one.open = true; })")
         found[path] = visitor.violations()
         if visitor.sideways() > 1:
             wide.append(path)
+    visitor.page.goto(portal + reverse("admin:index"))
+    visitor.page.evaluate("scrollTo(0, 0)")
+    if size == "phone":
+        visitor.page.locator("label.bar-menu").click()
+    visitor.page.locator("summary", has_text="Control room").click()
+    found["the menu"] = visitor.violations()
     broken = {path: lines for path, lines in found.items() if lines}
     assert broken == {}
     assert wide == []
@@ -152,14 +155,15 @@ def test_signing_in_out_and_by_keyboard(visit: Visitors, portal: str, world: Wor
     page.wait_for_url(portal + reverse("admin:index"))
     page.keyboard.press("Tab")
     assert "Skip to content" in page.evaluate("document.activeElement.textContent")
-    page.get_by_role("button", name="operator").focus()
+    page.locator("summary", has_text="operator").focus()
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Dark").focus()
     page.keyboard.press("Enter")
     page.wait_for_function("document.documentElement.classList.contains('dark')")
-    page.get_by_role("button", name="Log out").focus()
+    page.get_by_role("button", name="Sign out").focus()
     page.keyboard.press("Enter")
-    page.wait_for_url("**/logout/")
+    page.wait_for_url(f"{portal}/")
+    assert page.evaluate("document.documentElement.classList.contains('dark')"), "the choice holds on every page"
     page.goto(portal + reverse("admin:index"))
     assert page.url.startswith(portal + reverse("admin:login"))
 
@@ -177,20 +181,21 @@ def test_deciding_by_keyboard_alone(visit: Visitors, portal: str, world: World) 
     page.keyboard.type("read it")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    page.wait_for_url(f"**/deployment/{row.pk}/change/")
+    page.wait_for_url(f"**/deployments/{row.pk}/")
     assert "it is queued" in page.inner_text("body")
     row.refresh_from_db()
     assert row.status == Status.QUEUED
 
 
-def test_the_sidebar_opens_on_a_phone(visit: Visitors, portal: str, world: World) -> None:
+def test_the_menu_opens_on_a_phone(visit: Visitors, portal: str, world: World) -> None:
     visitor = visit(size="phone")
     sign_in(visitor, portal, "viewer")
     page = visitor.page
     page.goto(portal + reverse("admin:index"))
     link = page.get_by_role("link", name="Audit trail")
     assert not link.is_visible()
-    page.get_by_role("button", name="Open the sidebar").click()
+    page.locator("label.bar-menu").click()
+    page.locator("summary", has_text="Control room").click()
     link.click()
     page.wait_for_url("**/auditevent/")
 
@@ -203,7 +208,7 @@ def test_filters_and_ticked_rows_work_by_keyboard(visit: Visitors, portal: str, 
     page.goto(portal + reverse("admin:deployments_deployment_changelist"))
     page.get_by_role("button", name="Filters").focus()
     page.keyboard.press("Enter")
-    page.get_by_role("link", name="Awaiting approval").wait_for()
+    page.get_by_role("link", name="Awaiting approval", exact=True).wait_for()
     page.keyboard.press("Escape")
     page.get_by_role("checkbox", name="Select record").first.focus()
     page.keyboard.press("Space")
@@ -215,23 +220,24 @@ def test_filters_and_ticked_rows_work_by_keyboard(visit: Visitors, portal: str, 
     assert f"Deployment {row.pk} is cancelled" in page.inner_text("body")
 
 
-def test_progress_appears_without_a_reload_and_ends(visit: Visitors, portal: str, world: World) -> None:
-    row = world.request()
-    approve(actor=world.people["approver"], deployment=row)
-    claimed = claim(row.pk)
-    assert claimed is not None
-    target = claimed.targets.get()
+def test_the_palette_leads_anywhere_by_keyboard_alone(visit: Visitors, portal: str, world: World) -> None:
     visitor = visit()
-    sign_in(visitor, portal, "viewer")
+    sign_in(visitor, portal, "operator")
     page = visitor.page
-    page.goto(portal + reverse("admin:deployments_deployment_change", args=[row.pk]))
-    page.evaluate("window.here = true")
-    Step.objects.create(target=target, name="stage", state=StepState.OK, started_at=timezone.now(), seconds=0.25)
-    LogLine.objects.create(deployment=claimed, target=target, step="stage", text="412 files are there already")
-    page.get_by_text("412 files are there already").wait_for()
-    Deployment.objects.filter(pk=row.pk).update(
-        status=Status.SUCCEEDED, finished_at=timezone.now(), sentence="All of it runs."
-    )
-    page.get_by_text("All of it runs.").wait_for()
-    page.wait_for_function("!document.querySelector('#cy-progress').hasAttribute('hx-get')")
-    assert page.evaluate("window.here") is True
+    options = page.locator("dialog.palette").get_by_role("option")
+    for start in (reverse("admin:index"), "/deployments/"):
+        page.goto(portal + start)
+        page.keyboard.press("/")
+        options.first.wait_for()
+        assert visitor.violations() == []
+        page.keyboard.press("Escape")
+        page.wait_for_function("!document.querySelector('dialog.palette').open")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("deploy production")
+    page.locator("dialog.palette").get_by_role(
+        "option", name="Request deployment · production", selected=True
+    ).wait_for()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/request/")

@@ -30,6 +30,7 @@ SHELL = Actor("shell", "root")
 AUTHENTICATOR = {
     "protocol": "ctap2",
     "transport": "internal",
+    "hasResidentKey": True,
     "hasUserVerification": True,
     "isUserVerified": True,
     "automaticPresenceSimulation": True,
@@ -59,7 +60,7 @@ def test_a_passkey_signs_the_seal_and_openssl_verifies_the_export(
     page.get_by_role("link", name="Add a passkey").click()
     page.get_by_label("Name").fill("phone")
     page.get_by_role("button", name="Add key").click()
-    page.wait_for_url(re.compile("/signingkey/[0-9]+/change/"))
+    page.get_by_role("link", name="I have them").click()
     key = SigningKey.objects.get()
     confirm_key(actor=administrator, key=key, fingerprint=key.fingerprint)
     trust_key(actor=SHELL, fingerprint=key.fingerprint)
@@ -76,7 +77,7 @@ def test_a_passkey_signs_the_seal_and_openssl_verifies_the_export(
     page.goto(portal + reverse("admin:deployments_deployment_approve", args=[row.pk]))
     assert visitor.violations() == []
     page.get_by_role("button", name="Approve", exact=True).click()
-    page.wait_for_url(re.compile("/deployment/[0-9]+/change/"))
+    page.wait_for_url(re.compile("/deployments/[0-9]+/$"))
     given = Approval.objects.get()
     assert (given.signed_with, problem_with(given)) == (key.fingerprint, "")
     (tmp_path / "export.jsonl").write_text("\n".join(export(actor=administrator)))
@@ -86,6 +87,78 @@ def test_a_passkey_signs_the_seal_and_openssl_verifies_the_export(
         approve(actor=world.people["approver"], deployment=other, signature=given.signature)
     assert claim(row.pk) is not None
     assert visitor.complaints() == []
+
+
+def test_a_passkey_lets_its_owner_in_without_a_password(visitor: Visitor, world: World, settings: Any) -> None:
+    page, portal = visitor.page, settings.PORTAL_URL
+    page.goto(portal + reverse("admin:account"))
+    visitor.picture("account")
+    page.get_by_role("link", name="Add a passkey").click()
+    page.get_by_label("Name").fill("phone")
+    page.get_by_role("button", name="Add key").click()
+    page.get_by_label("Recovery codes").wait_for()
+    assert page.get_by_label("Recovery codes").get_by_role("listitem").count() == 10
+    assert visitor.violations() == []
+    visitor.picture("recovery-codes")
+    visitor.context.clear_cookies()
+    page.goto(portal + reverse("admin:account"))
+    assert visitor.violations() == []
+    visitor.picture("sign-in")
+    page.get_by_role("link", name="Sign in with a passkey").click()
+    assert visitor.violations() == []
+    page.get_by_role("button", name="Use passkey").click()
+    page.wait_for_url(portal + reverse("admin:account"))
+    assert "by passkey" in page.get_by_label("Where you are signed in").inner_text()
+    visitor.context.clear_cookies()
+    page.goto(portal + reverse("admin:login"))
+    page.get_by_label("Username").fill("approver")
+    page.get_by_label("Password").fill("password of approver")
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url(portal + reverse("admin:second_step"))
+    assert visitor.violations() == []
+    visitor.picture("second-step")
+    page.get_by_role("button", name="Use passkey").click()
+    page.wait_for_url(portal + reverse("admin:index"))
+
+
+def test_an_account_is_recovered_by_a_link_that_no_server_sees(
+    visitor: Visitor, world: World, settings: Any, visit: Visitors
+) -> None:
+    portal, administrator = settings.PORTAL_URL, visit()
+    client = Client()
+    client.force_login(User.objects.get(username="administrator"), backend="django.contrib.auth.backends.ModelBackend")
+    session = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": portal}
+    administrator.context.add_cookies([session])  # type: ignore[list-item]  # the same
+    page = administrator.page
+    page.goto(portal + reverse("admin:auth_user_change", args=[User.objects.get(username="approver").pk]))
+    page.get_by_role("link", name="Recover account").click()
+    page.get_by_label("Reason").fill("lost phone, asked by a call")
+    page.get_by_role("button", name="Recover account").click()
+    link = page.locator("#cy-shown-once").input_value()
+    assert administrator.violations() == []
+    administrator.picture("recovered")
+    asked: list[str] = []
+    owner = visit(size="phone")
+    owner.page.on("request", lambda request: asked.append(request.url))
+    owner.page.goto(link)
+    owner.page.get_by_label("Password", exact=True).fill("correct horse battery")
+    owner.page.get_by_label("Repeat the password").fill("correct horse battery")
+    assert owner.violations() == []
+    assert owner.sideways() == 0
+    owner.picture("invitation")
+    owner.page.get_by_role("button", name="Set password").click()
+    owner.page.wait_for_url(portal + reverse("admin:account"))
+    assert asked
+    assert not [address for address in asked if link.partition("#")[2] in address.partition("#")[0]]
+    again = visit(scheme="dark")
+    again.expected.append("403")
+    again.page.goto(link)
+    again.page.get_by_label("Password", exact=True).fill("correct horse battery")
+    again.page.get_by_label("Repeat the password").fill("correct horse battery")
+    again.page.get_by_role("button", name="Set password").click()
+    again.page.get_by_role("alert").wait_for()
+    assert "does not work" in again.page.get_by_role("alert").inner_text()
+    again.picture("invitation-over")
 
 
 def _checked_by_a_stranger(directory: Path) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.charts.bars import DayBar, drawn, overall, percent
+from dashboard.charts.bars import DayBar, drawn, overall, overall_said, percent
 from dashboard.charts.line import HEIGHT, WIDTH, columns, line, nice_top
 from dashboard.charts.timeline import position
 from dashboard.templatetags import wording
@@ -18,6 +18,16 @@ from dashboard.templatetags import wording
 )
 def test_the_scale_ends_at_a_round_number(highest: float, top: float) -> None:
     assert nice_top(highest) == pytest.approx(top)
+
+
+def test_a_day_says_of_how_much_of_it_its_uptime_is() -> None:
+    today = DayBar(date(2026, 5, 4), 1.0, 0, observed=28 * 60, elapsed=20 * 3600)
+    assert (today.label, today.whole) == ("4 May: 100 % of 28 min", False)
+    assert "bar-part" in drawn([today])
+    whole = DayBar(date(2026, 5, 4), 0.5, 0, observed=3600, elapsed=3600)
+    assert (whole.said, whole.whole) == ("50 %", True)
+    assert overall_said([today, whole]).startswith("65.9 % of 1 h 28 min")
+    assert overall_said([]) == "–"
 
 
 @given(st.floats(min_value=1e-6, max_value=1e12))
@@ -62,11 +72,11 @@ def test_columns_stand_only_where_something_failed() -> None:
     [
         (1.0, "good", "100 %"),
         (0.99999, "good", "99.99 %"),
-        (0.99, "good", "99.00 %"),
+        (0.99, "good", "99 %"),
         (0.9899, "fair", "98.99 %"),
-        (0.95, "fair", "95.00 %"),
-        (0.5, "bad", "50.00 %"),
-        (0.0, "bad", "0.00 %"),
+        (0.95, "fair", "95 %"),
+        (0.5, "bad", "50 %"),
+        (0.0, "bad", "0 %"),
         (None, "none", "no data"),
     ],
 )

@@ -155,19 +155,19 @@ def test_the_changed_files_are_compared_with_what_ran_before(
     row = records.deployment(server, release=new)
     row.targets.update(base_release=old)
     page = shown(member, f"/deployments/{row.pk}/")
-    assert "1 file differs from" in page
-    assert "~ VERSION" in page
+    assert re.search(r"changed</span>\s*<code>VERSION</code>", page)
+    assert "+1.1.0" in page
 
 
 def test_without_artifacts_the_page_says_so(member: Client, server: Server) -> None:
     row = records.deployment(server, release=records.release("2.0.0"))
     row.targets.update(base_release=records.release("1.0.0"))
-    assert "cannot be compared" in shown(member, f"/deployments/{row.pk}/")
+    assert "The changes cannot be shown." in shown(member, f"/deployments/{row.pk}/")
 
 
 def test_the_live_part_does_not_read_artifacts(member: Client, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     row = records.deployment(server, Status.RUNNING)
-    monkeypatch.setattr("dashboard.views.deployments.changes", lambda deployment: pytest.fail("read"))
+    monkeypatch.setattr("dashboard.views.deployments.review_of", lambda **_: pytest.fail("read"))
     assert "Running" in shown(member, f"/deployments/{row.pk}/?part=live")
 
 
@@ -313,3 +313,41 @@ def test_statistics_measure_what_they_say(server: Server) -> None:
 def test_nothing_to_measure_is_no_number(db: None) -> None:
     found = statistics("", timezone.now())
     assert (found.success_rate, found.median_seconds, found.restore_seconds) == (None, None, None)
+
+
+def fleet(enrol: Enrol, count: int) -> Deployment:
+    """A deployment that runs on so many servers: the first is done, the second under way."""
+    first = enrol()
+    row = records.deployment(first, Status.RUNNING)
+    for number in range(2, count + 1):
+        server = enrol(f"fleet-{number:02}")
+        row.targets.create(server=server, order=number, status="running" if number == 2 else "waiting")
+    for target in row.targets.all():
+        target.steps.create(name="preflight", state="running" if target.order == 2 else "ok", started_at=timezone.now())
+    return row
+
+
+def test_a_fleet_is_seen_at_a_glance_and_costs_no_more_queries_than_a_few(member: Client, enrol: Enrol) -> None:
+    row = fleet(enrol, 8)
+    path = f"/deployments/{row.pk}/?part=live"
+    page = shown(member, path)
+    assert page.count('<a class="pill grade-') == 8
+    assert "<strong>6</strong> Waiting" in page
+    assert page.count('<details id="card-') >= 6, "who waits is folded away"
+    assert f'id="card-{row.targets.get(order=2).pk}"' not in page, "who is worked on is not"
+    with CaptureQueriesContext(connection) as few:
+        shown(member, path)
+    for number in range(9, 31):
+        target = row.targets.create(server=enrol(f"fleet-{number:02}"), order=number, status="waiting")
+        target.steps.create(name="preflight", state="ok", started_at=timezone.now())
+    with CaptureQueriesContext(connection) as many:
+        shown(member, path)
+    assert len(many) == len(few)
+
+
+def test_the_page_of_an_ended_deployment_tells_where_its_time_went(member: Client, server: Server) -> None:
+    row = records.deployment(server)
+    records.steps(row, 4, "ok")
+    page = shown(member, f"/deployments/{row.pk}/")
+    assert "Where the time went" in page
+    assert "<td>preflight</td>" in page

@@ -12,7 +12,7 @@ from dashboard.health.document import HealthDocument
 from dashboard.intervals import RESOLUTIONS
 from dashboard.models import BotState, Condition, Sample
 from dashboard.services import samples
-from dashboard.services.heartbeats import Heartbeat, accept
+from dashboard.services.heartbeats import Heartbeat, accept, note_silences
 from deployments.models import Scope, Server
 from tests.dashboard.conftest import DOCUMENT
 
@@ -201,6 +201,33 @@ def test_silence_and_absence_count_as_not_in_the_room(enrol: Enrol) -> None:
     beat(server, 141)  # it was away before
     beat(server, 151)
     assert total(server, 3600, "connected_seconds") == 70
+
+
+def test_a_silence_is_absence_for_as_long_as_the_portal_listens(enrol: Enrol) -> None:
+    server = enrol()
+    beat(server, 0)
+    beat(server, 10)
+    for second in range(60, 660, 60):
+        note_silences(NOON + timedelta(seconds=second))
+    assert total(server, 3600, "connected_seconds") == 10
+    assert total(server, 3600, "observed_seconds") == 600
+    beat(server, 610)
+    assert total(server, 3600, "observed_seconds") == 610
+    assert total(server, 3600, "beats") == 3
+
+
+def test_what_happened_while_the_portal_was_off_is_not_observed(enrol: Enrol) -> None:
+    server = enrol()
+    beat(server, 0)
+    beat(server, 10)
+    note_silences(NOON + timedelta(seconds=3000))  # the first minute of a portal that was off
+    assert total(server, 86400, "observed_seconds") == 10
+    note_silences(NOON + timedelta(seconds=3060))
+    assert total(server, 86400, "observed_seconds") == 70
+    beat(server, 3070)
+    beat(server, 7000)
+    assert total(server, 86400, "observed_seconds") == 80
+    assert total(server, 86400, "connected_seconds") == 10
 
 
 def test_changed_at_tells_when_it_entered_or_left(enrol: Enrol) -> None:

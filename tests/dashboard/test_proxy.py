@@ -173,6 +173,16 @@ def test_a_damaged_answer_is_no_answer(tmp_path: Path) -> None:
     assert SharedCache(tmp_path).read("x") is None
 
 
+def test_a_second_is_a_whole_second(tmp_path: Path) -> None:
+    with SharedCache(tmp_path).refresh_lock("bot", wait=0) as turn:
+        assert turn is not None
+        for asked in (100.0000004, 5000.1234564, 3e6 + 1e-7):
+            turn.asking(asked)
+            assert not turn.may_ask(asked)
+            assert not turn.may_ask(asked + 1 - 2e-9 * asked)
+            assert turn.may_ask(asked + 1.00001)
+
+
 def test_processes_together_ask_once_a_second(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     asked: multiprocessing.Queue[float] = context.Queue()

@@ -33,7 +33,7 @@ def test_an_administrator_chooses_and_the_audit_trail_keeps_it(make_person: Make
     assert (page.title, page.public, page.show_charts, page.show_users) == ("Rosey", True, True, False)
     event = AuditEvent.objects.get(name="status_page.configured")
     assert event.data["changes"]["title"] == ["CyTube Ops", "Rosey"]
-    assert "Status page: configured" in client.get(address).content.decode()
+    assert "Status page configured" in client.get(address).content.decode()
 
 
 def test_others_may_look_and_not_choose(make_person: MakePerson) -> None:

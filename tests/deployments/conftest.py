@@ -17,9 +17,8 @@ from tests.fixtures.records import EXAMPLE, MakePerson, stored
 
 @pytest.fixture(autouse=True)
 def quick(settings: Any) -> None:
-    """A directory of static files, which WhiteNoise asks for; fast passwords, since every test has nine people."""
+    """A directory of static files, which WhiteNoise asks for."""
     Path(settings.STATIC_ROOT).mkdir(exist_ok=True)
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture(scope="session")

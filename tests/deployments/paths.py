@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -23,6 +24,7 @@ from deployments.models import (
     ApiToken,
     AuditEvent,
     Deployment,
+    Environment,
     NotificationChannel,
     PolicyChange,
     Release,
@@ -31,10 +33,11 @@ from deployments.models import (
     Server,
     SigningKey,
 )
+from deployments.operations.data import Backup
 from deployments.people.signing_keys import add_key
 from engine.ssh.keys import generate_key
 from tests.deployments.world import World
-from tests.fixtures.records import hand_token
+from tests.fixtures.records import hand_token, whole
 
 Try = Callable[[World, str], bool]
 TRIES: dict[tuple[str, str], Try] = {}
@@ -89,7 +92,9 @@ def requested_by(world: World, who: str) -> bool:
 @tried("view", "admin")
 def _(world: World, who: str) -> bool:
     row = world.request()
-    return world.client(who).get(reverse("admin:deployments_deployment_change", args=[row.pk])).status_code == 200
+    address = reverse("admin:deployments_deployment_change", args=[row.pk])
+    answer = world.client(who).get(address, follow=True)
+    return answer.status_code == 200 and answer.request["PATH_INFO"] == f"/deployments/{row.pk}/"
 
 
 @tried("view", "api")
@@ -207,6 +212,137 @@ def _(world: World, who: str) -> bool:
     return world.command_passes(who, "verify", environment_for(who))
 
 
+# operate
+
+
+def _operated(who: str) -> bool:
+    return AuditEvent.objects.filter(name="service.restart_requested").exists()
+
+
+@tried("operate", "admin")
+def _(world: World, who: str) -> bool:
+    world.succeeded(world.releases[0])
+    page(world, who, "deployments_server", world.servers["production"], "restart", reason="")
+    return _operated(who)
+
+
+@tried("operate", "api")
+def _(world: World, who: str) -> bool:
+    world.succeeded(world.releases[0])
+    world.api(who, "post", f"/servers/{world.servers['production'].name}/restart", {})
+    return _operated(who)
+
+
+@tried("operate", "command")
+def _(world: World, who: str) -> bool:
+    environment = environment_for(who)
+    world.succeeded(world.releases[0], environment)
+    Server.objects.filter(environment__name=environment).update(host="127.0.0.1", port=1)
+    world.command(who, "restart", environment)
+    return _operated(who)
+
+
+# commands
+
+
+def _commanded(who: str) -> bool:
+    return AuditEvent.objects.filter(name="service.run_requested").exists()
+
+
+def _open(who: str) -> str:
+    """Where no approval is needed: elsewhere nobody may."""
+    return "production" if who == "shell, protected" else "test"
+
+
+@tried("run", "admin")
+def _(world: World, who: str) -> bool:
+    world.succeeded(world.releases[0], "test")
+    server = Server.objects.get(environment__name="test")
+    page(world, who, "deployments_server", server, "run", command="id -un", unit="dice-bot.service", reason="")
+    return _commanded(who)
+
+
+@tried("run", "api")
+def _(world: World, who: str) -> bool:
+    world.succeeded(world.releases[0], "test")
+    server = Server.objects.get(environment__name="test")
+    world.api(who, "post", f"/servers/{server.name}/commands", {"command": ["id", "-un"]})
+    return _commanded(who)
+
+
+@tried("run", "command")
+def _(world: World, who: str) -> bool:
+    environment = _open(who)
+    world.succeeded(world.releases[0], environment)
+    Server.objects.filter(environment__name=environment).update(host="127.0.0.1", port=1)
+    world.command(who, "run", environment, "--", "id", "-un")
+    return _commanded(who)
+
+
+# data
+
+
+def _restoring(who: str) -> bool:
+    return AuditEvent.objects.filter(name="service.restore_requested").exists()
+
+
+@tried("restore_data", "admin")
+def _(world: World, who: str) -> bool:
+    world.succeeded(world.releases[0])
+    backup = Backup("20260504T120000Z-1", timezone.now(), "1", ["rolls.db"], 1, whole=True)
+    with mock.patch("deployments.admin.operations.backups_on", return_value=[backup]):
+        page(
+            world,
+            who,
+            "deployments_server",
+            world.servers["production"],
+            "restore_data",
+            backup=backup.name,
+            reason="x",
+        )
+    return _restoring(who)
+
+
+@tried("restore_data", "api")
+def _(world: World, who: str) -> bool:
+    world.succeeded(world.releases[0])
+    body = {"backup": "20260504T120000Z-1", "reason": "x"}
+    world.api(who, "post", f"/servers/{world.servers['production'].name}/restore", body)
+    return _restoring(who)
+
+
+@tried("restore_data", "command")
+def _(world: World, who: str) -> bool:
+    environment = environment_for(who)
+    world.succeeded(world.releases[0], environment)
+    server = Server.objects.get(environment__name=environment)
+    world.command(who, "restore_data", server.name, "20260504T120000Z-1", "--reason", "x")
+    return _restoring(who)
+
+
+# the journal
+
+
+@tried("read_journal", "page")
+def _(world: World, who: str) -> bool:
+    world.succeeded(world.releases[0])
+    url = reverse("journal", args=[world.servers["production"].name])
+    return world.client(who).get(url).status_code != 403
+
+
+@tried("read_journal", "api")
+def _(world: World, who: str) -> bool:
+    world.succeeded(world.releases[0])
+    return bool(world.api(who, "get", f"/servers/{world.servers['production'].name}/journal").status_code != 403)
+
+
+@tried("read_journal", "command")
+def _(world: World, who: str) -> bool:
+    environment = environment_for(who)
+    world.succeeded(world.releases[0], environment)
+    return world.command_passes(who, "logs", environment)
+
+
 # locks
 
 
@@ -301,13 +437,14 @@ def _(world: World, who: str) -> bool:
 @tried("configure", "admin")
 def _(world: World, who: str) -> bool:
     sent = {"configuration": '{"dice.json": {"sides": 12}}', "bake_seconds": 300, "bake_action": "rollback", "order": 1}
+    sent |= {"batch": 10}
     address = reverse("admin:deployments_environment_change", args=[world.production.pk])
     world.client(who).post(address, sent)
     return bool(world.production.configuration == {"dice.json": {"sides": 12}})
 
 
 def _policy(world: World, who: str, approvals: int) -> None:
-    data = {"approvals_required": approvals, "approval_hours": 24, "reason": "x"}
+    data = {"approvals_required": approvals, "approval_hours": 24, "max_failures": 0, "reason": "x"}
     page(world, who, "deployments_environment", world.production, "policy", **data)
 
 
@@ -350,9 +487,8 @@ def _(world: World, who: str) -> bool:
 def _taken_out(world: World) -> tuple[Path, str]:
     """An artifact that the portal does not have any more."""
     release = world.releases.pop()
-    path = Path(release.artifact.path)
-    kept = path.with_suffix(".kept")
-    path.rename(kept)
+    kept = Path(release.artifact.path).with_suffix(".kept")
+    kept.write_bytes(whole(release))
     Release.objects.filter(pk=release.pk).delete()
     return kept, release.artifact_digest
 
@@ -370,6 +506,23 @@ def _(world: World, who: str) -> bool:
     path, digest = _taken_out(world)
     world.command(who, "add_release", path, "--sha256", digest)
     return Release.objects.filter(artifact_digest=digest).exists()
+
+
+@tried("manage_environments", "admin")
+def _(world: World, who: str) -> bool:
+    page(world, who, "deployments_environment", world.production, "rename", name="renamed")
+    return Environment.objects.filter(name="renamed").exists()
+
+
+@tried("manage_environments", "api")
+def _(world: World, who: str) -> bool:
+    wanted = {"environment": "production", "name": "renamed"}
+    return bool(world.api(who, "post", "/environments/rename", wanted).status_code == 200)
+
+
+@tried("manage_environments", "command")
+def _(world: World, who: str) -> bool:
+    return world.command_passes(who, "environments", "rename", environment_for(who), "renamed")
 
 
 @tried("enrol", "command")
@@ -457,13 +610,7 @@ def _(world: World, who: str) -> bool:
 
 @tried("manage_people", "admin")
 def _(world: World, who: str) -> bool:
-    sent = {
-        "username": "newcomer",
-        "password1": "correct horse battery",
-        "password2": "correct horse battery",
-        "roles": ["viewer"],
-    }
-    world.client(who).post(reverse("admin:auth_user_add"), sent)
+    world.client(who).post(reverse("admin:auth_user_add"), {"username": "newcomer", "roles": ["viewer"]})
     return User.objects.filter(username="newcomer", groups__name="viewer").exists()
 
 
@@ -533,7 +680,7 @@ def _firing(world: World) -> Alert:
 def _(world: World, who: str) -> bool:
     alert = _firing(world)
     sent = {"comment": "on it", "minutes": "60"}
-    world.client(who).post(reverse("alert-acknowledge", args=[alert.pk]), sent)
+    world.client(who).post(reverse("alert-act", args=[alert.pk, "acknowledge"]), sent)
     return alert.acknowledgements.exists()
 
 
@@ -541,6 +688,13 @@ def _(world: World, who: str) -> bool:
 def _(world: World, who: str) -> bool:
     alert = _firing(world)
     world.api(who, "post", f"/alerts/{alert.pk}/acknowledgement", {"comment": "on it", "minutes": 60})
+    return alert.acknowledgements.exists()
+
+
+@tried("acknowledge", "command")
+def _(world: World, who: str) -> bool:
+    alert = _firing(world)
+    world.command(who, "alerts", "acknowledge", alert.pk, "--comment", "on it")
     return alert.acknowledgements.exists()
 
 
@@ -559,6 +713,8 @@ class Taking(BaseHTTPRequestHandler):
 
 @contextmanager
 def _alertmanager() -> Iterator[None]:
+    now = timezone.now()
+    Alert.objects.get_or_create(name="BotDown", fingerprint="known", status="resolved", ends_at=now, starts_at=now)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Taking)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
@@ -583,4 +739,11 @@ def _(world: World, who: str) -> bool:
 def _(world: World, who: str) -> bool:
     with _alertmanager():
         world.api(who, "post", "/silences", SILENCED)
+    return AuditEvent.objects.filter(name="silence.made").exists()
+
+
+@tried("silence", "command")
+def _(world: World, who: str) -> bool:
+    with _alertmanager():
+        world.command(who, "silences", "make", "alertname=BotDown", "environment=production", "--reason", "x")
     return AuditEvent.objects.filter(name="silence.made").exists()

@@ -20,7 +20,7 @@ from engine.ssh.keys import generate_key
 from tests.deployments.world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
-LINK = re.compile(r'(?:href|action|hx-get)="(/admin/[^"#]*)"')
+LINK = re.compile(r'(?:href|action|hx-get)="((?:/admin/|/deployments/\d+/)[^"#]*)"')
 NEVER_FOLLOWED = ("/admin/logout/", "/admin/jsi18n/", "/export/", "/admin/login/")
 
 
@@ -90,7 +90,7 @@ def test_no_page_log_event_or_message_shows_a_planted_secret(
             )
     pages = crawl(world.client("superuser"), reverse("admin:index"))
     assert len(pages) > 60
-    assert "the bot said: [secret dice-token]!" in pages[reverse("admin:deployments_deployment_change", args=[row.pk])]
+    assert "the bot said: [secret dice-token]!" in pages[reverse("deployment", args=[row.pk])]
     events = DjangoJSONEncoder().encode(list(AuditEvent.objects.values()))
     messages = DjangoJSONEncoder().encode(list(NotificationDelivery.objects.values()))
     for name, value in canaries.items():

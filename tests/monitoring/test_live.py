@@ -26,7 +26,7 @@ from alerting.drills import drill_alerts
 from alerting.models import Alert, AlertReceipt
 from deployments.access.tokens import issue_token
 from deployments.core.actors import system_actor
-from deployments.core.monitoring import alertmanager
+from deployments.core.alertmanager import alertmanager
 from deployments.execution import silences
 from deployments.models import AuditEvent, Deployment, Environment, Scope, Server
 from sandbox.mail import MailSink, WebhookSink

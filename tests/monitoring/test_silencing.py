@@ -1,5 +1,6 @@
 """People's silences in a real Alertmanager, from the page and the API; and ends that nobody tells."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -8,11 +9,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
 from alerting import inbox as deliveries
-from alerting import silences
+from alerting import silenced, silences
 from alerting.acknowledgements import acknowledge
 from alerting.alert_expiry import end_unheard
 from alerting.dead_mans_switch import SILENT, SWITCH
@@ -23,7 +25,7 @@ from deployments.access.policy import user_actor
 from deployments.access.tokens import issue_token
 from deployments.audit import trail
 from deployments.core.actors import Actor
-from deployments.core.monitoring import alertmanager
+from deployments.core.alertmanager import alertmanager
 from deployments.models import AuditEvent, Environment, Scope
 from engine.alertmanager import Alertmanager, AlertmanagerUnreachable, Matcher
 from engine.errors import Conflict, InvalidRequest, NotAllowed, NotFound
@@ -48,6 +50,7 @@ def asked(running: Monitoring, settings: Any, static_files: None, state_dir: Pat
     settings.ALERTMANAGER_URL = running.alertmanager_url
     for one in silences.standing():
         alertmanager().expire_silence(one.identifier)
+    fire(server="known")  # a silence is of what exists
 
 
 @pytest.fixture
@@ -140,11 +143,19 @@ def test_a_silence_that_cannot_be_recorded_does_not_stay(olga: Actor, monkeypatc
 
 
 def test_what_cannot_be_silenced_says_why(olga: Actor, make_person: MakePerson) -> None:
+    fire(alertname=SWITCH, severity="none")
     for wanted, reason, lasting, said in (
         (Wanted(), "x", HOUR, "silence of everything"),
         (Wanted(SWITCH), "x", HOUR, "its absence"),
         (Wanted(environment="nowhere"), "x", HOUR, "no such environment"),
         (Wanted("a\nb"), "x", HOUR, "printable"),
+        (Wanted("NoSuch<b>"), "x", HOUR, "No alert has ever had alertname 'NoSuch<b>'"),
+        (Wanted(server="nowhere-1"), "x", HOUR, "No alert has ever had server"),
+        (Wanted(others=(("severity", "odd"),)), "x", HOUR, "No alert has ever had severity"),
+        (Wanted(others=(("a b", "c"),)), "x", HOUR, "no name of a label"),
+        (Wanted(environment="production", others=(("severity:info", ""),)), "x", HOUR, "no name of a label"),
+        (Wanted("BotDown", others=(("severity", ""),)), "x", HOUR, "A label has a value"),
+        (Wanted(others=(("severity", "none"),)), "x", HOUR, "its absence"),
         (Wanted("BotDown"), " ", HOUR, "needs a reason"),
         (Wanted("BotDown"), "x" * 501, HOUR, "500 characters"),
         (Wanted("BotDown"), "x", timedelta(0), "1 minute to 30 days"),
@@ -157,12 +168,87 @@ def test_what_cannot_be_silenced_says_why(olga: Actor, make_person: MakePerson) 
     assert silences.standing() == []
 
 
+def test_what_was_silenced_elsewhere_is_listed_and_lifted_there_alone(olga: Actor) -> None:
+    now = timezone.now()
+    strange = alertmanager().create_silence(
+        matchers=[Matcher("alertname", ".+", regex=True)],
+        starts_at=now,
+        ends_at=now + HOUR,
+        created_by="a stranger",
+        comment="x",
+    )
+    client = member("olga")
+    page = client.get("/silences/").content.decode()
+    assert "not made here" in page
+    assert f"/silences/{strange}/lift" not in page
+    with pytest.raises(NotAllowed, match="not made here, but by a stranger"):
+        silences.lift(actor=olga, identifier=strange)
+    assert [one.identifier for one in silences.standing()] == [strange]
+    assert not AuditEvent.objects.filter(name="silence.lifted").exists()
+
+
+def test_an_alerts_labels_are_ticked_and_what_they_match_is_shown_before(olga: Actor) -> None:
+    fire(server="prod-8", severity="warning")
+    fire(server="prod-9")
+    alert = held("prod-8")
+    alert.status, alert.severity = Alert.Status.FIRING, "warning"
+    alert.save()
+    client = member("olga")
+    offered = client.get(f"/alerts/{alert.pk}/").content.decode()
+    assert f"/silences/?alert={alert.pk}" in offered
+    form = client.get(f"/silences/?alert={alert.pk}&label=server%3Dprod-8").content.decode()
+    assert 'value="server=prod-8" checked' in form
+    assert 'value="severity=warning">' in form
+    sent = {"alert": alert.pk, "label": ["alertname=BotDown", "severity=warning"], "minutes": 60, "reason": "move"}
+    part = client.post("/silences/", {**sent, "do": "preview", "part": "preview"}).content.decode()
+    assert "1 alert that fires now matches." in part
+    assert "prod-8" in part
+    assert "<html" not in part
+    none = client.post("/silences/", {"alert": alert.pk, "do": "preview", "part": "preview"})
+    assert (none.status_code, "silence of everything" in none.content.decode()) == (422, True)
+    assert client.post("/silences/", {**sent, "do": "silence"}).status_code == 302
+    until(lambda: state_of("prod-8") == "suppressed", "the silence to hold")
+    assert state_of("prod-9") == "active"
+
+    silenced.mark()
+    assert "1 alert fires, silenced" in client.get("/alerts/").content.decode()
+    (one,) = silences.standing()
+    silences.lift(actor=olga, identifier=one.identifier)
+    until(lambda: silenced.mark() >= 0 and Alert.objects.get().silenced_until is None, "the mark to go")
+    assert "1 alert needs action" in client.get("/alerts/").content.decode()
+
+
+def test_the_command_line_previews_makes_lists_and_lifts(
+    olga: Actor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    owner = User.objects.get(username="olga")
+    scopes = [Scope.READ, Scope.ALERTS]
+    _, text = issue_token(actor=user_actor(owner), name="ci", scopes=scopes, owner=owner, environment=None)
+    monkeypatch.setenv("PORTAL_TOKEN", str.__str__(text))
+    fire(server="prod-7")
+
+    def run(*arguments: str) -> Any:
+        call_command("silences", *arguments, "--json")
+        return json.loads(capsys.readouterr().out)
+
+    assert run() == []
+    assert [one["labels"]["server"] for one in run("preview", "server=prod-7")] == ["prod-7"]
+    made = run("make", "server=prod-7", "--reason", "moving", "--for", "5")["identifier"]
+    assert [(one["identifier"], one["matchers"]) for one in run()] == [(made, ['server="prod-7"'])]
+    assert run("lift", made)["reason"] == "moving"
+    assert run() == []
+    for arguments in (["preview", "BotDown"], ["lift"], ["make", "server=prod-7"], ["preview"]):
+        with pytest.raises(SystemExit) as stopped:
+            call_command("silences", *arguments, "--json")
+        assert stopped.value.code == 2, arguments
+
+
 def test_labels_are_taken_literally(olga: Actor) -> None:
     odd = 'Bot"Down\\.*|'
+    fire(alertname=odd, server="odd-1")
     silences.silence(actor=olga, wanted=Wanted(odd), reason="x", lasting=HOUR)
     (one,) = silences.standing()
     assert one.matchers[0].value == odd
-    fire(alertname=odd, server="odd-1")
     fire(server="odd-2")
     assert [each.name for each in silences.preview(actor=olga, wanted=Wanted(odd))] == [odd]
     until(lambda: state_of("odd-1") == "suppressed", "the silence to hold")
@@ -253,7 +339,7 @@ def test_a_token_for_one_environment_lists_and_lifts_what_is_about_that_environm
             comment="x",
         )
 
-    here = silenced(Matcher("environment", "test"))
+    here = silences.silence(actor=olga, wanted=Wanted("BotDown", "test"), reason="x", lasting=HOUR)
     others = [
         silenced(),
         silenced(Matcher("environment", "production")),

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from dashboard.urls import urlpatterns
 from deployments.models import LogLine
-from portal.environment import keep_private
+from portal.first_start import keep_private
 from tests.deployments.conftest import artifacts, quick, world
 from tests.deployments.world import World
 
@@ -29,10 +29,16 @@ def addresses(world: World) -> list[str]:
     return [*found, reverse("admin:deployments_auditevent_changelist"), reverse("admin:deployments_auditevent_export")]
 
 
+FOR_ANYBODY = ("/status.json", "/status.svg", "badge.svg")
+"""What other people's pages embed: the same for everybody, and kept for ten seconds."""
+
+
 def test_nobody_keeps_an_answer(world: World, settings: Any) -> None:
     Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
     token = world.token("operator")
     kept = []
+    seen: dict[str, set[tuple[int, str]]] = {}
+    bodies: dict[str, set[bytes]] = {}
     found = addresses(world)
     assert any(path.endswith("log.txt") for path in found)
     for who in ("viewer", None):
@@ -42,9 +48,15 @@ def test_nobody_keeps_an_answer(world: World, settings: Any) -> None:
         for path in found:
             for headers in ({}, {"Authorization": f"Bearer {token}"}):
                 answer = client.get(path, headers=headers)
-                if "no-store" not in answer.headers.get("Cache-Control", ""):
+                if path.endswith(FOR_ANYBODY):
+                    seen.setdefault(path, set()).add((answer.status_code, answer.headers["Cache-Control"]))
+                    bodies.setdefault(path, set()).add(re.sub(rb'"at": "[^"]*"', b"", answer.content))
+                elif "no-store" not in answer.headers.get("Cache-Control", ""):
                     kept.append((who, path))
     assert kept == []
+    assert seen == {path: {(200, "public, max-age=10")} for path in seen}
+    assert len(bodies) == len(FOR_ANYBODY)
+    assert all(len(said) == 1 for said in bodies.values()), "who asks makes no difference"
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o750, 0o777, 0o1777, 0o701])

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from alerting import dead_mans_switch
-from dashboard.services import readiness
+from dashboard.readiness import conditions
 from deployments.management.json_client import JsonClient
 from engine.alertmanager import Alertmanager
 from tests.dashboard.conftest import own_state, static_directory
@@ -41,7 +41,7 @@ def test_an_alertmanager_is_asked_itself(proxies: object, service: Callable[[byt
 
 def test_prometheus_is_asked_itself(proxies: object, service: Callable[[bytes], str], settings: Any) -> None:
     settings.PROMETHEUS_URL = service(b'{"data": {"result": []}}')
-    assert readiness._collected([])[1] == "Not collected from: any bot."
+    assert conditions.collected([]).sentence == "Not collected from: any bot."
 
 
 def test_a_token_for_this_machine_meets_no_proxy(proxies: object, service: Callable[[bytes], str]) -> None:

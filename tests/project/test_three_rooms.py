@@ -66,7 +66,7 @@ def test_a_management_command(tree: Path) -> None:
 def test_a_step_of_the_agent(tree: Path) -> None:
     follow("A step of the agent", tree)
     steps = "from engine.host.agent.run import STEPS; print(list(STEPS))"
-    assert "'activate', 'flush', 'restart'" in run(tree, sys.executable, "-c", steps)
+    assert "'activate', 'flush', 'after_activate', 'restart'" in run(tree, sys.executable, "-c", steps)
     packed = (
         "from engine.commands.agent import source; compile(source('agent'), 'agent.py', 'exec'); print(source('agent'))"
     )

@@ -13,7 +13,7 @@ from deployments.core.actors import shell_actor
 from deployments.lifecycle import Status
 from deployments.models import Deployment
 from deployments.requests.cancellation import cancel
-from tests.fixtures.fleet import TREE
+from tests.fixtures.fleet import TREE, UNIT
 from tests.stories.running import GO, HOLD, go_on, shell, wait_for
 from tests.stories.world import World
 
@@ -98,6 +98,12 @@ def cancelled(world: World, deployment: Deployment) -> None:
     cancel(actor=shell_actor("tester"), deployment=deployment)
 
 
+def unit_edited(world: World, deployment: Deployment) -> None:
+    """Somebody writes other words into the bot's unit file, and has systemd read them."""
+    shell(world.machine, f"sed -i 's/^UMask=.*/UMask=0077/' /etc/systemd/system/{UNIT}; systemctl daemon-reload")
+    go_on(world.machine)
+
+
 @dataclass(frozen=True)
 class Fault:
     """One kind of fault: what it does, how the run is held until it strikes, whether the run then goes on."""
@@ -111,13 +117,15 @@ class Fault:
 
     def allowed(self, step: str) -> set[Status]:
         """How a deployment may end that was struck before the work of `step`."""
-        if step == "prune":  # it had been verified
+        if step in VERIFIED:
             return {Status.SUCCEEDED}
         stopped = Status.ROLLED_BACK if step in ACTIVATED else Status.FAILED
         if self.own_end is not None:
             return {self.own_end}
-        if self.name == "disk full":  # a link and a line of the journal find room all the same
-            return {stopped, Status.SUCCEEDED, Status.ROLLED_BACK}
+        if self.name == UNIT_EDITED:  # what the switch finds it puts right; later it is not what was verified
+            return {stopped if step in ACTIVATED else Status.SUCCEEDED}
+        if self.name == "disk full":  # a link and a line of the journal find room all the same, a copy does not
+            return {Status.SUCCEEDED} if step in ("before_activate", "activate", *ACTIVATED) else {Status.FAILED}
         if not self.goes_on:
             return {stopped}
         if step in ("preflight", "stage"):  # files that were still on their way may not arrive
@@ -125,8 +133,13 @@ class Fault:
         return {Status.SUCCEEDED}
 
 
-ACTIVATED = ("restart", "verify")
-"""Steps before whose work the new release is already current."""
+SWITCH = "unit switch"
+"""Within `activate`: `current` is the new release, root has put its unit files, and systemd has not read them."""
+ACTIVATED = (SWITCH, "after_activate", "restart", "verify")
+"""Moments at which the new release is already current."""
+VERIFIED = ("after_success", "prune")
+"""Moments at which it stays, whatever happens."""
+UNIT_EDITED = "unit file edited"
 
 FAULTS = {
     fault.name: fault
@@ -143,6 +156,7 @@ FAULTS = {
         Fault("step hangs", step_hangs, HOLD),
         Fault("database gone for 5 s", database_gone, goes_on=True),
         Fault("cancel", cancelled, HOLD, own_end=Status.CANCELLED),
+        Fault(UNIT_EDITED, unit_edited, goes_on=True),
     )
 }
 NEEDS_DEADLINE = ("link cut for good", "step hangs")

@@ -10,6 +10,7 @@ from django.db import connection
 
 from deployments.execution.run import execute
 from deployments.models import Deployment, LogLine
+from engine.host.agent.limits import MOMENTS
 from sandbox.hosts import Host
 from tests.fixtures.fleet import TREE, UNIT
 
@@ -70,14 +71,20 @@ def active(machine: Host) -> str:
 
 
 def deadlines(**seconds: float) -> Callable[[Path], None]:
-    """A change of a tree that gives steps these deadlines."""
+    """A change of a tree that gives steps these deadlines; a hook among them is one that does nothing."""
 
     def change(tree: Path) -> None:
         text = (tree / "deploy.toml").read_text()
-        rows = "\n".join(f"{step} = {value}" for step, value in seconds.items())
+        tables = [
+            f'[hooks.{step}]\ncommand = ["true"]\ndeadline = {value}'
+            for step, value in seconds.items()
+            if step in MOMENTS
+        ]
+        if rows := [f"{step} = {value}" for step, value in seconds.items() if step not in MOMENTS]:
+            tables.append("\n".join(["[deadlines]", *rows]))
         if "verify" in seconds:  # the health check's own timeout has to fit in
             text = text.replace("[roles.bot.health]\n", f"[roles.bot.health]\ntimeout = {seconds['verify']}\n")
-        (tree / "deploy.toml").write_text(f"{text}\n[deadlines]\n{rows}\n")
+        (tree / "deploy.toml").write_text("\n\n".join([text, *tables, ""]))
 
     return change
 

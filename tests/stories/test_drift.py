@@ -25,12 +25,25 @@ OF_A_RELEASE = {
         f"chmod 644 {TREE}/current/VERSION; echo 9 > {TREE}/current/VERSION",
         "One file of the release differ, VERSION first",
     ),
+    "changed unit": (
+        f"echo '# x' >> /etc/systemd/system/{UNIT}; systemctl daemon-reload",
+        f"The unit file {UNIT} differs",
+    ),
     "file of another mode": (f"chmod 644 {TREE}/current/VERSION", "VERSION first (mode)"),
 }
 """What a deployment of the same release puts back."""
 OF_PROVISIONING = {
     "no sudo rule to look by": ("sed -i '/ look /d' /etc/sudoers.d/dice-bot", "Root could look there"),
     "sudo rules": (f"echo '# more' >> /etc/sudoers.d/{TREE[5:]}", "sudo for rosey: its content was changed"),
+    "sudo for units": ("echo '# more' >> /etc/sudoers.d/dice-bot_units", "/etc/sudoers.d/dice-bot_units changed"),
+    "bounds of a unit": (
+        f"echo '# x' >> {DROP_IN}/10-cytube-ops.conf; systemctl daemon-reload",
+        "bounds of the units of dice-bot:",
+    ),
+    "what takes units over": (
+        "echo '# x' >> /usr/local/lib/cytube-ops/dice-bot-units",
+        "what takes units over: its content was changed",
+    ),
     "mode of sudo rules": (
         f"chmod 644 /etc/sudoers.d/{TREE[5:]}",
         "sudo for rosey: root:root 0644, not root:root 0440",
@@ -59,9 +72,9 @@ OF_PROVISIONING = {
 BY_HAND = {
     "disabled unit": (f"systemctl disable {UNIT}", f"{UNIT} is disabled: a boot", f"systemctl enable {UNIT}"),
     "drop-in": (
-        f"mkdir {DROP_IN}; printf '[Service]\\nNice=1\\n' > {DROP_IN}/o.conf; systemctl daemon-reload",
+        f"printf '[Service]\\nNice=1\\n' > {DROP_IN}/o.conf; systemctl daemon-reload",
         f"{DROP_IN}/o.conf changes {UNIT}.",
-        f"rm -r {DROP_IN}; systemctl daemon-reload",
+        f"rm {DROP_IN}/o.conf; systemctl daemon-reload",
     ),
     "stopped unit": (f"systemctl stop {UNIT}", f"{UNIT} is inactive", f"systemctl start {UNIT}"),
 }
@@ -98,9 +111,9 @@ def test_each_thing_that_is_changed_alone_is_named_and_what_puts_it_back_does(fl
         assert_only(fleet, what, change, words)
         assert fleet.deploy(release).status == Status.SUCCEEDED
         assert_well(fleet, what)
-    setup = setup_for(fleet.provisioned.hosts, fleet.provisioned.public_key)
     for what, (change, words) in OF_PROVISIONING.items():
         assert_only(fleet, what, change, words)
+        setup = setup_for(fleet.provisioned.hosts, fleet.provisioned.public_key)  # it tells the time of now
         make_ready(fleet.provisioned.hosts, fleet.machines[0], setup)
         assert_well(fleet, what)
     for what, (change, words, undo) in BY_HAND.items():

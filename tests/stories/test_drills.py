@@ -14,7 +14,8 @@ from django_q.models import Schedule
 
 from alerting.dead_mans_switch import SWITCH
 from alerting.models import Alert
-from dashboard.services.readiness import scorecard
+from dashboard.readiness.rows import Verdict
+from dashboard.readiness.scorecard import scorecards
 from dashboard.tasks import drill_alerts as scheduled_alerts
 from deployments.backup.backups import make_backup
 from deployments.core.actors import system_actor
@@ -116,17 +117,20 @@ def test_a_rollback_drill_goes_back_and_forward_and_leaves_no_release_in_quarant
     assert 0 < told["measured"]["forward"] < 300
     assert fleet.current() == new.identifier
     assert not Release.objects.exclude(quarantined_at=None).exists()
-    facts = {fact.number: fact for fact in scorecard(timezone.now())}
-    assert facts[7].holds, facts[7].sentence
+    (row,) = {row.sentence: row for card in scorecards(timezone.now()) for row in card.rows if row.key == "7"}.values()
+    assert row.unknown == f"never measured; missing: a look at what lies on {fleet.server().name}"
+    call_command(*row.measure.removeprefix("manage.py ").split(), stdout=StringIO())
+    (row,) = {row.sentence: row for card in scorecards(timezone.now()) for row in card.rows if row.key == "7"}.values()
+    assert row.verdict is Verdict.PASS, row.sentence
 
 
 @pytest.mark.django_db
 def test_an_empty_portal_is_not_ready_and_says_of_each_fact_why(state_dir: Path, settings: Any) -> None:
     settings.PROMETHEUS_URL = "http://127.0.0.1:9"
-    facts = scorecard(timezone.now())
-    assert [fact.number for fact in facts] == list(range(1, 11))
-    assert not any(fact.holds for fact in facts)
-    assert all(fact.sentence.endswith(".") or "manage.py" in fact.sentence for fact in facts)
+    (card,) = scorecards(timezone.now())
+    assert [row.key for row in card.conditions] == [str(number) for number in range(1, 11)]
+    assert {row.verdict for row in card.rows} == {Verdict.UNMEASURED}
+    assert all(row.sentence.endswith(".") and row.measure for row in card.rows)
 
 
 @pytest.mark.django_db
@@ -143,4 +147,4 @@ def test_the_scorecard_is_for_people_who_are_signed_in(
     client.force_login(User.objects.get(username="vera"), backend="django.contrib.auth.backends.ModelBackend")
     answer = client.get("/readiness/")
     assert answer.status_code == 200
-    assert b"0 of 10 facts hold" in answer.content
+    assert b"0 of 13 pass" in answer.content

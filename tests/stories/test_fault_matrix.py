@@ -19,11 +19,12 @@ from deployments.models import Deployment, Release, Step
 from deployments.servers.inspection import find_drift
 from engine.host.agent.run import STEPS
 from sandbox.hosts import HostSet
-from tests.fixtures.fleet import provision_all
+from tests.fixtures.fleet import UNIT, provision_all
 from tests.fixtures.reliability import SAMPLE, fault_seed
 from tests.stories.databases import has_postgres
-from tests.stories.faults import FAULTS, NEEDS_DEADLINE, Fault
+from tests.stories.faults import FAULTS, NEEDS_DEADLINE, SWITCH, UNIT_EDITED, VERIFIED, Fault
 from tests.stories.running import held, no_rehearsals, wait_for
+from tests.stories.switching import SwitchingWorld, hold_the_switch, let_switch, switch_is_held
 from tests.stories.world import World
 
 pytestmark = [
@@ -36,8 +37,10 @@ pytestmark = [
 
 THE_DATABASE_MATTERS = ("worker SIGKILL", "cluster SIGKILL", "database gone for 5 s", "cancel")
 Case = tuple[str, str, str]
-CASES: list[Case] = [("sqlite", step, fault) for step in STEPS for fault in FAULTS]
-CASES += [("postgres", step, fault) for step in STEPS for fault in THE_DATABASE_MATTERS]
+MOMENTS = [moment for step in STEPS for moment in ((step, SWITCH) if step == "activate" else (step,))]
+"""Before the work of each step, and while root switches the units, which `activate` has it do."""
+CASES: list[Case] = [("sqlite", step, fault) for step in MOMENTS for fault in FAULTS]
+CASES += [("postgres", step, fault) for step in MOMENTS for fault in THE_DATABASE_MATTERS]
 
 
 def parameters() -> list[Any]:
@@ -68,7 +71,7 @@ def worlds(
             if kind == "postgres" and not has_postgres():
                 pytest.skip("PostgreSQL is not installed")
             if kind not in made:
-                fresh = World(provision_all(hosts_factory(1)), tmp_path_factory.mktemp(kind), kind)
+                fresh = SwitchingWorld(provision_all(hosts_factory(1)), tmp_path_factory.mktemp(kind), kind)
                 stack.enter_context(fresh.up())
                 made[kind] = fresh
             return made[kind]
@@ -89,24 +92,35 @@ def test_it_ends_truthfully_and_leaves_everything_in_order(
     with django_db_blocker.unblock(), world.entered():
         world.calm()
         old, rows = world.running, world.roll()
-        new = world.impatient(step) if name in NEEDS_DEADLINE and step != "prune" else world.another()
+        slow = "activate" if step == SWITCH else step
+        new = world.impatient(slow) if name in NEEDS_DEADLINE and step != "prune" else world.another()
         deployment = held_at(world, new, step, fault)
         fault.strike(world, deployment)
         world.until_ended(deployment)
         record_property("fault matrix", f"{kind}\t{step}\t{name}\t{deployment.status}")
         world.machine.disk_off()
         no_rehearsals(world.machine)
+        let_switch(world.machine)
         check(world, deployment, old, rows)
+        changed = drift(deployment)
+        if name == UNIT_EDITED and step in VERIFIED:  # after the last look of the deployment; the next puts it right
+            assert [UNIT in sentence for sentence in changed] == [True]
+        else:
+            assert changed == []
         assert Status(deployment.status) in fault.allowed(step), deployment.sentence
         again = world.deploy(world.another())
         assert again.status == Status.SUCCEEDED, f"the environment is usable again: {again.sentence}"
 
 
 def held_at(world: World, new: Release, step: str, fault: Fault) -> Deployment:
-    """A deployment of `new` in the hands of a cluster, waiting before the work of `step`."""
-    world.rehearse(step, fault.script)
+    """A deployment of `new` in the hands of a cluster, waiting before the work of `step`, or of root's within it."""
+    if step == SWITCH:
+        hold_the_switch(world.machine, "exit 1" if "exit 1" in fault.script else ":")
+    else:
+        world.rehearse(step, fault.script)
     deployment = world.fleet.request(new)
-    wait_for(lambda: held(deployment), f"the step {step} to begin\n{world.logs()}")
+    waits = (lambda: switch_is_held(world.machine)) if step == SWITCH else (lambda: held(deployment))
+    wait_for(waits, f"the step {step} to begin\n{world.logs()}")
     deployment.refresh_from_db()
     return deployment
 
@@ -127,5 +141,9 @@ def check(world: World, deployment: Deployment, old: str, rows: int) -> None:
     assert not Step.objects.filter(target__deployment=deployment, state=StepState.RUNNING).exists()
     assert not Deployment.objects.active().exists()
     assert trail.verify() == []
-    drift = find_drift(actor=system_actor("tests"), environment=deployment.environment)
-    assert [finding.sentence for finding in drift if finding.well is not True] == []
+
+
+def drift(deployment: Deployment) -> list[str]:
+    """What is not as recorded, files of units and root's bounds included."""
+    findings = find_drift(actor=system_actor("tests"), environment=deployment.environment)
+    return [finding.sentence for finding in findings if finding.well is not True]

@@ -9,14 +9,16 @@ from deployments.core.sessions import address_of
 from deployments.lifecycle import Status
 from engine.commands.remote_command import RemoteCommand
 from engine.host.agent.systemd import sudo_commands
-from engine.host.provision.looking import look_argv
+from engine.host.agent.units import TOLD, take_command
+from engine.host.provision.inventory import check_argv
 from engine.ssh.keys import PrivateKey
 from engine.ssh.session import Session
-from tests.fixtures.fleet import TREE, UNIT, Fleet
+from tests.fixtures.fleet import APPLICATION, TREE, UNIT, Fleet
 
 pytestmark = pytest.mark.hosts
 
-# Every port there is; what the firewall drops never answers, so each batch gets a quarter of a second.
+# Every port there is; what the firewall drops never answers. A SYN that got lost is sent again after a second
+# (RFC 6298), so each batch is over when nothing has come for one and a half.
 SCAN = """
 import errno, json, resource, select, socket, sys
 _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -31,7 +33,7 @@ for first in range(1, 65536, size):
             probes[probe.fileno()] = (probe, port)
             poll.register(probe, select.POLLOUT)
     while True:
-        answered = poll.poll(250)
+        answered = poll.poll(1500)
         if not answered:
             break
         for number, _ in answered:
@@ -68,9 +70,9 @@ ATTEMPTS = (
     ("-e", "/etc/sudoers"),
     ("nft", "flush", "ruleset"),
     ("python3", "-c", "print(1)"),
-    (*look_argv("dice-bot"), "more"),
-    look_argv("another-bot"),
-    look_argv("dice-bot")[:-1],
+    (*check_argv("dice-bot"), "more"),
+    check_argv("another-bot"),
+    check_argv("dice-bot")[:-1],
     ("/usr/bin/python3", "-I", "-S", "-B", "/tmp/dice-bot.look.py", "look", "dice-bot"),
     ("env", "LD_PRELOAD=/tmp/x.so", "/usr/bin/systemctl", "--no-block", "restart", UNIT),
     ("LD_PRELOAD=/tmp/x.so", "/usr/bin/systemctl", "--no-block", "restart", UNIT),
@@ -86,6 +88,9 @@ ATTEMPTS = (
     ("/usr/bin/systemctl", "--no-block", "restart", UNIT, "ssh.service"),
     ("/usr/bin/systemctl", "--no-block", "restart", f"{UNIT}/../ssh.service"),
     ("/usr/bin/systemctl", "--no-block", "--root=/tmp", "restart", UNIT),
+    (*take_command(APPLICATION)[:-1], "boot"),
+    (*take_command(APPLICATION), "more"),
+    (*take_command(APPLICATION)[:-2], f"{TREE}/shared/data/x", "take"),
 )
 
 
@@ -102,9 +107,17 @@ def test_sudo_gives_exactly_the_commands_of_the_agent_and_the_one_that_looks(fle
             done = session.run(RemoteCommand(("sudo", "-n", *argv)), stdin=b"[Unit]\n", check=False)
             assert done.exit != 0, argv
             assert b"root:" not in done.stdout, argv
-        for command in (*sudo_commands(UNIT), look_argv("dice-bot")):
+        for command in (
+            take_command(APPLICATION),
+            take_command(APPLICATION, TOLD),
+            *sudo_commands(UNIT),
+            check_argv(APPLICATION),
+        ):
             done = session.run(RemoteCommand(("sudo", "-n", "-l", *command)), check=False)
             assert done.exit == 0, command
+        waiting = RemoteCommand(("sudo", "-n", *take_command(APPLICATION, TOLD)))
+        for told, answer in ((b"", b""), (b"x\n", b""), (b"\n", b'{"put": [], "gone": []}\n')):
+            assert session.run(waiting, stdin=told).stdout == answer, "it does nothing unless it is told to"
     assert machine.root(["sh", "-c", state]).stdout == before
 
 

@@ -273,7 +273,7 @@ def run_machine(examples: int, make_release: Any, make_person: Any, ready_server
 
 
 def test_the_invariants_hold_in_any_order(make_release: Any, make_person: Any, ready_server: Any) -> None:
-    run_machine(200, make_release, make_person, ready_server)
+    run_machine(70, make_release, make_person, ready_server)
 
 
 @pytest.mark.full

@@ -24,6 +24,7 @@ from deployments.servers.enrolment import enrol_server
 from deployments.servers.provisioning import changed, provision_server
 from engine.artifacts.artifact import build_artifact
 from engine.artifacts.wheels import DirectoryWheels
+from engine.remote.bootstrap import Bootstrap
 from engine.ssh.keys import PrivateKey
 from sandbox.hosts import Host, HostSet
 
@@ -83,7 +84,7 @@ class Watching:
     def provision(self) -> list[Any]:
         key = PrivateKey(self.hosts.bootstrap_key.read_text())
         return provision_server(
-            actor=ACTOR, server=self.server, release=self.release, bootstrap_user="root", bootstrap_key=key
+            actor=ACTOR, server=self.server, release=self.release, bootstrap=Bootstrap("root", (key,))
         )
 
     def deploy(self) -> Deployment:

@@ -20,6 +20,7 @@ from deployments.servers.enrolment import enrol_server
 from deployments.servers.provisioning import changed
 from engine.artifacts.artifact import Artifact, build_artifact
 from engine.artifacts.wheels import PipWheels
+from engine.remote.bootstrap import Bootstrap
 from engine.ssh.keys import PrivateKey
 from sandbox.hosts import HostSet
 from tests.stories.moving import answer_of, move
@@ -160,7 +161,7 @@ def test_a_bare_server_becomes_the_portal_with_its_watchers(portal_host: Watchin
 def nothing_is_left_when_it_is_decommissioned(portal_host: Watching) -> None:
     Move.objects.all().delete()  # the one there is decommissioned, so the one here is in charge again
     key = PrivateKey(portal_host.hosts.bootstrap_key.read_text())
-    decommission_server(actor=ACTOR, server=portal_host.server, bootstrap_user="root", bootstrap_key=key)
+    decommission_server(actor=ACTOR, server=portal_host.server, bootstrap=Bootstrap("root", (key,)))
     assert portal_host.said("systemctl", "is-active", *FIVE, *BESIDE).split() == ["inactive"] * (
         len(FIVE) + len(BESIDE)
     )

@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from deployments.audit import trail
 from deployments.core.sessions import agent, open_target
-from deployments.execution import claims, host_inquiry, run
-from deployments.execution.host_plans import host_plan
+from deployments.execution import claims, run
+from deployments.execution.host_plans import HostPlans
 from deployments.execution.reaper import GIVE_UP, reap
 from deployments.execution.run import execute
 from deployments.lifecycle import EXECUTING, Status
@@ -50,7 +50,9 @@ def abandon(deployment: Deployment) -> None:
 
 def half_an_hour_ago(deployment: Deployment) -> None:
     """It began so long ago that the reaper gives up."""
-    Deployment.objects.filter(pk=deployment.pk).update(started_at=timezone.now() - GIVE_UP - timedelta(minutes=1))
+    long_ago = timezone.now() - GIVE_UP - timedelta(minutes=1)
+    Deployment.objects.filter(pk=deployment.pk).update(started_at=long_ago)
+    deployment.targets.update(started_at=long_ago)
 
 
 def test_the_reaper_waits_for_an_agent_that_is_still_at_work(fleet: Fleet, old: str) -> None:
@@ -160,7 +162,7 @@ def test_a_request_that_arrives_after_it_was_settled_is_refused(fleet: Fleet, ol
     target = deployment.targets.select_related("server").get()
     Target.objects.filter(pk=target.pk).update(status="running")
     with artifacts.open_release(deployment.release) as reader:
-        late = host_plan(deployment, host_inquiry.target_snapshot(deployment, target), reader, [])
+        late = HostPlans(deployment, reader).plan(target, fence=deployment.fence or 0, within=60.0)
         abandon(deployment)
         assert reap() == [deployment.pk]
         deployment.refresh_from_db()
@@ -172,9 +174,9 @@ def test_a_request_that_arrives_after_it_was_settled_is_refused(fleet: Fleet, ol
 
 def arrive(deployment: Deployment, plan: Any, reader: ArtifactReader) -> Any:
     """The plan reaches its server."""
-    target = deployment.snapshot["targets"][0]
+    target = deployment.sealed.targets[0]
     with open_target(deployment.environment, target) as session:
-        return agent(session, deployment.snapshot["application"]).run(plan, reader, lambda record: None)
+        return agent(session, deployment.sealed.application).run(plan, reader, lambda record: None)
 
 
 def test_a_worker_that_was_only_asleep_writes_nothing_any_more(fleet: Fleet, old: str) -> None:

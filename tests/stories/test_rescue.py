@@ -200,3 +200,17 @@ class TestTurns:
             got = [stack.enter_context(rescue.turn(theirs.pk, work)) for work in works]
             assert got.count(True) == rescue.WORKERS - 1
             assert stack.enter_context(rescue.turn(mine.pk, rescue.EXECUTION))
+
+    @pytest.mark.parametrize("protected", [3, 4, 6])
+    def test_however_many_protected_environments_there_are_an_open_one_holds_up_none(
+        self, rows: Callable[..., Deployment], protected: int
+    ) -> None:
+        homes = [rows(f"production-{number}", True) for number in range(protected)]
+        with ExitStack() as stack:
+            opened = [
+                stack.enter_context(rescue.turn(rows(f"other-{n}", False).pk, rescue.EXECUTION)) for n in range(4)
+            ]
+            free = rescue.WORKERS - opened.count(True)
+            got = [stack.enter_context(rescue.turn(home.pk, rescue.EXECUTION)) for home in homes]
+            assert got.count(True) == min(free, protected)
+            assert free >= min(protected, rescue.WORKERS - 1)

@@ -164,7 +164,7 @@ def test_readiness_says_whether_a_rollback_would_find_what_it_needs(fleet: Fleet
     assert "ship" in str(damaged["sentence"])
     rollback = back(fleet)
     assert rollback.status == Status.SUCCEEDED, "what is damaged is shipped again"
-    assert "no earlier release" in str(look()["sentence"]), "the quarantined one is no way back"
+    assert "no earlier release" in str(look()["sentence"]), "the quarantined one is no rollback target"
 
 
 def test_five_deployments_and_rollbacks_in_a_row_do_not_trip_the_start_limit(fleet: Fleet, two: list[Release]) -> None:

@@ -47,7 +47,7 @@ class Installed:
 
     def manage(self, *arguments: str, stdin: bytes = b"") -> tuple[int, str]:
         """A management command on the server, as its own user; exit code and standard output."""
-        command = commands.manage("rosey-bot", arguments, sudo=False)
+        command = commands.manage("rosey-bot", arguments)
         done = self.host.machine.root(list(command.argv), input=stdin, check=False, deadline=400)
         return done.returncode, done.stdout.decode()
 

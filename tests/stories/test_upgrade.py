@@ -45,6 +45,8 @@ production = Environment.objects.get(name="production")
 class Installation:
     """The recorded state in a directory of its own, and today's program on it."""
 
+    tidied: dict[str, Any]
+
     def __init__(self, state: Path) -> None:
         with tarfile.open(RECORDED) as recorded:
             recorded.extractall(state, filter="data")
@@ -79,6 +81,7 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """Migrated as a start of the portal migrates."""
     installation = Installation(tmp_path_factory.mktemp("recorded"))
     installation.manage("migrate", "--verbosity", "0")
+    installation.tidied = json.loads(installation.manage("storage", "prune", "--json"))
     return installation
 
 
@@ -89,6 +92,11 @@ def test_nothing_is_lost_and_the_trail_is_whole(upgraded: Installation) -> None:
     )
     assert counted == [5, 3, 2, 2]
     assert json.loads(upgraded.manage("audit", "verify", "--json"))["whole"] is True
+
+
+def test_its_artifacts_share_what_they_have_in_common(upgraded: Installation) -> None:
+    assert upgraded.tidied["taken_apart"] == 3
+    assert upgraded.tidied["releases"] == []
 
 
 def test_a_request_that_waited_is_approved_carried_out_and_gone_back_from(upgraded: Installation) -> None:

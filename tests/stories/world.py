@@ -77,7 +77,8 @@ class World:
                 self.fleet.enrol(self.servers)
                 for name in ("deploys", "rescue"):
                     self.start_cluster(name)
-                assert self.deploy(self.release("1.0.0")).status == Status.SUCCEEDED
+                first = self.deploy(self.release("1.0.0"))
+                assert first.status == Status.SUCCEEDED, first.sentence
             yield
 
     def _kill_clusters(self) -> None:

@@ -51,7 +51,7 @@ def test_a_push_is_built_once_deployed_to_test_and_after_a_review_to_production(
 
 
 def test_only_changes_travel_a_red_release_is_reverted_with_code_5_and_a_portal_learns_of_both(
-    runner: Runner, built: Built, repository: Repository, bare_servers: Provisioned, tmp_path: Path
+    runner: Runner, built: Built, repository: Repository, bare_servers: Provisioned, tmp_path: Path, migrated: Path
 ) -> None:
     runner.variables = {"DEPLOY_FROM_RUNNER": "test"}
     runner.artifacts["release"] = built.artifact
@@ -75,7 +75,7 @@ def test_only_changes_travel_a_red_release_is_reverted_with_code_5_and_a_portal_
 
     portal = Portal(tmp_path / "portal")
     portal.state.mkdir()
-    portal.prepare(bare_servers)
+    portal.prepare(bare_servers, migrated)
     adopted = portal.manage("adopt", "dice-test")
     assert adopted.returncode == 0, adopted.stderr
     assert "dice-test runs 1.0.0-" in adopted.stdout

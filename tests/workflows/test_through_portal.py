@@ -17,11 +17,11 @@ pytestmark = [pytest.mark.hosts]
 
 
 @pytest.fixture
-def portal(bare_servers: Provisioned, tmp_path: Path) -> Iterator[Portal]:
+def portal(bare_servers: Provisioned, tmp_path: Path, migrated: Path) -> Iterator[Portal]:
     """A portal that knows both servers, as `olga` asks and `anna` approves."""
     portal = Portal(tmp_path / "portal")
     portal.state.mkdir()
-    portal.prepare(bare_servers)
+    portal.prepare(bare_servers, migrated)
     with portal.running():
         yield portal
 
@@ -47,7 +47,7 @@ def test_production_waits_without_a_job_is_approved_and_succeeds(
     assert version_on(test) == "1.0.0"
     assert journal(production) == []
     assert "::notice title=Waiting::" in job.output
-    assert "⏳ Waiting for approval" in job.summary
+    assert "⏳ Awaiting approval" in job.summary
     assert f"{portal.url}/deployments/2/" in job.summary
     assert runs(test)[0]["plan"]["reason"] == hostile
     assert github.states("test") == [["queued", "success"]]

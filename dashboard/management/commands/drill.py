@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from alerting.drills import drill_alerts
+from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.drills import records as drill_records
 from deployments.drills.drills import Rehearsal, drill_restore, drill_rollback
@@ -17,6 +18,7 @@ from deployments.management import passphrase
 from deployments.management.following import Follower
 from deployments.management.waiting import RequestCommand
 from deployments.models import Deployment
+from deployments.snapshot import ROUND_SECONDS
 from engine.errors import InvalidRequest
 
 
@@ -59,12 +61,12 @@ class Command(RequestCommand):
     def _hold(self, options: dict[str, Any]) -> Rehearsal:
         if options["what"] == "restore":
             return drill_restore(
-                actor=self.actor("drill"), directory=options["directory"], passphrase=passphrase.read(options)
+                actor=self.actor(Verb.DRILL), directory=options["directory"], passphrase=passphrase.read(options)
             )
         if not options["environment"]:
             raise InvalidRequest(f"drill {options['what']} needs an environment.", hint="drill rollback test")
         environment = selectors.environment_named(options["environment"])
-        actor = self.actor("drill", environment)
+        actor = self.actor(Verb.DRILL, environment)
         if options["what"] == "alerts":
             return drill_alerts(actor=actor, environment=environment)
         return drill_rollback(
@@ -74,7 +76,9 @@ class Command(RequestCommand):
         )
 
     def _by_a_worker(self, deployment: Deployment) -> Deployment:
-        return Follower(deployment, None).follow(timeout=execution.DEADLINE_SECONDS, until_waiting=False)
+        return Follower(deployment, None).follow(
+            timeout=ROUND_SECONDS * len(deployment.sealed.rounds), until_waiting=False
+        )
 
     def _inline(self, deployment: Deployment) -> Deployment:
         execution.execute(deployment.pk)

@@ -5,24 +5,31 @@ from typing import Any
 
 from django.utils import timezone
 
-from dashboard.services.readiness import scorecard
+from dashboard.readiness.rows import Verdict
+from dashboard.readiness.scorecard import counted, scorecards
 from deployments.access.policy import require
+from deployments.access.verbs import Verb
 from deployments.management.base import PortalCommand
+
+_SIGNS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.UNMEASURED: "?"}
 
 
 class Command(PortalCommand):
     """`readiness`."""
 
-    help = "The ten facts that must be true of a running system, each computed; 1 when one does not hold."
+    help = "What must be true of each application: pass, fail or not measured yet; 1 unless everything passes."
 
     def run(self, options: dict[str, Any]) -> int:
-        """One line per fact."""
-        require(self.actor("view"), "view")
-        facts = scorecard(timezone.now())
+        """One line per row."""
+        require(self.actor(Verb.VIEW), Verb.VIEW)
+        cards = scorecards(timezone.now())
         if self.as_json:
-            self.emit([asdict(fact) for fact in facts])
-        for fact in facts:
-            self.say(f"{'✓' if fact.holds else '✗'} {fact.number:2} {fact.title}: {fact.sentence}")
-        holding = sum(fact.holds for fact in facts)
-        self.say(f"{holding} of {len(facts)} hold.")
-        return 0 if holding == len(facts) else 1
+            self.emit([asdict(card) for card in cards])
+        for card in cards:
+            self.say(f"== {card.title}")
+            for row in card.rows:
+                self.say(f"{_SIGNS[row.verdict]} {row.title}: {row.sentence} ({row.of})")
+                self.say(f"    {row.unknown or row.verdict}; measured by: {row.measure}; see {row.evidence}")
+        numbers = counted(cards)
+        self.say(", ".join(f"{number} {verdict}" for verdict, number in numbers.items()) + ".")
+        return 0 if numbers[Verdict.PASS] == sum(numbers.values()) else 1

@@ -59,7 +59,6 @@
 
   async function refresh() {
     clearTimeout(timer);
-    if (document.hidden) return;
     const url = new URL(location.href);
     url.hash = "";
     url.searchParams.set("part", "live");
@@ -73,6 +72,8 @@
       children(live, fresh);
       const titled = live.querySelector("[data-title]");
       if (titled && document.title !== titled.dataset.title) document.title = titled.dataset.title;
+      const icon = document.querySelector("link[rel=icon]");
+      if (icon && titled?.dataset.icon && icon.getAttribute("href") !== titled.dataset.icon) icon.href = titled.dataset.icon;
       misses = 0;
       document.dispatchEvent(new CustomEvent("live"));
     } catch {
@@ -83,7 +84,9 @@
   }
 
   /* The part that is shown may ask for another pace: a running deployment changes every second, an ended one never. */
-  const pace = () => Number(live.querySelector("[data-pace]")?.dataset.pace || live.dataset.live);
+  const shown = () => Number(live.querySelector("[data-pace]")?.dataset.pace || live.dataset.live);
+  /* In the background title and icon are all that is seen: now and then is enough. */
+  const pace = () => (document.hidden ? Math.max(shown(), 10000) : shown());
 
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
   setInterval(ages, 1000);

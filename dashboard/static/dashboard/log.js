@@ -35,6 +35,7 @@
       const from = document.createElement("span");
       from.className = "from";
       from.textContent = time + " " + (server || "portal").padEnd(10) + " " + step.padEnd(12) + " ";
+      from.title = time + " UTC";
       line.append(from, text);
       chunk.append(line);
       after = id;

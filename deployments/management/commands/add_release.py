@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from deployments.access.verbs import Verb
 from deployments.management.base import PortalCommand
 from deployments.releases.uploads import add_artifact
 
@@ -20,7 +21,7 @@ class Command(PortalCommand):
 
     def run(self, options: dict[str, Any]) -> int:
         """Check and store."""
-        actor = self.actor("add_release")
+        actor = self.actor(Verb.ADD_RELEASE)
         release, new = add_artifact(actor=actor, path=options["artifact"], sha256=options["sha256"])
         if self.as_json:
             self.emit({"release": release.identifier, "version": release.version, "new": new})

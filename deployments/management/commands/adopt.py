@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.management.base import PortalCommand
 from deployments.management.describing import describe
@@ -21,7 +22,7 @@ class Command(PortalCommand):
     def run(self, options: dict[str, Any]) -> int:
         """Ask, record, tell what is new."""
         server = selectors.server_named(options["name"])
-        adopted = adopt_server(actor=self.actor("enrol", server.environment), server=server)
+        adopted = adopt_server(actor=self.actor(Verb.ENROL, server.environment), server=server)
         runs = adopted.release.identifier if adopted.release else None
         if self.as_json:
             self.emit(

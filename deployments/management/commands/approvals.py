@@ -6,6 +6,7 @@ from typing import Any
 
 from deployments.access.policy import require
 from deployments.access.signatures import findings
+from deployments.access.verbs import Verb
 from deployments.core.actors import shell_actor
 from deployments.management.base import PortalCommand
 from deployments.people.trusted_keys import anchor_servers, distrust_key, trust_key
@@ -50,7 +51,7 @@ class Command(PortalCommand):
 
     def verify(self) -> int:
         """Unsigned approvals are counted, and no fault."""
-        require(self.actor("read_audit"), "read_audit")
+        require(self.actor(Verb.READ_AUDIT), Verb.READ_AUDIT)
         rows = list(findings())
         signed = [(row, problem) for row, problem in rows if row.signature]
         bad = [(row, problem) for row, problem in signed if problem]

@@ -6,6 +6,7 @@ from typing import Any
 
 from deployments.access.policy import require
 from deployments.access.signatures import NAMESPACE, approving
+from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.lifecycle import Status
@@ -35,7 +36,7 @@ class Command(PortalCommand):
     def run(self, options: dict[str, Any]) -> int:
         """Approve; 0 also while more approvals are needed, since this one is done."""
         deployment = selectors.deployment_numbered(options["deployment"])
-        actor = self.actor("approve", deployment.environment)
+        actor = self.actor(Verb.APPROVE, deployment.environment)
         signature = self.signature(deployment, actor, options["sign_with"])
         after = approve(actor=actor, deployment=deployment, comment=options["comment"], signature=signature)
         given, needed = approvals_given(after), approvals_needed(after)
@@ -51,5 +52,5 @@ class Command(PortalCommand):
         """By the key that was named; empty without one."""
         if key is None:
             return ""
-        require(actor, "approve", deployment.environment)  # nobody touches a key for what is refused anyway
+        require(actor, Verb.APPROVE, deployment.environment)  # nobody touches a key for what is refused anyway
         return sign(approving(deployment, actor.identity), key=key, namespace=NAMESPACE)

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 
+from deployments.access.verbs import Verb
 from deployments.backup.backups import make_backup
 from deployments.management import passphrase
 from deployments.management.base import PortalCommand
@@ -29,7 +30,7 @@ class Command(PortalCommand):
     def run(self, options: dict[str, Any]) -> int:
         """Make it, and say where it is."""
         made = make_backup(
-            actor=self.actor("back_up"),
+            actor=self.actor(Verb.BACK_UP),
             directory=options["to"],
             passphrase=passphrase.read(options),
             keep=options["keep"],

@@ -6,24 +6,28 @@ from typing import Any
 
 from django.conf import settings
 
+from deployments.access.verbs import Verb
 from deployments.management.base import PortalCommand
+from deployments.releases.artifacts import write_whole
 from deployments.releases.builds import build_release
 
 
 class Command(PortalCommand):
-    """`build_release [--source DIR] [--ref REF]`."""
+    """`build_release [--source DIR] [--ref REF] [--into DIR]`."""
 
     help = "Build a release from a directory or git ref that has a deploy.toml."
 
     def arguments(self, parser: ArgumentParser) -> None:
-        """Source and ref."""
+        """Source and ref, and where the artifact is wanted."""
         parser.add_argument("--source", type=Path, default=settings.BASE_DIR, help="the tree (default: this project)")
         parser.add_argument("--ref", help="a commit, tag or branch (default: the directory as it is)")
+        parser.add_argument("--into", type=Path, metavar="DIR", help="put the artifact there too, as one file")
 
     def run(self, options: dict[str, Any]) -> int:
         """Build and store."""
-        actor = self.actor("add_release")
+        actor = self.actor(Verb.ADD_RELEASE)
         release, new = build_release(actor=actor, source=options["source"], ref=options["ref"])
+        artifact = write_whole(release, options["into"]) if options["into"] else None
         if self.as_json:
             self.emit(
                 {
@@ -35,10 +39,13 @@ class Command(PortalCommand):
                     "files": release.files,
                     "bytes": release.size,
                     "commit": release.commit,
+                    "artifact": str(artifact) if artifact else None,
                 }
             )
         elif new:
             self.say(f"Built {release.identifier}: {release.files} files, {release.size / 1e6:.1f} MB.")
         else:
             self.say(f"{release.identifier} was built before from the same tree; nothing to do.")
+        if artifact:
+            self.say(f"The artifact is {artifact}.")
         return 0

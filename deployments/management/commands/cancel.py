@@ -4,6 +4,7 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
+from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.lifecycle import Status
 from deployments.management.base import PortalCommand
@@ -27,7 +28,7 @@ class Command(PortalCommand):
     def run(self, options: dict[str, Any]) -> int:
         """Cancel; 0 when it is cancelled, else the exit code of how it ended, or 124 when it has not ended in time."""
         deployment = selectors.deployment_numbered(options["deployment"])
-        actor = self.actor("cancel", deployment.environment)
+        actor = self.actor(Verb.CANCEL, deployment.environment)
         deployment = cancel(actor=actor, deployment=deployment)
         if not options["no_wait"]:
             end = time.monotonic() + options["timeout"]

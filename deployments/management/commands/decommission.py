@@ -3,9 +3,10 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.management.base import PortalCommand
-from deployments.management.bootstrap import bootstrap_arguments, bootstrap_key
+from deployments.management.bootstrap import bootstrap_arguments, bootstrap_of
 from deployments.models import Server
 from deployments.servers.decommissioning import decommission_on_record, decommission_server, removal_of
 from deployments.servers.provisioning import changed
@@ -35,7 +36,7 @@ class Command(PortalCommand):
     def run(self, options: dict[str, Any]) -> int:
         """Remove, and tell what stays."""
         server = selectors.server_named(options["name"])
-        actor = self.actor("decommission", server.environment)
+        actor = self.actor(Verb.DECOMMISSION, server.environment)
         if options["record_only"]:
             if options["plan"] or options["delete_data"]:
                 raise InvalidRequest("--record-only changes nothing on the machine: it goes with no other option.")
@@ -43,8 +44,7 @@ class Command(PortalCommand):
         reports = decommission_server(
             actor=actor,
             server=server,
-            bootstrap_user=options["bootstrap_user"],
-            bootstrap_key=bootstrap_key(options),
+            bootstrap=bootstrap_of(options),
             plan=options["plan"],
             delete_data=options["delete_data"],
             on_report=self.show,

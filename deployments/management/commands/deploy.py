@@ -3,43 +3,46 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.management.planning import print_plan
-from deployments.management.waiting import RequestCommand
+from deployments.management.waiting import RequestCommand, waiting_arguments
+from deployments.requests.choices import choose_release
+from deployments.requests.inputs import take_snapshot
 from deployments.requests.requests import request_deployment
-from deployments.requests.snapshots import take_snapshot
 
 
 class Command(RequestCommand):
-    """`deploy E [--release ID] [--reason] [--plan] [--no-wait] [--inline] [--timeout S]`."""
+    """`deploy E [--release ID] [--again] [--reason] [--plan] [--no-wait] [--inline] [--timeout S]`."""
 
     help = "Deploy a release to an environment, and wait until it has ended."
 
     def arguments(self, parser: ArgumentParser) -> None:
         """What, where, and how to wait."""
         parser.add_argument("environment")
-        parser.add_argument("--release", help="identifier or version (default: the newest that is not in quarantine)")
+        parser.add_argument(
+            "--release", help="identifier or version (default: the newest that succeeded in the environment before it)"
+        )
         parser.add_argument("--reason", default="", help="why; shown to whoever approves")
         parser.add_argument("--break-glass", action="store_true", help="without approval; announced, needs a review")
         parser.add_argument("--plan", action="store_true", help="show what would happen and change nothing")
-        parser.add_argument("--no-wait", action="store_true", help="return as soon as it is requested")
-        parser.add_argument("--inline", action="store_true", help="run it in this process, where no worker is")
-        parser.add_argument("--timeout", type=float, metavar="S", help="stop waiting after S seconds")
+        parser.add_argument("--again", action="store_true", help="also a release that ended badly there before")
+        waiting_arguments(parser)
 
     def run(self, options: dict[str, Any]) -> int:
         """Request, follow, report."""
         self.check_waiting(options)
         environment = selectors.environment_named(options["environment"])
         release = (
-            selectors.release_named(options["release"])
+            selectors.release_named(options["release"], environment.application)
             if options["release"]
-            else selectors.newest_release(environment.application)
+            else choose_release(environment, again=options["again"])
         )
         if options["plan"]:
             snapshot = take_snapshot(environment=environment, release=release)
             print_plan(self, environment, release, snapshot)
             return 0
-        verb = "break_glass" if options["break_glass"] else "request"
+        verb = Verb.BREAK_GLASS if options[Verb.BREAK_GLASS] else Verb.REQUEST
         deployment = request_deployment(
             actor=self.actor(verb, environment),
             release=release,

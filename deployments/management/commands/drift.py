@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.management.base import PortalCommand
 from deployments.management.findings import print_findings
@@ -25,6 +26,6 @@ class Command(PortalCommand):
         environments = [selectors.environment_named(named)] if named else list(Environment.objects.all())
         codes = []
         for environment in environments:
-            findings = find_drift(actor=self.actor("verify", environment), environment=environment)
+            findings = find_drift(actor=self.actor(Verb.VERIFY, environment), environment=environment)
             codes.append(print_findings(self, environment, findings))
         return max(codes, default=0)

@@ -16,8 +16,8 @@ from deployments.management.summary import append_summary, deployment_summary, f
 from deployments.management.waiting import RequestCommand
 from deployments.models import Deployment
 from deployments.releases.uploads import add_artifact
-from deployments.requests.snapshots import take_snapshot
-from engine.artifacts.deploy_toml import ROLES
+from deployments.requests.inputs import take_snapshot
+from engine.artifacts.values import ROLES
 from engine.errors import PortalError
 
 
@@ -66,7 +66,7 @@ class Command(RequestCommand):
             review=review,
             login=getpass.getuser(),
         )
-        code = self.conclude(deployment, {"inline": True, "no_wait": False, "timeout": None})
+        code = self.conclude(deployment, {"inline": True, "no_wait": False, "timeout": None, "timings": False})
         ended = Deployment.objects.select_related("environment", "release").get(pk=deployment.pk)
         append_summary(deployment_summary(describe(ended), {"workflow run": run.url} if run else {}))
         return code

@@ -4,6 +4,7 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
+from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.github.runner import secret_names
 from deployments.github.secrets import github_secret
@@ -31,7 +32,7 @@ class Command(PortalCommand):
                 for name in names
             ]
             if self.as_json:
-                self.emit({"environment": environment.name, "secrets": names, "lines": lines})
+                self.emit({"environment": str(environment), "secrets": names, "lines": lines})
             for line in lines:
                 self.say(line)
             return 0
@@ -39,6 +40,6 @@ class Command(PortalCommand):
             raise InvalidRequest(
                 "A secret is not shown on a terminal.", hint="Pipe it into `gh secret set`, as the printed lines do."
             )
-        actor = self.actor("rotate_keys", environment)
+        actor = self.actor(Verb.ROTATE_KEYS, environment)
         sys.stdout.write(github_secret(actor=actor, environment=environment, name=options["value"]))
         return 0

@@ -3,13 +3,13 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, Subquery
 
 from deployments.core import selectors
 from deployments.lifecycle import Kind, Status
 from deployments.management.base import PortalCommand
-from deployments.management.describing import describe
-from deployments.models import Deployment
+from deployments.management.describing import describe, described
+from deployments.models import Deployment, Release
 
 
 class Command(PortalCommand):
@@ -30,13 +30,13 @@ class Command(PortalCommand):
 
     def run(self, options: dict[str, Any]) -> int:
         """Print in the chosen format."""
-        rows = Deployment.objects.select_related("environment", "release")
+        rows = Deployment.objects.select_related("environment", "release").defer("snapshot", "release__change_log")
         if options["environment"]:
             rows = rows.filter(environment=selectors.environment_named(options["environment"]))
         if options["format"] == "changelog":
-            self._changelog(rows)
+            self._changelog(options["environment"])
         elif self.as_json or options["format"] == "json":
-            self.emit([describe(row) for row in rows[: options["limit"]]])
+            self.emit([describe(row) for row in described(rows)[: options["limit"]]])
         else:
             self._table(list(rows[: options["limit"]]))
         return 0
@@ -48,19 +48,26 @@ class Command(PortalCommand):
             seconds = f"{row.seconds:.1f} s" if row.seconds is not None else ""
             mark = "↩ " if row.rollback_of_id or row.kind == "rollback" else ""
             self.say(
-                f"{row.pk:>5}  {row.requested_at:%Y-%m-%d %H:%M}  {row.environment.name:12} "
+                f"{row.pk:>5}  {row.requested_at:%Y-%m-%d %H:%M}  {row.environment!s:12} "
                 f"{mark}{row.release.identifier:30} {row.get_status_display():18} {seconds:>8}  {row.requested_by}"
             )
 
-    def _changelog(self, rows: QuerySet[Deployment]) -> None:
+    def _changelog(self, environment: str | None) -> None:
         """Each version under the day it first got there, newest first, as CHANGELOG.md has it."""
-        first: dict[str, Deployment] = {}
-        for row in rows.filter(status=Status.SUCCEEDED, kind=Kind.DEPLOYMENT).order_by("finished_at", "id"):
-            first.setdefault(row.release.version, row)
+        arrivals = Deployment.objects.filter(
+            release=OuterRef("pk"), kind=Kind.DEPLOYMENT, status=Status.SUCCEEDED, finished_at__isnull=False
+        )
+        if environment:
+            arrivals = arrivals.filter(environment__name=environment)
+        first = Subquery(arrivals.order_by("finished_at", "id").values("finished_at")[:1])
+        releases = Release.objects.annotate(arrived=first).exclude(arrived=None).order_by("arrived", "pk")
+        versions: dict[str, Any] = {}
+        for release in releases:
+            versions.setdefault(release.version, release)
         parts = []
-        for version, row in reversed(first.items()):
-            parts.append(f"## {version} ({row.finished_at:%Y-%m-%d})")
-            if subjects := row.release.change_log.splitlines():
+        for version, release in reversed(versions.items()):
+            parts.append(f"## {version} ({release.arrived:%Y-%m-%d})")
+            if subjects := release.change_log.splitlines():
                 parts.append("\n".join(f"- {subject}" for subject in subjects))
         if parts:
             self.say("\n\n".join(parts))

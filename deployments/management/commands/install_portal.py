@@ -4,9 +4,10 @@ from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
+from deployments.access.verbs import Verb
 from deployments.backup.moving import check_ready, move_portal, take_charge
 from deployments.core import selectors
-from deployments.management.bootstrap import bootstrap_arguments, bootstrap_key
+from deployments.management.bootstrap import bootstrap_arguments, bootstrap_of
 from deployments.management.waiting import RequestCommand
 from deployments.models import Server
 from deployments.requests.requests import request_deployment
@@ -29,19 +30,17 @@ class Command(RequestCommand):
     def run(self, options: dict[str, Any]) -> int:
         """Deploy where nothing runs yet, then move; 3 while the deployment waits for approval."""
         if options["take_charge"]:
-            arrived = take_charge(actor=self.actor("move_portal"))
+            arrived = take_charge(actor=self.actor(Verb.MOVE_PORTAL))
             self.say(f"This portal is in charge at {arrived.url}.")
             return 0
         server = selectors.server_named(options["name"])
-        actor = self.actor("move_portal", server.environment)
+        actor = self.actor(Verb.MOVE_PORTAL, server.environment)
         check_ready(actor=actor, server=server)
-        key = bootstrap_key(options)
+        bootstrap = bootstrap_of(options)
         if server.current_release is None and (code := self._deploy(server, options)):
             return code
         server.refresh_from_db()
-        moved = move_portal(
-            actor=actor, server=server, bootstrap_user=options["bootstrap_user"], bootstrap_key=key, say=self._tell
-        )
+        moved = move_portal(actor=actor, server=server, bootstrap=bootstrap, say=self._tell)
         if self.as_json:
             self.emit(asdict(moved))
         self.say(f"The portal is at {moved.url} now. Nothing could be changed for {moved.seconds:.1f} s.")
@@ -51,7 +50,7 @@ class Command(RequestCommand):
     def _deploy(self, server: Server, options: dict[str, Any]) -> int:
         environment = server.environment
         deployment = request_deployment(
-            actor=self.actor("request", environment),
+            actor=self.actor(Verb.REQUEST, environment),
             release=selectors.newest_release(environment.application),
             environment=environment,
             reason=f"the portal moves to {server.name}",

@@ -3,9 +3,10 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.management.base import PortalCommand
-from deployments.management.bootstrap import bootstrap_arguments, bootstrap_key
+from deployments.management.bootstrap import bootstrap_arguments, bootstrap_of
 from deployments.management.texts import one_line
 from deployments.models import Release, Server
 from deployments.servers.provisioning import changed, provision_server, release_to_provision
@@ -32,13 +33,13 @@ class Command(PortalCommand):
     def run(self, options: dict[str, Any]) -> int:
         """Read the key, apply, tell what changed."""
         server = selectors.server_named(options["name"])
-        release = selectors.release_named(options["release"]) if options["release"] else self.release_for(server)
+        chosen, application = options["release"], server.environment.application
+        release = selectors.release_named(chosen, application) if chosen else self.release_for(server)
         reports = provision_server(
-            actor=self.actor("provision", server.environment),
+            actor=self.actor(Verb.PROVISION, server.environment),
             server=server,
             release=release,
-            bootstrap_user=options["bootstrap_user"],
-            bootstrap_key=bootstrap_key(options),
+            bootstrap=bootstrap_of(options),
             plan=options["plan"],
             strict_firewall=options["firewall"] and options["firewall"] == "strict",
             on_report=self.show,

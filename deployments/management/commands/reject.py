@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.management.base import PortalCommand
 from deployments.requests.approvals import reject
@@ -21,7 +22,7 @@ class Command(PortalCommand):
     def run(self, options: dict[str, Any]) -> int:
         """Reject."""
         deployment = selectors.deployment_numbered(options["deployment"])
-        actor = self.actor("approve", deployment.environment)
+        actor = self.actor(Verb.APPROVE, deployment.environment)
         after = reject(actor=actor, deployment=deployment, comment=options["reason"])
         if self.as_json:
             self.emit({"deployment": after.pk, "status": after.status, "sentence": after.sentence})

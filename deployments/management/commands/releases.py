@@ -13,7 +13,7 @@ class Command(PortalCommand):
 
     def run(self, options: dict[str, Any]) -> int:
         """One line, or one JSON object, per release."""
-        rows = Release.objects.prefetch_related("current_on")
+        rows = Release.objects.defer("change_log").prefetch_related("current_on")
         if self.as_json:
             self.emit(
                 [

@@ -22,6 +22,10 @@ class Command(PortalCommand):
         parser.add_argument("--replace", action="store_true", help="even though this portal has a history")
         passphrase.add_argument(parser)
 
+    def takes_any_keys(self, options: dict[str, Any]) -> bool:
+        """The backup brings its own."""
+        return True
+
     def run(self, options: dict[str, Any]) -> int:
         """Restore, and tell what was found; 1 when something in it is not as it was."""
         # who holds the machine, the file and its passphrase; there may be no account yet that could sign in

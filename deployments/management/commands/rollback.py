@@ -3,8 +3,10 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from deployments.access.verbs import Verb
 from deployments.core import selectors
-from deployments.management.waiting import RequestCommand
+from deployments.management.waiting import RequestCommand, waiting_arguments
+from deployments.requests.left_behind import left_behind
 from deployments.requests.rollbacks import request_rollback
 
 
@@ -18,18 +20,18 @@ class Command(RequestCommand):
         parser.add_argument("environment")
         parser.add_argument("--to", help="identifier or version (default: the release before)")
         parser.add_argument("--reason", default="", help="what is wrong; needed")
-        parser.add_argument("--no-wait", action="store_true", help="return as soon as it is requested")
-        parser.add_argument("--inline", action="store_true", help="run it in this process, where no worker is")
-        parser.add_argument("--timeout", type=float, metavar="S", help="stop waiting after S seconds")
+        waiting_arguments(parser)
 
     def run(self, options: dict[str, Any]) -> int:
         """Request, follow, report."""
         self.check_waiting(options)
         environment = selectors.environment_named(options["environment"])
         deployment = request_rollback(
-            actor=self.actor("roll_back", environment),
+            actor=self.actor(Verb.ROLL_BACK, environment),
             environment=environment,
             reason=options["reason"],
-            to=selectors.release_named(options["to"]) if options["to"] else None,
+            to=selectors.release_named(options["to"], environment.application) if options["to"] else None,
         )
+        for said in left_behind(environment, deployment.release):
+            self.say(said)
         return self.conclude(deployment, options, until_waiting=False)

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.environments.ssh_keys import rotate_keys
 from deployments.management.base import PortalCommand
@@ -20,11 +21,11 @@ class Command(PortalCommand):
     def run(self, options: dict[str, Any]) -> int:
         """Rotate, or finish what was begun."""
         environment = selectors.environment_named(options["environment"])
-        done = rotate_keys(actor=self.actor("rotate_keys", environment), environment=environment, tell=self.say)
+        done = rotate_keys(actor=self.actor(Verb.ROTATE_KEYS, environment), environment=environment, tell=self.say)
         if self.as_json:
             self.emit(
                 {
-                    "environment": environment.name,
+                    "environment": str(environment),
                     "fingerprint": done.fingerprint,
                     "public_key": done.public_key,
                     "servers": done.servers,

@@ -4,6 +4,7 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
+from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.environments.secrets import set_secret
 from deployments.management.base import PortalCommand
@@ -29,7 +30,7 @@ class Command(PortalCommand):
     def run(self, options: dict[str, Any]) -> int:
         """Read, store, deliver."""
         environment = selectors.environment_named(options["environment"])
-        actor = self.actor("set_secret", environment)
+        actor = self.actor(Verb.SET_SECRET, environment)
         if sys.stdin.isatty():
             self.stderr.write("Type the value, then Enter and Ctrl-D:")
         value = sys.stdin.read().removesuffix("\n")

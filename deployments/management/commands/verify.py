@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.management.base import PortalCommand
 from deployments.management.findings import print_findings
@@ -21,5 +22,5 @@ class Command(PortalCommand):
     def run(self, options: dict[str, Any]) -> int:
         """One line per server; 1 when one is not well."""
         environment = selectors.environment_named(options["environment"])
-        findings = verify_environment(actor=self.actor("verify", environment), environment=environment)
+        findings = verify_environment(actor=self.actor(Verb.VERIFY, environment), environment=environment)
         return print_findings(self, environment, findings)

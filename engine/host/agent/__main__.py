@@ -10,6 +10,7 @@ from typing import List
 from .bytecode import PROGRAM, keep_compiled
 from .errors import Hangup, Refused, as_failure
 from .recorder import Masker, outcome
+from .settle import EARLY, LATE
 from .tree import Tree, clear_leftovers
 from .verbs import VERBS, verb_recover
 from .wire import Frames, Stream
@@ -26,7 +27,9 @@ def main(argv: List[str]) -> None:
     stream, frames = Stream(1), Frames(0)
     try:
         if argv == ["recover", "--boot"]:
-            result = verb_recover(tree, frames, stream, boot=True)
+            result = verb_recover(tree, frames, stream, boot=EARLY)
+        elif argv == ["recover", "--late"]:
+            result = verb_recover(tree, frames, stream, boot=LATE)
         else:
             result = VERBS[argv[0]](tree, frames, stream)
     except Refused as error:

@@ -7,6 +7,7 @@ import time
 from typing import Any, Optional, Tuple
 
 from .limits import BLOCK, HEALTH_URL, PROBE_PATIENCE, Record
+from .sockets import connect
 
 
 def dig(body: Any, dotted: Optional[str]) -> Any:
@@ -18,12 +19,11 @@ def dig(body: Any, dotted: Optional[str]) -> Any:
 
 def probe(health: Record, patience: float = PROBE_PATIENCE) -> Record:
     """One question to a role's health URL. `http.client` would cost more time to import than all of this to run."""
-    import socket
-
     host, port, path = HEALTH_URL.fullmatch(health["url"]).groups()  # type: ignore[union-attr]  # checked on arrival
     ends = time.monotonic() + patience
     try:
-        with socket.create_connection((host, int(port)), timeout=patience) as sock:
+        sock = connect(host, int(port), patience)
+        try:
             sock.sendall(
                 b"GET %s HTTP/1.0\r\nHost: %s:%s\r\nUser-Agent: deployment-agent\r\nAccept: application/json\r\n\r\n"
                 % ((path or "/").encode(), host.encode(), port.encode())
@@ -35,6 +35,8 @@ def probe(health: Record, patience: float = PROBE_PATIENCE) -> Record:
                 if not block:
                     break
                 answer += block
+        finally:
+            sock.close()
     except OSError as error:
         return {"answered": False, "error": error.strerror or str(error)}
     head, _, body = answer.partition(b"\r\n\r\n")

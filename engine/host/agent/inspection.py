@@ -7,7 +7,6 @@ import sys
 import time
 from typing import List, Optional
 
-from .boot import standings
 from .bytecode import PROGRAM
 from .errors import StepFailed
 from .files import read_bytes, read_json, sha256_file
@@ -22,8 +21,9 @@ from .releases import release_problems
 from .request import check_roles, config_digest, need
 from .systemd import Systemd
 from .tree import Tree
+from .unit_overrides import overrides_of_all
 from .verification import Verifier
-from .watch import condition
+from .watch import at_work, condition
 from .wholeness import environment_problems, secret_proofs
 from .wire import Frames, Stream
 
@@ -46,7 +46,7 @@ def verb_verify(tree: Tree, frames: Frames, stream: Stream) -> Record:
         return outcome("failed", "files_wrong", sentence, problems=problems[:100])
     required = request["require_connected"] != "no"
     expectations = [Expectation(role, request["version"], request["release"], required) for role in request["roles"]]
-    systemd = Systemd(Tools("verify"))
+    systemd = Systemd(Tools("verify", tree.root))
     verifier = Verifier(systemd, lambda line: None, stream.tick)
     try:
         facts = verifier.prove(expectations, {}, 0.0, time.monotonic() + REVERT_PATIENCE, watch=False)
@@ -54,7 +54,7 @@ def verb_verify(tree: Tree, frames: Frames, stream: Stream) -> Record:
     except StepFailed as error:
         return outcome("failed", error.reason, str(error), **error.facts)
     digests = {unit: digest for role in request["roles"] for unit, digest in role["unit_files"].items()}
-    found = standings(list(facts["units"]), verifier.shown, digests)
+    found = overrides_of_all(list(facts["units"]), verifier.shown, digests)
     if found.elsewhere or found.gone:
         sentence = "%s runs, and that is not what the server would run later: " % request["release"]
         return outcome("failed", "units_differ", sentence + " ".join(found.elsewhere + found.gone), **facts)
@@ -98,7 +98,7 @@ def verb_inspect(tree: Tree, frames: Frames, stream: Stream) -> Record:
         "fence_deployment": fenced,
         "lock": {**(lock.owner() if held else {}), "held": held},
         "run": inspect_run(state, held) if state else None,
-        "units": inspect_units([unit for role in roles for unit in role["units"]]),
+        "units": inspect_units(tree, [unit for role in roles for unit in role["units"]]),
         "health": {role["role"]: probe(role["health"]) for role in roles if role["health"]},
         "disk": {"free": disk.f_bavail * disk.f_frsize, "total": disk.f_blocks * disk.f_frsize},
         "python": "%d.%d.%d" % sys.version_info[:3],
@@ -150,10 +150,10 @@ def config_whole(tree: Tree, release: str | None) -> bool | None:
     return config_digest(files) == os.path.basename(link)
 
 
-def inspect_units(units: List[str]) -> List[Record]:
+def inspect_units(tree: Tree, units: List[str]) -> List[Record]:
     """Each unit as systemd shows it, with the digest of its file."""
     found = []
-    shown = Systemd(Tools("inspect")).show(units)
+    shown = Systemd(Tools("inspect", tree.root)).show(units)
     for unit in units:
         values = shown[unit]
         try:
@@ -168,7 +168,7 @@ def inspect_units(units: List[str]) -> List[Record]:
                 "restarts": int(values.get("NRestarts") or 0),
                 "pid": int(values.get("MainPID") or 0),
                 "enabled": values.get("UnitFileState"),
-                "problem": (condition(unit, shown) or ("", ""))[1],
+                "problem": "" if at_work(values) else (condition(unit, shown) or ("", ""))[1],
                 "needs_reload": values.get("NeedDaemonReload") == "yes",
                 "sha256": digest,
                 "path": values.get("FragmentPath", ""),

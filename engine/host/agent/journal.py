@@ -135,6 +135,7 @@ class RunState:
         self.verified: Optional[Record] = None
         self.result: Optional[Record] = None
         self.cause: Optional[Record] = None
+        self.went_back: List[str] = []  # hooks whose way back was gone
         self.facts: Dict[str, Any] = {}
         self.seconds: Dict[str, float] = {}
 
@@ -149,6 +150,8 @@ class RunState:
                 self.ended.append(step)
             self.facts[step] = record.get("facts", {})
             self.seconds[step] = record.get("seconds", 0.0)
+        elif kind == "went_back":
+            self.went_back.append(str(record.get("hook")))
         elif kind == "before":
             self.before = record
         elif kind == "verified":

@@ -9,6 +9,7 @@ from typing import Dict, List, Optional
 
 from .errors import StepFailed
 from .files import read_bytes
+from .journal import Journal
 from .limits import CRASHES_AN_HOUR, Record, Shown
 from .systemd import Systemd
 from .tree import Tree
@@ -26,7 +27,7 @@ def look_back(tree: Tree, systemd: Systemd, roles: List[Record]) -> Record:
     """
     units = [unit for role in roles for unit in role["units"]]
     now = time.time()
-    since = max(now - 3600.0, os.lstat(tree.current).st_mtime)
+    since = max(now - 3600.0, os.lstat(tree.current).st_mtime, _begun(tree))
     asked = ask_journal(systemd.tools, units, since) if units else None
     shown = systemd.show(units)
     if asked is None:
@@ -40,6 +41,14 @@ def look_back(tree: Tree, systemd: Systemd, roles: List[Record]) -> Record:
                 said = "systemd restarted %s %s %s, last %s ago: it ends again and again."
                 raise StepFailed("crash_loop", said % (unit, _times(count), span, _duration(ago)))
     return {unit: _told(unit, shown, history.restarts.get(unit, 0), span) for unit in units}
+
+
+def _begun(tree: Tree) -> float:
+    """When the last run, or its way back, had started the units: what crashed until then was what ran before."""
+    state = Journal(tree).last_run()
+    result = (state.result if state else None) or {}
+    baseline = result.get("facts", {}).get("proof", {}).get("baseline", {})
+    return float(baseline.get("since") or min(baseline.get("began", {}).values(), default=0.0))
 
 
 def _told(unit: str, shown: Shown, restarts: int, span: str) -> str:

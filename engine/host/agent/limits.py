@@ -7,7 +7,14 @@ from typing import Any, Dict, Tuple
 
 PROTOCOL = 1
 
-DECISIVE = ("activate", "restart", "revert")  # these change what runs: their beginning is on disk before they begin
+MOMENTS = ("before_activate", "after_activate", "after_success")  # at which a release may have a command run
+DECISIVE = (
+    "activate",
+    "restart",
+    "revert",
+    "back",
+    *MOMENTS,
+)  # these change what runs: their beginning is on disk before they begin
 NOW, SOON, LATER = 2, 1, 0  # when a record has to be on disk
 
 Record = Dict[str, Any]
@@ -18,7 +25,10 @@ ALIVE_EVERY = 3.0  # s between signs of life when there is nothing to say; the p
 READ_PATIENCE = 60.0  # s without a byte from a portal that still owes us some
 REVERT_PATIENCE = 60.0  # s for the old units to be healthy again, unless the plan says otherwise
 CANCEL_PATIENCE = 45.0  # s beyond that for a supervisor that was asked to end, before it is killed
+OPERATION_PATIENCE = 150.0  # s for units to be stopped or restarted and proven, beside a deployment
+LISTENER_PATIENCE = 15.0  # s without a word from a portal that reads a journal
 TOOL_PATIENCE = 15.0  # s for a systemctl, sudo or journalctl call that does not wait for anything
+TAKE_PATIENCE = 90.0  # s for root to take units over: those that are gone have to end
 PROBE_PATIENCE = 2.0  # s for one health answer
 WATCH = 10.0  # s that a unit is watched for a crash, unless its role says otherwise
 CRASHES_AN_HOUR = 3  # restarts by systemd, beyond which a unit is said not to run
@@ -38,6 +48,7 @@ LINE_LIMIT = 4000  # characters of one log line
 DATABASE_PATIENCE = 10.0  # s for the application to let go of its database, and again for counting its rows
 TABLES_COUNTED = 500  # per database
 OUTPUT_LIMIT = 4 << 20  # bytes kept of a tool's output; the rest is read and dropped
+COMMAND_LINES = 20_000  # lines of a command, should they be short
 LOG_HEAD, LOG_TAIL = 200, 2000  # lines of output kept per step: the portal keeps as many
 LAST_WORDS = 0.5  # s for a worker that must end to hand over the lines it holds
 BLOCK = 1 << 20

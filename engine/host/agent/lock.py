@@ -52,6 +52,12 @@ class Lock:
             }
         )
 
+    def own_briefly(self, what: str, *, yields: bool = True) -> None:
+        """Say that no deployment holds it but a person's errand, as in "A restart"; where it yields a run ends it."""
+        mark = what.split()[-1]
+        mine = {"pid": os.getpid(), "started": process_start(os.getpid())}
+        self._write({"deployment": mark, "errand": what, "yields": yields, **mine})
+
     def note_worker(self, pid: int) -> None:
         """Say which child works for the owner, so that both can be ended."""
         owner = self.owner()
@@ -85,6 +91,8 @@ class Lock:
 
 def describe_owner(owner: Record) -> str:
     """The first half of a sentence about a lock that somebody holds."""
+    if owner.get("errand"):
+        return "%s is under way on this server" % owner["errand"]
     return "Deployment %s has been running on this server since %s" % (
         owner.get("deployment", "(unknown)"),
         owner.get("since", "(unknown)"),
@@ -100,7 +108,7 @@ def take_lock(tree: Tree, request: Record, stream: Stream, takeover: bool) -> Tu
         tree.raise_fence(fence, deployment)
         return lock, None
     owner = lock.owner()
-    if fence >= seen and not takeover:
+    if fence >= seen and not takeover and not owner.get("yields"):
         raise Refused("host_locked", describe_owner(owner) + "; wait for it or cancel it.", owner=owner)
     tree.raise_fence(fence, deployment)
     return lock, end_owner(tree, lock, {"why": "takeover", "by": deployment}, stream)
@@ -131,5 +139,5 @@ def end_owner(tree: Tree, lock: Lock, why: Record, stream: Stream) -> Record:
                     os.kill(owner[who], signal.SIGKILL)
             ends += 10
     unlink(tree.cancel)
-    proof = sweep(str(owner.get("deployment", "")))
+    proof = sweep(str(owner.get("deployment", "")), tree.root)
     return {"deployment": owner.get("deployment"), "killed": killed, **proof}

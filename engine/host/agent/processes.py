@@ -25,43 +25,46 @@ def same_process(pid: Any, started: Any) -> bool:
     return isinstance(pid, int) and pid > 1 and bool(started) and process_start(pid) == started
 
 
-def marker(deployment: str) -> str:
-    """What every process of a run has in its environment, and is found again by."""
-    return "DEPLOYMENT_RUN=%s" % deployment
+def environment(deployment: str, root: str) -> Dict[str, str]:
+    """What a program of a run gets: nothing of ours but a place to run in, and marks by which it is found again.
 
-
-def environment(deployment: str) -> Dict[str, str]:
-    """What a program of a run gets: nothing of ours but a place to run in and the mark."""
+    Numbers of deployments are a portal's own: the tree tells two portals on one server, and two applications, apart.
+    """
     return {
         "PATH": PATH,
         "LANG": "C.UTF-8",
         "HOME": os.environ.get("HOME", "/"),
         "PYTHONDONTWRITEBYTECODE": "1",  # a check of the release must leave nothing in it
         "DEPLOYMENT_RUN": deployment,
+        "DEPLOYMENT_TREE": root,
     }
 
 
-def marked_processes(deployment: str) -> List[int]:
-    """Every process that a step of this deployment started, and what those started, as far as they are our user's."""
-    wanted = marker(deployment).encode()
+def marked_processes(deployment: str, root: str) -> List[int]:
+    """Every process that a step of this deployment started, and what those started, as far as they are our user's.
+
+    One that names no tree was started by an agent of before, which wrote none.
+    """
+    run, tree = (b"DEPLOYMENT_%s=%s" % (b, os.fsencode(value)) for b, value in ((b"RUN", deployment), (b"TREE", root)))
     found = []
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
         try:
-            if wanted in read_bytes("/proc/%s/environ" % name).split(b"\0"):
-                found.append(int(name))
+            marks = read_bytes("/proc/%s/environ" % name).split(b"\0")
         except OSError:
             continue
+        if run in marks and (tree in marks or not any(mark.startswith(b"DEPLOYMENT_TREE=") for mark in marks)):
+            found.append(int(name))
     return found
 
 
-def sweep(deployment: str, patience: float = 5.0) -> Dict[str, int]:
+def sweep(deployment: str, root: str, patience: float = 5.0) -> Dict[str, int]:
     """Kill what is left of a run's steps and prove that it is gone: how many there were, how many are left."""
     seen: set[int] = set()
     ends = time.monotonic() + patience
     while True:
-        alive = marked_processes(deployment)
+        alive = marked_processes(deployment, root)
         if not alive or time.monotonic() > ends:
             return {"killed": len(seen - set(alive)), "left": len(alive)}
         for pid in alive:
@@ -88,20 +91,21 @@ def kill_and_reap(pid: int) -> None:
 class Tools:
     """Runs other programs: argument lists, a marked environment, their own session so that they can be killed whole."""
 
-    def __init__(self, deployment: str) -> None:
-        self._deployment = deployment
+    def __init__(self, deployment: str, root: str) -> None:
+        self._marks = deployment, root
 
-    def start(self, argv: List[str], cwd: str = "/", merge: bool = True) -> Any:
-        """Begin a program and do not wait; its output goes to a pipe."""
+    def start(self, argv: List[str], cwd: str = "/", merge: bool = True, feeding: bool = False) -> Any:
+        """Begin a program and do not wait; its output goes to a pipe, with `feeding` its errors and its input too."""
         import subprocess
 
+        apart = subprocess.PIPE if feeding else subprocess.DEVNULL
         return subprocess.Popen(
             argv,
-            stdin=subprocess.DEVNULL,
+            stdin=apart,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if merge else subprocess.DEVNULL,
+            stderr=subprocess.STDOUT if merge and not feeding else apart,
             cwd=cwd,
-            env=environment(self._deployment),
+            env=environment(*self._marks),
             start_new_session=True,
         )
 
@@ -128,6 +132,16 @@ class Tools:
                 pass
             return 124, "no answer within %d s" % patience
         return int(code), output.decode(errors="replace").strip()
+
+    @classmethod
+    def tell(cls, process: Any, patience: float) -> Tuple[int, str]:
+        """Have a program that waits go on, to its end: exit code and output, none when it has ended before."""
+        try:
+            process.stdin.write(b"\n")
+            process.stdin.close()
+        except OSError:  # what it said, if anything, is there all the same
+            pass
+        return cls.finish(process, patience)
 
     def call(self, argv: List[str], patience: float = TOOL_PATIENCE, cwd: str = "/") -> Tuple[int, str]:
         """Run a short program to its end: exit code and output."""

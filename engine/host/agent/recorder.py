@@ -87,7 +87,7 @@ class Recorder:
     def log(self, step: str, text: str, stream: str = "agent") -> None:
         """A line of a step. Of very many the newest are held until the step ends: they say how it came to that."""
         count = self._lines[step] = self._lines.get(step, 0) + 1
-        line = {"step": step, "stream": stream, "text": text[:LINE_LIMIT]}
+        line = {"step": step, "stream": stream, "text": shortened(self.masker.text(text))}
         if count <= LOG_HEAD + LOG_TAIL:
             self._write_line(line)
         else:
@@ -122,6 +122,17 @@ class Recorder:
         self.flush()
         seconds = round(time.monotonic() - since, 4)
         self.record("step", {"step": step, "state": state, "seconds": seconds, "facts": facts}, SOON)
+
+
+def shortened(text: str) -> str:
+    """A line of at most LINE_LIMIT characters, which says how many are missing: its end may say why something failed.
+
+    Masked before: half a secret is none that a mask knows.
+    """
+    if len(text) <= LINE_LIMIT:
+        return text
+    kept = LINE_LIMIT // 2 - 40
+    return "%s (%d characters are left out here) %s" % (text[:kept], len(text) - 2 * kept, text[-kept:])
 
 
 def outcome(status: str, reason: str, sentence: str, **facts: Any) -> Record:

@@ -7,7 +7,7 @@ from typing import Any, Dict
 
 from .errors import Refused
 from .files import canonical
-from .limits import DIGEST, HEALTH_URL, OURS, PLAIN_NAME, RELEASE_NAME, UNIT_NAME, Record
+from .limits import DIGEST, HEALTH_URL, MOMENTS, OURS, PLAIN_NAME, RELEASE_NAME, UNIT_NAME, Record
 from .tree import Tree
 
 
@@ -45,10 +45,28 @@ def check_roles(roles: Any) -> None:
         need(all(isinstance(word, str) and "\0" not in word for word in role["check"]), "a check is no argument list")
         need(all(PLAIN_NAME.fullmatch(name) for name in role["secrets"]), "a secret has no proper name")
         need(all(safe_path(path) for path in role["databases"]), "the path of a database leads elsewhere")
+        for dump in role.get("dumps", ()):
+            need(PLAIN_NAME.fullmatch(dump["name"]), "a dump has no proper name")
+            words = [*dump["dump"], *dump["restore"]]
+            need(
+                dump["dump"] and dump["restore"] and all(isinstance(w, str) and "\0" not in w for w in words),
+                "a dump is no command",
+            )
         for unit, seconds in role.get("watch", {}).items():
             need(unit in role["units"] and 0 < seconds <= 3600, "%r cannot be watched that long" % unit)
         health = role["health"]
         need(health is None or HEALTH_URL.fullmatch(health["url"]), "a health URL is not on this machine")
+
+
+def check_hooks(plan: Record) -> None:
+    """Refuse a hook at no moment, for no role of the plan, or with words that are none."""
+    for hook in plan.get("hooks", ()):
+        need(hook["moment"] in MOMENTS, "a hook has no proper moment")
+        need(hook["role"] in [role["role"] for role in plan["roles"]], "a hook is for none of the roles")
+        need(hook["account"] in ("application", "deploying"), "a hook has no proper account")
+        need(hook["command"] and 0 < hook["deadline"] <= 3600, "a hook has no command or deadline")
+        words = [*hook["command"], *hook["back"]]
+        need(all(isinstance(word, str) and "\0" not in word for word in words), "a hook is no argument list")
 
 
 def check_plan(plan: Record, tree: Tree) -> None:
@@ -58,6 +76,7 @@ def check_plan(plan: Record, tree: Tree) -> None:
     need(PLAIN_NAME.fullmatch(plan["deployment"]), "the deployment has no proper name")
     need(isinstance(plan["fence"], int) and plan["fence"] > 0, "the fence is no positive number")
     check_roles(plan["roles"])
+    check_hooks(plan)
     seen = set()
     for row in plan["manifest"]:
         path, mode, digest, size = row

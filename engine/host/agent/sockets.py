@@ -1,10 +1,30 @@
-"""Who listens on a port of this machine."""
+"""Ports of this machine: who listens, and connecting to one.
+
+Of `socket` only what is written in C is used: importing the rest takes longer than all questions of a run.
+"""
 
 from __future__ import annotations
 
 import os
 import struct
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
+
+
+def connect(host: str, port: int, patience: float) -> Any:
+    """A connected TCP socket, to be closed. Raises OSError."""
+    import _socket
+
+    failure = OSError("no address")
+    for family, kind, protocol, _, address in _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM):
+        sock = _socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(patience)
+            sock.connect(address)
+            return sock
+        except OSError as error:
+            sock.close()
+            failure = error
+    raise failure
 
 
 def listener(port: int) -> Optional[Tuple[int, int]]:
@@ -12,27 +32,34 @@ def listener(port: int) -> Optional[Tuple[int, int]]:
 
     sock_diag(7) instead of /proc/<pid>/fd, which only the owner and root may read. INET_DIAG_CGROUP_ID is 21.
     """
-    import socket
+    import _socket
 
     request_header = struct.Struct("=IHHII")
-    for family in (socket.AF_INET, socket.AF_INET6):
-        body = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 0, 0, 1 << 10)
+    for family in (_socket.AF_INET, _socket.AF_INET6):
+        body = struct.pack("=BBBBI", family, _socket.IPPROTO_TCP, 0, 0, 1 << 10)
         body += struct.pack(">HH", port, 0) + bytes(36) + b"\xff" * 8
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, 4) as sock:  # 4: NETLINK_SOCK_DIAG
+        sock = _socket.socket(_socket.AF_NETLINK, _socket.SOCK_DGRAM, 4)  # 4: NETLINK_SOCK_DIAG
+        try:
             sock.settimeout(2.0)
             sock.send(request_header.pack(16 + len(body), 20, 0x301, 1, 0) + body)  # SOCK_DIAG_BY_FAMILY, dump
-            done = False
-            while not done:
-                data = sock.recv(1 << 16)
-                while len(data) >= 16:
-                    length, kind = struct.unpack_from("=IH", data)
-                    if kind in (2, 3):  # NLMSG_ERROR, NLMSG_DONE
-                        done = True
-                        break
-                    message, data = data[16:length], data[(length + 3) & ~3 :]
-                    if struct.unpack_from(">H", message, 4)[0] == port:
-                        return struct.unpack_from("=I", message, 64)[0], _attribute(message[72:], 21)
+            found = _heard(sock, port)
+        finally:
+            sock.close()
+        if found:
+            return found
     return None
+
+
+def _heard(sock: Any, port: int) -> Optional[Tuple[int, int]]:
+    while True:
+        data = sock.recv(1 << 16)
+        while len(data) >= 16:
+            length, kind = struct.unpack_from("=IH", data)
+            if kind in (2, 3):  # NLMSG_ERROR, NLMSG_DONE
+                return None
+            message, data = data[16:length], data[(length + 3) & ~3 :]
+            if struct.unpack_from(">H", message, 4)[0] == port:
+                return struct.unpack_from("=I", message, 64)[0], _attribute(message[72:], 21)
 
 
 def _attribute(data: bytes, wanted: int) -> int:

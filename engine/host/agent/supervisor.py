@@ -51,7 +51,7 @@ class Supervisor:
         from_worker = self._start_worker(recorder, since)
         cause = self._watch(from_worker, wake_read, since + self.plan["deadline"])
         self._end_worker(from_worker)
-        cause["proof"] = sweep(self.plan["deployment"])
+        cause["proof"] = sweep(self.plan["deployment"], self.tree.root)
         self._hear(from_worker)
         return self._settle(cause)
 

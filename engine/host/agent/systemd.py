@@ -29,8 +29,18 @@ def sudo_commands(unit: str) -> List[List[str]]:
 class Systemd:
     """The units of a plan. Restarts are queued, not waited for by a root process that we could not kill."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: Tools, tick: Callable[[], None] = lambda: None) -> None:
         self.tools = tools
+        self._tick = tick
+
+    def soon(self, ends: float) -> float:
+        """When a wait until `ends` has to stop for a sign of life."""
+        self._tick()
+        return min(ends, time.monotonic() + 1)
+
+    def over(self, ends: float) -> bool:
+        """Whether `ends` has come."""
+        return time.monotonic() >= ends
 
     def start_show(self, units: List[str]) -> Any:
         """Ask about units without waiting for the answer."""
@@ -65,17 +75,30 @@ class Systemd:
         """Queue a stop."""
         self._root(sudo_commands(unit)[2])
 
+    def quieten(self, shown: Shown, ends: float) -> Shown:
+        """Stop what only waits to be started again by systemd: what it did is not counted against our own start of it.
+
+        systemd (252) keeps the counter of restarts of a unit that is restarted in this state. Returns how they are.
+        """
+        looping = [unit for unit, now in shown.items() if now.get("SubState") == "auto-restart"]
+        for unit in looping:
+            self.stop(unit)
+        for unit in looping:
+            self.wait_job(unit, ends)
+        return {**shown, **self.show(looping)}
+
     def wait_job(self, unit: str, ends: float) -> Dict[str, str]:
         """Until systemd has nothing queued for the unit any more."""
         pause = 0.01
         while True:
             shown = self.show([unit])[unit]
-            if shown.get("Job", "") in ("", "0") and shown.get("ActiveState") not in ("activating", "deactivating"):
-                return shown
-            if shown.get("SubState") == "auto-restart":  # it has ended; systemd only waits to try again
+            waits = shown.get("SubState") == "auto-restart"  # it has ended; systemd only waits to try again
+            moves = shown.get("ActiveState") in ("activating", "deactivating") and not waits
+            if shown.get("Job", "") in ("", "0") and not moves:
                 return shown
             if time.monotonic() > ends:
                 return shown
+            self._tick()
             time.sleep(pause)
             pause = min(pause * 2, 0.2)
 
@@ -86,6 +109,11 @@ def keeps_running(unit: str, shown: Dict[str, str]) -> bool:
     systemd would refuse to restart it under a running service anyway.
     """
     return unit.endswith(".socket") and shown.get("ActiveState") == "active"
+
+
+def starting_order(units: List[str]) -> List[str]:
+    """As they come, sockets first: systemd opens none whose service runs already."""
+    return sorted(units, key=lambda unit: not unit.endswith(".socket"))
 
 
 def explain(systemd: Systemd, units: List[str], log: Callable[[str], None]) -> None:

@@ -31,6 +31,8 @@ class Tree:
         self.journal = os.path.join(self.deploy, "journal.jsonl")
         self.journal_old = os.path.join(self.deploy, "journal.old.jsonl")
         self.cancel = os.path.join(self.deploy, "cancel")
+        self.restoring = os.path.join(self.deploy, "restoring")
+        self.unsettled = os.path.join(self.deploy, "unsettled")
         self.ballast = os.path.join(self.deploy, "ballast")
         self.secret_versions = os.path.join(self.deploy, "secrets.json")
         self.rehearsal = os.path.join(self.deploy, "rehearsal")

@@ -7,6 +7,9 @@ import time
 from typing import Callable, Dict, Optional
 
 from .bytecode import PROGRAM
+from .commanding import verb_command
+from .data import settle_restore, verb_data
+from .dumps import refuse_unfinished
 from .errors import Refused, StepFailed
 from .files import canonical, read_json, readlink, swap_link, unlink, write_atomic
 from .health import Expectation
@@ -14,13 +17,16 @@ from .inspection import verb_inspect, verb_matches, verb_verify
 from .journal import Journal, RunState
 from .limits import LOCK_PATIENCE, PLAIN_NAME, REVERT_PATIENCE, Record
 from .lock import Lock, describe_owner, end_owner, take_lock
-from .processes import sweep
+from .logs import verb_logs
+from .operating import verb_operate
+from .processes import Tools, sweep
 from .recorder import Masker, Recorder, outcome
 from .request import check_plan, need
-from .settle import DIED, Settler, settle_last
+from .settle import DIED, EARLY, Settler, settle_last
 from .supervisor import Supervisor
 from .systemd import RUNNING
 from .tree import Tree, clear_leftovers
+from .units import take_units, taken
 from .verification import Verifier
 from .watch_on import verb_watch
 from .wire import Frames, Stream
@@ -33,7 +39,13 @@ def verb_run(tree: Tree, frames: Frames, stream: Stream) -> Record:
     lock, ended = take_lock(tree, plan, stream, bool(plan["takeover"]))
     journal = Journal(tree)
     lock.own(plan["deployment"], plan["fence"], plan["deadline"])
+    settle_restore(tree)
     recovered = settle_last(tree, journal, lambda record: None, stream.tick, DIED)
+    try:
+        refuse_unfinished(tree)
+    except Refused:
+        lock.release()
+        raise
     for record in journal.of(plan["deployment"]):
         if record["kind"] == "run" and record["fence"] == plan["fence"]:
             raise Refused("already_ran", "Deployment %s was carried out here already." % plan["deployment"])
@@ -98,7 +110,7 @@ def verb_cancel(tree: Tree, frames: Frames, stream: Stream) -> Record:
             raise Refused("host_locked", describe_owner(owner) + ", not %s." % deployment, owner=owner)
         ended = end_owner(tree, lock, {"why": "cancel", "by": deployment}, stream)
     try:
-        proof = sweep(deployment)
+        proof = sweep(deployment, tree.root)
         journal = Journal(tree)
         cause = {
             "reason": "cancelled",
@@ -115,8 +127,8 @@ def verb_cancel(tree: Tree, frames: Frames, stream: Stream) -> Record:
         lock.release()
 
 
-def verb_recover(tree: Tree, frames: Frames, stream: Stream, boot: bool = False) -> Record:
-    """Settle what a dead agent left unfinished; with `boot`, before the units start."""
+def verb_recover(tree: Tree, frames: Frames, stream: Stream, boot: int = 0) -> Record:
+    """Settle what a dead agent left unfinished; in a `boot`, EARLY before anything starts, LATE before the services."""
     if not boot:
         frames.request()
     lock = Lock(tree)
@@ -124,14 +136,18 @@ def verb_recover(tree: Tree, frames: Frames, stream: Stream, boot: bool = False)
         owner = lock.owner()
         return outcome("running", "host_locked", describe_owner(owner) + ".", owner=owner)
     try:
+        settle_restore(tree)
         journal = Journal(tree)
         state = journal.last_run()
         if state is None:
             return outcome("none", "nothing_to_recover", "No deployment ever ran on this server.")
-        sweep(state.deployment)
+        sweep(state.deployment, tree.root)
         settled = settle_last(tree, journal, hold_results(stream), stream.tick, DIED, boot)
-        if settled is not None:
-            return settled
+        if settled is not None or state.unfinished:
+            if boot != EARLY:
+                unlink(tree.unsettled)
+            waits = "A way back has to be gone, which is done before the services start."
+            return settled or outcome("interrupted", "way_back_waits", waits)
         result = state.result or {}
         if result.get("facts", {}).get("boot") and not boot:
             return {**result, "facts": {**result["facts"], "since_boot": after_boot(tree, state, stream)}}
@@ -142,9 +158,7 @@ def verb_recover(tree: Tree, frames: Frames, stream: Stream, boot: bool = False)
 
 def after_boot(tree: Tree, state: RunState, stream: Stream) -> Record:
     """How the units that a boot started after it had settled a run are doing."""
-    settler = Settler(
-        tree, state, Recorder(Journal(tree), stream.record, Masker(tree), vars(state)), stream.tick, False
-    )
+    settler = Settler(tree, state, Recorder(Journal(tree), stream.record, Masker(tree), vars(state)), stream.tick, 0)
     current = tree.current_release()
     if current is None:
         return {"healthy": True, "sentence": "Nothing should run on this server."}
@@ -184,6 +198,8 @@ def verb_secret(tree: Tree, frames: Frames, stream: Stream) -> Record:
         raise Refused("host_locked", describe_owner(lock.owner()) + "; deliver the secret afterwards.")
     try:
         write_atomic(os.path.join(tree.secrets, name), value, 0o400)
+        if taken(tree):
+            take_units(tree, Tools("secret", tree.root))  # root hands units a copy of its own
         versions = read_json(tree.secret_versions, {})
         versions[name] = version
         write_atomic(tree.secret_versions, canonical(versions))
@@ -203,4 +219,8 @@ VERBS: Dict[str, Callable[[Tree, Frames, Stream], Record]] = {
     "matches": verb_matches,
     "inspect": verb_inspect,
     "watch": verb_watch,
+    "operate": verb_operate,
+    "command": verb_command,
+    "logs": verb_logs,
+    "data": verb_data,
 }

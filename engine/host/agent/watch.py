@@ -20,6 +20,12 @@ def comes_and_goes(shown: Dict[str, str]) -> bool:
     return shown.get("Type") == "oneshot" or bool(shown.get("TriggeredBy"))
 
 
+def at_work(now: Dict[str, str]) -> bool:
+    """A job that is doing its work just now: how its last run ended is known again when it is done."""
+    moving = now.get("ActiveState") in ("activating", "deactivating") and now.get("SubState") != "auto-restart"
+    return moving and now.get("Type") == "oneshot"
+
+
 def condition(unit: str, shown: Shown) -> Problem:
     """What is wrong with a unit as it is now: a job may be done, and what a listening socket starts may rest."""
     now = shown[unit]
@@ -63,6 +69,7 @@ def watch_words(watched: Dict[str, float]) -> str:
     """The one sentence about a watch: "a.service watched for 10 s, no restart"."""
     groups: Dict[str, List[str]] = {}
     for unit, seconds in watched.items():
-        groups.setdefault("%d s" % seconds if seconds >= 1 else "%.1f s" % seconds, []).append(unit)
+        short = "%.1f s" % seconds if seconds >= 0.1 else "less than 0.1 s"
+        groups.setdefault("%d s" % seconds if seconds >= 1 else short, []).append(unit)
     looked = ["%s%s for %s" % (", ".join(units), " watched", time) for time, units in groups.items()]
     return "; ".join(looked) + ", no restart" if looked else "no unit to watch"

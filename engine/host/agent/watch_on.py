@@ -26,7 +26,7 @@ def verb_watch(tree: Tree, frames: Frames, stream: Stream) -> Record:
     baseline = ((state.verified or {}).get("facts") or {}).get("baseline")
     if not baseline:
         return outcome("none", "no_baseline", "The run did not say how it left its units.")
-    systemd = Systemd(Tools("watch"))
+    systemd = Systemd(Tools("watch", tree.root))
     units: List[str] = list(baseline["restarts"])
     try:
         asked = ask_journal(systemd.tools, units, baseline["since"]) if units else None

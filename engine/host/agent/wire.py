@@ -61,6 +61,11 @@ class Stream:
         """Whether something still wants to be sent to somebody who is there."""
         return self._open and bool(self._queue)
 
+    @property
+    def crowded(self) -> bool:
+        """Whether more waits than a reader who keeps up would leave."""
+        return self._open and self._size > BACKLOG
+
     def tick(self) -> None:
         """A sign of life when it is time for one."""
         if time.monotonic() - self.last >= ALIVE_EVERY:

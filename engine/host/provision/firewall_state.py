@@ -10,8 +10,8 @@ import tempfile
 from typing import Any, Dict, List, Optional, Set
 
 from .firewall import ports_listed, rules, rules_path, table_of
+from .inventory import list_path
 from .listeners import listeners, shut_out, sign_in_ports
-from .looking import list_path
 from .ownership import RECORDS, roots_own
 from .paths import Refused, place
 from .tools import call, must
@@ -129,7 +129,7 @@ def kind_of(listed: Optional[str]) -> str:
 def load_rules(name: str) -> None:
     """By the unit that loads them at boot, so that its state is the truth, too."""
     must(["systemctl", "daemon-reload"])
-    must(["systemctl", "restart", "%s-firewall.service" % name])
+    must(["systemctl", "restart", "--", "%s-firewall.service" % name])
     if on_trial(name):
         os.unlink(_trial(name))
 
@@ -156,7 +156,7 @@ def pass_trial(name: str) -> str:
     text = (roots_own(_trial(name)) or b"").decode()
     pending = _pending(name)
     if pending:
-        must(["systemctl", "stop", _undo(name)])
+        must(["systemctl", "stop", "--", _undo(name)])
     loaded = loaded_table(name)
     if not pending or loaded is None or as_listed(name, text) not in (loaded, None):
         raise Refused("The strict rules were taken back: nobody came in within %d s to confirm them." % CONFIRMATION)
@@ -173,7 +173,7 @@ def undo_command(name: str) -> List[str]:
 
 
 def _pending(name: str) -> bool:
-    return call(["systemctl", "is-active", "--quiet", _undo(name)])[0] == 0
+    return call(["systemctl", "is-active", "--quiet", "--", _undo(name)])[0] == 0
 
 
 def _undo(name: str) -> str:

@@ -5,6 +5,7 @@ Whatever has the name of something of ours and is not in the record belongs to s
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pwd
@@ -14,15 +15,36 @@ from typing import Any, Dict, Iterable, List, Optional, Set
 
 from .firewall import rules_path, table_of
 from .paths import Refused, place
-from .unit_rules import BESIDE_A_RELEASE
+from .root_files import RootLock, put_root_file
+from .unit_rules import BESIDE_A_RELEASE, generated_units
 from .unit_values import PORTAL
 
 RECORDS = "/var/lib/cytube-ops"
 SUDOERS = "/etc/sudoers.d"
 DEPLOYING = "rosey"
-"""The account that every application of a server shares."""
+"""The account that deploys the first application of a server; others have one of their own (`own_account`)."""
+_LONGEST_ACCOUNT = 32
 OUR_SUDOERS = "# What deployments of %s need root for. Written by provision."
 LARGEST_RECORD = 1 << 20  # bytes of a record, of sudoers
+
+
+def own_account(name: str) -> str:
+    """The account that deploys an application, and nothing else, on a server that holds others."""
+    account = name + "-deploy"
+    if len(account) <= _LONGEST_ACCOUNT:
+        return account
+    return "%s-%s-deploy" % (name[:19], hashlib.sha256(name.encode()).hexdigest()[:5])
+
+
+def deploying_account(name: str) -> str:
+    """Who deploys an application here, by root's own record."""
+    own = own_account(name)
+    return own if "account %s" % own in (recorded(name) or ()) else DEPLOYING
+
+
+def unit_sudoers_path(name: str) -> str:
+    """Where the commands for the units of what is live are granted; no application's name has an underscore."""
+    return "%s/%s_units" % (SUDOERS, name)
 
 
 class Ours:
@@ -49,31 +71,29 @@ class Ours:
         if self.plan:
             self.planned.add(thing)
         elif thing not in self.things:
-            self.things.add(thing)
-            self.save()
+            self.save({*self.things, thing})
 
     def drop(self, kind: str, name: str) -> None:
         """This is gone; whoever takes the name next is not us."""
         thing = "%s %s" % (kind, name)
         if not self.plan and thing in self.things:
-            self.things.discard(thing)
-            self.save()
+            self.save(self.things - {thing})
 
-    def save(self) -> None:
-        """Keep the record, on disk before anything it tells of is done."""
+    def save(self, things: Set[str]) -> None:
+        """Keep the record, on disk before anything it tells of is done; what another one of root's added stays."""
+        added, dropped, self.things = things - self.things, self.things - things, things
         if not self.name:
             return
-        with place("%s/%s.json" % (RECORDS, self.name), make=True) as where:
-            if not where.trusted:
-                raise Refused("%s can be written by others than root, so nothing is believed there." % RECORDS)
-            temporary = ".%s.new" % where.name
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600, dir_fd=where.parent)
-            with os.fdopen(fd, "w") as file:
-                json.dump(sorted(self.things), file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(temporary, where.name, src_dir_fd=where.parent, dst_dir_fd=where.parent)
-            os.fsync(where.parent)
+        path = "%s/%s.json" % (RECORDS, self.name)
+        with RootLock(path + ".lock", "The record of what is ours here"):
+            self.things = (recorded(self.name) or set()) - dropped | added
+            put_root_file(path, json.dumps(sorted(self.things), indent=1).encode(), 0o600)
+
+
+def recorded(name: str) -> Optional[Set[str]]:
+    """What is ours of an application by root's own record; None when there is none."""
+    content = roots_own("%s/%s.json" % (RECORDS, name))
+    return None if content is None else set(json.loads(content))
 
 
 def roots_own(path: str) -> Optional[bytes]:
@@ -95,15 +115,14 @@ def roots_own(path: str) -> Optional[bytes]:
 def ours(name: str, operations: Iterable[Dict[str, Any]], plan: bool) -> Ours:
     """What is ours of the application `name`, as recorded, or as an earlier provisioning left it without a record."""
     found = Ours(name, plan)
-    content = roots_own("%s/%s.json" % (RECORDS, name))
-    if content is not None:
-        found.things = set(json.loads(content))
+    known = recorded(name)
+    if known is not None:
+        found.things = known
     elif _provisioned_before_records(name, operations):
         taken = _left_by(name, operations)
-        found.things = set() if plan else taken
         found.planned = taken if plan else set()
         if not plan:
-            found.save()
+            found.save(taken)
     if _deploys_for_others():
         found.planned.add("account %s" % DEPLOYING)
     return found
@@ -123,7 +142,8 @@ def _provisioned_before_records(name: str, operations: Iterable[Dict[str, Any]])
 
 def _sudo_lines(name: str) -> List[str]:
     lines = (roots_own("%s/%s" % (SUDOERS, name)) or b"").decode(errors="replace").splitlines()
-    return lines if lines[:1] == [OUR_SUDOERS % name] else []
+    units = (roots_own(unit_sudoers_path(name)) or b"").decode(errors="replace").splitlines()
+    return lines + units if lines[:1] == [OUR_SUDOERS % name] else []
 
 
 def _left_by(name: str, operations: Iterable[Dict[str, Any]]) -> Set[str]:
@@ -150,7 +170,7 @@ def _is_unit(path: str) -> bool:
 
 
 def _always_ours(name: str, unit: str) -> bool:
-    return unit in ("%s-recover.service" % name, "%s-firewall.service" % name, *BESIDE_A_RELEASE)
+    return unit in (*generated_units(name), *BESIDE_A_RELEASE)
 
 
 def _has_shape(account: pwd.struct_passwd, name: str) -> bool:

@@ -49,7 +49,9 @@ def known_units() -> Dict[str, str]:
 def _aliases(path: str) -> Iterator[str]:
     try:
         with open(path, "rb") as file:
-            said = read_unit(file.read())
+            content = file.read()
+        # a server has hundreds of units, and this is asked at every deployment: most of them name none
+        said = read_unit(content) if b"Alias" in content else []
     except (OSError, Unreadable):
         return
     for line in said:
@@ -60,5 +62,5 @@ def _aliases(path: str) -> Iterator[str]:
 def state_directories(content: bytes) -> Iterator[str]:
     """Where a unit keeps what it writes, as paths; of one that unit_rules allow."""
     for line in read_unit(content):
-        for name in line.value.split() if line.key in _STATE else ():
+        for name in line.value.split() if line.section == "Service" and line.key in _STATE else ():
             yield _STATE[line.key] + "/" + name

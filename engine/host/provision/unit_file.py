@@ -23,7 +23,10 @@ class Assignment(NamedTuple):
 
 
 def read_unit(content: bytes) -> List[Assignment]:
-    """Every assignment in order, those included that a later one takes back. Raises Unreadable."""
+    """Every assignment in order, those included that a later one takes back. Raises Unreadable.
+
+    What systemd leaves to others, sections and keys that begin with `X-`, is none: it gives a unit nothing.
+    """
     found: List[Assignment] = []
     section, pending = "", ""
     for number, raw in enumerate([*_lines(content), ""], start=1):  # the end of the file ends what is continued
@@ -41,8 +44,19 @@ def read_unit(content: bytes) -> List[Assignment]:
             key, equals, value = text.partition("=")
             if not equals or not section:
                 raise Unreadable("line %d is no 'key=value' of a section" % number)
-            found.append(Assignment(number, section, key.strip(BLANKS), value.strip(BLANKS)))
+            said = Assignment(number, section, key.strip(BLANKS), value.strip(BLANKS))
+            if not said.section.startswith("X-") and not said.key.startswith("X-"):
+                found.append(said)
     return found
+
+
+def in_the_end(said: List[Assignment], section: str, key: str) -> List[str]:
+    """What a key of a section is in the end: an empty value takes back those before it."""
+    values: List[str] = []
+    for line in said:
+        if line.section == section and line.key == key:
+            values = [*values, line.value] if line.value else []
+    return values
 
 
 def _section(text: str, number: int) -> str:
@@ -57,7 +71,10 @@ def _lines(content: bytes) -> List[str]:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         raise Unreadable("is not UTF-8") from None
-    text = text[1:] if text.startswith("\ufeff") else text
+    if text.startswith("\ufeff"):
+        text = text[1:]
+        if text.lstrip(BLANKS)[:1] in ("#", ";"):  # no comment for systemd: it could be continued over a section's name
+            raise Unreadable("begins with U+FEFF, which does not show, before a comment")
     if len(text) > LONGEST_UNIT:
         raise Unreadable("has more than %d characters" % LONGEST_UNIT)
     strange = re.search(

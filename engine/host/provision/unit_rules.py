@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Dict, Iterator, List, NamedTuple
 
-from .debian import takes_unit
+from .debian import takes_name, takes_unit
 from .unit_file import Assignment, Unreadable, read_unit
 from .unit_values import (
     NO,
@@ -22,6 +22,7 @@ from .unit_values import (
     Around,
     Rule,
     account,
+    accounts,
     among,
     any_unit,
     between,
@@ -32,6 +33,7 @@ from .unit_values import (
     environment_file,
     free,
     listen,
+    one_service,
     one_unit,
     own_units,
     tree_paths,
@@ -58,6 +60,16 @@ def accounts_of(name: str, role: str) -> List[str]:
     return [name, *([ROLE_ACCOUNTS[role]] if role in ROLE_ACCOUNTS else [])]
 
 
+def generated_units(name: str) -> List[str]:
+    """The units that root writes itself, beside those of a release."""
+    return ["%s-%s.service" % (name, what) for what in ("recover", "units", "settle", "firewall")]
+
+
+def one_off_unit(name: str) -> str:
+    """What systemd calls a command of the application's while it runs; it lies nowhere."""
+    return "%s-one-off.service" % name
+
+
 def name_faults(unit: str, name: str) -> Iterator[Fault]:
     """Why no release may bring a unit of this name."""
     if "@" in unit:
@@ -69,7 +81,7 @@ def name_faults(unit: str, name: str) -> Iterator[Fault]:
         yield Fault("is no name of a unit", "Use letters, digits, dots, dashes and underscores.")
     if takes_unit(unit):
         yield Fault("has the name of a unit of Debian's or of a well-known package", "Begin it with %s-." % name)
-    if unit in ("%s-recover.service" % name, "%s-firewall.service" % name):
+    if unit in (*generated_units(name), one_off_unit(name)):
         yield Fault("has the name of a unit that provisioning writes itself", "Give it another name.")
 
 
@@ -83,8 +95,6 @@ def unit_faults(unit: str, content: bytes, around: Around) -> Iterator[Fault]:
     kind = unit.rpartition(".")[2]
     sections = {"Unit", "Install", _ALSO_IN.get(kind, "Unit")}
     for line in said:
-        if line.section.startswith("X-") or line.key.startswith("X-"):
-            continue  # systemd leaves them to others
         if line.section not in sections:
             yield Fault("line %d: [%s] is no section of a %s" % (line.line, line.section, kind), "Leave it out.")
             continue
@@ -102,11 +112,15 @@ def unit_faults(unit: str, content: bytes, around: Around) -> Iterator[Fault]:
 
 
 def _whole_faults(unit: str, kind: str, said: List[Assignment], around: Around) -> Iterator[Fault]:
-    keys = {line.key for line in said}
-    if kind == "service" and not keys & {"User", "DynamicUser"}:
-        yield Fault("has no User=, so it would run as root", "Add User=%s to [Service]." % around.name)
-    if kind in ("socket", "timer", "path") and not keys & {"Unit", "Service"}:
-        service = unit.rpartition(".")[0] + ".service"
+    keys = {line.key for line in said if line.section == _ALSO_IN.get(kind)}
+    stem, user = unit.rpartition(".")[0], "Add User=%s to [Service]." % around.name
+    if kind == "service" and "User" not in keys:
+        if "DynamicUser" not in keys:
+            yield Fault("has no User=, so it would run as root", user)
+        elif takes_name(stem) and stem not in around.accounts:
+            yield Fault("has no User=, and systemd takes the account that is called %s already" % stem, user)
+    if kind in ("socket", "timer", "path") and ("Service" if kind == "socket" else "Unit") not in keys:
+        service = stem + ".service"
         if service not in around.units:
             yield Fault("starts %s, which is no unit of this release" % service, "Add that unit, or name one of them.")
 
@@ -168,7 +182,8 @@ _RULES: Dict[str, Dict[str, Rule]] = {
         "ReadWritePaths InaccessiblePaths ExecPaths NoExecPaths StateDirectoryMode RuntimeDirectoryMode "
         "CacheDirectoryMode LogsDirectoryMode RuntimeDirectoryPreserve IOSchedulingPriority",
         Type=among("simple", "exec", "forking", "oneshot", "notify", "notify-reload", "idle"),
-        **dict.fromkeys(("User", "Group", "SupplementaryGroups"), account),
+        **dict.fromkeys(("User", "Group"), account),
+        SupplementaryGroups=accounts,
         DynamicUser=YES,
         **dict.fromkeys(
             ("ExecStart", "ExecStartPre", "ExecStartPost", "ExecCondition", "ExecReload", "ExecStop", "ExecStopPost"),
@@ -196,7 +211,7 @@ _RULES: Dict[str, Dict[str, Rule]] = {
         SocketUser=account,
         SocketGroup=account,
         Accept=NO,
-        Service=one_unit,
+        Service=one_service,
     ),
     "Timer": _table(
         "OnActiveSec OnBootSec OnStartupSec OnUnitActiveSec OnUnitInactiveSec OnCalendar AccuracySec "

@@ -64,8 +64,15 @@ def own_units(*more: str) -> Rule:
 
 
 def one_unit(value: str, around: Around, unit: str) -> str:
-    """The unit that a timer, a path or a socket starts; empty would mean another one than was named before."""
-    return "" if value in around.units else "Name a unit of this release."
+    """The unit that a timer or a path starts; empty would mean another one than was named before.
+
+    systemd passes over its own name, and what is no service for a socket, and starts the namesake instead.
+    """
+    return "" if value in around.units and value != unit else "Name another unit of this release."
+
+
+def one_service(value: str, around: Around, unit: str) -> str:
+    return one_unit(value, around, unit) if value.endswith(".service") else "Name a service of this release."
 
 
 def any_unit(value: str, around: Around, unit: str) -> str:
@@ -75,7 +82,11 @@ def any_unit(value: str, around: Around, unit: str) -> str:
 
 def account(value: str, around: Around, unit: str) -> str:
     hint = "Provisioning makes these accounts for it: %s." % ", ".join(around.accounts)
-    return "" if value.split() and all(word in around.accounts for word in value.split()) else hint
+    return "" if value in around.accounts else hint
+
+
+def accounts(value: str, around: Around, unit: str) -> str:
+    return next(filter(None, (account(word, around, unit) for word in value.split() or [""])), "")
 
 
 def command(value: str, around: Around, unit: str) -> str:
@@ -136,6 +147,7 @@ def listen(value: str, around: Around, unit: str) -> str:
     return "" if known else "A port from 1024 on, with or without an address, or /run/%s.sock." % around.name
 
 
-YES = among("yes", "true", "on", "1")
+TRUE = ("yes", "true", "on", "1")
+YES = among(*TRUE)
 NO = among("no", "false", "off", "0")
 OUTPUT = among("inherit", "null", "journal", "socket")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.access.policy import SCOPES, VERBS
+from deployments.access.verbs import Verb
 from deployments.models import AuditEvent
 from tests.deployments.paths import TRIES
 from tests.deployments.world import World
@@ -15,7 +15,7 @@ from tests.deployments.world import World
 # apprise imports a module that Python 3.13 no longer has
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "security.md"
-ELSEWHERE = frozenset({"drill", "back_up"})
+ELSEWHERE = frozenset({"drill", "back_up", "prune"})
 DERIVED = {
     "reject": "approve",
     "unlock": "lock",
@@ -63,7 +63,7 @@ def test_allowed_and_refused_as_the_table_says(
 
 def test_the_table_has_every_verb_and_every_path_is_tried() -> None:
     verbs = {DERIVED.get(row["verb"], row["verb"]) for row in TABLE}
-    assert verbs | ELSEWHERE == set(VERBS)
+    assert verbs | ELSEWHERE == set(Verb)
     listed = {(row["verb"], path) for row in TABLE for path in row["paths"].split(", ")}
     assert listed == set(TRIES)
     assert {cell for row in TABLE for who in WHO for cell in [row[who]]} == {"yes", "–"}
@@ -71,7 +71,7 @@ def test_the_table_has_every_verb_and_every_path_is_tried() -> None:
 
 def test_the_table_agrees_with_the_roles_in_the_code() -> None:
     for row in TABLE:
-        roles = {role.value for role in VERBS[DERIVED.get(row["verb"], row["verb"])]}
+        roles = {role.value for role in Verb[DERIVED.get(row["verb"], row["verb"]).upper()].rule.roles}
         documented = {who for who in ("viewer", "operator", "approver", "administrator") if row[who] == "yes"}
         assert documented == roles, row["verb"]
 
@@ -83,4 +83,4 @@ def test_the_table_of_scopes_is_the_one_in_the_code() -> None:
         for verb in row["verbs"].split(", ")
         if not row["verbs"].startswith("what ")
     }
-    assert documented == {verb: scope.value for verb, scope in SCOPES.items()}
+    assert documented == {verb.value: verb.rule.scope.value for verb in Verb if verb.rule.scope}

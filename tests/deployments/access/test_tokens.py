@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from deployments.access.four_eyes import people_behind
 from deployments.access.policy import NOT_ON_RECORD, token_actor, usable_scopes
-from deployments.access.tokens import authenticate, issue_token
+from deployments.access.tokens import authenticate, issue_token, revoke_token
 from deployments.execution.claims import claim
 from deployments.lifecycle import Status
 from deployments.models import ApiToken, AuditEvent, Deployment, Scope
@@ -171,3 +171,18 @@ def test_tokens_of_machines_that_administrators_made_in_their_own_name_become_th
     migration.belong_to_nobody(apps, None)
     owned = set(ApiToken.objects.exclude(owner=None).values_list("pk", flat=True))
     assert owned == {token.pk for token in (made["viewer"], personal) if token}
+
+
+def test_a_token_is_ended_by_its_owner_or_an_administrator_and_the_trail_says_whose_it_was(world: World) -> None:
+    token, _ = issue_token(
+        actor=world.people["operator"], name="of the operator", scopes=[Scope.READ], owner=world.user("operator")
+    )
+    for who in ("viewer", "approver"):
+        with pytest.raises(NotAllowed):
+            revoke_token(actor=world.people[who], token=token)
+    token.refresh_from_db()
+    assert token.revoked_at is None
+    for _ in range(2):
+        revoke_token(actor=world.people["operator"], token=token)
+    event = AuditEvent.objects.get(name="token.revoked", subject=f"token:{token.pk}")
+    assert (event.actor, event.data) == ("operator", {"name": "of the operator", "owner": "operator"})

@@ -10,13 +10,16 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from deployments.drills.drills import drill_rollback
 from deployments.environments.policies import change_policy
 from deployments.environments.settings import configure_environment, lock_environment
 from deployments.execution.claims import claim
 from deployments.lifecycle import Status, StepState
-from deployments.models import AuditEvent, Deployment, Environment, LogLine, Server, Step
+from deployments.models import AuditEvent, Deployment, Environment, LogLine, Release, Server, Step
 from deployments.requests.approvals import approve, review_break_glass
 from deployments.requests.rollbacks import request_rollback
+from engine.errors import InvalidRequest
+from engine.ssh.keys import HostKey, generate_key
 from tests.deployments.world import World
 
 
@@ -27,7 +30,7 @@ def text_of(page: str) -> str:
 
 def read(world: World, who: str, name: str, *arguments: Any) -> str:
     """A page as somebody sees it."""
-    answer = world.client(who).get(reverse(f"admin:{name}", args=arguments))
+    answer = world.client(who).get(reverse(f"admin:{name}", args=arguments), follow=True)
     assert answer.status_code == 200
     return answer.content.decode()
 
@@ -67,13 +70,25 @@ def test_the_overview_shows_what_waits_and_how_each_environment_stands(world: Wo
     assert "Read and decide" not in read(world, "viewer", "index")
 
 
+def test_whoever_approves_sees_the_jump_hosts_key_beside_its_name(world: World) -> None:
+    gate = generate_key()[1]
+    where = Server.objects.filter(environment=world.production)
+    where.update(jump="ops@gate.invalid:22", jump_host_key=" ".join(gate.split()[:2]))
+    row = world.request()
+    said = text_of(read(world, "approver", "deployments_deployment_approve", row.pk))
+    assert f"by way of ops@gate.invalid:22 , whose host key is {HostKey.parse(gate).fingerprint}" in said
+    where.update(jump_host_key=" ".join(generate_key()[1].split()[:2]))
+    said = text_of(read(world, "viewer", "deployments_deployment_change", row.pk))
+    assert HostKey.parse(gate).fingerprint in said, "the one that was sealed"
+
+
 def test_buttons_are_those_of_ones_role_and_of_the_state(world: World) -> None:
     row = world.request()
     name = "deployments_deployment_change"
 
     def offered(who: str) -> set[str]:
         page = read(world, who, name, row.pk)
-        return set(re.findall(r'<a class="cy-button[^"]*" href="[^"]+/([a-z-]+)/"', page))
+        return set(re.findall(r'<a class="button[^"]*" href="[^"]+/([a-z-]+)/"', page))
 
     assert offered("viewer") == set()
     assert offered("operator") == {"cancel"}
@@ -86,7 +101,8 @@ def test_buttons_are_those_of_ones_role_and_of_the_state(world: World) -> None:
 
 def test_going_back_is_offered_where_something_ran_before(world: World) -> None:
     def offers(name: str, *arguments: Any) -> bool:
-        return "undo</span>Roll back" in read(world, "operator", name, *arguments)
+        page = read(world, "operator", name, *arguments)
+        return bool(re.search('(undo</span>|class="button[^>]+>)Roll back<', page))
 
     first = world.succeeded(world.releases[0])
     assert not offers("index")
@@ -130,7 +146,7 @@ def test_the_approval_page_shows_plan_differences_way_back_and_seal(world: World
     assert row.seal in said
     assert "preflight → stage → dependencies → backup → activate → restart → verify" in said
     assert f"From {world.releases[0]} to {world.releases[1]} ; 2 files" in said
-    assert f"Way back {world.releases[0]}" in said
+    assert f"Rollback target {world.releases[0]}" in said
     assert f"#{last.pk} {world.releases[0]}" in said
     assert "1.1.0: say more" in said
     assert "+# this is 1.1.0" in said
@@ -249,23 +265,17 @@ def test_rows_that_a_bulk_action_cannot_take_are_left_out_with_the_reason(action
     assert ended.status == Status.SUCCEEDED
 
 
-def test_progress_is_sent_only_when_it_is_news_and_stops_at_the_end(world: World) -> None:
-    row = running(world)
-    client = world.client("viewer")
-    page = client.get(reverse("admin:deployments_deployment_change", args=[row.pk])).content.decode()
-    asked = re.search(r'hx-get="([^"]+)"', page)
-    assert asked is not None
-    assert client.get(asked[1]).status_code == 204
-    LogLine.objects.create(deployment=row, text="one more line")
-    news = client.get(asked[1])
-    assert news.status_code == 200
-    said = text_of(news.content.decode())
-    assert "one more line" in said
-    assert "stage OK 0.25" in said
-    Deployment.objects.filter(pk=row.pk).update(status=Status.FAILED, finished_at=timezone.now())
-    last = client.get(asked[1])
-    assert last.status_code == 286
-    assert "hx-get" not in last.content.decode()
+def test_a_deployment_has_one_page_and_the_control_room_leads_there(world: World) -> None:
+    row, client = world.request(), world.client("approver")
+    answer = client.get(reverse("admin:deployments_deployment_change", args=[row.pk]))
+    assert answer.headers["Location"] == f"/deployments/{row.pk}/"
+    done = client.post(reverse("admin:deployments_deployment_reject", args=[row.pk]), {"reason": "no"}, follow=True)
+    assert done.redirect_chain == [(f"/deployments/{row.pk}/", 302)]
+    page = done.content.decode()
+    assert f"You rejected deployment {row.pk}." in page
+    assert page.count("<h1") == 1
+    for part in ("Log", "Plan", "Changes against", "Approvals", "What was sealed", "Audit trail"):
+        assert re.search(f"<h[23][^>]*>{part}", page), part
 
 
 def test_unreviewed_break_glass_is_marked_on_every_page(world: World) -> None:
@@ -334,7 +344,7 @@ def test_every_object_shows_its_events_and_leads_to_all_of_them(name: str, key: 
     page = read(world, "administrator", f"{name}_change", objects[key])
     assert "All events" in page
     if key == "person":
-        assert "Deployment: requested" in page
+        assert "Deployment requested" in page
         assert "?actor=colleague" in page
 
 
@@ -342,6 +352,7 @@ def test_an_environment_edit_goes_through_the_service(world: World) -> None:
     client = world.client("administrator")
     address = reverse("admin:deployments_environment_change", args=[world.production.pk])
     sent = {"configuration": '{"dice.json": 3}', "bake_seconds": 300, "bake_action": "rollback", "order": 1}
+    sent |= {"batch": 10}
     refused = client.post(address, sent, follow=True)
     assert "The configuration is a table of files, each with a table of values." in refused.content.decode()
     assert world.production.configuration == {}
@@ -411,3 +422,67 @@ def test_the_number_of_queries_does_not_grow_with_the_history(name: str, world: 
         world.succeeded(world.releases[1])
         world.request()
     assert queries() <= few + 1
+
+
+def test_where_everything_earlier_is_in_quarantine_that_is_the_reason(world: World) -> None:
+    world.succeeded(world.releases[0])
+    world.succeeded(world.releases[1])
+    Release.objects.filter(pk=world.releases[0].pk).update(quarantined_at=timezone.now(), quarantine_reason="seven")
+    why = f"production cannot go back: {world.releases[0]} is in quarantine."
+    assert why in text_of(read(world, "operator", "index"))
+    assert why in text_of(read(world, "operator", "deployments_environment_roll_back", world.production.pk))
+    for call in (
+        lambda: request_rollback(actor=world.people["operator"], environment=world.production, reason="seven"),
+        lambda: drill_rollback(actor=world.people["operator"], environment=world.production, carry_out=lambda row: row),
+    ):
+        with pytest.raises(InvalidRequest, match="is in quarantine"):
+            call()
+
+
+def test_a_request_shows_what_is_known_of_each_release_and_its_plan_before_it_is_sent(world: World) -> None:
+    world.succeeded(world.releases[0])
+    bad = world.succeeded(world.releases[1], "test")
+    Deployment.objects.filter(pk=bad.pk).update(status=Status.ROLLED_BACK)
+    address = reverse("admin:deployments_environment_request", args=[world.production.pk])
+    page = world.client("operator").get(address).content.decode()
+    assert f'<option value="{world.releases[0].pk}" selected>' in page, "the newest failed on test"
+    assert re.search(rf"{re.escape(str(world.releases[1]))} · [^<]*1\.1\.0: say more · failed on test", page)
+    assert f"What {world.releases[0]} would do" in text_of(page)
+    said = text_of(world.client("operator").get(f"{address}?release={world.releases[1].pk}").content.decode())
+    assert f"What {world.releases[1]} would do" in said
+    assert "It failed on test." in said
+    assert f"from {world.releases[0]} ; 0 new, 2 changed, 0 removed" in said
+    assert "preflight → stage" in said
+    assert Deployment.objects.count() == 2, "nothing was asked for"
+
+
+def test_where_it_is_locked_or_nothing_was_built_no_form_is_offered(world: World) -> None:
+    lock_environment(actor=world.people["operator"], environment=world.production, reason="exams")
+    name = reverse("admin:deployments_environment_request", args=[world.production.pk])
+    answer = world.client("operator").get(name)
+    assert "production was locked by operator: exams" in text_of(answer.content.decode())
+    assert '<form method="post" class="cy-form"' not in answer.content.decode()
+    assert f'href="{name}"' not in read(world, "operator", "index")
+    Release.objects.all().delete()
+    where = reverse("admin:deployments_environment_request", args=[world.test.pk])
+    assert "No release has been built yet." in text_of(world.client("operator").get(where).content.decode())
+
+
+def test_approving_and_rejecting_stand_beside_each_other(world: World) -> None:
+    row = world.request()
+    page = read(world, "approver", "deployments_deployment_approve", row.pk)
+    other = reverse("admin:deployments_deployment_reject", args=[row.pk])
+    assert f'formaction="{other}"' in page
+    assert world.client("approver").post(other, {"comment": ""}).status_code == 422
+    assert world.client("approver").post(other, {"comment": "It crashed on test."}).status_code == 302
+    row.refresh_from_db()
+    assert (row.status, row.approvals.get().comment) == (Status.REJECTED, "It crashed on test.")
+
+
+def test_the_packages_own_pages_are_for_those_they_serve(world: World) -> None:
+    viewer = world.client("viewer")
+    assert viewer.get("/admin/django_q/ormq/").status_code == 403
+    assert world.client("administrator").get("/admin/django_q/ormq/").status_code == 200
+    for label in ("auth", "deployments", "django_q", "axes"):
+        assert viewer.get(f"/admin/{label}/").headers["Location"] == "/admin/"
+    assert viewer.post("/admin/logout/").headers["Location"] == "/"

@@ -51,8 +51,8 @@ def planted(request: pytest.FixtureRequest, trap: Path) -> Task:
 
 def test_a_finished_task_that_is_opened_or_listed_runs_nothing(world: World, planted: Task, trap: Path) -> None:
     kind = "success" if planted.success else "failure"
-    listed = world.client("viewer").get(reverse(f"admin:django_q_{kind}_changelist"))
-    opened = world.client("viewer").get(reverse(f"admin:django_q_{kind}_change", args=[planted.pk]))
+    listed = world.client("administrator").get(reverse(f"admin:django_q_{kind}_changelist"))
+    opened = world.client("administrator").get(reverse(f"admin:django_q_{kind}_change", args=[planted.pk]))
     assert (listed.status_code, opened.status_code) == (200, 200)
     assert task_values.NOT_SHOWN in opened.content.decode()
     assert not trap.exists()
@@ -97,5 +97,5 @@ def test_results_are_shown_as_they_were_stored(world: World) -> None:
     row = Task.objects.create(
         id="1" * 32, name="n", func="a.b", started=now, stopped=now, success=False, args=(7,), result="it broke here"
     )
-    page = world.client("viewer").get(reverse("admin:django_q_failure_change", args=[row.pk])).content.decode()
+    page = world.client("administrator").get(reverse("admin:django_q_failure_change", args=[row.pk])).content.decode()
     assert "it broke here" in page

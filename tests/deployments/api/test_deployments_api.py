@@ -4,16 +4,19 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 
 from deployments.http import idempotency
 from deployments.lifecycle import Status
-from deployments.models import Approval, Deployment, Environment, LogLine, Release, Scope, Server
-from deployments.requests.snapshots import take_snapshot
+from deployments.models import Approval, Deployment, Environment, IdempotencyKey, LogLine, Release, Scope, Server
+from deployments.requests.inputs import take_snapshot
+from deployments.requests.requests import request_deployment
 from tests.deployments.api.conftest import Caller
 from tests.fixtures.records import record_success
 
@@ -109,7 +112,7 @@ def test_a_rollback_needs_something_to_go_back_to(olga: Caller, test_server: Ser
         ("/deployments", wanted("nowhere"), 404, "unknown_environment"),
         ("/deployments", wanted(release="9.9.9"), 404, "unknown_release"),
         ("/deployments", wanted("production"), 422, "no_server"),
-        ("/deployments", {"environment": "test"}, 422, "invalid"),
+        ("/deployments", {"release": "1.0.0"}, 422, "invalid"),
         ("/deployments", wanted(reason="x" * 501), 422, "invalid"),
         ("/deployments", wanted(reason="a\x00b"), 422, "invalid"),
         ("/deployments", wanted("../../etc"), 422, "invalid"),
@@ -220,14 +223,47 @@ class TestIdempotency:
         class Died(BaseException):
             pass
 
-        write = idempotency._write
-        writes = iter([write, lambda *_: (_ for _ in ()).throw(Died)])
+        def die(*_: object) -> None:
+            raise Died
+
         with monkeypatch.context() as patch:
-            patch.setattr(idempotency, "_write", lambda *given: next(writes)(*given))
+            patch.setattr(idempotency, "_complete", die)
             with pytest.raises(Died):
                 olga.post("/deployments", wanted(), **self.key)
         assert Deployment.objects.count() == 1
         assert olga.post("/deployments", wanted(), **self.key).status_code == 201
+        assert Deployment.objects.count() == 1
+
+    @pytest.mark.parametrize("error", [OSError, KeyError, KeyboardInterrupt])
+    def test_what_broke_after_it_was_done_is_not_done_again(
+        self,
+        olga: Caller,
+        test_server: Server,
+        example: Release,
+        monkeypatch: pytest.MonkeyPatch,
+        error: type[BaseException],
+    ) -> None:
+        """The deployment is there already: the same key finds it, and no refusal says that another one runs."""
+
+        def broken(**asked: Any) -> Deployment:
+            request_deployment(**asked)
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr("deployments.api.deployments.request_deployment", broken)
+            with pytest.raises(error):
+                olga.post("/deployments", wanted(), **self.key)
+        answer = olga.post("/deployments", wanted(), **self.key)
+        assert (answer.status_code, answer.json()["number"]) == (201, Deployment.objects.get().pk), answer.content
+
+    def test_another_machine_of_the_portal_knows_the_key(
+        self, olga: Caller, test_server: Server, example: Release, settings: Any, tmp_path: Path
+    ) -> None:
+        """One database, another state directory."""
+        first = olga.post("/deployments", wanted(), **self.key).json()["number"]
+        olga.post(f"/deployments/{first}/cancel")
+        settings.STATE_DIR = tmp_path / "another"
+        assert olga.post("/deployments", wanted(), **self.key).json()["number"] == first
         assert Deployment.objects.count() == 1
 
     @pytest.mark.parametrize("key", ["x" * 201, "é", "\x7f"])
@@ -236,13 +272,10 @@ class TestIdempotency:
     ) -> None:
         problem(olga.post("/deployments", wanted(), **{"Idempotency-Key": key}), 422, "invalid")
 
-    def test_keys_go_after_a_day(
-        self, olga: Caller, test_server: Server, example: Release, own_state: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_keys_go_after_a_day(self, olga: Caller, test_server: Server, example: Release, own_state: Path) -> None:
         number = olga.post("/deployments", wanted(), **self.key).json()["number"]
         olga.post(f"/deployments/{number}/cancel")
-        later = time.time() + idempotency.KEPT_SECONDS + 60
-        monkeypatch.setattr("deployments.http.idempotency.time.time", lambda: later)
+        IdempotencyKey.objects.update(began_at=F("began_at") - idempotency.KEPT - timedelta(minutes=1))
         assert olga.post("/deployments", wanted(), **self.key).json()["number"] != number
 
 

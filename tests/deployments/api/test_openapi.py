@@ -32,7 +32,7 @@ from deployments.http import limits
 from deployments.lifecycle import FINAL, Status
 from deployments.models import Deployment, Environment, LogLine, Release, Role, Scope, Secret, Server
 from deployments.requests.requests import request_deployment
-from deployments.requests.snapshot import seal
+from deployments.snapshot import seal
 
 CHECKS = [
     not_a_server_error,
@@ -188,13 +188,13 @@ def exercise(schema: Any, known: dict[str, list[Any]], tokens: dict[str, str], e
     return seen
 
 
-def test_a_thousand_requests_find_nothing_wrong(
+def test_hundreds_of_requests_find_nothing_wrong(
     schema: Any, known: dict[str, list[Any]], tokens: dict[str, str]
 ) -> None:
     count = len(list(operations(schema)))
-    seen = exercise(schema, known, tokens, -(-1000 // count))
-    assert seen.total() >= 0.9 * 1000, seen  # small operations have fewer different requests
-    assert set(seen) >= {"200", "204", "401", "403", "404", "422"}, seen
+    seen = exercise(schema, known, tokens, -(-400 // count))
+    assert seen.total() >= 0.9 * 400, seen  # small operations have fewer different requests
+    assert set(seen) >= {"200", "401", "403", "404", "422"}, seen
 
 
 @pytest.mark.full
@@ -204,6 +204,7 @@ def test_twenty_thousand_requests_find_nothing_wrong(
     count = len(list(operations(schema)))
     seen = exercise(schema, known, tokens, -(-25_000 // count))
     assert seen.total() >= 20_000, seen
+    assert "204" in seen, seen
 
 
 def test_the_document_is_complete(schema: Any) -> None:

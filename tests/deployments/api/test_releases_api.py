@@ -14,13 +14,14 @@ from engine.artifacts.reader import open_artifact
 from tests.deployments.api.conftest import Caller
 from tests.deployments.api.test_deployments_api import problem
 from tests.engine.artifacts.test_received import packed
+from tests.fixtures.records import whole
 
 
 @pytest.fixture
 def artifact(make_release: Callable[[str], Release]) -> bytes:
     """The file of a release that this portal does not have."""
     release = make_release("2.0.0")
-    content = Path(release.artifact.path).read_bytes()
+    content = whole(release)
     release.delete()
     return content
 
@@ -40,7 +41,7 @@ def test_an_artifact_becomes_a_release(olga: Caller, artifact: bytes) -> None:
     assert (body["version"], body["ref"], body["commit"]) == ("2.0.0", "main", "4d" * 20)
     assert body["artifact_digest"] == hashlib.sha256(artifact).hexdigest()
     release = Release.objects.get(identifier=body["identifier"])
-    assert Path(release.artifact.path).read_bytes() == artifact
+    assert whole(release) == artifact
     assert AuditEvent.objects.filter(name="release.added", subject=f"release:{release.identifier}").exists()
     assert olga.get("/releases/2.0.0").json() == body
     assert olga.get("/releases").json()["items"] == [body]

@@ -1,5 +1,6 @@
 """Backup and restore, as an operator runs them: on a portal with a history, onto an empty machine."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -14,10 +15,13 @@ from django.db import connection, transaction
 
 from deployments.audit import trail
 from deployments.backup import databases
-from deployments.backup.backups import make_backup, newest, sha256_of
+from deployments.backup.backups import make_backup, newest
 from deployments.core.actors import system_actor
 from deployments.lifecycle import Kind, Status
 from deployments.models import AuditEvent, Deployment, Environment, Secret
+from deployments.releases.artifacts import open_release
+from engine.artifacts.artifact import open_artifact
+from engine.artifacts.wheels import sha256_of
 from engine.errors import InvalidRequest, NotAllowed
 from tests.fixtures.records import MakePerson, MakeRelease
 
@@ -113,8 +117,9 @@ def test_a_fresh_machine_becomes_the_portal_that_was_backed_up(
     assert machine.asked("list(AuditEvent.objects.order_by('-sequence').values_list('name', flat=True)[:1])") == [
         "backup.restored"
     ]
-    stored = machine.state / "artifacts" / str(lived_in.release.artifact.name)
-    assert sha256_of(stored) == lived_in.release.artifact_digest
+    stored = machine.state / "artifacts"
+    with open_artifact(stored / str(lived_in.release.artifact.name), None, stored / "contents") as reader:
+        assert hashlib.sha256(b"".join(reader.tar())).hexdigest() == lived_in.release.artifact_digest
     assert (machine.state / "secrets" / "portal_encryption_keys").stat().st_mode & 0o777 == 0o600
 
 
@@ -127,6 +132,31 @@ def test_a_backup_with_a_flipped_byte_is_refused_and_changes_nothing(backup: Pat
     assert "altered" in done.stderr
     assert not list(machine.state.glob("*.sqlite3"))
     assert not list(machine.state.glob("restore-*"))
+
+
+def test_a_backup_holds_what_releases_share_once_and_is_restored_over_what_is_there(
+    lived_in: Deployment, make_release: MakeRelease, tmp_path: Path, machine: FreshMachine
+) -> None:
+    first = make_backup(actor=ACTOR, directory=tmp_path / "backups", passphrase=PASSPHRASE, keep=9)
+    later = make_release("1.0.1")
+    with open_release(later) as reader, open_release(lived_in.release) as older:
+        assert len({file.sha256 for file in reader.manifest} & {file.sha256 for file in older.manifest}) > 3
+    second = make_backup(actor=ACTOR, directory=tmp_path / "backups", passphrase=PASSPHRASE, keep=9)
+    assert (first.artifacts, second.artifacts) == (1, 2)
+    assert machine.restore(second.path).returncode == 0
+    stored = machine.state / "artifacts"
+    before = sorted(path.name for path in stored.rglob("*"))
+    for path in stored.rglob("*"):
+        if path.is_file():
+            path.chmod(0o640)
+            path.write_bytes(b"rotten")
+            path.chmod(0o440)
+    done = machine.restore(second.path, "--replace")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in stored.rglob("*")) == before
+    for release in (later, lived_in.release):
+        with open_artifact(stored / str(release.artifact.name), None, stored / "contents") as reader:
+            assert hashlib.sha256(b"".join(reader.tar())).hexdigest() == release.artifact_digest
 
 
 def test_another_passphrase_is_refused(backup: Path, machine: FreshMachine) -> None:

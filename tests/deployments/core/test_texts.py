@@ -75,7 +75,6 @@ def _person(world: World, text: str) -> None:
     add_person(
         actor=world.people["administrator"],
         username="x",
-        password="correct horse battery",
         roles=[Role.VIEWER],
         first_name=text,
     )

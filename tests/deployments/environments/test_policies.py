@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.urls import reverse
 from django.utils import timezone
 
 from deployments.access.policy import token_actor
 from deployments.access.team import is_alone
 from deployments.access.tokens import authenticate
 from deployments.core.actors import shell_actor, system_actor
+from deployments.environments.floors import floor_of, raised
 from deployments.environments.policies import change_policy, decide_policy_change, withdraw_policy_change
 from deployments.environments.settings import configure_environment, lock_environment, unlock_environment
 from deployments.models import AuditEvent, Environment, NotificationDelivery, PolicyChange, Role
@@ -35,8 +37,16 @@ def _alone(world: World) -> None:
         world.user(name).groups.clear()
 
 
-@pytest.mark.parametrize("wanted", [{"approvals_required": 2}, {"approvals_required": 1, "approval_hours": 1}])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"approvals_required": 2},
+        {"approvals_required": 1, "approval_hours": 1},
+        {"approvals_required": 1, "max_failures": 2},
+    ],
+)
 def test_tightening_is_applied_at_once(world: World, wanted: dict[str, Any]) -> None:
+    Environment.objects.update(max_failures=3)
     assert _ask(world, **wanted) is None
     for field, value in wanted.items():
         assert getattr(world.production, field) == value
@@ -50,6 +60,8 @@ def test_tightening_is_applied_at_once(world: World, wanted: dict[str, Any]) -> 
         {"approvals_required": 1, "approval_hours": 25},
         {"approvals_required": 2, "approval_hours": 25},
         {"approvals_required": 0, "approval_hours": 1},
+        {"approvals_required": 1, "max_failures": 1},
+        {"approvals_required": 2, "max_failures": 100},
     ],
 )
 @pytest.mark.parametrize("who", ["administrator", "superuser"])
@@ -57,7 +69,8 @@ def test_loosening_waits_for_a_second_person(world: World, wanted: dict[str, int
     change = _ask(world, who, **wanted)
     assert change is not None
     assert change.state == PolicyChange.State.WAITING
-    assert (world.production.approvals_required, world.production.approval_hours) == (1, 24)
+    now = world.production
+    assert (now.approvals_required, now.approval_hours, now.max_failures) == (1, 24, 0)
     decide_policy_change(actor=world.people["approver"], change=change, approve=True, comment="fine")
     assert {name: getattr(world.production, name) for name in change.changes} == change.changes
     event = AuditEvent.objects.get(name="environment.policy_loosened")
@@ -165,7 +178,7 @@ def test_a_team_of_one_is_not_made_by_switching_everybody_off(how: str, world: W
         else:
             world.user(name).groups.clear()
     if how == "added and switched off":
-        made = add_person(actor=me, username="brief", password="correct horse battery", roles=[Role.VIEWER])
+        made = add_person(actor=me, username="brief", roles=[Role.VIEWER])
         User.objects.filter(pk=made.pk).update(is_active=False)
     if how == "acted":
         lock_environment(actor=world.people["operator"], environment=world.test, reason="x")
@@ -177,7 +190,7 @@ def test_a_team_of_one_is_not_made_by_switching_everybody_off(how: str, world: W
 
 def test_an_account_without_a_role_makes_no_team(world: World) -> None:
     _alone(world)
-    person = add_person(actor=world.people["superuser"], username="guest", password="correct horse battery", roles=[])
+    person = add_person(actor=world.people["superuser"], username="guest", roles=[])
     change_person(actor=world.people["superuser"], person=person, changes={"email": "guest@example.org"}, roles=[])
     assert is_alone(world.people["superuser"])
     assert world.production.approvals_required == 1
@@ -198,17 +211,44 @@ def test_a_token_of_a_team_of_one_is_not_its_member(world: World) -> None:
     assert change is not None
 
 
-@pytest.mark.parametrize("wanted", [{"approvals_required": 11}, {"approvals_required": -1}, {"approval_hours": 0}])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"approvals_required": 11},
+        {"approvals_required": -1},
+        {"approval_hours": 0},
+        {"max_failures": 101},
+        {"max_failures": -1},
+    ],
+)
 def test_impossible_policies_are_refused(world: World, wanted: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
         _ask(world, **wanted)
 
 
-def test_a_policy_cannot_be_changed_as_configuration(world: World) -> None:
+@pytest.mark.parametrize("field", ["approvals_required", "max_failures"])
+def test_a_policy_cannot_be_changed_as_configuration(world: World, field: str) -> None:
     with pytest.raises(InvalidRequest):
-        configure_environment(
-            actor=world.people["administrator"], environment=world.production, changes={"approvals_required": 0}
-        )
+        configure_environment(actor=world.people["administrator"], environment=world.production, changes={field: 1})
+
+
+def test_a_page_loosens_nothing_alone_and_shows_what_is_asked_for(world: World) -> None:
+    where = reverse("admin:deployments_environment_change", args=[world.production.pk])
+    sent = {"configuration": "{}", "bake_seconds": 9, "bake_action": "rollback", "order": 1, "batch": 10}
+    client = world.client("administrator")
+    client.post(where, {**sent, "max_failures": 5})
+    assert (world.production.bake_seconds, world.production.max_failures) == (9, 0)
+    asked = {"approvals_required": 1, "approval_hours": 24, "max_failures": 5, "reason": "many servers"}
+    address = reverse("admin:deployments_environment_policy", args=[world.production.pk])
+    assert (
+        "A second person has to agree: max failures 0 → 5." in client.post(address, asked, follow=True).content.decode()
+    )
+    assert world.production.max_failures == 0
+
+
+def test_another_name_keeps_no_more_failures_than_the_strictest_allows(world: World) -> None:
+    Environment.objects.filter(name="test").update(max_failures=9)
+    assert raised(world.test, floor_of(world.test.application))["max_failures"] == 0
 
 
 def test_configuration_edits_are_told_field_by_field_and_hold_no_secret(world: World) -> None:

@@ -4,12 +4,15 @@ import json
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from deployments.core.masking import Mask
 from deployments.execution import recorder as module
 from deployments.execution.claims import claim
 from deployments.execution.recorder import Recorder
-from deployments.models import LogLine, Step
+from deployments.execution.steps import MOST_STEPS
+from deployments.models import LogLine, Server, Step, Target
 from deployments.requests.approvals import approve
 from tests.deployments.conftest import artifacts, quick, world
 from tests.deployments.world import World
@@ -75,10 +78,35 @@ def test_steps_without_end_are_a_bounded_number_of_rows_and_lines(
     ]
     again = [{"kind": "step", "step": "s1", "state": state} for _ in range(100) for state in ("begin", "ok")]
     said = stored(world, [invented, again])
-    assert Step.objects.count() == module.MOST_STEPS
-    assert len(said) <= module.MOST_STEPS + 10
+    assert Step.objects.count() == MOST_STEPS
+    assert len(said) <= MOST_STEPS + 10
     assert sum(len(json.dumps(step.facts)) for step in Step.objects.all()) < 10_000
     assert "bytes" in Step.objects.filter(state="ok")[0].facts["left_out"]
+
+
+def test_what_many_servers_say_costs_no_more_statements_than_what_one_says(world: World) -> None:
+    row = world.request()
+    approve(actor=world.people["approver"], deployment=row)
+    claimed = claim(row.pk)
+    assert claimed is not None
+    assert claimed.claim is not None
+    first = claimed.targets.select_related("server").get()
+    servers = [Server(name=f"more-{number}", environment=world.test, host=f"192.0.2.{number}") for number in range(5)]
+    many = [first, *(claimed.targets.create(server=server, order=9) for server in Server.objects.bulk_create(servers))]
+    counts = []
+    for number, targets in enumerate(([first], many)):
+        recorder = Recorder(claimed, claimed.claim)
+        said = [
+            {"kind": "log", "text": "a"},
+            *({"kind": "step", "step": f"s{number}", "state": s} for s in ("begin", "ok")),
+        ]
+        batch = [(each, {**record, "seq": 10 * number + seq}) for each in targets for seq, record in enumerate(said, 1)]
+        with CaptureQueriesContext(connection) as queries:
+            recorder._store([(each, json.dumps(record)) for each, record in batch])
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+    assert Step.objects.filter(name="s1", state="ok").count() == len(many)
+    assert set(Target.objects.values_list("journal_seq", flat=True)) == {13}
 
 
 def test_a_secret_that_was_cut_off_is_masked_too() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from deployments.core.actors import system_actor
+from deployments.core.actors import Actor, system_actor
 from deployments.github.runner import Access, secret_names
-from deployments.models import AuditEvent, Environment, Server
+from deployments.github.secrets import github_secret
+from deployments.models import AuditEvent, Environment, NotificationChannel, NotificationDelivery, Role, Server
 from deployments.servers.enrolment import ensure_key
 from tests.deployments.management.commands import exit_code
 from tests.workflows.portals import ROOT, Portal
@@ -38,10 +40,12 @@ Server.objects.create(
 """
 
 
-def test_the_printed_lines_give_github_what_a_runner_needs_and_put_no_value_on_a_command_line(tmp_path: Path) -> None:
+def test_the_printed_lines_give_github_what_a_runner_needs_and_put_no_value_on_a_command_line(
+    tmp_path: Path, migrated: Path
+) -> None:
     portal = Portal(tmp_path / "portal")
     portal.state.mkdir()
-    assert portal.manage("migrate", "--verbosity", "0").returncode == 0
+    shutil.copyfile(migrated, portal.state / "portal.sqlite3")
     assert portal.manage("shell", "--command", SERVER).returncode == 0
     lines = portal.manage("github_secrets", "test").stdout
     assert len(lines.splitlines()) == 4
@@ -76,6 +80,21 @@ def test_a_private_key_that_is_handed_out_is_in_the_audit_trail(ready_server: Ca
     event = AuditEvent.objects.get(name="key.handed_out")
     assert event.data["public_key"] == environment.public_key
     assert "PRIVATE" not in str(event.data)
+
+
+def test_people_are_told_when_the_key_of_a_protected_environment_leaves(
+    ready_server: Callable[[Environment], Server],
+) -> None:
+    for name, told in (("test", 0), ("production", 1)):
+        environment = Environment.objects.get(name=name)
+        ensure_key(actor=system_actor("tests"), environment=environment)
+        ready_server(environment)
+        NotificationChannel.objects.create(name=name, url="json://localhost", environment=environment)
+        mallory = Actor("user", "mallory", frozenset({Role.ADMINISTRATOR}), person="mallory")
+        github_secret(actor=mallory, environment=environment, name=secret_names(name)["key"])
+        assert NotificationDelivery.objects.count() == told
+    told_of = NotificationDelivery.objects.get()
+    assert "handed out by mallory" in told_of.title + told_of.body
 
 
 def test_the_shell_alone_gets_no_production_key(ready_server: Callable[[Environment], Server]) -> None:

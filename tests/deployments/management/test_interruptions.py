@@ -25,12 +25,12 @@ EXAMPLE = ROOT / "tests/data/example-bot"
 
 
 @pytest.fixture
-def portal(provisioned: Provisioned, tmp_path: Path) -> Portal:
+def portal(provisioned: Provisioned, tmp_path: Path, migrated: Path) -> Portal:
     """A portal without workers, and a release."""
     for machine in provisioned.machines:
         clean(machine)
     portal = Portal(tmp_path)
-    portal.prepare(provisioned)
+    portal.prepare(provisioned, migrated)
     built = portal.manage("build_release", "--source", str(EXAMPLE))
     assert built.returncode == 0, built.stderr
     return portal

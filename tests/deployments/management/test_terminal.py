@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 
 from deployments.lifecycle import Status
 from deployments.models import AuditEvent
 from tests.deployments.world import World
+from tests.fixtures.processes import environment_of
 
 ROOT = Path(__file__).resolve().parents[3]
 DEADLINE = 90.0
@@ -86,22 +86,7 @@ def environment(transactional_db: None, world: World, settings: Any, tmp_path: P
         user = User.objects.get(username=name)
         user.set_password(PASSWORD)
         user.save()
-    name = str(connection.settings_dict["NAME"])
-    if connection.vendor == "sqlite":
-        url = f"sqlite:///{name}"
-    else:
-        before, _, after = os.environ["DATABASE_URL"].rpartition("/portal")
-        url = f"{before}/{name}{after}"
-    state = tmp_path / "state"
-    state.mkdir()
-    (state / "artifacts").symlink_to(tmp_path / "artifacts")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("PORTAL_")}
-    return kept | {
-        "DJANGO_SETTINGS_MODULE": "portal.settings",
-        "PORTAL_STATE_DIR": str(state),
-        "DATABASE_URL": url,
-        "PYTHONWARNINGS": "ignore",
-    }
+    return environment_of(tmp_path)
 
 
 def _sign_in(running: Terminal, name: str, password: str) -> None:

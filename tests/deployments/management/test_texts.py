@@ -1,7 +1,12 @@
 """Texts from elsewhere reach terminals, logs of runners and summaries as texts, and as nothing else."""
 
-import pytest
+from pathlib import Path
+from typing import Any
 
+import pytest
+from django.core.management import CommandError, get_commands, load_command_class
+
+from deployments.management.base import PortalCommand
 from deployments.management.summary import deployment_summary, failure_summary
 from deployments.management.texts import markdown, one_line
 
@@ -56,3 +61,21 @@ def test_a_hostile_reason_stays_one_line_of_text_in_a_summary() -> None:
 
 def test_a_deployment_that_goes_on_is_shown_with_its_status() -> None:
     assert "→ test: running" in deployment_summary(document(status="running", exit_code=None, seconds=None), {})
+
+
+OURS = sorted(
+    name
+    for name, app in get_commands().items()
+    if isinstance(app, str) and isinstance(load_command_class(app, name), PortalCommand)
+)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_no_command_begins_with_an_argument_that_is_no_text(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a terminal hands over bytes that are none of its encoding; whichever argument it is, alone or in a list."""
+    command: Any = load_command_class(get_commands()[name], name)
+    monkeypatch.setattr(type(command), "run", lambda *_: pytest.fail("it began"))
+    for given in ("te\udcff", Path("/a\udcff"), ["echo", "\udcff"], ("\ud800",)):
+        with pytest.raises(CommandError, match=r"What was given for where is no text in UTF-8.") as refused:
+            command.handle(json=False, where=given)
+        assert refused.value.returncode == 2

@@ -118,3 +118,13 @@ def test_configuration_is_compared_file_by_file_and_masked() -> None:
     text = "\n".join(line.text for line in found[0].lines or [])
     assert "[secret word]" in text
     assert "hunter2" not in text
+
+
+def test_units_that_change_are_named(build: Build) -> None:
+    def edit(tree: Path) -> None:
+        unit = tree / "systemd" / "dice-bot.service"
+        unit.write_text(unit.read_text() + "# changed\n")
+
+    before = build("1.0.0", lambda tree: None)
+    assert _changes(before, build("1.0.1", lambda tree: None)).units == []
+    assert _changes(before, build("1.0.2", edit)).units == ["dice-bot.service"]

@@ -1,6 +1,7 @@
 """Deciding: four eyes, several approvers, expiry, supersession, busy and locked environments."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from deployments.environments.settings import lock_environment
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, AuditEvent, Deployment, Environment, NotificationDelivery, Scope
 from deployments.notifications.channels import save_channel
+from deployments.releases.artifacts import ArtifactElsewhere
 from deployments.requests.approvals import approve, expire_requests, reject, review_break_glass
 from deployments.requests.requests import request_deployment
 from deployments.requests.rollbacks import request_rollback
@@ -208,7 +210,7 @@ def test_everyone_who_wants_to_hears_of_requests_decisions_and_break_glass(world
 
 
 def test_a_rollback_that_cannot_begin_does_not_take_the_end_of_the_deployment_with_it(world: World) -> None:
-    from deployments.requests.promotion import promote_waiting_rollback
+    from deployments.requests.waiting_rollbacks import queue_waiting_rollback
 
     world.succeeded(world.releases[0])
     running = world.succeeded(world.releases[1])
@@ -222,8 +224,23 @@ def test_a_rollback_that_cannot_begin_does_not_take_the_end_of_the_deployment_wi
         seal=running.seal,
     )
     world.production.servers.update(state="enrolled")
-    promote_waiting_rollback(running)
+    queue_waiting_rollback(running)
     rollback.refresh_from_db()
     assert rollback.status == Status.CANCELLED
     assert rollback.outcome == "not_provisioned"
     assert AuditEvent.objects.filter(name="rollback.cancelled").exists()
+
+
+def test_a_machine_without_the_artifact_decides_nothing(world: World) -> None:
+    row = world.request()
+    path = Path(row.release.artifact.path)
+    kept = path.rename(path.with_suffix(".elsewhere"))
+    with pytest.raises(ArtifactElsewhere) as refused:
+        approve(actor=world.people["approver"], deployment=row)
+    assert refused.value.http_status == 503
+    row.refresh_from_db()
+    assert (row.status, row.approvals.count()) == (Status.AWAITING_APPROVAL, 0)
+    assert world.client("approver").get(f"/deployments/{row.pk}/").status_code == 200
+    kept.rename(path)
+    approve(actor=world.people["approver"], deployment=row)
+    assert row.status == Status.QUEUED

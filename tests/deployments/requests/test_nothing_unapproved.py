@@ -20,7 +20,11 @@ from deployments.core.actors import Actor, system_actor
 from deployments.drills.drills import drill_rollback
 from deployments.execution.claims import claim
 from deployments.lifecycle import Status
-from deployments.models import Approval, Deployment, Environment
+from deployments.models import Approval, Deployment, Environment, Operation, Server
+from deployments.operations.carrying_out import Ending, carry_out
+from deployments.operations.data import restore_data
+from deployments.operations.one_off import OneOffCommand, run_command
+from deployments.operations.requesting import operate
 from deployments.requests.approvals import approve
 from deployments.requests.bake import report_alert
 from deployments.requests.requests import request_deployment
@@ -113,7 +117,30 @@ def _policy_by_hand(world: World, who: str) -> None:
     Environment.objects.filter(name="production").update(approvals_required=0)
 
 
+def _operate(kind: Operation.Kind) -> Way:
+    """What is done to services, while a release waits: also an operation written into the table."""
+
+    def way(world: World, who: str) -> None:
+        _ask(world, who)
+        server = Server.objects.get(environment=world.production)
+        actor = _actor(world, who)
+        wanted = {"units": [], "backup": "20260101T000000Z-1", "command": ["id"], "unit": "", "seconds": 5}
+        with contextlib.suppress(PortalError):
+            if kind == Operation.Kind.RUN:
+                run_command(actor=actor, server=server, wanted=OneOffCommand(["id"]))
+            elif kind == Operation.Kind.RESTORE:
+                restore_data(actor=actor, server=server, backup="20260101T000000Z-1", reason="x")
+            else:
+                operate(actor=actor, server=server, kind=kind, reason="x")
+        for row in Operation.objects.all():
+            carry_out(number=row.pk)
+        Operation.objects.create(server=server, kind=kind, requested_by="requester", request=wanted, pk=9000)
+
+    return way
+
+
 WAYS: dict[str, Way] = {
+    **{kind.value: _operate(kind) for kind in Operation.Kind},
     "asked": _ask,
     "asked and approved alone": _ask_and_approve,
     "rolled back": _roll_back,
@@ -143,13 +170,23 @@ def _actor(world: World, who: str) -> Actor:
 
 @pytest.mark.parametrize("who", WHO)
 @pytest.mark.parametrize("way", WAYS)
-def test_nothing_unapproved_begins(way: str, who: str, world: World) -> None:
+def test_nothing_unapproved_begins(way: str, who: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Operation] = []
+
+    def doer(row: Operation, _hear: object) -> Ending:
+        begun.append(row)
+        return Ending(Operation.State.SUCCEEDED, "done", "Done.")
+
+    monkeypatch.setattr("deployments.operations.carrying_out.DOERS", dict.fromkeys(Operation.Kind, doer))
     world.succeeded(world.releases[0])
     world.user("administrator").groups.add(Group.objects.get(name="approver"))
     with contextlib.suppress(PortalError):  # refused: what it left behind is looked at all the same
         WAYS[way](world, who)
     if who == "switched off":
         User.objects.filter(username="requester").update(is_active=False)
+    for operation in Operation.objects.all():
+        carry_out(number=operation.pk)
+    assert not [row for row in begun if row.pk == 9000 or row.kind == Operation.Kind.RUN]
     for row in Deployment.objects.exclude(status=Status.SUCCEEDED):
         assert claim(row.pk) is None
     for row in Deployment.objects.filter(status__in=(Status.AWAITING_APPROVAL, Status.SUPERSEDED)):

@@ -17,7 +17,7 @@ from deployments.requests.bake import report_alert
 from deployments.requests.requests import request_deployment
 from deployments.requests.rollback_targets import releases_to_go_back_to, rollback_target
 from deployments.requests.rollbacks import request_rollback
-from deployments.requests.snapshot import seal
+from deployments.snapshot import seal
 from engine.errors import InvalidRequest, NotAllowed
 from tests.deployments.world import World
 
@@ -239,7 +239,7 @@ def test_the_page_of_an_earlier_success_offers_no_way_back_without_consent(settl
     row = settled.succeeded(settled.releases[1], approved_by=(), break_glass=True)
     settled.succeeded(settled.releases[0])
     client = settled.client("operator")
-    page = client.get(reverse("admin:deployments_deployment_change", args=[row.pk])).content.decode()
+    page = client.get(reverse("deployment", args=[row.pk])).content.decode()
     assert "roll-back" not in page
     address = reverse("admin:deployments_environment_roll_back", args=[settled.production.pk])
     assert f'<option value="{settled.releases[1].pk}"' not in client.get(address).content.decode()

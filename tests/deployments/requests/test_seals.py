@@ -14,6 +14,7 @@ from deployments.requests.approvals import approve
 from deployments.requests.rollbacks import request_rollback
 from engine.errors import NotApproved
 from tests.deployments.world import World
+from tests.fixtures.records import HOST_KEY
 
 Change = Callable[[World], object]
 
@@ -72,6 +73,10 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "the address": (lambda world: _server(world, host="elsewhere.invalid"), "changed: host."),
     "the port": (lambda world: _server(world, port=2222), "changed: port."),
     "the account": (lambda world: _server(world, user="root"), "changed: user."),
+    "the way there": (
+        lambda world: _server(world, jump="ops@gate.invalid:22", jump_host_key=HOST_KEY),
+        "Server production-1 changed: jump, jump_host_key.",
+    ),
     "the unit files": (lambda world: _server(world, unit_files={"dice-bot.service": "0" * 64}), "changed: unit_files."),
     "the release that runs": (
         lambda world: _server(world, current_release=world.releases[0]),
@@ -119,7 +124,7 @@ def test_a_sealed_input_that_changed_after_the_approval_is_not_run(what: str, wo
 
 def test_a_second_server_voids_the_request(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     # the example bot refuses two servers with one account, which is not what this is about
-    monkeypatch.setattr("deployments.requests.snapshots._refuse_second_account", lambda *_: None)
+    monkeypatch.setattr("deployments.requests.inputs._refuse_second_account", lambda *_: None)
     row = world.request()
     _second_server(world)
     with pytest.raises(NotApproved, match=r"Server production-2 was added\."):

@@ -23,7 +23,7 @@ from deployments.people.trusted_keys import anchor_servers, trust_key
 from deployments.requests.approvals import approve
 from deployments.requests.requests import request_deployment
 from deployments.requests.rollbacks import request_rollback
-from deployments.requests.snapshot import seal
+from deployments.snapshot import seal
 from engine.errors import InvalidRequest, NotAllowed, PortalError
 from tests.deployments.world import World
 from tests.fixtures.signers import Signer, make_signer
@@ -225,8 +225,8 @@ def test_whoever_writes_the_tables_gets_nothing_into_production(
     for row in queued:
         assert claim(row.pk) is None
         row.refresh_from_db()
-        assert "sign" in row.sentence or "way back" in row.sentence, row.sentence
-    assert not refused or "way back" in refused
+        assert "sign" in row.sentence or "rollback target" in row.sentence, row.sentence
+    assert not refused or "rollback target" in refused
 
 
 def test_with_a_signature_it_begins_and_is_a_way_back(signer: Signer, world: World) -> None:
@@ -241,7 +241,7 @@ def test_with_a_signature_it_begins_and_is_a_way_back(signer: Signer, world: Wor
         trail.record(actor=SHELL, name="deployment.succeeded", subject=f"deployment:{row.pk}", environment="production")
     Server.objects.filter(environment=world.production).update(current_release=world.releases[1])
     back = request_rollback(actor=world.people["operator"], environment=world.production, reason="x")
-    assert back.release == world.releases[0], "what succeeded before the server was anchored stays a way back"
+    assert back.release == world.releases[0], "what succeeded before the server was anchored stays a rollback target"
     assert claim(back.pk) is not None
     Deployment.objects.filter(pk=back.pk).update(status=Status.SUCCEEDED, finished_at=timezone.now(), claim=None)
     forward = request_rollback(

@@ -14,7 +14,8 @@ from deployments.access.export import export
 from deployments.access.signatures import problem_with
 from deployments.lifecycle import Status
 from deployments.models import Approval, AuditEvent, SigningKey
-from deployments.people.accounts import change_person, set_password
+from deployments.people.accounts import change_person
+from deployments.people.recovery import recover
 from deployments.people.signing_keys import add_key, confirm_key, revoke_key
 from deployments.requests.approvals import approve
 from engine.errors import Conflict, InvalidRequest, NotAllowed, PortalError
@@ -110,8 +111,8 @@ def test_nobody_who_profits_confirms_a_key(world: World, tmp_path: Path) -> None
         confirm_key(actor=world.people["requester"], key=made.key, fingerprint=made.key.fingerprint)
     with pytest.raises(InvalidRequest, match="another fingerprint"):
         confirm_key(actor=world.people["approver"], key=made.key, fingerprint="SHA256:" + "a" * 43)
-    set_password(actor=world.people["administrator"], person=world.user("requester"), password="correct horse battery")
-    with pytest.raises(NotAllowed, match="set the password"):
+    recover(actor=world.people["administrator"], person=world.user("requester"), reason="lost phone")
+    with pytest.raises(NotAllowed, match="lately let in you or requester"):
         confirm_key(actor=world.people["administrator"], key=made.key, fingerprint=made.key.fingerprint)
     confirm_key(actor=world.people["approver"], key=made.key, fingerprint=made.key.fingerprint)
     with pytest.raises(Conflict, match="in the record"):
@@ -128,7 +129,7 @@ def test_recovery_voids_consents_that_wait(how: str, signer: Signer, world: Worl
     if how == "revoked":
         revoke_key(actor=administrator, key=signer.key)
     elif how == "recovered":
-        set_password(actor=administrator, person=person, password="correct horse battery")
+        recover(actor=administrator, person=person, reason="lost phone")
     else:
         change_person(actor=administrator, person=person, changes={"is_active": False}, roles=[])
     row.refresh_from_db()

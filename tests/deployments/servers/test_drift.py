@@ -12,7 +12,7 @@ from deployments.models import AuditEvent, Server
 from deployments.servers.drift import as_far_as_looked, drift_of, provisioning_drift
 from deployments.servers.drift_answers import accept_drift, put_back
 from engine.errors import Conflict, InvalidRequest, NotAllowed
-from engine.remote.looking import Looked
+from engine.remote.inventory import InventoryCheck
 from engine.remote.reports import Report
 from tests.deployments.world import World
 
@@ -48,7 +48,7 @@ def differences(**changes: Any) -> list[str]:
         ({"enabled": "disabled"}, "bot.service is disabled: a boot does not start it."),
         ({"enabled": "masked"}, "bot.service is masked: a boot does not start it."),
         ({"needs_reload": True}, "systemd has not read the files of bot.service since they were changed."),
-        ({"sha256": "b" * 64}, "The unit file bot.service differs from the one that provisioning installed."),
+        ({"sha256": "b" * 64}, "The unit file bot.service differs from the one of the release."),
         (
             {"path": "/run/systemd/system/bot.service"},
             "systemd reads bot.service from /run/systemd/system/bot.service.",
@@ -86,7 +86,7 @@ def test_an_edited_configuration_is_drift_although_it_has_the_name_of_the_deploy
 def test_what_was_added_to_an_environment_is_drift_and_one_without_a_note_is_not_called_recorded() -> None:
     (said,) = differences(environments={"bot": [["lib/evil.pth", "extra"]]})
     assert said == "One file of the Python environment of the role bot differ, lib/evil.pth first (extra)."
-    looked = Looked(40, [])
+    looked = InventoryCheck(40, [])
     assert as_far_as_looked(FACTS, looked, well=True) == (
         "Release, configuration, units, secrets and 40 things of provisioning: as recorded."
     )
@@ -98,7 +98,7 @@ def test_what_root_found_is_said_with_both_states_and_the_way_back() -> None:
     file = Report("file", "sudo for rosey", "changed", "", "sha256 aa, root:root 0644", "sha256 bb, root:root 0440")
     firewall = Report("firewall", "firewall", "changed", "", "no rules", "our own ports only")
     failed = Report("directory", "directory /opt/x", "failed", "/opt/x is a link.")
-    assert provisioning_drift(Server(), Looked(9, [file, firewall, failed])) == [
+    assert provisioning_drift(Server(), InventoryCheck(9, [file, firewall, failed])) == [
         "sudo for rosey: its content was changed and root:root 0644, not root:root 0440. "
         "Run `provision` to put it back.",
         "firewall: no rules, not our own ports only. Run `provision` to put it back.",
@@ -107,7 +107,7 @@ def test_what_root_found_is_said_with_both_states_and_the_way_back() -> None:
 
 
 def test_that_root_may_not_look_any_more_is_drift_and_that_it_never_could_is_said() -> None:
-    silent = Looked(0, [], "sudo: a password is required")
+    silent = InventoryCheck(0, [], "sudo: a password is required")
     assert provisioning_drift(Server(), silent) == []
     assert "Not looked at: what provisioning put there; run `provision` once" in as_far_as_looked(
         FACTS, silent, well=True

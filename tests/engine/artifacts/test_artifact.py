@@ -368,7 +368,7 @@ def test_wheels_that_a_source_made_up_are_refused(tmp_path: Path) -> None:
     source = project(tmp_path / "p", {"requirements.txt": lock_line(leaf)})
 
     class Careless:
-        def wheels(self, lock: object, python: str) -> list[Path]:
+        def wheels(self, lock: object, python: str, architecture: str = "x86_64") -> list[Path]:
             return [leaf, other]
 
     with pytest.raises(errors.WheelsUnavailable, match=r"other-1\.0-py3-none-any\.whl has no hash"):

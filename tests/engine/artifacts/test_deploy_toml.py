@@ -7,6 +7,7 @@ import pytest
 
 from engine.artifacts.deploy_toml import DeployToml, examine, parse_deploy_toml
 from engine.artifacts.errors import BadDeployToml
+from tests.engine.artifacts.projects import DEPLOY_TOML
 
 FULL = b"""
 name = "rosey-bot"
@@ -289,3 +290,35 @@ def _inline(value: object) -> str:
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
+
+
+HOOK = '\n[hooks.after_activate]\ncommand = ["python", "-m", "x"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[hooks.after_activate]\n", "hooks.after_activate.command"),
+        ("[hooks.after_activate]\ncommand = []\n", "hooks.after_activate.command"),
+        ('[hooks.after_activate]\ncommand = "python -m x"\n', "hooks.after_activate.command"),
+        ('[hooks.before_everything]\ncommand = ["x"]\n', "hooks.before_everything"),
+        (HOOK + "deadline = 0\n", "hooks.after_activate.deadline"),
+        (HOOK + "deadline = 7200\n", "hooks.after_activate.deadline"),
+        (HOOK + 'account = "root"\n', "hooks.after_activate.account"),
+        (HOOK + 'role = "portal"\n', "hooks.after_activate.role"),
+        (HOOK + 'back = ["x", "{secrets}"]\n', "hooks.after_activate.back"),
+        ('[hooks.after_success]\ncommand = ["x"]\nback = ["y"]\n', "hooks.after_success.back"),
+    ],
+)
+def test_a_hook_that_says_too_little_or_too_much_is_named_by_its_key(text: str, key: str) -> None:
+    deploy, problems = examine((DEPLOY_TOML + text).encode())
+    assert deploy is None
+    assert [problem.key for problem in problems] == [key]
+
+
+def test_a_hook_has_a_role_a_deadline_and_an_account() -> None:
+    found = parse_deploy_toml((DEPLOY_TOML + HOOK).encode()).hook_at("after_activate")
+    assert found is not None
+    role, hook = found
+    assert (role, hook.deadline, hook.account) == ("bot", 60, "application")
+    assert parse_deploy_toml(DEPLOY_TOML.encode()).hook_at("after_activate") is None

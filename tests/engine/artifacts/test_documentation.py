@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from engine.artifacts import errors, schema
+from engine.artifacts.backups import Backups, Dump
 from engine.artifacts.deploy_toml import Deadlines, DeployToml, Environment, Health, Role, parse_deploy_toml
+from engine.artifacts.hooks import Hooks, UndoableHook
 from tests.engine.artifacts.projects import DEPLOY_TOML
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,10 +28,11 @@ def refusals(kind: type[errors.PlanError] = errors.PlanError) -> Iterator[type[e
         yield from refusals(child)
 
 
-@pytest.mark.parametrize("table", [DeployToml, Role, Health, Deadlines])
+@pytest.mark.parametrize("table", [DeployToml, Role, Health, Deadlines, Hooks, UndoableHook, Backups, Dump])
 def test_every_key_is_on_the_page_with_its_default(table: type[Any]) -> None:
-    for name, field in table.model_fields.items():
-        if name in {"roles", "environments", "deadlines", "health"}:
+    for attribute, field in table.model_fields.items():
+        name = field.alias or attribute
+        if name in {"roles", "environments", "deadlines", "health", "hooks", "backups", *Hooks.model_fields}:
             assert f"[{name}" in PAGE or f".{name}]" in PAGE
             continue
         row = re.search(rf"^\| [^|]*`{name}`[^|]*\|([^|]*)\|", PAGE, re.MULTILINE)
@@ -42,7 +45,7 @@ def test_every_key_is_on_the_page_with_its_default(table: type[Any]) -> None:
 
 
 def test_every_key_says_in_one_sentence_what_is_wanted() -> None:
-    for table in (DeployToml, Role, Health, Deadlines, Environment):
+    for table in (DeployToml, Role, Health, Deadlines, Environment, Hooks, UndoableHook, Backups, Dump):
         for name, field in table.model_fields.items():
             assert (field.description or "").endswith("."), f"{table.__name__}.{name} has no hint for its mistakes"
 

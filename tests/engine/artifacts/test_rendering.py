@@ -67,9 +67,10 @@ def test_a_template_that_is_not_a_json_object_is_refused(template: bytes, why: s
 
 def test_other_formats_are_copied_and_take_no_values() -> None:
     assert render_file("bot.ini", b"[bot]\r\n", {}) == b"[bot]\r\n"
+    assert render_file("bot.conf", b"\xff", {}) == b"\xff"
     assert render_file("bot.json", b"{}", {"a": 1}) == b'{\n  "a": 1\n}\n'
-    with pytest.raises(BadTemplate, match=r"only \.json files"):
-        render_file("bot.ini", b"", {"a": 1})
+    with pytest.raises(BadTemplate, match=r"only \.json, \.yaml, "):
+        render_file("bot.conf", b"", {"a": 1})
 
 
 def test_the_digest_tells_names_and_contents_apart() -> None:

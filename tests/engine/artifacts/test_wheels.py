@@ -6,7 +6,7 @@ import pytest
 
 from engine.artifacts.errors import WheelsUnavailable
 from engine.artifacts.lock import Lock, read_lock
-from engine.artifacts.wheels import DirectoryWheels, PipWheels, mismatch, platforms
+from engine.artifacts.wheels import DirectoryWheels, PipWheels, architectures, mismatch, platforms, unfit
 from tests.engine.artifacts.projects import lock_line, wheel
 
 MODERN = "cp311-cp311-manylinux_2_28_x86_64"
@@ -35,6 +35,36 @@ def test_platforms_have_every_name_of_each_glibc() -> None:
     assert tags[0] == "manylinux_2_36_x86_64"
     assert tags[-2:] == ["manylinux_2_5_x86_64", "manylinux1_x86_64"]
     assert tags.index("manylinux2014_x86_64") == tags.index("manylinux_2_17_x86_64") + 1
+
+
+def test_platforms_are_those_of_the_servers_architecture() -> None:
+    tags = platforms("aarch64")
+    assert tags[0] == "manylinux_2_36_aarch64"
+    assert tags[-2:] == ["manylinux_2_17_aarch64", "manylinux2014_aarch64"]
+    assert platforms("riscv64") == []
+
+
+@pytest.mark.parametrize("architecture", ["x86_64", "aarch64"])
+def test_wheels_and_packages_are_those_of_the_servers_architecture(
+    tmp_path: Path, index: Path, architecture: str
+) -> None:
+    native = {name: wheel(index, "stem", tag=f"cp311-cp311-manylinux_2_17_{name}") for name in platform_names}
+    only = {name: wheel(index, f"only{name[0]}") for name in platform_names}
+    wanted = lock(
+        lock_line(*native.values()),
+        *(lock_line(path).replace(" --", f" ; platform_machine == '{name}' --", 1) for name, path in only.items()),
+    )
+    for source in (DirectoryWheels(index), PipWheels(tmp_path / "cache")):
+        found = source.wheels(wanted, "3.11", architecture)
+        assert [path.name for path in found] == sorted([only[architecture].name, native[architecture].name])
+    names = [path.name for path in (*native.values(), *only.values())]
+    assert unfit(names, "3.11", architecture) == [path.name for name, path in native.items() if name != architecture]
+    assert unfit(names, "3.12", architecture) == [path.name for path in native.values()]
+    assert architectures([native[architecture].name, only["x86_64"].name]) == [architecture]
+    assert architectures(path.name for path in only.values()) == []
+
+
+platform_names = ["x86_64", "aarch64"]
 
 
 def test_a_directory_gives_the_best_wheel_with_a_hash_of_the_lock(tmp_path: Path) -> None:

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from engine.commands.provisioning import Operation, ServerSetup, operations, unit_digests
+from engine.host.agent.systemd import sudo_commands
 from engine.host.provision import firewall
 from engine.host.provision.__main__ import OPERATIONS
+from engine.host.provision.bounds import drop_in
+from engine.host.provision.switching import unit_commands
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl portal"
 OLD_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABBBCCCDDDEEEFFFGGGHHHIIIJJJKKKLLLMMMNNNOO earlier"
@@ -44,18 +47,23 @@ def test_sudo_is_a_list_of_exact_commands() -> None:
     operation = files(setup())["/etc/sudoers.d/rosey-bot"]
     assert text(operation) == (
         "# What deployments of rosey-bot need root for. Written by provision.\n"
-        "rosey ALL=(root) NOPASSWD: /usr/bin/systemctl reset-failed cytube-bot.service\n"
-        "rosey ALL=(root) NOPASSWD: /usr/bin/systemctl --no-block restart cytube-bot.service\n"
-        "rosey ALL=(root) NOPASSWD: /usr/bin/systemctl --no-block stop cytube-bot.service\n"
-        "rosey ALL=(root) NOPASSWD: /usr/bin/systemctl reset-failed backup.timer\n"
-        "rosey ALL=(root) NOPASSWD: /usr/bin/systemctl --no-block restart backup.timer\n"
-        "rosey ALL=(root) NOPASSWD: /usr/bin/systemctl --no-block stop backup.timer\n"
+        "Defaults:rosey !requiretty\n"
+        "rosey ALL=(root) NOPASSWD: "
+        "/usr/bin/python3 -I -S -B /usr/local/lib/cytube-ops/rosey-bot-units take\n"
+        "rosey ALL=(root) NOPASSWD: "
+        "/usr/bin/python3 -I -S -B /usr/local/lib/cytube-ops/rosey-bot-units take-when-told\n"
+        "rosey ALL=(root) NOPASSWD: "
+        "/usr/bin/python3 -I -S -B /usr/local/lib/cytube-ops/rosey-bot-units run\n"
         "rosey ALL=(root) NOPASSWD: "
         "/usr/bin/python3 -I -S -B /var/lib/cytube-ops/rosey-bot.look.py look rosey-bot\n"
     )
     assert (operation["mode"], operation["owner"], operation["group"]) == (0o440, "root", "root")
     assert operation["validate"] == ["visudo", "-cqf", "{}"]
     assert "*" not in text(operation)
+
+
+def test_what_the_agent_may_do_with_units_is_what_root_grants_with_them() -> None:
+    assert unit_commands("x.service") == [" ".join(command) for command in sudo_commands("x.service")]
 
 
 def test_the_firewall_closes_our_own_private_ports_and_no_other() -> None:
@@ -132,7 +140,9 @@ def test_the_tree_belongs_to_the_deploying_user_and_data_to_the_application() ->
 
 def test_a_boot_settles_before_any_of_our_units_starts() -> None:
     unit = text(files(setup())["/etc/systemd/system/rosey-bot-recover.service"])
-    assert "Before=sockets.target shutdown.target cytube-bot.service backup.timer\n" in unit
+    assert "Before=sockets.target shutdown.target rosey-bot-units.service\n" in unit
+    after = drop_in("rosey-bot", "cytube-bot.service", b"[Service]\nUser=rosey-bot\n").decode()
+    assert "After=rosey-bot-recover.service rosey-bot-units.service\nAfter=rosey-bot-settle.service\n" in after
     assert "User=rosey\n" in unit
     assert "ExecStart=/usr/bin/python3 -I -S /opt/rosey-bot/.deploy/agent.py recover --boot\n" in unit
 

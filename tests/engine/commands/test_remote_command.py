@@ -8,6 +8,10 @@ from hypothesis import strategies as st
 
 from engine.commands.agent import agent_command, agent_digest, install_command, provision_command
 from engine.commands.remote_command import RemoteCommand
+from engine.remote.sudo import as_root
+from engine.ssh.address import Address
+from engine.ssh.keys import HostKey, generate_key
+from engine.ssh.session import Session
 
 words = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=40)
 
@@ -31,5 +35,10 @@ def test_the_agent_is_called_by_its_digest_and_gets_its_request_elsewhere() -> N
 
 
 def test_provisioning_becomes_root_only_where_it_is_not() -> None:
-    assert provision_command(sudo=True).argv[:3] == ("/usr/bin/sudo", "-n", "/usr/bin/python3")
-    assert provision_command(sudo=False).argv[0] == "/usr/bin/python3"
+    session = Session(Address("host", 22, "admin", HostKey.parse(generate_key()[1])))
+    assert as_root(session, provision_command(), sudo=False) == (provision_command(), ())
+    assert as_root(session, provision_command(), sudo=True)[0].argv[:3] == ("/usr/bin/sudo", "-n", "/usr/bin/python3")
+    session.sudo_password = "p w"
+    command, first = as_root(session, provision_command(), sudo=True)
+    assert first == (b"p w\n",)
+    assert "p w" not in command.line

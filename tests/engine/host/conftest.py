@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.host.agent.scripted import NOBODY, Machine
+from engine.host.agent.fake_machine import NOBODY, Machine
 from engine.host.agent.tree import Tree
 from tests.engine.host.runs import UNIT
 

@@ -1,5 +1,6 @@
 """The application's databases lie where its account writes: copied without trusting what lies there, and whole."""
 
+import errno
 import os
 import resource
 import sqlite3
@@ -254,11 +255,39 @@ def test_rows_after_a_deployment_are_counted_in_a_copy_too(tree: Tree) -> None:
         database.execute("DELETE FROM rolls WHERE id > 1")
     database.close()
     before = sorted(file.name for file in Path(tree.data).iterdir())
-    counts, lost = compare_rows(run)
-    assert counts == {"bot.db": {"rolls": [3, 1]}}
+    counts, lost, uncounted = compare_rows(run)
+    assert (counts, uncounted) == ({"bot.db": {"rolls": [3, 1]}}, [])
     assert [(item["table"], item["before"], item["after"]) for item in lost] == [("rolls", 3, 1)]
     assert sorted(file.name for file in Path(tree.data).iterdir()) == before
     assert not [name for name in leftovers(tree) if name.startswith(".")]
+
+
+@pytest.mark.parametrize("where", ["os.mkdir", "engine.host.agent.live_database.copy_bytes"])
+def test_no_room_to_count_rows_is_said_and_takes_no_release_back(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    rolls(Path(tree.data, "bot.db"))
+    run = run_for(tree, "bot.db")
+    backup(run)
+
+    def full(*given: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("engine.host.agent.live_database.MARGIN", 1 << 60)
+        assert compare_rows(run) == ({}, [], ["bot.db"])
+    monkeypatch.setattr(where, full)
+    assert compare_rows(run) == ({}, [], ["bot.db"])
+    assert not list(Path(tree.backups).rglob(".rows*"))
+
+
+def test_a_database_that_cannot_be_read_any_more_is_no_full_disk(tree: Tree) -> None:
+    path = rolls(Path(tree.data, "bot.db"))
+    run = run_for(tree, "bot.db")
+    backup(run)
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(StepFailed, match="cannot be counted"):
+        compare_rows(run)
 
 
 def test_the_live_file_is_never_given_to_sqlite(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,7 +314,7 @@ def test_a_check_that_asks_for_the_data_gets_copies(tree: Tree) -> None:
     run.directory = run.config_directory = tree.root
     said: list[str] = []
     run.recorder = SimpleNamespace(log=lambda step, line, stream="": said.append(line))  # type: ignore[assignment]  # a stand-in
-    run.tools = Tools("d1")
+    run.tools = Tools("d1", tree.root)
     look = "import os, sys; print(sorted(os.listdir(sys.argv[1]))); open(sys.argv[1] + '/bot.db', 'w').close()"
     before = path.read_bytes()
     run_check(run, {**run.plan["roles"][0], "check": [sys.executable, "-c", look, "{data}"]})

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.host.agent.fake_machine import Machine
 from engine.host.agent.journal import Journal
+from engine.host.agent.processes import environment
 from engine.host.agent.recorder import Masker, Recorder
-from engine.host.agent.scripted import Machine
 from engine.host.agent.settle import plan_summary
 from engine.host.agent.tree import Tree
 from engine.host.agent.verbs import verb_recover
@@ -57,6 +58,24 @@ def test_a_unit_that_does_not_start_is_put_back(tree: Tree, machine: Machine) ->
     assert (result["status"], result["reason"]) == ("reverted", "unit_not_active"), result
     assert result["sentence"].endswith(f"The server is back on {OLD}.")
     assert machine.asked == RESTARTED * 2
+    assert_untouched(tree)
+
+
+LOOPING = {"ActiveState": "activating", "SubState": "auto-restart", "NRestarts": "3"}
+
+
+def test_what_crashes_again_and_again_is_none_of_what_its_successor_is_judged_by(tree: Tree, machine: Machine) -> None:
+    machine.unit(UNIT, **LOOPING)
+    result = run(tree, plan(tree))
+    assert result["status"] == "succeeded", result
+    assert machine.asked == [f"--no-block stop {UNIT}", *RESTARTED]
+
+
+def test_a_release_that_crashes_again_and_again_is_put_back(tree: Tree, machine: Machine) -> None:
+    machine.next_starts(UNIT, "looping", "active")
+    result = run(tree, plan(tree))
+    assert (result["status"], result["reason"]) == ("reverted", "unit_not_active"), result
+    assert machine.asked == [*RESTARTED, f"--no-block stop {UNIT}", *RESTARTED]
     assert_untouched(tree)
 
 
@@ -164,19 +183,28 @@ def test_a_boot_puts_links_back_and_leaves_the_units_to_itself(tree: Tree, machi
     assert not later["facts"]["since_boot"]["healthy"], later  # type: ignore[index]  # facts are a record
 
 
-def test_what_a_dead_agent_left_running_ends_before_the_next_deployment(tree: Tree, machine: Machine) -> None:
+@pytest.mark.parametrize("of_before", [False, True], ids=["this agent", "an agent of before, which named no tree"])
+def test_what_a_dead_agent_left_running_ends_before_the_next_deployment(
+    tree: Tree, machine: Machine, of_before: bool
+) -> None:
     """Supervisor and worker were killed together; a program of a step goes on, and may still write."""
     line = stream(tree)
     recorder = Recorder(Journal(tree), line.record, Masker(tree), {"deployment": "6", "fence": 2, "seq": 0})
     recorder.record("run", {"plan": plan_summary(plan(tree, deployment="6", fence=2)), "recovered": None})
     recorder.begin("dependencies")
     os.close(line.fd)
-    with subprocess.Popen(["sleep", "60"], env={"DEPLOYMENT_RUN": "6"}) as left:
+    marks = {"DEPLOYMENT_RUN": "6"} if of_before else environment("6", tree.root)
+    with (
+        subprocess.Popen(["sleep", "60"], env=marks) as left,
+        subprocess.Popen(["sleep", "60"], env=environment("6", f"{tree.root}-of-another-portal")) as others,
+    ):
         try:
             assert run(tree, plan(tree))["status"] == "succeeded"
             assert left.wait(5) == -signal.SIGKILL
+            assert others.poll() is None, "what another portal's deployment 6 started is none of ours"
         finally:
             left.kill()
+            others.kill()
 
 
 def test_a_first_deployment_that_fails_leaves_nothing(tree: Tree, machine: Machine) -> None:

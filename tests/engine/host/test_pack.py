@@ -13,7 +13,7 @@ from engine.commands.agent import source
 from engine.host.pack import UnfitPackageError, pack
 
 HOST = Path(engine.host.__file__).parent
-STAYS = {Path("steps/__init__.py"), Path("scripted.py")}
+STAYS = {Path("steps/__init__.py"), Path("fake_machine.py")}
 """A docstring, and what plays a server in tests."""
 ALONE = """\
 import importlib.util, pathlib, sys

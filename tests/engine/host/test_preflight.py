@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from engine.host.agent.errors import StepFailed
+from engine.host.agent.fake_machine import Machine
 from engine.host.agent.limits import Record
 from engine.host.agent.processes import Tools
-from engine.host.agent.scripted import Machine
 from engine.host.agent.steps.preflight import Preflight
 from engine.host.agent.systemd import Systemd
 from engine.host.agent.tree import Tree
@@ -22,7 +22,7 @@ SHA = "a" * 64
 
 def look(tree: Tree, **changes: Any) -> tuple[Record, Record]:
     """The facts, and what a revert would bring back."""
-    tools = Tools("7")
+    tools = Tools("7", tree.root)
     preflight = Preflight(tree, plan(tree, **changes), tools, Systemd(tools))
     return preflight.look(), preflight.before
 

@@ -59,20 +59,20 @@ def test_nothing_goes_through_a_shell(program: str) -> None:
 
 
 def test_an_endless_line_of_a_program_comes_in_pieces() -> None:
-    tools, pieces = Tools("d1"), list[str]()
+    tools, pieces = Tools("d1", "/"), list[str]()
     tools.logged(["/bin/sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x"], "/", pieces.append)
     assert sum(map(len, pieces)) == 1_000_000
     assert max(map(len, pieces)) <= 4 * LINE_LIMIT
 
 
 def test_of_a_tool_that_says_too_much_the_beginning_is_kept() -> None:
-    code, output = Tools("d1").call(["/bin/sh", "-c", "head -c 30000000 /dev/zero | tr '\\0' x; exit 3"])
+    code, output = Tools("d1", "/").call(["/bin/sh", "-c", "head -c 30000000 /dev/zero | tr '\\0' x; exit 3"])
     assert code == 3
     assert len(output) <= OUTPUT_LIMIT + (1 << 16)
 
 
 def test_a_tool_that_overstays_is_ended_also_when_it_has_closed_its_output() -> None:
-    tools = Tools("d1")
+    tools = Tools("d1", "/")
     for script in ("sleep 30", "exec >&- 2>&-; sleep 30"):
         assert tools.call(["/bin/sh", "-c", script], patience=0.2)[0] == 124
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ from engine.host.agent import journal as journal_module
 from engine.host.agent.errors import LastWords, Refused, StepFailed
 from engine.host.agent.files import swap_link, write_all
 from engine.host.agent.journal import Journal
-from engine.host.agent.limits import BALLAST, LATER, NOW
+from engine.host.agent.limits import BALLAST, LATER, LINE_LIMIT, NOW
 from engine.host.agent.lock import Lock
-from engine.host.agent.processes import process_start, same_process
+from engine.host.agent.processes import Tools, process_start, same_process
 from engine.host.agent.recorder import Masker, Recorder
 from engine.host.agent.tree import Tree
 from engine.host.agent.wire import Stream
@@ -192,6 +193,30 @@ def test_nothing_is_left_out_where_there_is_room(tree: Tree, count: int) -> None
     assert len(said) == min(count, 4200)
     assert len(lines) - len(said) == (count > 4200)
     assert not count or said[-1] == f"line {count}"
+
+
+def test_a_long_line_keeps_its_end_and_says_how_much_is_missing(tree: Tree) -> None:
+    Path(tree.secrets, "password").write_text("open-sesame-1234")
+    writer = recorder(tree, Journal(tree))
+    writer.record("run", {"plan": PLAN})
+    long = "x" * (LINE_LIMIT - 8) + "open-sesame-1234" + "y" * 11_000 + " KeyError: 'room'"
+    sent = [sys.executable, "-c", f"print({long!r})"]
+    Tools("d1", tree.root).logged(sent, "/", lambda line: writer.log("dependencies", line))
+    [line] = [record["text"] for record in Journal(tree).records() if record["kind"] == "log"]
+    assert line.endswith("KeyError: 'room'")
+    assert "open" not in line
+    assert " characters are left out here) " in line
+    assert len(line) <= LINE_LIMIT
+
+
+@pytest.mark.parametrize("place", range(LINE_LIMIT - 17, LINE_LIMIT + 2, 3))
+def test_a_secret_at_the_end_of_what_is_kept_is_masked_whole(tree: Tree, place: int) -> None:
+    Path(tree.secrets, "password").write_text("open-sesame-1234")
+    writer = recorder(tree, Journal(tree))
+    writer.record("run", {"plan": PLAN})
+    writer.log("dependencies", "x" * place + "open-sesame-1234" + "y" * 9000)
+    [line] = [record["text"] for record in Journal(tree).records() if record["kind"] == "log"]
+    assert "open" not in line
 
 
 def test_lines_that_are_held_are_written_once_although_their_writing_was_broken_off(tree: Tree) -> None:

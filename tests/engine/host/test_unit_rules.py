@@ -52,6 +52,7 @@ SERVICE = {
     "behind a carriage return": "Environment=A=1\rExecStartPre=+/bin/sh",
     "in a second section": "[Unit]\nDescription=x\n[Service]\nExecStartPre=+/bin/sh",
     "root": "User=root",
+    "two accounts": "User=tea-bot tea-bot",
     "root by number": "User=0",
     "nobody at the end": "User=",
     "the deploying account": "User=rosey",
@@ -104,6 +105,22 @@ def test_what_would_give_a_service_more_is_refused(case: str) -> None:
 OTHERS = {
     "a service without an account": ("tea.service", "[Service]\nExecStart=/bin/true\n"),
     "an account in another section": ("tea.service", "[Unit]\nUser=tea-bot\n[Service]\nExecStart=/bin/true\n"),
+    "an account where systemd does not look": ("tea.service", "[Service]\nExecStart=/bin/true\n[X-a]\nUser=tea-bot\n"),
+    "the same before it": ("tea.service", "[X-Service]\nUser=tea-bot\n[Service]\nExecStart=/bin/true\n"),
+    "an account made where systemd does not look": ("tea.service", "[X-]\nDynamicUser=yes\n[Service]\nType=simple\n"),
+    "a section continued": ("tea.service", "[Service]\nExecStart=/bin/true\n[X-\\\n# x\na]\nUser=tea-bot\n"),
+    "a section with blanks": ("tea.service", " [X-a] \r\n[Service]\rType=simple\r[X-a]\t\nUser=tea-bot\n"),
+    "the account of a section in small letters": ("tea.service", "[Service]\nType=simple\n[service]\nUser=tea-bot\n"),
+    "the account of a section with blanks": ("tea.service", "[Service]\nType=simple\n[ Service ]\nUser=tea-bot\n"),
+    "an account in small letters": ("tea.service", "[Service]\nType=simple\nuser=tea-bot\n"),
+    "an account for others": ("tea.service", "[Service]\nType=simple\nX-User=tea-bot\n"),
+    "an account in a comment": ("tea.service", "[Service]\nEnvironment=A=1 \\\n;User=tea-bot\n"),
+    "an account in another value": ("tea.service", "[Service]\nEnvironment=A=1 \\\nUser=tea-bot\n"),
+    "an account taken back": ("tea.service", GOOD + "[Service]\nUser=\n"),
+    "an account of Install's": ("tea.service", "[Service]\nType=simple\n[Install]\nUser=tea-bot\n"),
+    "a name behind a comment that is none": ("tea.service", "\ufeff# x \\\n" + GOOD),
+    "root's account made": ("root.service", "[Service]\nDynamicUser=yes\nExecStart=/bin/true\n"),
+    "an account of Debian's made": ("www-data.service", "[Service]\nDynamicUser=yes\nExecStart=/bin/true\n"),
     "no section": ("tea.service", "User=tea-bot\n" + GOOD),
     "a section of another type": ("tea.service", GOOD + "[Socket]\nListenStream=9999\n"),
     "an alias": ("tea.service", GOOD + "[Install]\nAlias=ssh.service\n"),
@@ -124,6 +141,12 @@ OTHERS = {
     "ssh's port": ("tea.socket", "[Socket]\nListenStream=22\n"),
     "a socket of ssh's": ("tea.socket", "[Socket]\nListenStream=9000\nService=ssh.service\n"),
     "a timer of ssh's": ("tea.timer", "[Timer]\nOnBootSec=1\nUnit=systemd-poweroff.service\n"),
+    "a socket of its namesake": ("xy.socket", "[Socket]\nListenStream=9000\n[X-a]\nService=tea.service\n"),
+    "a socket with a timer's word": ("xy.socket", "[Socket]\nListenStream=9000\n[X-Timer]\nUnit=tea.service\n"),
+    "a socket of no service": ("xy.socket", "[Socket]\nListenStream=9000\nService=tea.timer\n"),
+    "a timer of its namesake": ("xy.timer", "[Timer]\nOnBootSec=1\n[X-a]\nUnit=tea.service\n"),
+    "a path of its namesake": ("xy.path", "[X-a]\nUnit=tea.service\n[Path]\nPathExists=/x\n"),
+    "a timer of itself": ("tea.timer", "[Timer]\nOnBootSec=1\nUnit=tea.timer\n"),
     "a timer of nothing, so of its namesake": ("poweroff.timer", "[Timer]\nOnBootSec=1\n"),
     "a timer that takes its unit back": ("tea.timer", "[Timer]\nOnBootSec=1\nUnit=tea.service\nUnit=\n"),
     "a directory made": ("tea.path", "[Path]\nPathExists=/x\nMakeDirectory=yes\nUnit=tea.service\n"),
@@ -134,6 +157,12 @@ OTHERS = {
 def test_what_would_touch_other_units_is_refused(case: str) -> None:
     unit, text = OTHERS[case]
     assert faults(text, unit), text
+
+
+def test_what_systemd_leaves_to_others_is_allowed_and_counts_for_nothing() -> None:
+    text = GOOD + "X-Owner=me\n[X-Notes]\nUser=root\nAnything=+\n[Service]\nType=simple\n"
+    assert faults(text) == []
+    assert [line.key for line in read_unit(text.encode())] == ["After", "User", "ExecStart", "Type"]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ class Saying(Systemd):
     """systemd that says these states, one after the other, and the last one from then on."""
 
     def __init__(self, *states: dict[str, str]) -> None:
-        super().__init__(Tools("tests"))
+        super().__init__(Tools("tests", "/"))
         self._states = list(states)
 
     def start_show(self, units: list[str]) -> Any:
@@ -31,7 +31,7 @@ class Saying(Systemd):
 
 
 def prove(*states: dict[str, str], old: dict[str, str] | None = OLD) -> None:
-    role = {"role": "timer", "units": ["a.service"], "health": None}
+    role = {"role": "timer", "units": ["a.service"], "health": None, "watch": {"a.service": 0.3}}
     expectation = Expectation(role, None, None, connected=False)
     before = {"a.service": old} if old else {}
     Verifier(Saying(*states), lambda line: None, lambda: None).prove([expectation], before, 0.0, time.monotonic() + 5)

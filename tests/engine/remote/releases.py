@@ -77,6 +77,8 @@ UMask=0007
 WantedBy=multi-user.target
 """
 
+DEPLOY_TOML = f'name = "{NAME}"\n[roles.bot]\nunits = ["systemd/{UNIT}"]\n'.encode()
+
 DEADLINES = {
     "preflight": 20.0,
     "stage": 30.0,
@@ -125,6 +127,7 @@ class Release:
 def release(version: str, more: Mapping[str, bytes] | None = None, *, files: int = 20) -> Release:
     """A release with `files` modules of which three carry the version, and `more` by path."""
     contents = {"service.py": SERVICE, "VERSION": f"{version}\n".encode(), "bin/tool": b"#!/bin/sh\nexit 0\n"}
+    contents |= {"deploy.toml": DEPLOY_TOML, f"systemd/{UNIT}": UNIT_FILE}
     for number in range(files):
         said = version if number < 3 else "always"
         contents[f"package{number % 4}/module{number}.py"] = f"said = {said!r}  # {number}\n".encode() * 20

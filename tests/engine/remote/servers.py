@@ -10,10 +10,10 @@ from typing import Any
 from engine.commands.agent import source
 from engine.commands.provisioning import ServerSetup, operations
 from engine.remote import AgentClient, Result, RolePlan, RunPlan, provision
-from engine.remote.client import Record
+from engine.remote.result import Record
+from engine.ssh.address import Address
 from engine.ssh.keys import HostKey, PrivateKey, generate_key
 from engine.ssh.session import Session
-from engine.ssh.transport import Address
 from sandbox.hosts import Host, HostSet
 from tests.engine.remote.releases import NAME, UNIT, UNIT_FILE, URL, Release, plan
 

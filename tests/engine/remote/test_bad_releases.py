@@ -6,7 +6,7 @@ import pytest
 
 from engine.artifacts.errors import ArtifactCorrupt
 from engine.remote import HealthCheck
-from engine.remote.client import Record
+from engine.remote.result import Record
 from tests.engine.remote.releases import DEADLINES, URL, Release, plan, role
 from tests.engine.remote.servers import ROOT, Server
 

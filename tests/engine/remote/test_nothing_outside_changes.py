@@ -15,6 +15,7 @@ from engine.commands.decommissioning import Removal
 from engine.errors import PortalError
 from engine.remote import provision
 from engine.remote.errors import ProvisionFailed
+from sandbox.hosts import disk
 from tests.engine.remote.releases import NAME, UNIT, Release
 from tests.engine.remote.servers import ROOT, Server
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.hosts
 
 LISTING = r"""
 import hashlib, json, os, stat, sys
-found, skipped = {}, {"/proc", "/sys", "/dev", "/run", sys.argv[1]}
+found, skipped = {}, {"/proc", "/sys", "/dev", "/run", *sys.argv[1:]}
 for top, folders, files in os.walk("/"):
     folders[:] = [name for name in folders if os.path.join(top, name) not in skipped]
     for name in folders + files:
@@ -37,13 +38,15 @@ for top, folders, files in os.walk("/"):
         found[path] = what
 print(json.dumps(found))
 """
+SEEN_TWICE = disk.HOME
+"""Where a host whose room somebody limits has the disk with the tree."""
 EXPLAINED = re.compile(
     r"/var/log/.*|/var/lib/systemd/.*|/var/tmp/systemd-private.*|/tmp/systemd-private.*|/tmp/head|/tmp/hsperf.*"
-    r"|/var/lib/cytube-ops.*|/home/rosey/\.ssh(/authorized_keys)?|/home/rosey|/var/cache/ldconfig.*"
+    r"|/var/lib/cytube-ops.*|/usr/local/lib/cytube-ops(/.*)?|/home/rosey/\.ssh(/authorized_keys)?|/home/rosey|/var/cache/ldconfig.*"
     # what decommissioning takes away
-    rf"|/etc/systemd/system/(multi-user\.target\.wants/)?({NAME}-.*|{UNIT})|/etc/systemd/system(/multi-user.*)?"
+    rf"|/etc/systemd/system/(multi-user\.target\.wants/)?({NAME}-.*|{UNIT}(\.d(/.*)?)?)|/etc/systemd/system(/multi-user.*)?"
     rf"|/etc/systemd/system/nftables\.service\.wants(/{NAME}-firewall\.service)?"
-    rf"|/etc/sudoers\.d(/{NAME})?|/etc/nftables\.d(/{NAME}\.nft)?|/etc/systemd/journald\.conf\.d(/{NAME}\.conf)?"
+    rf"|/etc/sudoers\.d(/{NAME}(_units)?)?|/etc/nftables\.d(/{NAME}\.nft)?|/etc/systemd/journald\.conf\.d(/{NAME}\.conf)?"
 )
 VICTIMS = f"""
 rm -rf /srv/others /home/rosey/own; mkdir -p /srv/others/dir/config /srv/others/dir/secrets /home/rosey/own/dir
@@ -92,7 +95,7 @@ print(planted)
 
 
 def listing(server: Server) -> dict[str, str]:
-    said: dict[str, str] = json.loads(server.host.root(["python3", "-c", LISTING, ROOT]).stdout)
+    said: dict[str, str] = json.loads(server.host.root(["python3", "-c", LISTING, ROOT, SEEN_TWICE]).stdout)
     return {path: what for path, what in said.items() if not EXPLAINED.fullmatch(path)}
 
 

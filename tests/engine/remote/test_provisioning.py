@@ -1,19 +1,22 @@
 """Provisioning on a bare host: planned before done, done once, and nobody may do more than he should."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from unittest.mock import Mock
 
 import pytest
 
 from engine.commands import provisioning
 from engine.commands.provisioning import operations
 from engine.commands.remote_command import RemoteCommand
+from engine.errors import InvalidRequest
 from engine.remote import Report, provision
-from engine.remote.errors import ProvisionFailed
+from engine.remote.bootstrap import Bootstrap
+from engine.remote.errors import ProvisionFailed, SudoRefused
+from engine.remote.sudo import run_as_root
 from engine.ssh.errors import AuthenticationRefused
 from engine.ssh.keys import PrivateKey, generate_key
 from engine.ssh.session import Session
-from engine.ssh.transport import Address
 from tests.engine.remote.releases import UNIT, Release
 from tests.engine.remote.servers import ROOT, Server
 from tests.fixtures.hosts import HostsFactory
@@ -158,6 +161,10 @@ def too_old(server: Server) -> list[dict[str, object]]:
     return [operations(server.setup(python="3.99"))[0]]
 
 
+def other_architecture(server: Server) -> list[dict[str, object]]:
+    return [operations(server.setup(architectures=["aarch64"]))[0]]
+
+
 def wrong_clock(server: Server) -> list[dict[str, object]]:
     return [operations(server.setup(clock=1_000_000_000.0))[0]]
 
@@ -169,7 +176,8 @@ def wrong_clock(server: Server) -> list[dict[str, object]]:
         (missing_user, "no user nobody-here"),
         (directory_in_the_way, "in the way"),
         (parent_missing, "does not exist"),
-        (too_old, "Python 3.11, and 3.99 or newer is needed"),
+        (too_old, r'Python 3.11, and 3.99 or newer is needed. Build a release with python = "3.11"'),
+        (other_architecture, r'is x86_64, and the packages of the release are for aarch64. .*architecture = "x86_64"'),
         (wrong_clock, "clock differs"),
     ],
 )
@@ -193,18 +201,50 @@ def test_an_account_that_may_not_become_root_is_told_so(server: Server) -> None:
             provision(session, operations(server.setup()), sudo=False)
 
 
-def test_a_bootstrap_account_with_sudo_is_enough(server: Server) -> None:
+@pytest.fixture
+def admin(server: Server) -> Iterator[tuple[Server, PrivateKey]]:
+    """An account of somebody else's that may become root, and its key."""
     private, public = generate_key("admin")
     server.shell(
-        "id admin >/dev/null 2>&1 || useradd -m -s /bin/bash admin;"
-        " echo 'admin ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/admin;"
+        "useradd -m -s /bin/bash admin; echo 'admin:two words' | chpasswd;"
         f" install -d -o admin -m 700 /home/admin/.ssh; echo '{public}' > /home/admin/.ssh/authorized_keys;"
         " chown admin /home/admin/.ssh/authorized_keys"
     )
-    there = Address(server.host.address, server.host.port, "admin", server.host_key)
-    with Session(there, PrivateKey(private)) as session:
-        reports = provision(session, operations(server.setup()), sudo=True)
-    assert {report.state for report in reports} == {"ok"}
+    yield server, PrivateKey(private)
+    server.shell("rm -f /etc/sudoers.d/admin; userdel -r admin")
+
+
+def test_a_bootstrap_account_with_sudo_is_enough(admin: tuple[Server, PrivateKey]) -> None:
+    server, key = admin
+    knowing = Mock(return_value="two words")
+    known = Bootstrap("admin", (key,), knowing)
+    for rule, asked in (("NOPASSWD: ALL", 0), ("ALL", 1), ("NOPASSWD: ALL", 1)):
+        server.shell(f"echo 'admin ALL=(ALL) {rule}' > /etc/sudoers.d/admin")
+        with known.session(server.address) as session:
+            reports = provision(session, operations(server.setup()), sudo=known.sudo)
+            assert run_as_root(session, RemoteCommand(("cat",)), sudo=True, stdin=b"as it is").stdout == b"as it is"
+        assert {report.state for report in reports} == {"ok"}
+        assert knowing.call_count == asked
+    assert "two words" not in repr(known)
+    kept = server.shell(
+        "journalctl -b --no-pager | grep -c 'two words'; grep -rl 'two words' /var/log /home /tmp | wc -l"
+    )
+    assert kept.split() == ["0", "0"]
+
+
+def test_a_password_that_sudo_does_not_take_is_tried_once_and_changes_nothing(admin: tuple[Server, PrivateKey]) -> None:
+    server, key = admin
+    server.shell("echo 'admin ALL=(ALL) ALL' > /etc/sudoers.d/admin; journalctl --rotate; journalctl --vacuum-time=1s")
+    wrong = Bootstrap("admin", (key,), lambda: "one word")
+    with pytest.raises(SudoRefused, match="does not take this password of admin, and ran nothing") as refused:
+        wrong.session(server.address).__enter__()
+    assert "one word" not in str(refused.value)
+    assert server.shell("journalctl -b --no-pager -t sudo | grep -c 'authentication failure'") == "1"
+    server.shell("rm /etc/sudoers.d/admin")
+    with pytest.raises(SudoRefused, match=r"ran nothing: .*admin is not in the sudoers file"):
+        Bootstrap("admin", (key,), lambda: "two words").session(server.address).__enter__()
+    with pytest.raises(InvalidRequest, match="nobody to ask"):
+        Bootstrap("admin", (key,)).session(server.address).__enter__()
 
 
 def test_a_changed_unit_file_is_put_and_read_by_systemd(server: Server) -> None:

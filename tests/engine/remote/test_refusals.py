@@ -1,15 +1,16 @@
 """What the agent refuses beforehand: one clear sentence each, and nothing on the server is touched."""
 
+import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from engine.remote import RunPlan
 from engine.remote.client import AgentClient
-from tests.engine.remote.releases import UNIT, Release, plan, release, role
+from tests.engine.remote.releases import NAME, UNIT, UNIT_FILE, Release, plan, release, role
 from tests.engine.remote.servers import ROOT, Background, Server
 
 pytestmark = pytest.mark.hosts
@@ -21,18 +22,61 @@ FINGERPRINT = (
 """Everything of the tree but the agent's own records and the data, and the process."""
 
 
-def test_units_that_differ_from_the_installed_ones(running: Server, old: Release, new: Release) -> None:
-    refused(
-        running, plan(new, 2, base=old, roles=[role(unit_files={UNIT: "0" * 64})]), new, "units_differ", "run provision"
+@pytest.fixture
+def earlier(running: Server) -> Iterator[Server]:
+    """As it was left by a provisioning of before units travelled with releases."""
+    running.shell(
+        f"cd /var/lib/cytube-ops; rm -r {NAME}.units {NAME}.roles {NAME}/ /usr/local/lib/cytube-ops;"
+        f"rm -r /etc/systemd/system/{UNIT}.d; systemctl daemon-reload; cd /etc/sudoers.d; cat {NAME}_units >> {NAME};"
+        f"rm {NAME}_units; systemctl restart {UNIT}"
     )
+    yield running
+    running.provision()
+
+
+def test_units_that_differ_from_the_installed_ones(earlier: Server, old: Release, new: Release) -> None:
+    changed = [role(unit_files={UNIT: "0" * 64})]
+    refused(earlier, plan(new, 2, base=old, roles=changed), new, "units_differ", "run provision once")
+
+
+def test_a_server_of_before_deploys_equal_units_and_provisioning_takes_it_over(
+    earlier: Server, old: Release, new: Release
+) -> None:
+    """Nothing it runs changes by that, and from then on units travel."""
+    assert earlier.run(new, 2, base=old).status == "succeeded"
+    pid = earlier.shell(f"systemctl show -p MainPID --value {UNIT}")
+    earlier.provision()
+    assert earlier.shell(f"systemctl show -p MainPID --value {UNIT}") == pid
+    other = release("3.0", {f"systemd/{UNIT}": UNIT_FILE + b"# changed\n"})
+    digest = hashlib.sha256(UNIT_FILE + b"# changed\n").hexdigest()
+    assert earlier.run(other, 3, base=new, roles=[role(unit_files={UNIT: digest})]).status == "succeeded"
+    assert earlier.run(new, 4, base=other).status == "succeeded"
+
+
+def test_a_unit_that_is_not_the_plans_is_not_run(running: Server, old: Release, new: Release) -> None:
+    result = running.run(new, 2, base=old, roles=[role(unit_files={UNIT: "0" * 64})])
+    assert (result.status, result.reason) == ("reverted", "units_differ"), result
+    running.assert_runs(old)
 
 
 def test_a_unit_file_that_systemd_has_not_read_again(running: Server, old: Release, new: Release) -> None:
-    running.shell(f"touch -d '+1 minute' /etc/systemd/system/{UNIT}")
-    try:
-        refused(running, plan(new, 2, base=old), new, "units_differ", "has not read it")
-    finally:
-        running.shell("systemctl daemon-reload")
+    """Where root takes units over it has systemd read them, and so does provisioning; elsewhere it is refused."""
+    unread = f"touch -d '+1 minute' /etc/systemd/system/{UNIT}"
+    read = f"systemctl show -p NeedDaemonReload --value {UNIT}"
+    running.shell(unread)
+    assert running.run(new, 2, base=old).status == "succeeded"
+    assert running.shell(read) == "no"
+    assert running.run(old, 3, base=new).status == "succeeded"
+    running.shell(unread)
+    running.provision()
+    assert running.shell(read) == "no"
+
+
+def test_a_unit_file_that_systemd_has_not_read_again_where_units_do_not_travel(
+    earlier: Server, old: Release, new: Release
+) -> None:
+    earlier.shell(f"touch -d '+1 minute' /etc/systemd/system/{UNIT}")
+    refused(earlier, plan(new, 2, base=old), new, "units_differ", "systemd has not read")
 
 
 def test_a_newer_python_is_needed(running: Server, old: Release, new: Release) -> None:

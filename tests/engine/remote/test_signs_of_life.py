@@ -6,13 +6,14 @@ from typing import cast
 
 import pytest
 
-from engine.remote.client import AgentClient, Record
+from engine.remote.client import AgentClient
+from engine.remote.result import Record
+from engine.ssh.address import Address
 from engine.ssh.conversation import Conversation
 from engine.ssh.errors import RemoteDeadline
 from engine.ssh.keys import HostKey
 from engine.ssh.session import Session
-from engine.ssh.transport import Address
-from tests.engine.ssh.test_output import Said
+from tests.engine.ssh.test_output_limits import Said
 from tests.fixtures.records import HOST_KEY
 
 ALIVE = b'{"kind":"alive"}\n'

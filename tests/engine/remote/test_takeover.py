@@ -8,6 +8,7 @@ import pytest
 
 from engine.commands import agent as agent_program
 from engine.remote import client
+from engine.remote.result import Record
 from engine.ssh.errors import LinkLost
 from tests.engine.remote.releases import Release, plan
 from tests.engine.remote.servers import ROOT, Background, Server
@@ -69,7 +70,7 @@ def test_what_it_left_unfinished_is_settled_first(earlier: Server, old: Release,
     with pytest.raises(LinkLost):
         run.result()
     earlier.end_rehearsals()
-    records: list[client.Record] = []
+    records: list[Record] = []
     result = earlier.run(new, 3, records.append, base=old)
     assert result.status == "succeeded", result
     settled = records[0]["recovered"]["settled"]

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from engine.remote import Result, RolePlan
-from tests.engine.remote.releases import DEADLINES, UNIT, UNIT_FILE, Release, release, role
+from tests.engine.remote.releases import DEADLINES, UNIT, UNIT_FILE, Release, role
 from tests.engine.remote.servers import Server
+from tests.engine.remote.unit_releases import with_units
 from tests.fixtures.hosts import HostsFactory
 
 pytestmark = pytest.mark.hosts
@@ -110,7 +111,13 @@ def units(*names: str, seconds: float = 6.0, **changes: object) -> RolePlan:
 
 
 def program(version: str, text: str, name: str = "worker.py") -> Release:
-    return release(version, {name: text.encode()})
+    return bringing({name: text.encode()}, version)
+
+
+def bringing(programs: dict[str, bytes], version: str = "1.0") -> Release:
+    """A release with these programs and all of the units, of which a role runs some."""
+    made = with_units(version, UNITS)
+    return Release(version, {**made.contents, **programs})
 
 
 def deploy(server: Server, artifact: Release, fence: int, wanted: RolePlan) -> Result:
@@ -191,7 +198,7 @@ def verify(server: Server, artifact: Release, wanted: RolePlan) -> Result:
 
 
 def test_a_verification_tells_what_ran_lately_and_what_runs_next(server: Server) -> None:
-    artifact = release("1.0", {"worker.py": WELL.encode(), "job.py": b"", "lazy.py": ANSWERS_ONCE.encode()})
+    artifact = bringing({"worker.py": WELL.encode(), "job.py": b"", "lazy.py": ANSWERS_ONCE.encode()})
     everything = units("worker.service", "job.service", "job.timer", "lazy.socket", "lazy.service", seconds=2.0)
     assert deploy(server, artifact, 1, everything).status == "succeeded"
     result = verify(server, artifact, everything)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.ssh.keys import HostKey, PrivateKey, UnusableKey, generate_key
+from engine.ssh.keys import EncryptedKey, HostKey, PrivateKey, UnusableKey, generate_key
 
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 
@@ -52,12 +52,22 @@ def test_keys_people_already_have_can_be_used(tmp_path: Path, arguments: list[st
     assert PrivateKey(path.read_text()).public_line == " ".join(path.with_suffix(".pub").read_text().split()[:2])
 
 
-def test_an_encrypted_or_damaged_key_is_refused_without_showing_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [["-t", "ed25519"], ["-t", "ecdsa"], ["-t", "rsa"], ["-t", "ecdsa", "-m", "PEM"]])
+def test_an_encrypted_key_is_opened_by_its_passphrase_alone(tmp_path: Path, arguments: list[str]) -> None:
     path = tmp_path / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "phrase", "-f", str(path)], check=True)
-    for text in (path.read_text(), "-----BEGIN OPENSSH PRIVATE KEY-----\nsecret stuff\n", ""):
+    subprocess.run(["ssh-keygen", "-q", "-N", "phrase", "-f", str(path), *arguments], check=True)
+    text = path.read_text()
+    for passphrase, words in (("", "has a passphrase"), ("prhase", "does not open")):
+        with pytest.raises(EncryptedKey, match=words) as refused:
+            PrivateKey(text, passphrase)
+        assert "prhase" not in str(refused.value)
+    assert PrivateKey(text, "phrase").public_line == " ".join(path.with_suffix(".pub").read_text().split()[:2])
+
+
+def test_a_damaged_key_is_refused_without_showing_it() -> None:
+    for text in ("-----BEGIN OPENSSH PRIVATE KEY-----\nsecret stuff\n", ""):
         with pytest.raises(UnusableKey) as refused:
-            PrivateKey(text)
+            PrivateKey(text, "phrase")
         assert "secret stuff" not in str(refused.value)
 
 

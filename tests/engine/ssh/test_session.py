@@ -1,14 +1,18 @@
 """Sessions with a real sshd: who is let in, what arrives, and what is noticed when nothing does."""
 
-import os
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from engine.commands.remote_command import RemoteCommand
+from engine.ssh.address import Address
+from engine.ssh.agent import agent_keys
 from engine.ssh.errors import (
     AuthenticationRefused,
     HostKeyMismatch,
@@ -17,9 +21,9 @@ from engine.ssh.errors import (
     RemoteDeadline,
     RemoteFailed,
 )
-from engine.ssh.keys import HostKey, PrivateKey, generate_key
+from engine.ssh.keys import HostKey, PrivateKey, UnusableKey, generate_key
 from engine.ssh.session import Session
-from engine.ssh.transport import Address, fetch_host_key
+from engine.ssh.transport import fetch_host_key
 from sandbox.hosts import Host, HostSet
 
 pytestmark = pytest.mark.hosts
@@ -244,18 +248,97 @@ def test_a_closed_session_says_so(session: Session) -> None:
         session.run(shell("true"))
 
 
-def test_neither_agent_nor_files_of_this_account_are_asked_for_keys(
-    address: Address, bare_hosts: HostSet, monkeypatch: pytest.MonkeyPatch
+def test_no_agent_is_asked_for_keys_unless_they_are_handed_in(
+    address: Address, bare_hosts: HostSet, agent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An agent that holds the right key is offered and not used."""
-    started = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True).stdout
-    variables = dict(part.split("=", 1) for part in started.replace("\n", "").split(";") if "=" in part)
-    for name, value in variables.items():
-        monkeypatch.setenv(name.strip(), value)
+    """An agent that holds the right key is there, and not used."""
+    monkeypatch.setenv("SSH_AUTH_SOCK", agent)
+    load(agent, bare_hosts.bootstrap_key)
+    private, _ = generate_key()
+    with pytest.raises(AuthenticationRefused), Session(address, PrivateKey(private)):
+        pass
+    with Session(address, PrivateKey(private), *agent_keys(agent)) as session:
+        assert session.run(shell("echo in; echo ${SSH_AUTH_SOCK-none}")).stdout == b"in\nnone\n"
+
+
+def test_keys_of_every_kind_are_signed_with_by_the_agent(
+    address: Address, bare_host: Host, agent: str, tmp_path: Path
+) -> None:
+    bare_host.root(["cp", "/root/.ssh/authorized_keys", "/root/.ssh/before"])
     try:
-        subprocess.run(["ssh-add", "-q", str(bare_hosts.bootstrap_key)], check=True, capture_output=True)
-        private, _ = generate_key()
-        with pytest.raises(AuthenticationRefused), Session(address, PrivateKey(private)):
-            pass
+        for arguments in (["-t", "ed25519"], ["-t", "ecdsa"], ["-t", "rsa", "-b", "2048"]):
+            path = made(tmp_path / arguments[1], *arguments)
+            public = path.with_suffix(".pub").read_bytes()
+            bare_host.root(["sh", "-c", "cat >> /root/.ssh/authorized_keys"], public)
+            load(agent, path)
+            (key,) = agent_keys(agent)
+            assert public.decode().startswith(key.public_line)
+            with Session(address, key) as session:
+                assert session.alive
+            subprocess.run(["ssh-add", "-qD"], env={"SSH_AUTH_SOCK": agent}, check=True, stderr=subprocess.DEVNULL)
     finally:
-        os.kill(int(variables["SSH_AGENT_PID"]), 15)
+        bare_host.root(["mv", "/root/.ssh/before", "/root/.ssh/authorized_keys"])
+
+
+def test_a_server_that_takes_none_of_the_keys_says_so_also_when_it_hangs_up(
+    address: Address, agent: str, tmp_path: Path
+) -> None:
+    for number in range(8):
+        load(agent, made(tmp_path / str(number), "-t", "ed25519"))
+    keys = agent_keys(agent)
+    with pytest.raises(AuthenticationRefused, match=r"any of these 2 keys") as refused, Session(address, *keys[:2]):
+        pass
+    assert keys[1].fingerprint in str(refused.value)
+    with (
+        pytest.raises(AuthenticationRefused, match=r"hung up after \d of 8 keys.*--bootstrap-key"),
+        Session(address, *keys),
+    ):
+        pass
+
+
+def test_an_agent_whose_owner_says_no_is_named(address: Address, bare_hosts: HostSet, agent: str) -> None:
+    load(agent, bare_hosts.bootstrap_key, "-c")  # asks before it signs; here nobody is asked, which is a no
+    with pytest.raises(AuthenticationRefused, match="ssh-agent did not sign"), Session(address, *agent_keys(agent)):
+        pass
+
+
+@pytest.mark.parametrize("said", [b"", b"\0\0\0\1\5", b"\0\0\0\5\14\0\0\0\1"])
+def test_what_is_no_agent_is_said_to_be_none(tmp_path: Path, said: bytes) -> None:
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        assert agent_keys(str(path)) == []  # nobody listens yet
+        listening.listen()
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(agent_keys, str(path))
+            connection, _ = listening.accept()
+            with connection:
+                connection.sendall(said)
+            with pytest.raises(UnusableKey, match="does not say which keys"):
+                asked.result(20)
+    assert agent_keys("") == []
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[str]:
+    """The socket of an ssh-agent of this test's own."""
+    path = tmp_path / "agent"
+    running = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL)
+    try:
+        ends = time.monotonic() + 20
+        while not path.exists():
+            assert time.monotonic() < ends, "the agent does not start"
+            time.sleep(0.02)
+        yield str(path)
+    finally:
+        running.terminate()
+        running.wait()
+
+
+def load(agent: str, key: Path, *options: str) -> None:
+    subprocess.run(["ssh-add", "-q", *options, str(key)], env={"SSH_AUTH_SOCK": agent}, check=True, capture_output=True)
+
+
+def made(path: Path, *arguments: str) -> Path:
+    subprocess.run(["ssh-keygen", "-q", "-N", "", "-f", str(path), *arguments], check=True)
+    return path

@@ -58,17 +58,17 @@ def test_where_control_groups_are_made(mounts: str, groups: str, expected: list[
     ("targets", "mirror"),
     [
         (
-            "bookworm-security|Debian|Debian-Security|http://a.example/debian-security/\n"
-            "bookworm|Docker|Docker CE|https://b.example/linux/debian/\n"
-            "bookworm|Debian|Debian|https://c.example/debian/\n",
+            "Debian|Debian-Security|http://a.example/debian-security/\n"
+            "Docker|Docker CE|https://b.example/linux/debian/\n"
+            "Debian|Debian|https://c.example/debian/\n",
             "https://c.example/debian/",
         ),
-        ("bookworm|Debian|Debian|cdrom://disc/\n", None),
-        ("jammy|Ubuntu|Ubuntu|http://d.example/ubuntu/\n", None),
+        ("Debian|Debian|cdrom://disc/\n", None),
+        ("Ubuntu|Ubuntu|http://d.example/ubuntu/\n", None),
         ("", None),
     ],
 )
-def test_the_mirror_is_the_one_this_machine_uses_for_debian_12(targets: str, mirror: str | None) -> None:
+def test_the_mirror_is_the_one_this_machine_uses_for_debian(targets: str, mirror: str | None) -> None:
     assert image.debian_mirror(targets) == mirror
 
 

@@ -11,7 +11,8 @@ async function create(form) {
       rp: { name: "CyTube Ops Portal" },
       user: { id: new TextEncoder().encode(form.dataset.person), name: form.dataset.person, displayName: form.dataset.person },
       pubKeyCredParams: [{ type: "public-key", alg: -7 }],
-      authenticatorSelection: { userVerification: "required" },
+      // one that the browser finds by itself signs in without a name
+      authenticatorSelection: { userVerification: "required", residentKey: "preferred" },
       attestation: "none",
     },
   });
@@ -20,7 +21,7 @@ async function create(form) {
 }
 
 async function sign(form) {
-  const ids = form.dataset.credentials.split(" ");
+  const ids = form.dataset.credentials.split(" ").filter(Boolean); // none: the browser offers what it has
   const given = await navigator.credentials.get({
     publicKey: {
       challenge: bytes(form.dataset.challenge),
@@ -28,6 +29,7 @@ async function sign(form) {
       userVerification: "required",
     },
   });
+  if (form.elements.credential) form.elements.credential.value = given.id;
   const { authenticatorData, clientDataJSON, signature } = given.response;
   form.elements.signature.value = JSON.stringify({
     authenticatorData: base64(authenticatorData),
@@ -38,6 +40,7 @@ async function sign(form) {
 
 for (const form of document.querySelectorAll("form[data-passkey]")) {
   form.addEventListener("submit", async (event) => {
+    if (event.submitter?.hasAttribute("formaction")) return; /* what is refused is not signed */
     event.preventDefault();
     form.querySelector("[data-refused]")?.remove();
     try {

@@ -10,7 +10,6 @@ import sys
 import time
 from typing import Any, Optional
 
-from ..boot import standings
 from ..errors import StepFailed
 from ..files import read_bytes, read_json, readlink, sha256_file
 from ..health import probe
@@ -31,6 +30,8 @@ from ..processes import Tools
 from ..sockets import owns_port
 from ..systemd import Systemd, sudo_commands
 from ..tree import Tree, env_complete
+from ..unit_overrides import overrides_of_all
+from ..units import TOLD, ready_to_take, run_command, take_command, taken
 from .work import Work
 
 
@@ -45,21 +46,27 @@ class Preflight:
         self.directory = tree.release(plan["release"])
         self.units = [unit for role in plan["roles"] for unit in role["units"]]
         self.shown: Shown = {}
+        self.taken: Record = {}
         self.before: Record = {}
+        self.may_wait = False
+        """Whether root's program may come up before it is told what to do; since when, sudoers say."""
 
     def look(self) -> Record:
         """All checks; the facts of the step. Raises StepFailed for the first that says no."""
         sudo = self.tools.start([*SUDO, "-l"])
-        showing = self.systemd.start_show(self.units) if self.units else None
+        self.taken = taken(self.tree)
+        here = [*self.units, *(unit for unit in self.taken.get("units", ()) if unit not in self.units)]
+        showing = self.systemd.start_show(here) if here else None
         self._check_python()
         self._check_clock()
         self._check_tree()
         self._check_base()
         self._check_disk()
         self._check_secrets()
-        self._check_unit_files()
+        if not self.taken:
+            self._check_unit_files()
         health = {role["role"]: probe(role["health"]) for role in self.plan["roles"] if role["health"]}
-        self.shown = self.systemd.finish_show(showing, self.units) if showing else {}
+        self.shown = self.systemd.finish_show(showing, here) if showing else {}
         self._check_units()
         self._check_ports()
         self._check_sudo(sudo)
@@ -84,6 +91,7 @@ class Preflight:
                 unit: {"active": shown.get("ActiveState"), "pid": int(shown.get("MainPID") or 0)}
                 for unit, shown in self.shown.items()
             },
+            "units_of": [self.taken["release"]] if self.taken else None,
             "health": health,
         }
 
@@ -92,7 +100,8 @@ class Preflight:
         if sys.version_info[: len(wanted)] < wanted:
             raise StepFailed(
                 "python_too_old",
-                "This server has Python %d.%d, and the release needs %s. Upgrade the server, or build for its Python."
+                "This server has Python %d.%d, and the release needs %s. Upgrade the server, or build a release for "
+                "its Python, 3.11 or newer (python in deploy.toml)."
                 % (sys.version_info[0], sys.version_info[1], self.plan["python"]),
             )
 
@@ -189,12 +198,14 @@ class Preflight:
                 if found != digest:
                     raise StepFailed(
                         "units_differ",
-                        "The unit file %s on this server %s the release's; run provision."
-                        % (unit, "differs from" if found else "is missing, unlike"),
+                        "The unit file %s on this server %s the release's; run provision once, and from then on units "
+                        "travel with their release." % (unit, "differs from" if found else "is missing, unlike"),
                     )
 
     def _check_units(self) -> None:
         for unit, shown in self.shown.items():
+            if self.taken and shown.get("LoadState") in ("loaded", "not-found"):
+                continue  # root takes over what the release has, and has systemd read it
             if shown.get("LoadState") != "loaded":
                 raise StepFailed(
                     "units_differ", "systemd does not know %s (%s); run provision." % (unit, shown.get("LoadState"))
@@ -203,8 +214,11 @@ class Preflight:
                 raise StepFailed(
                     "units_differ", "The file of %s was changed, but systemd has not read it; run provision." % unit
                 )
-
-        elsewhere = standings(self.units, self.shown, {}).elsewhere
+        seen, here = self.shown, self.units
+        if self.taken:  # what is not there yet, or not any more, and what systemd has not read, root sees to
+            seen = {unit: {**values, "NeedDaemonReload": "no"} for unit, values in self.shown.items()}
+            here = [unit for unit in here if seen[unit].get("LoadState") != "not-found"]
+        elsewhere = overrides_of_all(here, seen, {}).elsewhere
         if elsewhere:
             raise StepFailed("units_differ", elsewhere[0])
 
@@ -224,11 +238,17 @@ class Preflight:
     def _check_sudo(self, process: Any) -> None:
         code, listing = self.tools.finish(process)
         granted = set(re.split(r",\s+|\n\s*|\)\s+|:\s+", listing)) if code == 0 else set()
-        for unit in self.units:
-            for command in sudo_commands(unit):
-                line = " ".join(command)
-                if line not in granted and self.tools.call([*SUDO, "-l", *command])[0] != 0:
-                    raise StepFailed("no_sudo", "This user may not run '%s' through sudo here; run provision." % line)
+        self.may_wait = bool(self.taken) and " ".join(take_command(self.plan["name"], TOLD)) in granted
+        # what it may do with units comes with them where root takes them over
+        wanted = [take_command(self.plan["name"])] if self.taken else []
+        hooked = any(hook["account"] == "application" for hook in self.plan.get("hooks", ()))
+        if hooked or any(role.get("dumps") for role in self.plan["roles"]):
+            wanted.append(run_command(os.path.basename(self.tree.root)))
+        here = [unit for unit in self.units if unit in self.taken["units"]] if self.taken else self.units
+        for command in [*wanted, *(command for unit in here for command in sudo_commands(unit))]:
+            line = " ".join(command)
+            if line not in granted and self.tools.call([*SUDO, "-l", *command])[0] != 0:
+                raise StepFailed("no_sudo", "This user may not run '%s' through sudo here; run provision." % line)
         if os.geteuid() != 0 and self.units:
             import grp
 
@@ -245,4 +265,6 @@ def preflight(work: Work) -> Record:
     facts = looked.look()
     work.before = looked.before
     work.tree.fill_ballast()
+    if looked.may_wait:
+        work.taker = ready_to_take(work.tree, work.tools)
     return facts

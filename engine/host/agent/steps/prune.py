@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from typing import List
 
 from ..bytecode import PROGRAM, compiled_form
 from ..files import discard, modified, names_in, readlink, unlink
@@ -22,7 +24,7 @@ def prune(work: Work) -> Record:
         unlink(work.tree.manifest_path(name))
     _prune_shared(work)
     backups = [name for name in names_in(work.tree.backups) if not name.startswith(".")]
-    for name in backups[: -(work.plan["keep"] + 2)]:
+    for name in outdated(backups, work.plan, time.time()):
         discard(os.path.join(work.tree.backups, name))
     agents = [name for name in names_in(work.tree.deploy) if re.fullmatch(r"agent-[0-9a-f]{64}\.py", name)]
     agents.sort(key=lambda name: -modified(os.path.join(work.tree.deploy, name)))
@@ -31,6 +33,16 @@ def prune(work: Work) -> Record:
             unlink(os.path.join(work.tree.deploy, name))
             unlink(compiled_form(os.path.join(work.tree.deploy, name)))
     return {"releases": gone}
+
+
+def outdated(backups: List[str], plan: Record, now: float) -> List[str]:
+    """Which of these go: beyond the number, or older than the days; their names begin with their time.
+
+    The newest one stays, whatever its age.
+    """
+    keep, days = plan.get("keep_backups") or plan["keep"] + 2, plan.get("backup_days")
+    oldest = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now - days * 86400)) if days else ""
+    return [name for name in backups[:-1] if name < oldest or name in backups[:-keep]]
 
 
 def _prune_shared(work: Work) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 from ..files import readlink, swap_link
-from ..limits import Record, Row, Shown
+from ..limits import Record, Row
 from ..processes import Tools
 from ..recorder import Recorder
+from ..restarting import Restarted
 from ..systemd import Systemd
 from ..tree import Tree
 from ..wire import Frames
@@ -22,7 +23,7 @@ class Work:
         self.plan = plan
         self.recorder = recorder
         self.frames = frames
-        self.tools = Tools(plan["deployment"])
+        self.tools = Tools(plan["deployment"], tree.root)
         self.systemd = Systemd(self.tools)
         self.rows: List[Row] = [tuple(row) for row in plan["manifest"]]
         self.release: str = plan["release"]
@@ -30,8 +31,8 @@ class Work:
         self.config_directory = os.path.join(tree.config, plan["config"]["digest"])
         self.units = [unit for role in plan["roles"] for unit in role["units"]]
         self.before: Record = {}
-        self.old_units: Shown = {}
-        self.activated_at = 0.0
+        self.taker: Any = None
+        self.restarted = Restarted({}, 0.0)
         self.rows_before: Dict[str, Dict[str, Optional[int]]] = {}
         self.ends = since + plan["deadline"]
         self.step_ends = self.ends

@@ -1,0 +1,26 @@
+"""For how long: the lengths that pages offer, and what a form says."""
+
+from typing import Any
+
+DURATIONS = (
+    # minutes, words
+    (30, "30 minutes"),
+    (60, "1 hour"),
+    (240, "4 hours"),
+    (480, "8 hours"),
+    (1440, "1 day"),
+    (4320, "3 days"),
+    (10080, "7 days"),
+)
+
+
+def minutes_of(sent: Any) -> int:
+    """What a form says; 0, which every service refuses, for what is no number of minutes."""
+    text = sent.get("minutes", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else 0
+
+
+def words_of(sent: Any) -> str:
+    """The same for people."""
+    minutes = minutes_of(sent)
+    return dict(DURATIONS).get(minutes, f"{minutes} minutes")

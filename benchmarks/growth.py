@@ -1,0 +1,171 @@
+"""Pages, lists and the verification of the audit trail on a portal with years behind it, beside an empty one.
+
+    python -m benchmarks.growth [--scale 0.1]
+
+Runs on SQLite and, where it is installed, on PostgreSQL; each database is a file or server of its own. Promised: every
+page within 150 ms and 1.5 times the empty database; a million events verified within 1.5 times a bare SHA-256 pass over
+the same rows, what is new within a second.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any
+
+ROUNDS = 5
+URLS = (
+    "/?environment=place-9", "/deployments/", "/alerts/", "/admin/", "/admin/deployments/deployment/",
+    "/admin/deployments/environment/", "/admin/deployments/release/", "/admin/deployments/auditevent/",
+    "/admin/deployments/auditevent/?q=nobody", "/admin/deployments/notificationdelivery/", "/admin/auth/user/",
+    "/api/v1/environments", "/api/v1/deployments", "/api/v1/audit", "/api/v1/alerts", "/metrics",
+)  # fmt: skip
+
+
+def main(argv: Sequence[str] = ()) -> int:
+    """Print the table for each database; 1 when a promise was not kept."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.growth")
+    parser.add_argument("--scale", type=float, default=1.0, help="part of the full history (default: 1)")
+    parser.add_argument("--one", choices=("empty", "full"), help=argparse.SUPPRESS)
+    options = parser.parse_args(argv)
+    if options.one:
+        json.dump(measure(options.scale if options.one == "full" else 0.0), sys.stdout)
+        return 0
+    from tests import postgres
+
+    broken = _report("SQLite", "", options.scale)
+    if postgres.unavailable_reason() is None:
+        with postgres.server() as empty, postgres.server() as full:
+            broken += _report("PostgreSQL", f"{empty} {full}", options.scale)
+    return int(bool(broken))
+
+
+def _report(database: str, urls: str, scale: float) -> int:
+    addresses = urls.split() or ["", ""]
+    empty, full = (_run(one, url, scale) for one, url in zip(("empty", "full"), addresses, strict=True))
+    print(f"== {database}: {full['rows']}; migrations of the filled database {full['migrate_s']:.1f} s")
+    broken = 0
+    for url in URLS:
+        ratio = full[url] / empty[url]
+        missed = bool(full[url] > 150 or ratio > 1.5)
+        broken += missed
+        print(f"{url:52} {full[url]:8.1f} ms  {ratio:5.2f} × empty ({empty[url]:.1f} ms){'  MISSED' * missed}")
+    ratio = full["verify_s"] / full["bare_s"]
+    print(f"audit verify {full['verify_s']:.2f} s, {ratio:.2f} × a bare pass; what is new {full['new_s']:.3f} s")
+    return broken + int(ratio > 1.5) + int(full["new_s"] > 1.0)
+
+
+def _run(one: str, url: str, scale: float) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="bench-growth-") as state:
+        environment = {**os.environ, "PORTAL_STATE_DIR": state, "DJANGO_SETTINGS_MODULE": "portal.settings"}
+        environment.pop("DATABASE_URL", None)
+        if url:
+            environment["DATABASE_URL"] = url
+        command = [sys.executable, "-m", "benchmarks.growth", "--one", one, "--scale", str(scale)]
+        done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+
+def measure(scale: float) -> dict[str, Any]:
+    """Fill the database and time everything; pages in milliseconds."""
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    call_command("collectstatic", interactive=False, verbosity=0)
+    from benchmarks import filling
+
+    found: dict[str, Any] = {"migrate_s": 0.0}
+    if scale:
+        full = {each.name: getattr(filling.FULL, each.name) for each in fields(filling.Size)}
+        history = {"releases", "deployments", "lines", "alerts", "events"}
+        filling.fill(filling.Size(**{n: max(10, int(v * scale)) if n in history else v for n, v in full.items()}))
+        found["migrate_s"] = _migrated(call_command)
+    found["rows"] = ", ".join(f"{count:,} {name}" for name, count in filling.counts().items())
+    found |= _pages()
+    return found | _verification()
+
+
+def _migrated(call_command: Callable[..., Any]) -> float:
+    """Seconds that the indexes of the history take to make on it."""
+    from django.db.migrations.loader import MigrationLoader
+
+    nodes = MigrationLoader(None).graph.nodes
+    for app in ("dashboard", "deployments"):
+        named = next(name for label, name in nodes if label == app and name.endswith("_history_indexes"))
+        call_command("migrate", app, f"{int(named[:4]) - 1:04d}", verbosity=0)
+    started = time.perf_counter()
+    call_command("migrate", verbosity=0)
+    return time.perf_counter() - started
+
+
+def _pages() -> dict[str, float]:
+    from django.contrib.auth.models import User
+    from django.test import Client
+
+    from deployments.access.tokens import issue_token
+    from deployments.core.actors import system_actor
+    from deployments.models import Scope
+
+    made = User.objects.create_superuser("bench")
+    member = Client(headers={"host": "localhost"})
+    member.force_login(made, backend="django.contrib.auth.backends.ModelBackend")
+    _, scrape = issue_token(actor=system_actor("bench"), name="metrics", scopes=[Scope.METRICS])
+    from tests.fixtures.records import hand_token
+
+    reading = hand_token(made, "growth")
+    timed = {}
+    for url in URLS:
+        token = str.__str__(scrape) if url == "/metrics" else reading
+        bearer = {"host": "localhost", "authorization": f"Bearer {token}"}
+        client = Client(headers=bearer) if url.startswith(("/api/", "/metrics")) else member
+        timed[url] = min(_milliseconds(client, url) for _ in range(ROUNDS))
+    return timed
+
+
+def _milliseconds(client: Any, url: str) -> float:
+    started = time.perf_counter()
+    answer = client.get(url)
+    assert answer.status_code == 200, (url, answer.status_code)
+    return (time.perf_counter() - started) * 1000
+
+
+def _verification() -> dict[str, float]:
+    """The whole walk, what is new after it, and a bare pass: the same rows, read, written out and hashed."""
+    from deployments.audit import trail, verification
+    from deployments.core.actors import system_actor
+    from deployments.models import AuditEvent
+
+    actor = system_actor("bench")
+
+    def bare() -> None:
+        for event in AuditEvent.objects.order_by("sequence").values().iterator(chunk_size=2000):
+            text = json.dumps({**event, "at": event["at"].isoformat()}, sort_keys=True, ensure_ascii=False)
+            hashlib.sha256(text.encode()).hexdigest()
+
+    problems = verification.verify(actor=actor)
+    assert problems == [], problems[:3]
+    return {
+        "bare_s": _seconds(bare),
+        "verify_s": _seconds(lambda: trail.verify()),
+        "new_s": _seconds(lambda: verification.verify_new()),
+    }
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,75 @@
+"""The scorecard: per application ten conditions and its limits, each pass, fail or not measured yet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from dashboard.readiness import conditions
+from dashboard.readiness.limits import limits
+from dashboard.readiness.rows import Row, Verdict
+from dashboard.selectors import bots
+from dashboard.selectors.bots import Bot
+from deployments.models import Environment
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """What is known of one application; its name is empty before its first deployment."""
+
+    application: str
+    conditions: list[Row]
+    limits: list[Row]
+
+    @property
+    def rows(self) -> list[Row]:
+        """All of them, the ten first."""
+        return [*self.conditions, *self.limits]
+
+    @property
+    def title(self) -> str:
+        """The application, as a heading."""
+        return self.application or "Not deployed yet"
+
+
+def scorecards(now: datetime) -> list[Scorecard]:
+    """One per application, in the order of their environments."""
+    everyone = bots.all_bots(now)
+    inuse = Environment.objects.filter(retired_at=None).order_by("order", "name")
+    names = dict.fromkeys(inuse.values_list("application", flat=True))
+    if len(names) > 1:  # environments in which nothing was deployed yet belong to no application
+        names.pop("", None)
+    common = conditions.alerts(now), conditions.trusted(now)
+    return [
+        _scorecard(name, [bot for bot in everyone if bot.server.environment.application == name], common, now)
+        for name in names
+    ]
+
+
+def counted(cards: Sequence[Scorecard]) -> dict[Verdict, int]:
+    """How many rows have each verdict."""
+    rows = [row for card in cards for row in card.rows]
+    return {verdict: sum(row.verdict is verdict for row in rows) for verdict in Verdict}
+
+
+def _scorecard(application: str, ours: list[Bot], common: tuple[Row, Row], now: datetime) -> Scorecard:
+    """`common` are the two conditions of the whole portal."""
+    alerts, trusted = common
+    production = [bot for bot in ours if _is_production(bot)]
+    test = [bot for bot in ours if not _is_production(bot)]
+    rows = [
+        conditions.running(1, "test", test),
+        conditions.running(2, "production", production),
+        conditions.health(production),
+        conditions.collected(ours),
+        conditions.shown(ours),
+        alerts,
+        conditions.rehearsed(application, now),
+        conditions.traffic(production, now),
+        conditions.measured(application, now),
+        trusted,
+    ]
+    return Scorecard(application, rows, limits(application, ours, now))
+
+
+def _is_production(bot: Bot) -> bool:
+    return bot.server.environment.name == "production" or bot.server.environment.protected

@@ -1,0 +1,54 @@
+"""Whether an application's servers have what a rollback would take, as the last look at each found it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from deployments.core.texts import plural
+from deployments.models import Server
+
+LOOKED_AGE = timedelta(days=1)
+"""Workers look at every server each hour; what nobody looked at for a day is not known any more."""
+
+
+@dataclass(frozen=True)
+class WayBack:
+    """`lost` where a server has not what its rollback needs, `missing` where nobody knows, or there is nothing yet."""
+
+    sentence: str
+    measure: str = ""
+    lost: bool = False
+    missing: str = ""
+    since: datetime | None = None
+
+
+def of(application: str, now: datetime) -> WayBack:
+    """What is known of all servers together; the worst of it. One query."""
+    rows = (
+        Server.objects.filter(
+            environment__application=application, state=Server.State.PROVISIONED, current_release__isnull=False
+        )
+        .order_by("environment__order", "order", "name")
+        .values_list("name", "environment__name", "readiness", "inspected_at")
+    )
+    found = [_of_server(*row, now=now) for row in rows]
+    worst = sorted(found, key=lambda way: (not way.lost, not way.missing))
+    if not worst:
+        return WayBack("No server runs it.", "manage.py deploy test", missing="a deployment")
+    if worst[0].lost or worst[0].missing:
+        return worst[0]
+    return WayBack(f"What a rollback needs lies whole on {plural(len(found), 'server')}.")
+
+
+def _of_server(name: str, environment: str, found: dict[str, object], at: datetime | None, *, now: datetime) -> WayBack:
+    look = f"manage.py drift {environment}"
+    if at is None or "ready" not in found:
+        return WayBack(f"Nobody has looked on {name} yet.", look, missing=f"a look at what lies on {name}")
+    if found.get("target") is None:
+        sentence = f"{name}: {found.get('sentence', '')}"
+        return WayBack(sentence, f"manage.py deploy {environment}", missing=f"an earlier release on {name}")
+    if not found["ready"]:
+        return WayBack(f"{name}: {found.get('sentence', '')}", look, lost=True)
+    if now - at > LOOKED_AGE:
+        since = at + LOOKED_AGE
+        return WayBack(f"Last looked for on {name} on {at:%Y-%m-%d}.", look, missing=f"a look at {name}", since=since)
+    return WayBack("")

@@ -1,0 +1,147 @@
+"""Starting a validation, reading every minute, and ending it: everything it knows is in the database."""
+
+import hashlib
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from alerting.models import Alert
+from dashboard.intervals import spoken
+from dashboard.models import Reading, Validation
+from dashboard.readiness.rows import Verdict
+from dashboard.validation import readings, report
+from dashboard.validation.figures import Figures, figures
+from dashboard.validation.judging import Limit, limits
+from deployments.access.policy import require
+from deployments.access.verbs import Verb
+from deployments.audit import trail
+from deployments.core.actors import Actor, system_actor
+from deployments.models import Deployment, Environment, Server
+from engine.errors import Conflict, InvalidRequest, NotFound
+
+LONGEST_HOURS = 24.0 * 14
+
+
+def start(*, actor: Actor, environment: Environment, hours: float, now: datetime | None = None) -> Validation:
+    """Begin a window of so many hours now. Raises NotAllowed, InvalidRequest, Conflict when one is running."""
+    require(actor, Verb.VERIFY, environment)
+    if not 0 < hours <= LONGEST_HOURS:
+        raise InvalidRequest(f"A validation takes up to {LONGEST_HOURS:g} hours.", hint="--hours 24")
+    if not servers(environment):
+        raise InvalidRequest(
+            f"{environment} has no server with the role bot.",
+            hint=f"Run `manage.py enroll NAME --environment {environment} --host …`.",
+            reason="no_server",
+        )
+    now = now or timezone.now()
+    with transaction.atomic():
+        if Validation.objects.select_for_update().filter(environment=environment, state="running").exists():
+            raise Conflict(
+                f"{environment} is being validated.", hint="Wait for it, or stop it: `manage.py validate stop`."
+            )
+        row = Validation.objects.create(
+            environment=environment, started_by=str(actor), started_at=now, until=now + timedelta(hours=hours)
+        )
+        _record(actor, "validation.started", row, {"hours": hours})
+    return row
+
+
+def stop(*, actor: Actor, validation: Validation, now: datetime | None = None) -> Validation:
+    """End it now: what was not measured by then is not measured. Raises NotAllowed, Conflict when it has ended."""
+    require(actor, Verb.VERIFY, validation.environment)
+    return _end(actor, validation, now or timezone.now(), f"Stopped by {actor}.")
+
+
+def numbered(number: int | None) -> Validation:
+    """The validation of that number, the latest for None. Raises NotFound."""
+    rows = Validation.objects.select_related("environment")
+    row = rows.filter(pk=number).first() if number else rows.first()
+    if row is None:
+        raise NotFound("There is no such validation.", hint="Start one: `manage.py validate start E`.")
+    return row
+
+
+def servers(environment: Environment) -> list[Server]:
+    """Whose bots are read."""
+    rows = Server.objects.filter(environment=environment).exclude(state=Server.State.RETIRED).order_by("order", "name")
+    return [server for server in rows if "bot" in server.roles]
+
+
+def tick(now: datetime | None = None) -> int:
+    """Read every bot of every running validation once, and end those that are over or lost; returns how many run."""
+    now = now or timezone.now()
+    running = list(Validation.objects.filter(state="running").select_related("environment"))
+    for row in running:
+        Reading.objects.bulk_create(
+            Reading(validation=row, server=server.name, at=now, values=readings.read(server))
+            for server in servers(row.environment)
+        )
+        lost = [limit for limit in measured(row, now)[1] if limit.lost]
+        if lost:
+            _end(system_actor("schedule"), row, now, f"Ended early: no rest of the window can pass {lost[0].title!r}.")
+        elif now >= row.until:
+            _end(system_actor("schedule"), row, now, "")
+    return len(running)
+
+
+def measured(row: Validation, now: datetime) -> tuple[dict[str, Figures], list[Limit], list[Deployment]]:
+    """Figures per bot and limits as they stand at `now`."""
+    end = min(row.ended_at or now, row.until + timedelta(minutes=2))
+    points: dict[str, list[tuple[datetime, dict[str, object]]]] = {}
+    for server, at, values in row.readings.filter(at__lte=end).values_list("server", "at", "values"):
+        points.setdefault(server, []).append((at, values))
+    bots = {server: figures(found) for server, found in sorted(points.items())}
+    deployments = list(
+        Deployment.objects.filter(
+            environment=row.environment, finished_at__gte=row.started_at, finished_at__lte=end
+        ).order_by("pk")
+    )
+    return bots, limits(bots, deployments, row.seconds), deployments
+
+
+def _end(actor: Actor, row: Validation, now: datetime, why: str) -> Validation:
+    bots, judged, deployments = measured(row, now)
+    with transaction.atomic():
+        locked = Validation.objects.select_for_update().select_related("environment").get(pk=row.pk)
+        if locked.state != Validation.State.RUNNING:
+            raise Conflict(f"Validation {row.pk} has ended.", hint=f"`manage.py validate report {row.pk}` shows it.")
+        locked.state, locked.sentence = _outcome(judged, why)
+        locked.ended_at = now
+        told = report.Report(
+            title=f"Validation {row.pk} of {row.environment}: {locked.get_state_display().lower()}",
+            sentence=locked.sentence,
+            begun=row.started_at,
+            ended=now,
+            window=row.seconds,
+            limits=judged,
+            bots=bots,
+            happened=_happened(locked, deployments, now),
+        )
+        locked.limits = [asdict(limit) for limit in judged]
+        locked.markdown, locked.html = report.markdown(told), report.html(told)
+        locked.digest = hashlib.sha256(locked.markdown.encode()).hexdigest()
+        locked.save()
+        _record(actor, "validation.ended", locked, {"state": locked.state, "digest": locked.digest})
+    return locked
+
+
+def _outcome(judged: list[Limit], why: str) -> tuple[Validation.State, str]:
+    failed = [one.title for one in judged if one.verdict is Verdict.FAIL]
+    missing = [one.title for one in judged if one.verdict is Verdict.UNMEASURED]
+    if failed:
+        return Validation.State.FAILED, f"{why} Failed: {'; '.join(failed)}."[:500].strip()
+    if missing or not judged:
+        return Validation.State.INTERRUPTED, f"{why} Not measured: {'; '.join(missing) or 'anything'}."[:500].strip()
+    return Validation.State.PASSED, f"{why} Every limit of {len(judged)} was kept.".strip()
+
+
+def _happened(row: Validation, deployments: list[Deployment], now: datetime) -> list[str]:
+    told = [f"{one.get_kind_display()} {one.pk}: {one.status}, {spoken(one.seconds or 0.0)}" for one in deployments]
+    alerts = Alert.objects.filter(environment=row.environment, starts_at__gte=row.started_at, starts_at__lte=now)
+    return told + [f"Alert {one.name} ({one.severity}) at {one.starts_at:%Y-%m-%d %H:%M:%S}" for one in alerts]
+
+
+def _record(actor: Actor, name: str, row: Validation, data: dict[str, object]) -> None:
+    trail.record(actor=actor, name=name, subject=f"validation:{row.pk}", environment=row.environment, data=data)

@@ -1,0 +1,1 @@
+"""What is done to a running service besides deploying it: asked for, carried out on its server, and recorded."""

@@ -1,0 +1,263 @@
+"""Carrying an operation out: claimed once, watched on its server, and ended in one transaction."""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from deployments.access.policy import still_may
+from deployments.access.verbs import Verb
+from deployments.audit import trail
+from deployments.core.actors import Actor, system_actor
+from deployments.core.masking import Mask
+from deployments.core.retrying import retry
+from deployments.core.sessions import agent, open_session
+from deployments.core.texts import one_line
+from deployments.core.visible import visible
+from deployments.environments.guards import refuse_retired
+from deployments.execution import silences
+from deployments.models import AuditEvent, Operation, Server
+from deployments.operations.one_off import refuse_untimely, service_for
+from deployments.operations.requesting import refuse_idle, units_of
+from deployments.releases.role_plans import roles_on
+from engine.errors import NotApproved, PortalError
+
+logger = logging.getLogger(__name__)
+
+LONGEST = timedelta(minutes=6)
+"""After so long nobody waits for the server any more, whatever became of the process that did."""
+KEPT_OUTPUT = 64 << 10  # characters
+MOST_OUTPUT = 4 << 20  # characters of a server's that are told to whoever waits
+Say = Callable[[str], None]
+
+
+@dataclass
+class Ending:
+    """How an operation ended, and what its server said meanwhile."""
+
+    state: Operation.State
+    outcome: str
+    sentence: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    output: str = ""
+
+
+_LOST = Ending(
+    Operation.State.LOST, "worker_lost", "The process that waited for the server has ended: `status` says what runs."
+)
+_NEVER_BEGUN = Ending(Operation.State.FAILED, "no_worker", "No worker took it in time, so nothing was done.")
+
+
+def carry_out(*, number: int, say: Say = lambda _: None) -> Operation:
+    """Do what was asked for, if nobody else does; `say` hears the server's lines, masked, as they come."""
+    row = _claim(number)
+    if row is None:
+        return Operation.objects.select_related("server__environment").get(pk=number)
+    mask = Mask.for_environment(row.server.environment_id)
+    heard = _Heard(mask, say)
+    ending = Ending(Operation.State.LOST, "broken_off", "It was broken off: `status` says what runs.")
+    try:
+        _refuse_nobodys(row)
+        _refuse_changed(row)
+        if row.kind != Operation.Kind.RUN:
+            silences.expect_restart(row.server)
+        ending = DOERS[Operation.Kind(row.kind)](row, heard)
+    except PortalError as error:
+        ending = Ending(Operation.State.FAILED, error.reason, str(error))
+    finally:
+        ending.sentence = mask(one_line(ending.sentence))
+        ending.facts, ending.output = mask.facts(ending.facts), heard.kept
+        row = end(row, ending)
+    return row
+
+
+class _Heard:
+    """What a server prints: told as it comes, masked and made visible; the beginning and the newest of it are kept."""
+
+    def __init__(self, mask: Mask, say: Say) -> None:
+        self._mask = mask
+        self._say = say
+        self._head: list[str] = []
+        self._tail: deque[str] = deque()
+        self._sizes = [0, 0, 0]  # of the head, of the tail, of all
+
+    def __call__(self, line: str) -> None:
+        line = visible(self._mask(line.expandtabs()), lines=False)
+        self._sizes[2] += len(line) + 1
+        if self._sizes[2] > MOST_OUTPUT:
+            return
+        self._say(line)
+        head = self._sizes[0] + len(line) < KEPT_OUTPUT // 2 and not self._tail
+        (self._head if head else self._tail).append(line)
+        self._sizes[not head] += len(line) + 1
+        while self._sizes[1] > KEPT_OUTPUT // 2 and len(self._tail) > 1:
+            self._sizes[1] -= len(self._tail.popleft()) + 1
+
+    @property
+    def kept(self) -> str:
+        """As one text, with a line for what is left out between."""
+        between = ["(lines are left out here)"] if self._sizes[0] + self._sizes[1] < self._sizes[2] else []
+        return "\n".join([*self._head, *between, *self._tail])
+
+
+def end(row: Operation, ending: Ending) -> Operation:
+    """Write how it ended, once: the row, its event, and what is known of the server now."""
+    return retry(lambda: _end(row, ending))
+
+
+def settle_lost(*, actor: Actor) -> int:
+    """End what nobody waits for any more; returns how many."""
+    now = timezone.now()
+    old = Operation.objects.filter(state__in=Operation.ACTIVE, requested_at__lt=now - LONGEST)
+    rows = [row for row in old if now - row.requested_at > LONGEST + timedelta(seconds=row.request.get("seconds", 0))]
+    for row in rows:
+        begun = row.state == Operation.State.RUNNING
+        _end(row, _LOST if begun else _NEVER_BEGUN, actor=actor)
+    return len(rows)
+
+
+def _refuse_nobodys(row: Operation) -> None:
+    """Raise NotApproved unless the trail knows who asked for exactly this, and they may still ask for it."""
+    name, about = f"service.{row.kind}_requested", f"server:{row.server.name}"
+    events = AuditEvent.objects.filter(name=name, subject=about, actor=row.requested_by).order_by("-sequence")
+    told = {"operation": row.pk, **row.request}
+    known = any(told.items() <= event.data.items() for event in events[:20])
+    verb = _VERBS.get(Operation.Kind(row.kind), Verb.OPERATE)
+    if not known or not still_may(row.requested_by, verb, row.server.environment):
+        raise NotApproved(
+            f"Nobody stands behind it: {row.requested_by} has not asked for this, or may not any more.",
+            hint="Somebody who may can ask for it again.",
+            reason="nobody_behind_it",
+        )
+
+
+def _refuse_changed(row: Operation) -> None:
+    """Raise what asking for it now would: policy, lock and what runs may have changed while it waited."""
+    refuse_retired(row.server.environment)
+    refuse_idle(row.server)
+    if row.kind == Operation.Kind.RUN:
+        refuse_untimely(row.server.environment)
+        service_for(row.server, row.request["unit"])
+
+
+def _claim(number: int) -> Operation | None:
+    now = timezone.now()
+    claimed = Operation.objects.filter(pk=number, state=Operation.State.QUEUED).update(
+        state=Operation.State.RUNNING, started_at=now
+    )
+    rows = Operation.objects.select_related("server__environment", "server__current_release")
+    return rows.get(pk=number) if claimed else None
+
+
+def _end(row: Operation, ending: Ending, *, actor: Actor | None = None) -> Operation:
+    with transaction.atomic():
+        ended = Operation.objects.filter(pk=row.pk, state__in=Operation.ACTIVE).update(
+            state=ending.state,
+            outcome=ending.outcome[:60],
+            sentence=ending.sentence,
+            facts=ending.facts,
+            output=ending.output,
+            finished_at=timezone.now(),
+        )
+        row.refresh_from_db()
+        if not ended:
+            return row
+        server = Server.objects.select_for_update().get(pk=row.server_id)
+        _note(row, server)
+        trail.record(
+            actor=actor or system_actor("operations"),
+            name=f"service.{row.kind}_{ending.state}",
+            subject=f"server:{server.name}",
+            environment=server.environment,
+            data=_told(row),
+        )
+        transaction.on_commit(lambda: _silence(row, server))
+    return row
+
+
+def _told(row: Operation) -> dict[str, Any]:
+    told = {"operation": row.pk, "by": row.requested_by, "outcome": row.outcome, "sentence": row.sentence}
+    if row.kind == Operation.Kind.RUN:
+        told |= {"exit": row.facts.get("exit"), "seconds": row.seconds}
+    return told
+
+
+def _silence(row: Operation, server: Server) -> None:
+    """A bot that somebody stopped is no alert; one that runs again is heard again."""
+    if not server.bot_stopped:
+        silences.speak_again(server)
+    elif row.kind == Operation.Kind.STOP:
+        silences.keep_quiet(server)
+
+
+def _note(row: Operation, server: Server) -> None:
+    """What is stopped now, and who stopped it last: after a failure as far as the server says."""
+    stops = row.kind in (Operation.Kind.STOP, Operation.Kind.RESTORE)
+    if row.state == Operation.State.SUCCEEDED:
+        started, stopped = _named(row, "units"), set[str]()
+        if row.kind == Operation.Kind.STOP:
+            started, stopped = stopped, started
+    else:
+        started, stopped = _named(row, "running"), _named(row, "stopped") if stops else set()
+    if not started | stopped:
+        return
+    noted, units = dict(server.stopped or {}), sorted({*server.stopped_units} - started | stopped)
+    if stopped:
+        noted = {"by": row.requested_by, "at": timezone.now().isoformat(), "reason": row.reason}
+    bot = bool(units) and not set(units).isdisjoint(units_of(server, ["bot"]))
+    server.stopped = {**noted, "units": units, "bot": bot} if units else None
+    server.save(update_fields=["stopped"])
+
+
+def _named(row: Operation, fact: str) -> set[str]:
+    """The units of a fact, which a server says."""
+    said = row.facts.get(fact)
+    return {unit for unit in said if isinstance(unit, str)} if isinstance(said, list) else set()
+
+
+def _units(row: Operation, hear: Say) -> Ending:
+    server, release = row.server, row.server.current_release
+    assert release is not None  # noqa: S101  (requesting.refuse_idle)
+    with open_session(server) as session:
+        result = agent(session, release.name).operate(
+            row.kind,
+            release.identifier,
+            release.version,
+            roles_on(server, release),
+            units=row.request.get("units", ()),
+            **({"backup": row.request["backup"], "mark": f"restore-{row.pk}"} if "backup" in row.request else {}),
+            on_record=lambda record: hear(str(record.get("text", ""))),
+        )
+    state = Operation.State.SUCCEEDED if result.status == "succeeded" else Operation.State.FAILED
+    return Ending(state, result.reason, result.sentence, result.facts)
+
+
+def _command(row: Operation, hear: Say) -> Ending:
+    server, release = row.server, row.server.current_release
+    assert release is not None  # noqa: S101  (requesting.refuse_idle)
+    with open_session(server) as session:
+        result = agent(session, release.name).command(
+            release.identifier,
+            roles_on(server, release),
+            row.request["command"],
+            seconds=row.request["seconds"],
+            unit=row.request["unit"],
+            on_record=lambda record: hear(str(record.get("text", ""))),
+        )
+    state = Operation.State.SUCCEEDED if result.status == "succeeded" else Operation.State.FAILED
+    return Ending(state, result.reason, result.sentence, result.facts)
+
+
+_VERBS = {Operation.Kind.RESTORE: Verb.RESTORE_DATA, Operation.Kind.RUN: Verb.RUN}
+DOERS: dict[Operation.Kind, Callable[[Operation, Say], Ending]] = {
+    Operation.Kind.RESTART: _units,
+    Operation.Kind.STOP: _units,
+    Operation.Kind.START: _units,
+    Operation.Kind.RESTORE: _units,
+    Operation.Kind.RUN: _command,
+}

@@ -1,0 +1,125 @@
+"""What can be asked for in an environment: each release with what became of it, and what a request would do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deployments.access.policy import require
+from deployments.access.verbs import Verb
+from deployments.core import selectors
+from deployments.core.actors import Actor
+from deployments.core.masking import Mask
+from deployments.environments.guards import locked_sentence
+from deployments.lifecycle import Kind, Status
+from deployments.models import Deployment, Environment, Release
+from deployments.releases.diffs import FileChange, configuration_changes
+from deployments.requests.choices import choose_release
+from deployments.requests.inputs import take_snapshot
+from deployments.requests.left_behind import no_way_back
+from deployments.requests.server_plans import ServerPlan, server_plans
+from deployments.snapshot import SealedHook
+from engine.errors import PortalError
+
+RELEASES = 50
+_WENT: dict[str, str] = {
+    Status.SUCCEEDED: "ran on",
+    Status.FAILED: "failed on",
+    Status.ROLLED_BACK: "failed on",
+    Status.INTERRUPTED: "was interrupted on",
+    Status.REJECTED: "was rejected for",
+}
+_BAD = {"failed on", "was interrupted on", "was rejected for"}
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A release, and in words where it ran and what was decided about it."""
+
+    release: Release
+    history: Sequence[str]
+    doubtful: bool
+
+    @property
+    def subject(self) -> str:
+        """What its change log says first."""
+        return next((line for line in self.release.change_log.splitlines() if line), "")
+
+    @property
+    def label(self) -> str:
+        """One line to choose by."""
+        parts = [
+            str(self.release),
+            f"{self.release.built_at:%-d %b %H:%M}",
+            self.release.commit[:10],
+            self.subject[:60],
+            "in quarantine: say why" if self.release.quarantined else "",
+            *self.history,
+        ]
+        return " · ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a request would seal now. Nothing of it is kept."""
+
+    offer: Offer
+    servers: Sequence[ServerPlan]
+    steps: Sequence[str]
+    hooks: Sequence[SealedHook]
+    no_way_back: str
+    units: Sequence[str]
+    configuration: Sequence[FileChange]
+    approvals: int
+    expected_seconds: float | None
+    locked: str
+
+
+def offers(environment: Environment) -> list[Offer]:
+    """Releases of the environment's application whose artifact is here, newest first. Two queries."""
+    rows = Release.objects.exclude(artifact="")
+    if environment.application:
+        rows = rows.filter(name=environment.application)
+    return _about(list(rows[:RELEASES]))
+
+
+def first_choice(environment: Environment, found: Sequence[Offer]) -> Offer | None:
+    """What a command would take that names no release, else the newest that nothing speaks against, else the newest."""
+    try:
+        chosen = choose_release(environment).pk
+    except PortalError:
+        chosen = None
+    best = next((one for one in found if one.release.pk == chosen), None)
+    return best or next((one for one in found if not one.doubtful), found[0] if found else None)
+
+
+def preview(*, actor: Actor, environment: Environment, release: Release) -> Preview:
+    """What a request of `release` would do now. Raises NotAllowed, InvalidRequest for what does not fit."""
+    require(actor, Verb.VIEW, environment)
+    snapshot = take_snapshot(environment=environment, release=release)
+    last = Deployment.objects.filter(environment=environment, status=Status.SUCCEEDED).order_by("-finished_at").first()
+    before = last.sealed.configuration.files if last is not None else {}
+    mask = Mask.for_environment(environment.pk)
+    return Preview(
+        offer=_about([release])[0],
+        servers=server_plans(release, snapshot),
+        steps=snapshot.plan.steps,
+        hooks=snapshot.plan.hooks,
+        no_way_back=no_way_back(snapshot.plan.hooks),
+        units=sorted({name for target in snapshot.targets for name in target.unit_files}),
+        configuration=configuration_changes(before, snapshot.configuration.files, mask),
+        approvals=snapshot.policy.approvals_required,
+        expected_seconds=selectors.expected_seconds(environment, Kind.DEPLOYMENT),
+        locked=locked_sentence(environment) if environment.locked else "",
+    )
+
+
+def _about(releases: Sequence[Release]) -> list[Offer]:
+    went: dict[int, dict[str, None]] = {}
+    rows = Deployment.objects.filter(release__in=[row.pk for row in releases], status__in=list(_WENT)).order_by("pk")
+    for release, status, where in rows.values_list("release_id", "status", "environment__name"):
+        went.setdefault(release, {})[f"{_WENT[status]} {where}"] = None
+    return [_offer(row, list(went.get(row.pk, {}))) for row in releases]
+
+
+def _offer(release: Release, history: list[str]) -> Offer:
+    bad = any(said.startswith(tuple(_BAD)) for said in history)
+    return Offer(release, history, release.quarantined or bad)

@@ -1,0 +1,49 @@
+"""What a snapshot would do on each server, counted and without a connection."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deployments.models import Release
+from deployments.releases import artifacts
+from deployments.releases.diffs import changed_units
+from deployments.releases.role_plans import manifest_for
+from deployments.snapshot import SealedTarget, Snapshot
+from engine.artifacts.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class ServerPlan:
+    """One server: what it runs now, the files that differ, and what is sent to it."""
+
+    server: str
+    secrets: Sequence[str]
+    base: str | None
+    added: int
+    changed: int
+    removed: int
+    units: Sequence[str]
+    bytes: int
+
+
+def server_plans(release: Release, snapshot: Snapshot) -> list[ServerPlan]:
+    """In the order in which they would be deployed to."""
+    return [_plan(release, target) for target in snapshot.targets]
+
+
+def _plan(release: Release, target: SealedTarget) -> ServerPlan:
+    with artifacts.open_release(release) as reader:
+        manifest = manifest_for(reader, target.roles)
+    base = Release.objects.filter(identifier=target.base.release).first() if target.base else None
+    old = artifacts.manifest_on_servers(base, target.roles) if base is not None else Manifest([])
+    diff = manifest.diff(old)
+    known = {file.sha256 for file in old.files}
+    return ServerPlan(
+        server=target.server,
+        secrets=[f"{name} v{version}" for name, version in target.secrets.items()],
+        base=base.identifier if base else None,
+        added=len(diff.added),
+        changed=len(diff.changed),
+        removed=len(diff.removed),
+        units=changed_units([*diff.added, *diff.changed, *diff.removed]),
+        bytes=sum(file.size for file in manifest.files if file.sha256 not in known),
+    )

@@ -1,0 +1,1 @@
+"""A bot's day, in a day or compressed: everything runs, faults and changes come on schedule, figures are written."""

@@ -1,0 +1,257 @@
+"""An alert may wait, belongs to somebody, or is silenced: and everybody sees which, and finds it again."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.test import Client
+from django.utils import timezone
+
+from alerting import selectors
+from alerting.acknowledgements import acknowledge, end_run_out, snooze, withdraw
+from alerting.assignments import assign
+from alerting.models import Acknowledgement, Alert
+from alerting.summary import summary
+from deployments.core.actors import Actor
+from deployments.models import AuditEvent, Environment, NotificationChannel, NotificationDelivery, Scope, Server
+from engine.errors import Conflict, InvalidRequest, NotAllowed
+from tests.dashboard import records
+from tests.fixtures.records import MakePerson
+
+pytestmark = pytest.mark.django_db
+Enrol = Callable[..., Server]
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def member(olga: Actor) -> Client:
+    return signed_in("olga")
+
+
+def signed_in(name: str) -> Client:
+    client = Client()
+    client.force_login(User.objects.get(username=name), backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def states() -> dict[str, str]:
+    return {one.alert.name: one.state for one in selectors.firing(timezone.now())}
+
+
+def test_a_snooze_lets_an_alert_wait_and_it_comes_back_by_itself(alert: Alert, olga: Actor, member: Client) -> None:
+    NotificationChannel.objects.create(name="ops", url="json://127.0.0.1:9/")
+    now = timezone.now()
+    held = snooze(actor=olga, alert=alert, until=now + HOUR, now=now)
+    assert held.kind == Acknowledgement.Kind.SNOOZED
+    assert states() == {"BotDown": "snoozed"}
+    for path in ("/", "/alerts/", f"/alerts/{alert.pk}/", "/bots/prod-1/"):
+        page = member.get(path).content.decode().lower()
+        assert "snoozed" in page, path
+        assert 'class="pill alert-acknowledged' not in page, path
+    assert "1 alert fires, snoozed" in member.get("/alerts/").content.decode()
+    event = AuditEvent.objects.get(name="alert.snoozed")
+    assert (event.actor, event.subject, event.environment) == ("olga", f"alert:{alert.pk}", "production")
+    assert summary(now + HOUR).need == "1 critical alert needs action", "no worker is needed for its end"
+    assert end_run_out(now + HOUR) == 1
+    assert NotificationDelivery.objects.get().title == "production: BotDown still fires, and its snooze has ended"
+    assert AuditEvent.objects.filter(name="alert.snooze_ended").count() == 1
+
+
+def test_acknowledging_what_was_snoozed_takes_its_place_and_waking_it_withdraws(alert: Alert, olga: Actor) -> None:
+    snooze(actor=olga, alert=alert, until=timezone.now() + HOUR)
+    acknowledge(actor=olga, alert=alert, comment="on it", lasting=HOUR)
+    assert states() == {"BotDown": "acknowledged"}
+    snooze(actor=olga, alert=alert, until=timezone.now() + HOUR, comment="after the film")
+    assert withdraw(actor=olga, alert=alert).kind == Acknowledgement.Kind.SNOOZED
+    assert states() == {"BotDown": "open"}
+
+
+def test_a_snooze_that_cannot_be_says_why(alert: Alert, olga: Actor, make_person: MakePerson) -> None:
+    now = timezone.now()
+    for until in (now - HOUR, now, now + timedelta(days=8)):
+        with pytest.raises(InvalidRequest, match="from 1 minute to 7 days"):
+            snooze(actor=olga, alert=alert, until=until, now=now)
+    with pytest.raises(NotAllowed):
+        snooze(actor=make_person("vera", "viewer"), alert=alert, until=now + HOUR)
+    Alert.objects.update(status=Alert.Status.RESOLVED, ends_at=now)
+    with pytest.raises(Conflict, match="has ended"):
+        snooze(actor=olga, alert=alert, until=now + HOUR)
+    assert not AuditEvent.objects.filter(name="alert.snoozed").exists()
+
+
+def test_an_alert_is_given_to_somebody_and_back(alert: Alert, olga: Actor, make_person: MakePerson) -> None:
+    make_person("anna", "approver")
+    assign(actor=olga, alert=alert, to="anna")
+    assert Alert.objects.get().assignee == User.objects.get(username="anna")
+    assert "assigned to anna" in signed_in("olga").get("/alerts/").content.decode()
+    assert summary(timezone.now()).need == "1 critical alert needs action", "given is not yet done"
+    assign(actor=olga, alert=alert, to="anna")
+    assert AuditEvent.objects.filter(name="alert.assigned").count() == 1, "nothing changed"
+    assign(actor=olga, alert=alert, to="")
+    assert Alert.objects.get().assignee is None
+    last = AuditEvent.objects.filter(name="alert.assigned").latest("sequence")
+    assert last.data == {"alert": "BotDown", "to": "", "from": "anna"}
+
+
+def test_an_alert_is_given_to_nobody_who_could_do_nothing_about_it(
+    alert: Alert, olga: Actor, make_person: MakePerson
+) -> None:
+    vera = make_person("vera", "viewer")
+    for name in ("vera", "nobody-of-that-name", "a\x00b"):
+        with pytest.raises(InvalidRequest, match="operator or approver"):
+            assign(actor=olga, alert=alert, to=name)
+    with pytest.raises(NotAllowed):
+        assign(actor=vera, alert=alert, to="olga")
+    User.objects.filter(username="olga").update(is_active=False)
+    with pytest.raises(InvalidRequest):
+        assign(actor=olga, alert=alert, to="olga")
+
+
+def several(alert: Alert) -> dict[str, Alert]:
+    test, production = Environment.objects.get(name="test"), Environment.objects.get(name="production")
+    return {
+        "BotDown": alert,
+        "BotErrors": records.alert(production, "BotErrors", severity="warning"),
+        "ServerDrift": records.alert(test, "ServerDrift", severity="warning"),
+        "ChannelEmpty": records.alert(test, "ChannelEmpty", severity="info"),
+    }
+
+
+def test_what_is_shown_is_chosen_in_the_address(alert: Alert, olga: Actor, member: Client) -> None:
+    rows = several(alert)
+    acknowledge(actor=olga, alert=rows["BotErrors"], comment="on it", lasting=HOUR)
+    snooze(actor=olga, alert=rows["ServerDrift"], until=timezone.now() + HOUR)
+    assign(actor=olga, alert=rows["ServerDrift"], to="olga")
+    Alert.objects.filter(name="ChannelEmpty").update(silenced_until=timezone.now() + HOUR)
+    for query, expected in (
+        ("", set(rows)),
+        ("severity=critical", {"BotDown"}),
+        ("severity=warning&environment=test", {"ServerDrift"}),
+        ("status=open", {"BotDown"}),
+        ("status=acknowledged", {"BotErrors"}),
+        ("status=snoozed", {"ServerDrift"}),
+        ("status=silenced", {"ChannelEmpty"}),
+        ("status=resolved", set()),
+        ("assigned=me", {"ServerDrift"}),
+        ("q=bot", {"BotDown", "BotErrors"}),
+        ("severity=<odd>&assigned=nobody", set(rows)),
+    ):
+        page = member.get(f"/alerts/?{query}").content.decode().split('id="main"')[1]
+        listed = {name for name in rows if f">{name}</a>" in page}
+        history = {name for name in rows if f"<td>{name}</td>" in page}
+        assert listed == expected, query
+        assert history == expected, query
+        assert "1 critical alert needs action" in page, "the headline tells of all of them"
+
+
+def test_what_is_silenced_alarms_nobody_is_marked_and_comes_back(alert: Alert, member: Client) -> None:
+    Alert.objects.update(silenced_until=timezone.now() + HOUR)
+    page = member.get("/alerts/").content.decode()
+    assert "1 alert fires, silenced" in page
+    assert ">silenced</span>" in page
+    assert summary(timezone.now() + HOUR).need == "1 critical alert needs action"
+
+
+def test_many_are_chosen_and_acted_on_at_once(alert: Alert, olga: Actor, member: Client) -> None:
+    rows = several(alert)
+    chosen = [rows["BotDown"].pk, rows["ServerDrift"].pk]
+
+    def act(**sent: Any) -> str:
+        return member.post("/alerts/act", sent, follow=True).content.decode()
+
+    assert "No alert was chosen." in act(do="acknowledge")
+    assert "2 alerts acknowledged for 30 minutes." in act(do="acknowledge", alert=chosen, minutes=30)
+    assert states() == {
+        "BotDown": "acknowledged", "ServerDrift": "acknowledged", "BotErrors": "open", "ChannelEmpty": "open",
+    }  # fmt: skip
+    assert "2 alerts snoozed for 4 hours." in act(do="snooze", alert=chosen, minutes=240)
+    assert "2 alerts assigned to olga." in act(do="assign", alert=chosen, to="olga")
+    assert Alert.objects.filter(assignee__username="olga").count() == 2
+    Alert.objects.filter(name="ServerDrift").update(status="resolved", ends_at=timezone.now())
+    told = act(do="acknowledge", alert=chosen, minutes=60)
+    assert "1 alert acknowledged for 1 hour." in told
+    assert "ServerDrift: ServerDrift has ended" in told, "what was left out is named"
+    assert "lasts from 1 minute" in act(do="snooze", alert=chosen, minutes="x")
+    assert act(do="explode", alert=chosen)
+
+
+def test_one_row_is_acted_on_without_choosing_it(alert: Alert, member: Client) -> None:
+    several(alert)
+    page = member.get("/alerts/").content.decode()
+    assert f'name="acknowledge" value="{alert.pk}"' in page
+    member.post("/alerts/act", {"acknowledge": f"{alert.pk}", "minutes": "60"})
+    assert states()["BotDown"] == "acknowledged"
+    assert set(states().values()) == {"acknowledged", "open"}
+
+
+def test_a_viewer_is_offered_nothing_to_choose(alert: Alert, make_person: MakePerson) -> None:
+    make_person("vera", "viewer")
+    page = signed_in("vera").get("/alerts/").content.decode().split('id="main"')[1]
+    assert 'type="checkbox"' not in page
+    assert 'method="post"' not in page
+
+
+def test_an_action_returns_to_the_address_it_came_from_and_to_no_other_place(alert: Alert, member: Client) -> None:
+    for given, expected in (
+        ("severity=critical&environment=production", "/alerts/?environment=production&severity=critical"),
+        ("https://evil.example/", "/alerts/"),
+        ("severity=%0d%0aX:y", "/alerts/"),
+    ):
+        answer = member.post("/alerts/act", {"do": "acknowledge", "alert": alert.pk, "minutes": 60, "back": given})
+        assert answer.headers["Location"] == expected
+
+
+def test_the_alerts_own_page_snoozes_and_assigns(alert: Alert, member: Client) -> None:
+    at = f"/alerts/{alert.pk}"
+    assert member.post(f"{at}/snooze", {"minutes": "60"}).status_code == 302
+    assert states() == {"BotDown": "snoozed"}
+    assert member.post(f"{at}/assign", {"to": "olga"}).status_code == 302
+    page = member.get(f"{at}/").content.decode()
+    assert "assigned to olga" in page.lower()
+    assert member.post(f"{at}/assign", {"to": "nobody"}).status_code == 422
+
+
+def test_programs_snooze_and_assign(alert: Alert, olga: Actor, token_for: Callable[..., str]) -> None:
+    token = token_for(Scope.READ, Scope.ALERTS, owner=User.objects.get(username="olga"))
+    headers = {"authorization": f"Bearer {token}"}
+    at = f"/api/v1/alerts/{alert.pk}"
+    sent = {"until": (timezone.now() + HOUR).isoformat()}
+    told = Client().post(f"{at}/snooze", sent, content_type="application/json", headers=headers).json()
+    assert told["state"] == "snoozed"
+    assert told["acknowledgement"]["kind"] == "snoozed"
+    told = Client().put(f"{at}/assignee", {"name": "olga"}, content_type="application/json", headers=headers).json()
+    assert told["assignee"] == "olga"
+    listed = Client().get("/api/v1/alerts?severity=critical&state=snoozed&assignee=olga", headers=headers).json()
+    assert [one["number"] for one in listed["items"]] == [alert.pk]
+    assert Client().get("/api/v1/alerts?state=open", headers=headers).json()["items"] == []
+    refused = Client().put(f"{at}/assignee", {"name": "x"}, content_type="application/json", headers=headers)
+    assert (refused.status_code, refused.json()["reason"]) == (422, "no_assignee")
+
+
+def test_the_command_line_lists_and_does_the_same(
+    alert: Alert, olga: Actor, token_for: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = token_for(Scope.READ, Scope.ALERTS, owner=User.objects.get(username="olga"))
+    monkeypatch.setenv("PORTAL_TOKEN", token)
+    number = str(alert.pk)
+
+    def run(*arguments: str) -> Any:
+        out = StringIO()
+        call_command("alerts", *arguments, "--json", stdout=out)
+        return json.loads(out.getvalue())
+
+    assert [one["state"] for one in run()] == ["open"]
+    assert [one["state"] for one in run("acknowledge", number, "--comment", "on it", "--for", "30")] == ["acknowledged"]
+    assert [one["state"] for one in run("snooze", number, "--for", "60")] == ["snoozed"]
+    assert [one["assignee"] for one in run("assign", number, "--to", "olga")] == ["olga"]
+    assert [one["name"] for one in run("--status", "snoozed", "--assignee", "olga")] == ["BotDown"]
+    assert [one["state"] for one in run("withdraw", number)] == ["open"]
+    out = StringIO()
+    call_command("alerts", stdout=out)
+    assert "BotDown" in out.getvalue()
+    assert "critical" in out.getvalue()

@@ -1,0 +1,45 @@
+"""The documentation in the portal: every page of docs/, its links, its pictures, and a search."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.test import Client
+
+from dashboard.selectors import documents
+from engine.errors import EnvironmentBusy
+
+pytestmark = pytest.mark.django_db
+NAMES = sorted(str(path.relative_to("docs").with_suffix("")) for path in Path("docs").rglob("*.md"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_is_shown_and_its_links_lead_on(anyone: Client, name: str) -> None:
+    answer = anyone.get(f"/docs/{name}/")
+    assert answer.status_code == 200
+    body = answer.content.decode()
+    for path in set(re.findall(r'(?:href|src)="(/docs/[^"#?]*)', body)):
+        assert anyone.get(path).status_code == 200, path
+
+
+def test_the_id_of_an_error_leads_to_its_entry(anyone: Client) -> None:
+    page = anyone.get("/docs/troubleshooting/").content.decode()
+    assert f'<a id="{EnvironmentBusy("It is busy.").id}"></a>' in page
+
+
+def test_search_finds_lines_and_where_they_stand(anyone: Client) -> None:
+    hits = documents.search("BotDown")
+    assert any(hit.page.name == "runbook" and hit.anchor == "botdown" for hit in hits)
+    assert "line" in anyone.get("/docs/?q=four+eyes").content.decode()
+    assert documents.search("  ") == []
+    assert b"<script>alert" not in anyone.get("/docs/?q=<script>alert(1)</script>").content
+
+
+@pytest.mark.parametrize("name", ["nothing", "../README", "images/../../manage", "decisions/../../manage.py"])
+def test_nothing_but_pages_is_served(anyone: Client, name: str) -> None:
+    assert anyone.get(f"/docs/{name}/").status_code == 404
+
+
+@pytest.mark.parametrize("name", ["..%2f..%2fmanage.py", "x.png", "deploy-toml.schema.json"])
+def test_nothing_but_pictures_is_served_as_one(anyone: Client, name: str) -> None:
+    assert anyone.get(f"/docs/images/{name}", follow=True).status_code == 404

@@ -1,0 +1,291 @@
+"""Windows on synthetic readings with a clock of the test's own: one that passes, one failing on each limit, others."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from botcore.health.document import Snapshot
+from botcore.health.metrics import render
+from botcore.room.model import Room
+from botcore.status import Status
+from botcore.telemetry import Telemetry
+from dashboard.models import Reading, Validation
+from dashboard.readiness.rows import Verdict
+from dashboard.validation import readings, running
+from dashboard.validation.figures import Figures, figures, slope
+from dashboard.validation.judging import limits
+from deployments.access.policy import user_actor
+from deployments.core.actors import Actor
+from deployments.lifecycle import Kind
+from deployments.models import AuditEvent, Scope, Server
+from engine.errors import Conflict, InvalidRequest
+from tests.dashboard import records
+
+NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+HOURS = 24
+Enrol = Callable[..., Server]
+Values = dict[str, Any]
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def actor() -> Actor:
+    return user_actor(User.objects.create_superuser("olga"))
+
+
+def good(minute: int) -> Values:
+    """What a bot that is well says in this minute."""
+    return {
+        "connected": 1.0,
+        "uptime": 1000.0 + 60 * minute,
+        "lag": 0.001,
+        "reconnects": 0.0,
+        "requests": 2.0 * minute,
+        "errors": 0.0,
+        "rss": 50e6 + (minute % 7) * 1e4,
+        "events": {"chatMsg": 10.0 * minute},
+        "commands": {"help": 2.0 * minute},
+        "response": {"0.01": 3.0 * minute, "2.5": 3.0 * minute, "+Inf": 3.0 * minute},
+    }
+
+
+class Day:
+    """A validation whose clock the test turns: each minute has one reading."""
+
+    def __init__(self, actor: Actor, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.server, self.patch = server, monkeypatch
+        self.row = running.start(actor=actor, environment=server.environment, hours=HOURS, now=NOON)
+
+    def go(self, say: Callable[[int], Values], *, first: int = 0, last: int = HOURS * 60) -> Validation:
+        """Read minute by minute; all but the last reading are put there at once, the workers make the last one."""
+        Reading.objects.bulk_create(
+            Reading(validation=self.row, server=self.server.name, at=NOON + timedelta(minutes=m), values=say(m))
+            for m in range(first, last)
+        )
+        self.patch.setattr(readings, "read", lambda _server: say(last))
+        running.tick(NOON + timedelta(minutes=last))
+        self.row.refresh_from_db()
+        return self.row
+
+
+@pytest.fixture
+def day(actor: Actor, enrol: Enrol, monkeypatch: pytest.MonkeyPatch) -> Day:
+    return Day(actor, enrol(), monkeypatch)
+
+
+def _from(start: int, length: int, **changes: Any) -> Callable[[int], Values]:
+    return lambda m: good(m) | changes if start <= m < start + length else good(m)
+
+
+def _silent(start: int, length: int) -> Callable[[int], Values]:
+    return lambda m: {} if start <= m < start + length else good(m)
+
+
+FAILING: dict[str, Callable[[int], Values]] = {
+    "uptime:prod-1": _silent(100, 20),
+    "errors:prod-1": lambda m: good(m) | {"errors": float(m // 10)},
+    "response:prod-1": lambda m: good(m) | {"response": {"0.01": 0.0, "2.5": 0.0, "5.0": 3.0 * m, "+Inf": 3.0 * m}},
+    "lag:prod-1": lambda m: good(m) | {"lag": 0.5},
+    "memory:prod-1": lambda m: good(m) | {"rss": 50e6 + 50e6 * m / 1440},
+}
+
+
+def failed(row: Validation) -> list[str]:
+    _, limits, _ = running.measured(row, NOON)
+    return [limit.key for limit in limits if limit.verdict is Verdict.FAIL]
+
+
+def test_a_day_in_which_every_limit_is_kept_passes(day: Day) -> None:
+    row = day.go(good)
+    assert (row.state, failed(row)) == (Validation.State.PASSED, []), row.sentence
+    assert "in its room | 1 d, 100 % of what was observed" in row.markdown
+    assert "| chatMsg | 14400 |" in row.markdown
+    assert row.html.count("<svg") == 3
+    assert row.digest == hashlib.sha256(row.markdown.encode()).hexdigest()
+    event = AuditEvent.objects.get(name="validation.ended")
+    assert event.data == {"state": "passed", "digest": row.digest}
+
+
+@pytest.mark.parametrize("key", FAILING)
+def test_a_day_fails_by_the_limit_that_was_not_kept(day: Day, key: str) -> None:
+    row = day.go(FAILING[key])
+    assert row.state == Validation.State.FAILED
+    assert failed(row) == [key]
+
+
+def test_a_bot_that_was_away_for_more_than_an_hour_ends_it_early(day: Day) -> None:
+    row = day.go(_from(100, 200, connected=0.0), last=170)
+    assert (row.state, failed(row)) == (Validation.State.FAILED, ["connected:prod-1"])
+    assert row.sentence.startswith("Ended early: no rest of the window can pass")
+    assert row.ended_at == NOON + timedelta(minutes=170)
+
+
+@pytest.mark.parametrize(
+    ("kind", "seconds", "verified", "key"),
+    [
+        (Kind.DEPLOYMENT, 601, True, "deployment-time"),
+        (Kind.ROLLBACK, 301, True, "rollback-time"),
+        (Kind.DEPLOYMENT, 4, False, "verified"),
+    ],
+)
+def test_a_deployment_within_it_is_judged_too(day: Day, kind: Kind, seconds: int, verified: bool, key: str) -> None:
+    at = NOON + timedelta(minutes=5)
+    records.deployment(day.server, kind=kind, at=at, seconds=seconds, verified_at=at if verified else None)
+    row = day.go(good, last=30)
+    assert (row.state, failed(row)) == (Validation.State.FAILED, [key])
+
+
+def test_a_portal_that_was_off_for_hours_leaves_what_nobody_measured(day: Day) -> None:
+    day.go(good, last=300)
+    row = day.go(good, first=700)
+    assert row.state == Validation.State.INTERRUPTED
+    assert "Not measured: Prod-1" in row.sentence or "Not measured: prod-1" in row.sentence
+    assert failed(row) == []
+
+
+def test_a_portal_that_was_off_for_a_moment_goes_on(day: Day) -> None:
+    day.go(good, last=300)
+    assert day.row.state == Validation.State.RUNNING
+    assert day.go(good, first=305).state == Validation.State.PASSED
+
+
+def test_a_bot_that_was_restarted_goes_on_and_is_counted(day: Day) -> None:
+    row = day.go(lambda m: good(m) if m < 600 else good(m) | {"uptime": 60.0 * (m - 599), "requests": 1.0 * (m - 599)})
+    assert row.state == Validation.State.PASSED, row.sentence
+    assert "| restarts | 1 |" in row.markdown
+
+
+def test_one_that_is_stopped_says_what_was_not_measured(day: Day, actor: Actor) -> None:
+    day.go(good, last=60)
+    row = running.stop(actor=actor, validation=day.row, now=NOON + timedelta(hours=1))
+    assert row.state == Validation.State.INTERRUPTED
+    assert row.sentence.startswith("Stopped by")
+    with pytest.raises(Conflict):
+        running.stop(actor=actor, validation=row)
+
+
+def test_one_environment_has_one_at_a_time(day: Day, actor: Actor) -> None:
+    with pytest.raises(Conflict):
+        running.start(actor=actor, environment=day.server.environment, hours=1)
+    with pytest.raises(InvalidRequest):
+        running.start(actor=actor, environment=day.server.environment, hours=0)
+
+
+def test_the_slope_has_an_interval_that_narrows() -> None:
+    few = slope([(0, 0.0), (1, 2.0), (2, 1.0)])
+    many = slope([(i, float(i + (i % 2))) for i in range(100)])
+    assert few
+    assert many
+    assert many.low < 1 < many.high
+    assert many.high - many.low < few.high - few.low
+    assert slope([(0, 1.0)]) is None
+
+
+def test_what_was_counted_before_the_window_is_not_of_it() -> None:
+    found = figures([(NOON, good(100)), (NOON + timedelta(minutes=1), good(101))])
+    assert (found.counts["requests"], found.observed, found.longest) == (2, 60.0, 60.0)
+
+
+def test_it_is_started_and_watched_in_the_browser(enrol: Enrol, monkeypatch: pytest.MonkeyPatch) -> None:
+    enrol()
+    reader = Client()
+    reader.force_login(User.objects.create_superuser("root"), backend="django.contrib.auth.backends.ModelBackend")
+    assert reader.get("/validations/").status_code == 200
+    answer = reader.post("/validations/start", {"environment": "production", "hours": "24"}, follow=True)
+    page = answer.content.decode()
+    assert "of production: running" in page
+    assert answer.headers["Refresh"] == "10"
+    running.stop(actor=user_actor(User.objects.get()), validation=Validation.objects.get())
+    report = reader.get(f"/validations/{Validation.objects.get().pk}/report.md")
+    assert b"# Validation" in report.content
+    again = reader.post("/validations/start", {"environment": "production", "hours": "nan"}, follow=True)
+    assert "up to 336 hours" in again.content.decode()
+
+
+@pytest.mark.parametrize("who", ["the shell", "a token that may verify", "a token that may read"])
+def test_it_is_started_in_production_by_whoever_may_verify_there(
+    who: str, enrol: Enrol, token_for: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = enrol()
+    assert server.environment.protected
+    olga = User.objects.create_user("olga")
+    olga.groups.set(Group.objects.filter(name="operator"))
+    if who != "the shell":
+        monkeypatch.setenv("PORTAL_TOKEN", token_for(Scope.READ if "read" in who else Scope.DEPLOY, owner=olga))
+    if "read" in who:
+        with pytest.raises(CommandError):
+            call_command("validate", "start", "production")
+        assert not Validation.objects.exists()
+        return
+    call_command("validate", "start", "production", stdout=StringIO())
+    assert Validation.objects.get().started_by.startswith("olga" if "token" in who else "shell:")
+    call_command("validate", "stop", stdout=StringIO())
+    assert AuditEvent.objects.filter(name="validation.ended").count() == 1
+
+
+def test_strangers_start_and_see_none(anyone: Client, enrol: Enrol) -> None:
+    enrol()
+    assert anyone.get("/validations/").status_code == 302
+    assert anyone.post("/validations/start", {"environment": "production"}).status_code in {302, 403}
+    assert not Validation.objects.exists()
+
+
+def test_what_a_bot_exports_is_what_is_read() -> None:
+    """The bot's own exposition, so that a metric renamed there is noticed here."""
+    counted = Telemetry()
+    counted.requests, counted.sessions = 7, 3
+    counted.events["chatMsg"] += 5
+    counted.commands["help", "ok"] += 7
+    counted.errors["command"] += 1
+    counted.answered(0.02)
+    now = Snapshot(Status(False, 0.0), Room(), "rosey", "1.0.0", "1.0.0-abc", counted, 0, 0)
+    found = readings.parsed(render(now).decode())
+    assert {name: found[name] for name in ("connected", "requests", "errors", "reconnects", "events", "commands")} == {
+        "connected": 0.0,
+        "requests": 7.0,
+        "errors": 1.0,
+        "reconnects": 2.0,
+        "events": {"chatMsg": 5.0},
+        "commands": {"help": 7.0},
+    }
+    assert found["response"]["+Inf"] == 1
+    assert found["rss"] > 1e6
+    assert found["uptime"] >= 0
+    assert "lag" in found
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["bot_events_total 1\n", "bot_response_seconds_bucket 1\n", 'bot_response_seconds_bucket{le="x"} 1\n', "x{ 1\n"],
+)
+def test_a_bot_whose_metrics_are_malformed_is_one_that_does_not_answer(text: str, monkeypatch: Any) -> None:
+    answer = SimpleNamespace(body=text.encode())
+    monkeypatch.setattr("dashboard.validation.readings.upstream.fetch", lambda *_, **__: answer)
+    assert readings.read(Server(host="127.0.0.1", facts={"health": {"port": 9}})) == {}
+
+
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf", "1e308"])
+def test_a_figure_that_is_none_is_left_out(value: str) -> None:
+    assert readings.parsed(f"bot_loop_lag_seconds {value}\n") == {}
+
+
+def test_a_loop_lag_that_was_never_told_is_not_measured() -> None:
+    start = datetime(2026, 11, 30, tzinfo=UTC)
+    points = [(start + timedelta(minutes=n), {"connected": 1.0, "uptime": 60.0 * n}) for n in range(1441)]
+    rows = {one.key: one for one in limits({"bot": figures(points)}, [], 86400.0)}
+    assert rows["lag:bot"].verdict is Verdict.UNMEASURED
+
+
+def test_one_in_a_hundred_is_not_less_than_one_percent() -> None:
+    for errors, verdict in ((1, Verdict.FAIL), (0, Verdict.PASS)):
+        found = Figures()
+        found.counts.update(requests=100, errors=errors)
+        assert {one.key: one for one in limits({"bot": found}, [], 86400.0)}["errors:bot"].verdict is verdict

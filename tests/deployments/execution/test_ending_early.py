@@ -1,0 +1,77 @@
+"""A run that somebody ends, and units that crash after it had succeeded."""
+
+import pytest
+
+from deployments.core import queueing
+from deployments.core.actors import system_actor
+from deployments.execution import watch as watching
+from deployments.execution.remote_cancellation import cancel_remote
+from deployments.execution.run import execute
+from deployments.lifecycle import Kind, Status
+from deployments.models import AuditEvent, Deployment, Environment
+from deployments.requests.cancellation import cancel
+from tests.deployments.execution.conftest import UNIT, Scene
+
+
+def test_what_was_cancelled_before_its_first_server_changes_nothing(scene: Scene) -> None:
+    row = scene.ask()
+    cancel(actor=scene.actor, deployment=row)
+    assert execute(row.pk) is None
+    row.refresh_from_db()
+    assert row.status == Status.CANCELLED
+    assert cancel_remote(row.pk) == "Nothing was running on any server."
+    assert scene.hosts["one"].asked == []
+
+
+class TestWatching:
+    """The looks after success."""
+
+    @pytest.fixture
+    def baking(self, scene: Scene) -> Deployment:
+        Environment.objects.filter(pk=scene.home.pk).update(bake_seconds=300, bake_action="rollback")
+        scene.home.refresh_from_db()
+        scene.deploy(0)
+        return scene.deploy(1)
+
+    def look(self, row: Deployment) -> str:
+        return watching.watch(actor=system_actor("watch"), number=row.pk)
+
+    def test_while_nothing_happens_it_is_looked_at_again(
+        self, baking: Deployment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        later: list[tuple[int, float]] = []
+        monkeypatch.setattr(queueing, "enqueue_watch", lambda pk, *, after: later.append((pk, after)))
+        assert self.look(baking) == "goes on"
+        assert later == [(baking.pk, watching.AGAIN_SECONDS)]
+
+    def test_a_crash_while_it_bakes_takes_it_back(self, scene: Scene, baking: Deployment) -> None:
+        scene.hosts["two"].machine.unit(UNIT, NRestarts="3", InvocationID="another", MainPID="4194399")
+        assert self.look(baking) == "crashed"
+        back = Deployment.objects.get(kind=Kind.ROLLBACK)
+        assert (back.status, back.release, back.rollback_of) == (Status.QUEUED, scene.releases[0], baking)
+        baking.refresh_from_db()
+        assert baking.targets.get(server__name="two").facts["watch"]["status"] == "failed"
+        assert self.look(baking) == "over", "something else is going on"
+        assert execute(back.pk) == Status.SUCCEEDED
+        assert scene.runs() == {"one": "1.0.0", "two": "1.0.0"}
+
+    def test_a_crash_afterwards_is_told_and_nothing_is_done(self, scene: Scene, baking: Deployment) -> None:
+        Deployment.objects.filter(pk=baking.pk).update(bake_until=None)
+        scene.hosts["one"].machine.unit(UNIT, NRestarts="3", InvocationID="another", MainPID="4194399")
+        assert self.look(baking) == "crashed"
+        assert not Deployment.objects.filter(kind=Kind.ROLLBACK).exists()
+        event = AuditEvent.objects.get(name="deployment.crashed")
+        assert event.data["server"] == "one"
+        assert event.subject == f"deployment:{baking.pk}"
+        assert self.look(baking) == "over"
+        assert AuditEvent.objects.filter(name="deployment.crashed").count() == 1
+
+    def test_a_server_that_cannot_be_asked_has_not_crashed(self, scene: Scene, baking: Deployment) -> None:
+        for host in scene.hosts.values():
+            host.cut()
+            host.refuses = True
+        assert self.look(baking) == "goes on"
+
+    def test_what_does_not_run_any_more_is_over(self, scene: Scene, baking: Deployment) -> None:
+        scene.deploy(0)
+        assert self.look(baking) == "over"

@@ -1,0 +1,54 @@
+"""What a server says about one deployment is counted with its target, whoever asks."""
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from deployments.execution import listening as module
+from deployments.execution.listening import HEARD, listening
+from deployments.models import Deployment, Target
+from engine.errors import PortalError
+from tests.deployments.world import World
+
+TOKEN = uuid.uuid4()
+
+
+@contextlib.contextmanager
+def talkative(*_: object) -> Iterator[SimpleNamespace]:
+    """A session in which much is said."""
+    yield SimpleNamespace(heard=None)
+
+
+@pytest.fixture
+def target(world: World, monkeypatch: pytest.MonkeyPatch) -> Target:
+    monkeypatch.setattr(module, "open_target", talkative)
+    row = world.succeeded(world.releases[0])
+    Deployment.objects.filter(pk=row.pk).update(claim=TOKEN)
+    Target.objects.filter(deployment=row).update(facts={"run_fence": 3})
+    return Target.objects.select_related("deployment").filter(deployment=row)[0]
+
+
+def fresh(target: Target) -> Target:
+    return Target.objects.select_related("deployment").get(pk=target.pk)
+
+
+def test_each_ask_goes_on_where_the_last_one_stopped_also_after_an_error(target: Target) -> None:
+    for number in range(1, 4):
+        row = fresh(target)  # another worker
+        with contextlib.suppress(PortalError), listening(row.deployment, row, TOKEN) as session:
+            assert session.heard is not None
+            assert (session.heard.size, session.heard.lines) == ((number - 1) * 1000, (number - 1) * 10)
+            session.heard.add(1000, 10)
+            raise PortalError("the line was cut")
+    assert fresh(target).facts == {"run_fence": 3, HEARD: [3000, 30]}
+
+
+def test_who_has_lost_the_claim_writes_nothing(target: Target) -> None:
+    row = fresh(target)
+    with listening(row.deployment, row, uuid.uuid4()) as session:
+        assert session.heard is not None
+        session.heard.add(1000, 10)
+    assert fresh(target).facts == {"run_fence": 3}

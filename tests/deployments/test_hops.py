@@ -1,0 +1,62 @@
+"""How many files a reader of the three central verbs turns to; a limit rises only with what a verb does more."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from deployments.execution.run import execute
+from deployments.requests.approvals import approve
+from deployments.requests.requests import request_deployment
+from tests.deployments.execution.conftest import Scene, releases, scene
+from tests.deployments.world import World
+
+__all__ = ["releases", "scene"]
+ROOT = Path(__file__).resolve().parents[2]
+OURS = tuple(f"{ROOT / room}/" for room in ("deployments", "engine", "alerting", "dashboard", "portal"))
+
+
+def hops(verb: Callable[[], object]) -> Counter[tuple[str, str]]:
+    """Calls from a function of one file of ours into another file of ours, in this thread, by (from, to)."""
+    found: Counter[tuple[str, str]] = Counter()
+
+    def heard(frame: FrameType, event: str, _: Any) -> None:
+        if event != "call" or frame.f_back is None:
+            return
+        into, out_of = frame.f_code.co_filename, frame.f_back.f_code.co_filename
+        if into != out_of and into.startswith(OURS) and out_of.startswith(OURS) and "/models/" not in into:
+            found[out_of.removeprefix(f"{ROOT}/"), into.removeprefix(f"{ROOT}/")] += 1
+
+    sys.setprofile(heard)
+    try:
+        verb()
+    finally:
+        sys.setprofile(None)
+    return found
+
+
+def told(name: str, found: Counter[tuple[str, str]], limit: int) -> None:
+    print(f"{name}: {found.total()} hops, {len(found)} different ones")
+    assert len(found) <= limit, "\n".join(f"{times:4} {a} → {b}" for (a, b), times in found.most_common())
+
+
+def test_asking_for_a_deployment(world: World) -> None:
+    actor, release, environment = world.people["colleague"], world.releases[1], world.production
+    found = hops(lambda: request_deployment(actor=actor, release=release, environment=environment, reason="because"))
+    told("request_deployment", found, 37)
+
+
+def test_approving_one(world: World) -> None:
+    row = world.request()
+    found = hops(lambda: approve(actor=world.people["approver"], deployment=row, comment="fine"))
+    told("approve", found, 50)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_carrying_one_out_on_two_servers(scene: Scene) -> None:
+    row = scene.ask()
+    told("execute", hops(lambda: execute(row.pk)), 108)

@@ -1,0 +1,87 @@
+"""The core notices small changes; and what is said of how that is found out is true."""
+
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from tests.mutation.drawing import PACKAGES, equivalent, every
+from tests.mutation.operators import OPERATORS, ROOT, Mutant, compiled, mutants
+
+
+@pytest.mark.full
+def test_each_package_notices_nine_of_ten_sampled_changes() -> None:
+    """About half an hour on two cores: one pass that remembers what each test reaches, then the sample."""
+    for act in (["reach"], ["try", "--seconds", "7200"]):
+        done = subprocess.run([sys.executable, "-m", "tests.mutation", *act], cwd=ROOT, timeout=10_800, check=False)
+    assert done.returncode == 0, "what was alive stands above"
+
+
+def test_every_operator_has_mutants_and_no_two_of_a_function_have_one_name() -> None:
+    found = [mutant for package in PACKAGES for mutant in every(package)]
+    assert {mutant.operator for mutant in found} == set(OPERATORS)
+    assert len({str(mutant) for mutant in found}) == len(found)
+
+
+def test_what_is_listed_as_equivalent_is_a_mutant_of_today() -> None:
+    assert set(equivalent()) <= {str(mutant) for package in PACKAGES for mutant in every(package)}
+
+
+SOURCE = '''
+def verb(number, *, log=None, word="left as it is"):
+    """Not this."""
+    if number > 3 and not log:
+        log.info("not this either")
+        record(name="an.event", data={"kept": 1, "told": number})
+        return number + 1
+    raise ValueError(f"nor a {number} sentence")
+'''
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr("tests.mutation.operators.ROOT", tmp_path)
+    (tmp_path / "module.py").write_text(SOURCE)
+    return "module.py"
+
+
+def test_what_is_changed_in_a_function(module: str) -> None:
+    assert sorted(mutant.change for mutant in mutants(module)) == sorted(
+        [
+            "`number > 3 and (not log)` → True",
+            "`number > 3 and (not log)` → False",
+            "`number > 3 and (not log)` → `number > 3 or not log`",
+            "`number > 3` → `number >= 3`",
+            "3 → 4",
+            "`not log` → `log`",
+            "`record(name='an.event', data={'kept': 1, 'told': number})` deleted",
+            "`name=` left out of `record()`",
+            "`data=` left out of `record()`",
+            "'an.event' → 'an.event_'",
+            "'kept' left out of a dictionary",
+            "'told' left out of a dictionary",
+            "'kept' → 'kept_'",
+            "'told' → 'told_'",
+            "1 → 2",
+            "`return number + 1` → `return None`",
+            "`number + 1` → `number - 1`",
+            "1 → 2 (2)",
+            "`raise ValueError(f'nor a {number} sentence')` deleted",
+        ]
+    )
+
+
+def test_a_mutant_is_the_function_with_that_one_change(module: str) -> None:
+    def outcome(code: types.CodeType, number: int) -> object:
+        verb = types.FunctionType(code, {"record": lambda **_: None, "ValueError": ValueError}, "verb")
+        try:
+            return verb(number, log=None, word="")
+        except (ValueError, AttributeError) as error:
+            return type(error).__name__
+
+    turned: Mutant = next(each for each in mutants(module) if each.change == "`number > 3` → `number >= 3`")
+    before, after = compiled(turned)
+    assert [outcome(before, number) for number in (2, 3)] == ["ValueError", "ValueError"]
+    assert [outcome(after, number) for number in (2, 3)] == ["ValueError", "AttributeError"]

@@ -1,0 +1,89 @@
+"""Every page that links lead to, as everybody: no dead link, no failure, no sentence of Django's own, no wrong word."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import override_settings
+
+from tests.fixtures import showroom
+from tests.portal.crawling import Crawl, Page, patterns
+
+EVERYBODY = ("", "nils", "vera", "olga", "arno", "ada")
+NOT_AGAIN = {who: "/docs/." if who != "ada" else "/docs/.|/deployments/\\d+/log" for who in EVERYBODY if who}
+"""What is the same for everybody is read once."""
+BY_OTHER_WAYS = re.compile(
+    r"^/(palette)?$|\^|\(|images|object_id|int:number|^/(api|auth|healthz|metrics|favicon|invitation|status\.|alerts/.+/|silences/.+/|validations/.)"
+    r"|badge\.svg|/log$|/(add|login|logout|jsi18n|autocomplete|search|export|r|done)/|alerts/act|sign-on|/journal/"
+)
+"""Not by a link: what machines read, forms send, an object's state decides about, or a letter brings."""
+FORM = "a date or an age in another form"
+THINGS = "file|alert|server|deployment|approval|package|event|time|bot|rollback|day"
+WRONG = {
+    r"\(s\)": "a plural in brackets",
+    rf"\b1 ({THINGS.replace('|', 's|')}s)\b": "one of several",
+    rf"\b(?!1\b)\d+ ({THINGS})\b(?!\.)": "several of one",
+    r"\b(the|a|to|of|in|is|and|for|it|on|by|was) \1\b": "a doubled word",
+    r"Authentication and Authorization|quality time|[Ss]ite administration|Select [a-z ]+ to (change|view)": "Django",
+    r"\d{4}-\d\d-\d\d \d\d:\d\d|\b\d+ (second|minute|hour|day|week|month)s? ago": FORM,
+    r"This page yielded into no results": "Unfold's own words",
+    r"deliverys|policys|Deliverys|Policys": "a plural that is none",
+    r"\| None \||\{\{ | \}\}|\{%|object at 0x|\bnan\b": "what a template should not show",
+}
+
+
+@pytest.fixture(scope="module")
+def filled(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A portal that was used for a while, with a deployment in every state; filled once for all."""
+    state = tmp_path_factory.mktemp("state")
+    (state / "static").mkdir()
+    with (
+        override_settings(STATE_DIR=state, MEDIA_ROOT=state / "artifacts", STATIC_ROOT=state / "static"),
+        django_db_blocker.unblock(),
+        transaction.atomic(),
+    ):
+        showroom.fill()
+        showroom.every_state()
+        yield
+        transaction.set_rollback(True)
+
+
+def faults(page: Page) -> Iterator[str]:
+    """What is wrong with one page."""
+    code = page.answer.status_code
+    if code >= 500 or (code >= 400 and page.origin):
+        yield f"{page.origin or 'by its address'} → {page.path}: {code}"
+    for pattern, what in WRONG.items():
+        if what == FORM and page.path.startswith("/docs/"):
+            continue  # which shows what commands print
+        for match in re.finditer(pattern, page.words):
+            yield f"{page.path}: {what}: …{page.words[max(0, match.start() - 30) : match.end() + 30]}…"
+    if page.html and "<html" in page.html:
+        titles = re.findall(r"(?s)<title>(.*?)</title>", page.html.split("<body")[0])
+        if len(titles) != 1 or not titles[0].strip().endswith("· CyTube Ops"):
+            yield f"{page.path}: title {titles}"
+        if len(re.findall(r"<h1\b", page.html)) != 1:
+            yield f"{page.path}: {len(re.findall('<h1', page.html))} headings of the first order"
+
+
+@pytest.fixture(scope="module")
+def crawls(filled: None, django_db_blocker: Any) -> dict[str, tuple[Crawl, list[Page]]]:
+    """Everybody's way through the portal."""
+    with django_db_blocker.unblock():
+        made = {who: Crawl(who, left_out=NOT_AGAIN.get(who, "")) for who in EVERYBODY}
+        return {who: (crawl, list(crawl.pages())) for who, crawl in made.items()}
+
+
+@pytest.mark.parametrize("who", EVERYBODY)
+def test_every_link_leads_somewhere_and_every_page_reads_right(crawls: Any, who: str) -> None:
+    pages = crawls[who][1]
+    wrong = sorted({fault for page in pages for fault in faults(page)})
+    assert wrong == []
+    assert len(pages) >= (9 if who in {"", "nils"} else 60)
+
+
+def test_every_page_of_the_url_conf_is_reached_by_a_link(crawls: Any) -> None:
+    reached = set().union(*(crawl.views for crawl, _ in crawls.values()))
+    assert [name for name, path in patterns() if name not in reached and not BY_OTHER_WAYS.search(path)] == []
