@@ -3,11 +3,14 @@
 All of them together are kept as a file in benchmarks/results, and docs/performance.md is written from it; named ones
 (`make bench ARGS=agent_start`), or the short ones (`make bench ARGS=--short`, as CI does), are compared with the last
 run that was kept, and leave nothing. What got worse is measured again: only what is worse twice is a regression.
+Options behind the name of one measurement are its own (`make bench ARGS="redeploy --servers 4 --rtt 0"`); what it
+prints then is compared with nothing, because it is of something else.
 """
 
 import contextlib
 import importlib
 import io
+import itertools
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -30,8 +33,14 @@ class _Tee(io.StringIO):
 
 
 def main(argv: list[str]) -> int:
-    """Run the named measurements, or all."""
-    names = SHORT if argv == ["--short"] else argv or MEASUREMENTS
+    """Run the named measurements, or all; 2 for words that name none."""
+    named = list(itertools.takewhile(lambda word: not word.startswith("-"), argv))
+    if argv != ["--short"] and (why := _not_understood(named, argv)):
+        print(why, file=sys.stderr)
+        return 2
+    if named and named != argv:
+        return measure(named[0], argv[1:]).code
+    names = named or (SHORT if argv else MEASUREMENTS)
     about, before = machine(), kept()
     measured = [measure(name) for name in names]
     if not before:
@@ -44,13 +53,22 @@ def main(argv: list[str]) -> int:
     return max([1 if grown else 0, *(one.code for one in measured)])
 
 
-def measure(name: str) -> Measured:
+def _not_understood(named: Sequence[str], argv: Sequence[str]) -> str:
+    """Why these words cannot be measured, in a sentence; empty when they can."""
+    if unknown := [name for name in named if name not in MEASUREMENTS]:
+        return f"There is no measurement {', '.join(unknown)}: there are {', '.join(MEASUREMENTS)}."
+    if len(named) != len(argv) and len(named) != 1:
+        return f"{argv[len(named)]} belongs to one measurement: put its name alone before it."
+    return ""
+
+
+def measure(name: str, options: Sequence[str] = ()) -> Measured:
     """Run one; what breaks off is a promise that was not kept, and the others are measured all the same."""
     print(f"\n== {name}", flush=True)
     began, said = time.monotonic(), _Tee()
     with contextlib.redirect_stdout(said):
         try:
-            code = importlib.import_module(f"benchmarks.{name}").main([])
+            code = importlib.import_module(f"benchmarks.{name}").main(list(options))
         except (Exception, SystemExit) as error:  # noqa: BLE001  (minutes of measuring were before it)
             print(f"It broke off: {type(error).__name__}: {error}")
             code = 1

@@ -55,6 +55,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.redeploy", description=__doc__)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--servers", type=int, nargs="+", default=[1, 4])
+    parser.add_argument("--rtt", type=int, nargs="+", default=[0, 50], help="round trips, in ms (default: 0 50)")
     parser.add_argument("--peers", nargs="+", help="only these: script Ansible pyinfra")
     options = parser.parse_args(argv)
     from sandbox.hosts import HostSet, unavailable_reason
@@ -72,7 +73,7 @@ def main(argv: list[str]) -> int:
         bench, missed = _Bench(hosts, scratch, options.peers), 0
         for servers in options.servers:
             bench.use(servers)
-            for rtt in (0, 50):
+            for rtt in options.rtt:
                 for block in bench.measure(servers, rtt, options.repeats):
                     missed += report(block)
     return 1 if missed else 0

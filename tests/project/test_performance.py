@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from benchmarks import agent_start
-from benchmarks.__main__ import measure, regressions
+from benchmarks.__main__ import main, measure, regressions
 from benchmarks.results import PAGE, Measured, kept, machine, page, worse
 
 
@@ -72,3 +72,30 @@ def test_a_measurement_that_breaks_off_costs_the_others_nothing(monkeypatch: pyt
     monkeypatch.setattr(agent_start, "main", breaks)
     found = measure("agent_start")
     assert (found.code, found.lines) == (1, ["It broke off: RuntimeError: no server"])
+
+
+def test_options_behind_a_name_are_that_measurements_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[list[str]] = []
+
+    def measured(argv: list[str]) -> int:
+        given.append(argv)
+        return 7
+
+    monkeypatch.setattr(agent_start, "main", measured)
+    assert main(["agent_start", "--repeats", "3", "--servers", "1", "4"]) == 7
+    assert given == [["--repeats", "3", "--servers", "1", "4"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["redeplyo"], "There is no measurement redeplyo: there are agent_start, redeploy,"),
+        (["agent_start", "redeploy", "--repeats", "3"], "--repeats belongs to one measurement:"),
+        (["--repeats", "3"], "--repeats belongs to one measurement:"),
+    ],
+)
+def test_words_that_name_no_measurement_are_answered_in_a_sentence(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err.startswith(said)
