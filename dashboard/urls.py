@@ -5,7 +5,7 @@ from django.urls.converters import IntConverter, StringConverter
 
 from alerting import webhook
 from alerting.actions import ACTIONS
-from alerting.views import inbox, many, one, silences
+from alerting.views import alert_page, bulk_actions, inbox, silences
 from dashboard.views import (
     bot,
     deployments,
@@ -59,9 +59,9 @@ urlpatterns = [
     path("deployments/<number:number>/log", log.log_after, name="deployment-log"),
     path("deployments/<number:number>/log.txt", log.log_text, name="deployment-log-text"),
     path("alerts/", inbox.inbox_page, name="alerts"),
-    path("alerts/act", many.act_on_many, name="alerts-act"),
-    path("alerts/<number:number>/", one.alert_page, name="alert"),
-    path("alerts/<number:number>/<what:what>", one.act_on_alert, name="alert-act"),
+    path("alerts/act", bulk_actions.act_on_many, name="alerts-act"),
+    path("alerts/<number:number>/", alert_page.alert_page, name="alert"),
+    path("alerts/<number:number>/<what:what>", alert_page.act_on_alert, name="alert-act"),
     path("silences/", silences.silences_page, name="silences"),
     path("silences/<uuid:identifier>/lift", silences.lift_silence, name="silence-lift"),
     path("api/health", health.bot_health, name="health"),

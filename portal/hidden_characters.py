@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.html import format_html
 
-from deployments.core.visible import WARNING, visible
+from deployments.core.hidden_characters import WARNING, visible
 
 _KEPT = r"<textarea\b.*?</textarea>|<script\b.*?</script>|<style\b.*?</style>|<(?:input|option|a)\b[^>]*>"
 _PIECES = re.compile(f"({_KEPT})", re.DOTALL | re.IGNORECASE)

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_safe
 
 from alerting import assignments, channels, selectors
 from alerting.summary import summary
-from alerting.views.lasting import DURATIONS
+from alerting.views.durations import DURATIONS
 from deployments.access.policy import may
 from deployments.access.verbs import Verb
 from deployments.http.members import members_only, signed_in

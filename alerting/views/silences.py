@@ -13,7 +13,7 @@ from django.utils import timezone
 from alerting import selectors, silences
 from alerting.models import Alert
 from alerting.silences import Wanted
-from alerting.views.lasting import DURATIONS, minutes_of
+from alerting.views.durations import DURATIONS, minutes_of
 from deployments.access.policy import may
 from deployments.access.verbs import Verb
 from deployments.http.members import members_only, signed_in

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from deployments.core.visible import visible
+from deployments.core.hidden_characters import visible
 from deployments.models import Deployment, LogLine
 
 PIECE = 2000

@@ -4,7 +4,7 @@ from django import template
 from django.utils import timezone
 
 from alerting.models import Alert
-from dashboard.selectors.around import Around, around
+from dashboard.selectors.alert_context import AlertContext, alert_context
 from dashboard.selectors.series import RANGES, Range
 from deployments.http.members import signed_in
 
@@ -12,11 +12,11 @@ register = template.Library()
 
 
 @register.simple_tag(takes_context=True)
-def surroundings(context: template.Context, alert: Alert) -> Around:
+def surroundings(context: template.Context, alert: Alert) -> AlertContext:
     """What was measured and deployed around it, its runbook, and what this person may do."""
     request = context["request"]
     now = context.get("now") or timezone.now()
-    return around(alert, now, actor=signed_in(request), chosen=request.GET.get("range", ""))
+    return alert_context(alert, now, actor=signed_in(request), chosen=request.GET.get("range", ""))
 
 
 @register.simple_tag

@@ -11,7 +11,7 @@ from deployments.access.policy import require
 from deployments.access.verbs import Verb
 from deployments.audit.trail import Head, content_of, record
 from deployments.core.actors import Actor
-from deployments.core.visible import visible_json
+from deployments.core.hidden_characters import visible_json
 from deployments.models import AuditEvent
 
 

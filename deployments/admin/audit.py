@@ -20,7 +20,7 @@ from deployments.admin.base import PortalAdmin
 from deployments.admin.lists import MOST, SEARCHED, EnvironmentFilter
 from deployments.audit import events, verification
 from deployments.audit import trail as audit
-from deployments.core.distinct import distinct_values
+from deployments.core.distinct_values import distinct_values
 from deployments.http.error_messages import show_error
 from deployments.models import AuditEvent
 from engine.errors import PortalError

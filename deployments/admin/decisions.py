@@ -19,7 +19,7 @@ from deployments.lifecycle import ACTIVE, FINAL, Kind, Status
 from deployments.models import Deployment, Release
 from deployments.requests.approvals import approve, reject, review_break_glass
 from deployments.requests.cancellation import cancel
-from deployments.requests.left_behind import left_behind
+from deployments.requests.hook_effects import left_behind
 from deployments.requests.reviews import review_of
 from deployments.requests.rollback_targets import is_way_back, rollback_target, why_none
 from deployments.requests.rollbacks import request_rollback

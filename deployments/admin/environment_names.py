@@ -11,7 +11,7 @@ from deployments.admin.confirmations import Confirmation, Made
 from deployments.admin.forms import ModelForm, PageForm, ReasonForm, word
 from deployments.core.actors import Actor
 from deployments.environments import registry
-from deployments.environments.floors import first_policy
+from deployments.environments.policy_floors import first_policy
 from deployments.models import Environment, Server
 from engine.errors import PortalError
 

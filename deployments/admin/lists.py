@@ -12,7 +12,7 @@ from django.db.models import Max, Model, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
-from deployments.core.distinct import distinct_values
+from deployments.core.distinct_values import distinct_values
 from deployments.models import Environment
 
 MOST = 1000

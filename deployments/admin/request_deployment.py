@@ -13,7 +13,7 @@ from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.environments.guards import refuse_locked, refuse_retired
 from deployments.models import Environment, Release
-from deployments.requests.offers import first_choice, offers, preview
+from deployments.requests.release_options import first_choice, offers, preview
 from deployments.requests.requests import request_deployment
 from engine.errors import PortalError
 

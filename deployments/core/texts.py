@@ -6,7 +6,7 @@ the direction of writing make a text read as another one.
 
 import unicodedata
 
-from deployments.core.visible import visible
+from deployments.core.hidden_characters import visible
 from engine.errors import InvalidRequest
 
 LIMIT = 500

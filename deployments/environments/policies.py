@@ -9,10 +9,10 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from deployments.access.anchor import trusted_keys
 from deployments.access.four_eyes import refuse_same_person
 from deployments.access.policy import require, still_may
 from deployments.access.team import is_alone
+from deployments.access.trust_anchor import trusted_keys
 from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor

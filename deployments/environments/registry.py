@@ -19,8 +19,8 @@ from deployments.core.actors import Actor
 from deployments.core.row_locks import locked_environment
 from deployments.core.texts import checked
 from deployments.environments.applications import mark_shared, refuse_name_taken
-from deployments.environments.floors import first_policy, floor_of, raised
 from deployments.environments.guards import refuse_busy
+from deployments.environments.policy_floors import first_policy, floor_of, raised
 from deployments.models import Application, Deployment, Environment, Server
 from deployments.notifications.notify import notify_environment
 from engine.errors import Conflict, InvalidRequest, NotAllowed

@@ -9,7 +9,7 @@ from deployments.core.agent_records import STATUSES
 from deployments.core.sessions import agent
 from deployments.execution.claims import raise_fence
 from deployments.execution.finish import end_target
-from deployments.execution.listening import HEARD, listening
+from deployments.execution.limited_sessions import HEARD, limited_session
 from deployments.execution.recorder import LINE_LIMIT as LONGEST_SENTENCE
 from deployments.execution.recorder import Recorder
 from deployments.execution.spans import SPANS
@@ -54,7 +54,7 @@ def settle_target(deployment: Deployment, target: Target, recorder: Recorder, to
     """
 
     def ask() -> None:
-        with listening(deployment, target, token) as session:
+        with limited_session(deployment, target, token) as session:
             _Inquiry(agent(session, deployment.sealed.application), deployment, target, recorder, token).settle()
 
     try:

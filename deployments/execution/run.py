@@ -17,7 +17,7 @@ from deployments.execution.claims import claim, hand_over
 from deployments.execution.finish import end_target
 from deployments.execution.host_inquiry import ASKED, RUN_FENCE, Unsettled, apply_result, run_fence, settle_target
 from deployments.execution.host_plans import HostPlans
-from deployments.execution.listening import listening
+from deployments.execution.limited_sessions import limited_session
 from deployments.execution.recorder import Recorder
 from deployments.execution.self_deploy import HANDED_OVER, restarts_us
 from deployments.execution.side_by_side import let_the_database_go, side_by_side
@@ -138,7 +138,7 @@ class _Execution:
         try:
             retry(lambda: plans.read_files(sealed))  # a corrupt artifact is refused here
             marks.mark(READS)
-            with listening(deployment, target, self._token, ends=True) as session:
+            with limited_session(deployment, target, self._token, ends=True) as session:
                 marks.mark(CONNECTS)
                 client = agent(session, deployment.sealed.application)
                 client.start("run")  # it comes up while its plan is made

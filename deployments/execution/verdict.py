@@ -13,7 +13,7 @@ from deployments.core.sessions import agent
 from deployments.execution.claims import held_by
 from deployments.execution.finish import end_target, finish
 from deployments.execution.host_inquiry import ASKED, Unsettled, apply_result, retry_until, run_fence
-from deployments.execution.listening import listening
+from deployments.execution.limited_sessions import limited_session
 from deployments.execution.recorder import Recorder
 from deployments.execution.side_by_side import side_by_side
 from deployments.lifecycle import Kind, Status, TargetStatus
@@ -193,7 +193,7 @@ def _reverted(
     name = target.server.name
 
     def revert() -> None:
-        with listening(deployment, target, token) as session:
+        with limited_session(deployment, target, token) as session:
             result = agent(session, deployment.sealed.application).revert(
                 str(deployment.pk),
                 deployment.fence or 0,

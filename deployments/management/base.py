@@ -20,7 +20,7 @@ from deployments.access.sign_ins import sign_in_at_terminal
 from deployments.access.verbs import Verb
 from deployments.core import portal_keys, unmigrated
 from deployments.core.actors import Actor, shell_actor
-from deployments.core.visible import visible, visible_json
+from deployments.core.hidden_characters import visible, visible_json
 from engine.errors import InvalidRequest, NotAllowed, PortalError
 
 TOKEN_VARIABLE = "PORTAL_TOKEN"  # noqa: S105  (the name of a variable)

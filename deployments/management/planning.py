@@ -6,7 +6,7 @@ from typing import Any
 from deployments.core import selectors
 from deployments.management.base import PortalCommand
 from deployments.models import Environment, Release
-from deployments.requests.left_behind import no_way_back
+from deployments.requests.hook_effects import no_way_back
 from deployments.requests.server_plans import ServerPlan, server_plans
 from deployments.snapshot import Snapshot
 

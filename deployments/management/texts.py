@@ -6,7 +6,7 @@ cursor, and a line of its own that begins with `::` would be a command to GitHub
 
 from html import escape
 
-from deployments.core.visible import visible
+from deployments.core.hidden_characters import visible
 
 _MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]()#+!|~"})
 

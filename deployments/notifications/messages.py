@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from deployments.core.visible import visible
+from deployments.core.hidden_characters import visible
 from deployments.lifecycle import Status
 from deployments.models import AuditEvent, Deployment, Environment, NotificationChannel, NotificationDelivery
 

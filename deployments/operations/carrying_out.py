@@ -14,11 +14,11 @@ from deployments.access.policy import still_may
 from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor, system_actor
+from deployments.core.hidden_characters import visible
 from deployments.core.masking import Mask
 from deployments.core.retrying import retry
 from deployments.core.sessions import agent, open_session
 from deployments.core.texts import one_line
-from deployments.core.visible import visible
 from deployments.environments.guards import refuse_retired
 from deployments.execution import silences
 from deployments.models import AuditEvent, Operation, Server

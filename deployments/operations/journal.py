@@ -14,9 +14,9 @@ from deployments.access.policy import require
 from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor
+from deployments.core.hidden_characters import visible
 from deployments.core.masking import Mask
 from deployments.core.sessions import agent, open_session
-from deployments.core.visible import visible
 from deployments.http.server_slots import server_slot
 from deployments.models import Server
 from deployments.operations.requesting import check_units, units_of

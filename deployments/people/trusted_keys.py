@@ -1,11 +1,11 @@
 """Which keys and servers this machine holds to by itself: decided by whoever is at its shell, recorded for everybody.
 
-The record cannot decide this: its whole point is that the database is not believed (`access.anchor`).
+The record cannot decide this: its whole point is that the database is not believed (`access.trust_anchor`).
 """
 
 from django.db import transaction
 
-from deployments.access import anchor
+from deployments.access import trust_anchor
 from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.lifecycle import Kind, Status
@@ -20,7 +20,7 @@ def trust_key(*, actor: Actor, fingerprint: str) -> SigningKey:
     if key.state != "confirmed":
         raise Conflict(f"The key {key} is {key.state}.", hint="A second person confirms it in the portal first.")
     _record(actor, key, "key_trusted")
-    anchor.trust(key.person, key.public_key)
+    trust_anchor.trust(key.person, key.public_key)
     return key
 
 
@@ -29,7 +29,7 @@ def distrust_key(*, actor: Actor, fingerprint: str) -> SigningKey:
     """Let nothing that a key has signed count on this machine any more, successes of before neither."""
     key = _key(fingerprint)
     _record(actor, key, "key_distrusted")
-    if not anchor.distrust(key.public_key):
+    if not trust_anchor.distrust(key.public_key):
         raise Conflict(f"The key {key} did not count on this machine.", reason="not_trusted")
     return key
 
@@ -40,18 +40,18 @@ def anchor_servers(*, actor: Actor) -> dict[str, int]:
 
     What succeeded there until now stays a rollback target. Returns how many each server takes, by its name.
     """
-    held: dict[str, anchor.Anchored] = {}
+    held: dict[str, trust_anchor.Anchored] = {}
     numbers = {}
     for environment in Environment.objects.all():
         needed = max(1, environment.approvals_required) if environment.signed_approvals else 0
         seals = _earlier(environment) if needed else ()
         for server in environment.servers.exclude(state=Server.State.RETIRED):
-            beside = held.get(server.host_key, anchor.Anchored(0))  # the strictest of a machine's applications
+            beside = held.get(server.host_key, trust_anchor.Anchored(0))  # the strictest of a machine's applications
             most, earlier = max(needed, beside.approvals), tuple(dict.fromkeys((*beside.earlier, *seals)))
-            held[server.host_key] = anchor.Anchored(most, earlier)
+            held[server.host_key] = trust_anchor.Anchored(most, earlier)
             numbers[server.name] = needed
     trail.record(actor=actor, name="portal.servers_anchored", subject="portal", data={"signed_approvals": numbers})
-    anchor.anchor(held)
+    trust_anchor.anchor(held)
     return numbers
 
 

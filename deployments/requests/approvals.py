@@ -10,10 +10,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from deployments.access.anchor import trusted_keys
 from deployments.access.four_eyes import refuse_same_person
 from deployments.access.policy import require
 from deployments.access.signatures import approving, key_that_signed, until
+from deployments.access.trust_anchor import trusted_keys
 from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core import queueing
@@ -24,9 +24,9 @@ from deployments.environments.guards import refuse_busy, refuse_locked
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, Deployment, SigningKey
 from deployments.notifications.notify import notify
-from deployments.requests.consents import signatures_needed
 from deployments.requests.requests import withdraw_orphan
 from deployments.requests.seals import approvals_given, approvals_needed, broken_seal, withdraw_broken
+from deployments.requests.signed_approvals import signatures_needed
 from engine.errors import Conflict, InvalidRequest, NotAllowed, NotApproved
 
 

@@ -12,7 +12,7 @@ from django.db.models import Case, Exists, F, OuterRef, Subquery, When
 from deployments.core.selectors import newest_of_each
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Release, Server
-from deployments.requests.evidence import Evidence
+from deployments.requests.audit_evidence import Evidence
 from deployments.requests.rollback_targets import lacking_of, rollback_target
 
 _MEASURED = 10

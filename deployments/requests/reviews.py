@@ -15,7 +15,7 @@ from deployments.releases import artifacts
 from deployments.releases.artifacts import ArtifactElsewhere
 from deployments.releases.diffs import FileChange, ReleaseChanges, configuration_changes, release_changes
 from deployments.releases.role_plans import manifest_for
-from deployments.requests.left_behind import left_behind, no_way_back
+from deployments.requests.hook_effects import left_behind, no_way_back
 from deployments.requests.seals import approvals_given, approvals_needed, broken_seal
 from deployments.snapshot import SealedHook, SealedTarget, Snapshot
 from engine.errors import PortalError

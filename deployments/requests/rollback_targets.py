@@ -11,9 +11,9 @@ from django.db.models import QuerySet
 from deployments.core import selectors
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Release, Server
-from deployments.requests.consents import from_before, signatures_needed, signers
-from deployments.requests.evidence import Evidence
+from deployments.requests.audit_evidence import Evidence
 from deployments.requests.inputs import take_snapshot
+from deployments.requests.signed_approvals import from_before, signatures_needed, signers
 from deployments.snapshot import Snapshot, seal
 from engine.errors import InvalidRequest
 

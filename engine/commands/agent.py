@@ -21,7 +21,7 @@ def program(name: str) -> str:
 
 @cache
 def source(name: str, entry: str = "__main__") -> bytes:
-    """The text of a program that runs on servers: "agent", "provision", or what `provision` leaves there (`taker`).
+    """The text of a program that runs on servers: "agent", "provision", or its `units_program`, which stays there.
 
     Read once: a portal that is being updated under our feet must not send a text under another one's digest.
     """

@@ -228,7 +228,7 @@ def _agent(setup: ServerSetup) -> list[Operation]:
 
 
 def _units(setup: ServerSetup) -> list[Operation]:
-    name, program = setup.name, source("provision", "taker")
+    name, program = setup.name, source("provision", "units_program")
     ours = {
         f"{name}-recover.service": recover_unit(name, setup.deploys),
         f"{name}-units.service": units_unit(name),

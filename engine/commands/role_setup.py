@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from engine.commands.provisioning import Operation, file, unit, unit_check
 from engine.commands.proxying import WATCHERS as PAGES
 from engine.commands.proxying import WATCHERS_PORT, bare, caddyfile, portal_url
-from engine.host.provision.bounds import DROP_IN, drop_in
+from engine.host.provision.unit_bounds import DROP_IN, drop_in
 from engine.host.provision.unit_rules import BESIDE_A_RELEASE, accounts_of
 from engine.host.provision.unit_values import PORTAL, WATCHERS
 

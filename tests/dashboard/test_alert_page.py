@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from alerting.models import Alert
-from dashboard.selectors.around import runbook
+from dashboard.selectors.alert_context import runbook
 from deployments.models import Server
 from tests.dashboard import records
 from tests.fixtures.records import MakePerson

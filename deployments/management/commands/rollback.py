@@ -6,7 +6,7 @@ from typing import Any
 from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.management.waiting import RequestCommand, waiting_arguments
-from deployments.requests.left_behind import left_behind
+from deployments.requests.hook_effects import left_behind
 from deployments.requests.rollbacks import request_rollback
 
 

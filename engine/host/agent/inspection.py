@@ -11,11 +11,12 @@ from .bytecode import PROGRAM
 from .errors import StepFailed
 from .files import read_bytes, read_json, sha256_file
 from .health import Expectation, probe
+from .integrity import environment_problems, secret_proofs
 from .journal import Journal, RunState
-from .last_hour import look_back
 from .limits import RELEASE_NAME, REVERT_PATIENCE, Record
 from .lock import Lock
 from .processes import Tools
+from .recent_activity import look_back
 from .recorder import outcome
 from .releases import release_problems
 from .request import check_roles, config_digest, need
@@ -24,7 +25,6 @@ from .tree import Tree
 from .unit_overrides import overrides_of_all
 from .verification import Verifier
 from .watch import at_work, condition
-from .wholeness import environment_problems, secret_proofs
 from .wire import Frames, Stream
 
 

@@ -6,6 +6,7 @@ import os
 import time
 from typing import Callable, Dict, Optional
 
+from .bake_watch import verb_watch
 from .bytecode import PROGRAM
 from .commanding import verb_command
 from .data import settle_restore, verb_data
@@ -28,7 +29,6 @@ from .systemd import RUNNING
 from .tree import Tree, clear_leftovers
 from .units import take_units, taken
 from .verification import Verifier
-from .watch_on import verb_watch
 from .wire import Frames, Stream
 
 

@@ -12,7 +12,7 @@ import tempfile
 from typing import List
 
 from .accounts import as_account
-from .brought import live_release
+from .live_release import live_release
 from .machine import Change, Machine, Operation, group_id, set_rights, user_id, wanted_rights
 from .paths import Refused, describe, place
 from .server_units import OUR_UNITS

@@ -16,13 +16,13 @@ import subprocess
 import sys
 from typing import Any, Dict, List, NamedTuple
 
-from .bounds import ALWAYS_HELD, ENFORCED, held, surroundings
 from .ownership import RECORDS, roots_own
 from .paths import Refused
 from .root_files import RootLock
 from .server_units import OUR_UNITS
 from .switching import SYSTEMCTL, hold_missing, record
 from .tools import ENVIRONMENT, call
+from .unit_bounds import ALWAYS_HELD, ENFORCED, held, surroundings
 from .unit_checks import refuse_taken_account
 from .unit_rules import ROLE_ACCOUNTS, accounts_of, one_off_unit
 

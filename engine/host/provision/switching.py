@@ -11,14 +11,14 @@ import json
 import os
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional
 
-from .bounds import ALWAYS_HELD, DROP_IN, drop_in, held, read_by_root
-from .brought import brought_by, live_release, readable, secret_names
 from .clearing import cleared
+from .live_release import live_release, read_release, readable, secret_names
 from .ownership import RECORDS, Ours, deploying_account, roots_own, unit_sudoers_path
 from .paths import Refused
 from .root_files import RootLock, put_root_file, remove_root_file
 from .server_units import OUR_UNITS
 from .tools import call, must
+from .unit_bounds import ALWAYS_HELD, DROP_IN, drop_in, held, read_by_root
 from .unit_checks import refuse_units
 from .unit_file import in_the_end, read_unit
 from .unit_rules import BESIDE_A_RELEASE, generated_units
@@ -71,9 +71,9 @@ def take_units(
                 unit: content for unit in units_here(name, ours) if (content := roots_own(_path(unit))) is not None
             }
         else:
-            brought = brought_by(name, release, roles or _roles(name))
-            refuse_units(name, brought.units, brought.accounts, generated_units(name), ours)
-            wanted = brought.units
+            live = read_release(name, release, roles or _roles(name))
+            refuse_units(name, live.units, live.accounts, generated_units(name), ours)
+            wanted = live.units
         return _switch(name, ours, wanted, release, plan, boot)
 
 

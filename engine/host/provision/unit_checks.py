@@ -6,10 +6,10 @@ import os
 import pwd
 from typing import Collection, Iterable, Mapping
 
-from .bounds import dynamic_account
 from .ownership import Ours
 from .paths import Refused, names_of
 from .server_units import OUR_UNITS, known_units, state_directories
+from .unit_bounds import dynamic_account
 from .unit_rules import BESIDE_A_RELEASE, name_faults, unit_faults
 from .unit_values import Around
 

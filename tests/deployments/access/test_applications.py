@@ -20,7 +20,7 @@ from deployments.notifications.channels import test_channel as send_test
 from deployments.notifications.notify import notify_environment
 from deployments.people.accounts import change_person
 from deployments.requests.approvals import approve
-from deployments.requests.evidence import Evidence
+from deployments.requests.audit_evidence import Evidence
 from deployments.requests.requests import request_deployment
 from engine.errors import Conflict, InvalidRequest, NotAllowed
 from tests.deployments.world import World

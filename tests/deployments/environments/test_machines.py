@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from deployments.access import anchor
+from deployments.access import trust_anchor
 from deployments.core.actors import shell_actor
 from deployments.environments.machines import (
     deploying_account,
@@ -140,5 +140,5 @@ def test_a_machine_is_anchored_to_the_strictest_of_its_applications(shared: Worl
             fingerprint="SHA256:x",
         )
     anchor_servers(actor=shell_actor("tester"))
-    (held,) = anchor.anchored([shared.servers["test"].host_key])
+    (held,) = trust_anchor.anchored([shared.servers["test"].host_key])
     assert held.approvals == 2

@@ -15,7 +15,7 @@ from engine.artifacts.wheels import DirectoryWheels
 from engine.ssh.keys import generate_key
 from tests.engine.artifacts.projects import DEPLOY_TOML, project
 from tests.fixtures.records import MakePerson, stored
-from tests.fixtures.scripted import ScriptedHost
+from tests.fixtures.scripted_server import ScriptedHost
 
 UNIT, NAME = "tea.service", "tea-bot"
 PLAIN = DEPLOY_TOML.replace('lock = "requirements.txt"\n', "").partition("[roles.bot.health]")[0]

@@ -17,7 +17,7 @@ from deployments.models import AuditEvent, Deployment, Target
 from deployments.requests.rollbacks import request_rollback
 from tests.deployments.execution.conftest import UNIT, Scene
 from tests.deployments.execution.test_run import said, targets
-from tests.fixtures.scripted import ScriptedHost
+from tests.fixtures.scripted_server import ScriptedHost
 
 
 def stay_away_after(host: ScriptedHost, verb: str, heard: int = 400) -> None:

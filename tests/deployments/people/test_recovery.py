@@ -174,7 +174,7 @@ def test_after_three_days_it_is_over_and_what_was_decided_before_stays_so(world:
 def test_a_consent_from_before_a_recovery_still_makes_a_way_back(world: World) -> None:
     before = world.succeeded(world.releases[0], requested_by="superuser", approved_by=("approver",))
     taken_over(world)
-    from deployments.requests.evidence import Evidence
+    from deployments.requests.audit_evidence import Evidence
 
     assert Evidence.of(before).approvers() == {"approver"}
 

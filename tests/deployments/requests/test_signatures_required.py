@@ -10,7 +10,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from deployments.access import anchor
+from deployments.access import trust_anchor
 from deployments.audit import trail
 from deployments.core import queueing
 from deployments.core.actors import Actor
@@ -299,7 +299,7 @@ def test_the_files_of_the_machine_are_said_on_its_shell(signer: Signer, world: W
     assert world.command("shell", "approvals", "trust", *print_of)[0] == 0
     code, told = world.command("shell", "approvals", "anchor")
     assert (code, json.loads(told)) == (0, {"signed_approvals": {"test-1": 0, "production-1": 1}})
-    assert anchor.trusted_keys("approver") == [signer.key.public_key]
+    assert trust_anchor.trusted_keys("approver") == [signer.key.public_key]
     assert world.command("shell", "approvals", "trust", "--fingerprint", "SHA256:none")[0] == 2
     assert world.command("shell", "approvals", "trust")[0] == 2
 

@@ -19,7 +19,7 @@ from deployments.releases.artifacts import contents, open_release
 from deployments.releases.builds import build_release
 from deployments.requests.approvals import approve
 from deployments.requests.choices import choose_release
-from deployments.requests.offers import offers
+from deployments.requests.release_options import offers
 from deployments.requests.rollback_targets import rollback_target
 from deployments.requests.rollbacks import request_rollback
 from deployments.storage import artifacts, needs

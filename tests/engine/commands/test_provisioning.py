@@ -9,8 +9,8 @@ from engine.commands.provisioning import Operation, ServerSetup, operations, uni
 from engine.host.agent.systemd import sudo_commands
 from engine.host.provision import firewall
 from engine.host.provision.__main__ import OPERATIONS
-from engine.host.provision.bounds import drop_in
 from engine.host.provision.switching import unit_commands
+from engine.host.provision.unit_bounds import drop_in
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl portal"
 OLD_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABBBCCCDDDEEEFFFGGGHHHIIIJJJKKKLLLMMMNNNOO earlier"

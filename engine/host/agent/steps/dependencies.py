@@ -9,10 +9,10 @@ from typing import List
 
 from ..errors import StepFailed
 from ..files import canonical, delete, discard, names_in, read_json, sha256_file, write_atomic
+from ..integrity import environment_problems, note_environment
 from ..limits import Record
 from ..live_database import LiveDatabase
 from ..tree import env_complete
-from ..wholeness import environment_problems, note_environment
 from .work import Work
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from engine.host.provision import one_off
-from engine.host.provision.bounds import drop_in, read_by_root, surroundings
 from engine.host.provision.one_off import read_request, systemd_run
 from engine.host.provision.paths import Refused
+from engine.host.provision.unit_bounds import drop_in, read_by_root, surroundings
 from engine.host.provision.unit_checks import refuse_taken_account
 
 UNIT = b"""\

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from deployments.access.anchor import Anchored, anchored, in_use, trusted_keys
 from deployments.access.signatures import is_signed_by, statement_of, valid_keys
+from deployments.access.trust_anchor import Anchored, anchored, in_use, trusted_keys
 from deployments.models import Approval, Deployment, Server
 
 GRACE = timedelta(hours=1)

@@ -13,8 +13,8 @@ from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Release
 from deployments.releases.diffs import FileChange, configuration_changes
 from deployments.requests.choices import choose_release
+from deployments.requests.hook_effects import no_way_back
 from deployments.requests.inputs import take_snapshot
-from deployments.requests.left_behind import no_way_back
 from deployments.requests.server_plans import ServerPlan, server_plans
 from deployments.snapshot import SealedHook
 from engine.errors import PortalError

@@ -15,7 +15,7 @@ HEARD = "heard"
 
 
 @contextlib.contextmanager
-def listening(deployment: Deployment, target: Target, token: UUID, *, ends: bool = False) -> Iterator[Session]:
+def limited_session(deployment: Deployment, target: Target, token: UUID, *, ends: bool = False) -> Iterator[Session]:
     """`open_target` for whoever holds the claim; a server that has said too much raises Flooded at its first byte.
 
     With `ends`, the caller writes the target's facts as soon as it is over: they are written here only if it fails.

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from alerting import selectors
 from alerting.actions import act
-from alerting.views.lasting import minutes_of, words_of
+from alerting.views.durations import minutes_of, words_of
 from deployments.core.texts import plural
 from deployments.http.error_messages import show_error
 from deployments.http.members import members_only, signed_in

@@ -24,14 +24,14 @@ for _model in (Failure, OrmQ, Schedule, Success, AccessAttempt, AccessFailureLog
         admin.site.unregister(_model)
 
 
-class MachineryAdmin(PortalAdmin[Model]):
+class ForeignTableAdmin(PortalAdmin[Model]):
     """Read-only: what these rows do is decided by the services that write them. They serve those who run the portal."""
 
     view_verb = Verb.CONFIGURE
 
 
 @admin.register(OrmQ)
-class QueueAdmin(MachineryAdmin):
+class QueueAdmin(ForeignTableAdmin):
     """Tasks that no worker has finished."""
 
     list_display = ("id", "key", "task_id", "name", "func", "lock")
@@ -40,7 +40,7 @@ class QueueAdmin(MachineryAdmin):
     readonly_fields = ("task_id", "name", "func")
 
 
-class FinishedAdmin(MachineryAdmin):
+class FinishedAdmin(ForeignTableAdmin):
     """Tasks that have ended."""
 
     list_display = ("name", "func", "cluster", "started", "stopped", "time_taken")
@@ -60,7 +60,7 @@ class FailureAdmin(FinishedAdmin):
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(MachineryAdmin):
+class ScheduleAdmin(ForeignTableAdmin):
     """What runs by the clock."""
 
     list_display = ("name", "func", "cluster", "minutes", "next_run")

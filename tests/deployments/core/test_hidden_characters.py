@@ -13,7 +13,7 @@ from django.urls import reverse
 from deployments.access.export import export
 from deployments.audit import trail
 from deployments.core.actors import system_actor
-from deployments.core.visible import WARNING, hides, visible, visible_json
+from deployments.core.hidden_characters import WARNING, hides, visible, visible_json
 from deployments.management.texts import markdown, one_line
 from deployments.models import LogLine, NotificationChannel, NotificationDelivery
 from deployments.notifications.messages import announce

@@ -20,7 +20,7 @@ _PATH = re.compile(r"(?:[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*/)*[A-Za-z0-9_@+-][A-Za-
 _SECRET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 
 
-class Brought(NamedTuple):
+class LiveRelease(NamedTuple):
     """The units of a release by name, and the accounts that each may run as."""
 
     release: str
@@ -44,7 +44,7 @@ def live_release(name: str) -> Optional[str]:
     return found.group(1)
 
 
-def brought_by(name: str, release: str, roles: Iterable[str]) -> Brought:
+def read_release(name: str, release: str, roles: Iterable[str]) -> LiveRelease:
     """The units that a release has for these roles. Raises Refused for a link in their way, and for what is missing."""
     top = "/opt/%s/releases/%s" % (name, release)
     told = _described(_read([top + "/deploy.toml"], linked=False)[0], name)
@@ -62,7 +62,7 @@ def brought_by(name: str, release: str, roles: Iterable[str]) -> Brought:
     for path, content in zip(paths.values(), contents):
         if content is None:
             raise Refused("The release has no file %s. Deploy it again." % path)
-    return Brought(release, {unit: content or b"" for unit, content in zip(paths, contents)}, accounts)
+    return LiveRelease(release, {unit: content or b"" for unit, content in zip(paths, contents)}, accounts)
 
 
 def _described(content: Optional[bytes], name: str) -> Dict[str, Any]:

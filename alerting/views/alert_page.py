@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from alerting import assignments, selectors, silences
 from alerting.actions import act
 from alerting.models import Alert
-from alerting.views.lasting import DURATIONS, minutes_of
+from alerting.views.durations import DURATIONS, minutes_of
 from deployments.access.policy import may
 from deployments.access.verbs import Verb
 from deployments.core.actors import Actor

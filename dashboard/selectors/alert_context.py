@@ -22,7 +22,7 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}(/[a-z][a-z0-9-]{0,62})?")
 
 
 @dataclass(frozen=True)
-class Around:
+class AlertContext:
     """`series` is None where the alert is about no bot, or began before what samples are kept of."""
 
     server: Server | None
@@ -39,7 +39,7 @@ class Around:
         return any(label == "Journal" for label, _ in self.actions)
 
 
-def around(alert: Alert, now: datetime, *, actor: Actor, chosen: str = "") -> Around:
+def alert_context(alert: Alert, now: datetime, *, actor: Actor, chosen: str = "") -> AlertContext:
     """For a member. A fixed number of queries."""
     server = alert.server
     bot = server if server is not None and "bot" in server.roles else None
@@ -48,7 +48,7 @@ def around(alert: Alert, now: datetime, *, actor: Actor, chosen: str = "") -> Ar
     everything = StatusPage(pk=1)
     marks = events.marks(bot.environment, drawn.start, drawn.end, everything, members=True) if bot and drawn else []
     since = alert.starts_at - timedelta(minutes=5)
-    return Around(
+    return AlertContext(
         server, drawn, marks, _deployments(alert), runbook(alert),
         actions(server, actor) if server is not None else [], since.strftime("%Y-%m-%dT%H:%M"),
     )  # fmt: skip

@@ -8,8 +8,8 @@ import pytest
 
 from engine.host.agent.errors import StepFailed
 from engine.host.agent.fake_machine import Machine
-from engine.host.agent.last_hour import look_back
 from engine.host.agent.processes import Tools
+from engine.host.agent.recent_activity import look_back
 from engine.host.agent.systemd import Systemd
 from engine.host.agent.tree import Tree
 from engine.host.agent.unit_journal import RESTART_SCHEDULED
