@@ -10,7 +10,7 @@ from django.urls import reverse
 from alerting import selectors
 from alerting.actions import act
 from alerting.views.durations import minutes_of, words_of
-from deployments.core.texts import plural
+from deployments.core.texts import plural, whole_number
 from deployments.http.error_messages import show_error
 from deployments.http.members import members_only, signed_in
 from engine.errors import PortalError
@@ -35,11 +35,11 @@ def _act(request: HttpRequest, what: str, numbers: list[str]) -> None:
         return
     lasting, to = timedelta(minutes=minutes_of(request.POST)), request.POST.get("to", "")
     comment = COMMENT if what == "acknowledge" else ""
-    alerts = [selectors.numbered(int(text[:15])) for text in numbers[:MANY] if text.isascii() and text.isdecimal()]
-    if not alerts:
+    chosen = [number for text in numbers[:MANY] if (number := whole_number(text)) is not None]
+    if not chosen:
         messages.error(request, "No alert was chosen.")
     count = 0
-    for alert in filter(None, alerts):
+    for alert in filter(None, map(selectors.numbered, chosen)):
         try:
             act(what, actor=actor, alert=alert, lasting=lasting, comment=comment, to=to)
             count += 1

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from deployments.core.texts import whole_number
+
 DURATIONS = (
     # minutes, words
     (30, "30 minutes"),
@@ -16,8 +18,7 @@ DURATIONS = (
 
 def minutes_of(sent: Any) -> int:
     """What a form says; 0, which every service refuses, for what is no number of minutes."""
-    text = sent.get("minutes", "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else 0
+    return whole_number(sent.get("minutes", ""), digits=6) or 0
 
 
 def words_of(sent: Any) -> str:

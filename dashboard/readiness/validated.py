@@ -1,9 +1,11 @@
 """What the last validation of each environment measured: memory, loop lag, and its other limits over one window."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from django.db.models import F, Q
 
 from dashboard.intervals import DAY, spoken
 from dashboard.models import Validation
@@ -12,73 +14,100 @@ from dashboard.selectors.bots import Bot
 from deployments.models import Environment
 
 VALIDATION_AGE = timedelta(days=30)
+_WINDOW = timedelta(seconds=DAY)
+_MOST_LOOKED_AT = 100
 _OWN_ROWS = {"memory": "does not grow by more than 20 MB a day", "lag": "has its event loop back within 0.25 s"}
 
 
 def validated(everyone: Sequence[Bot], now: datetime) -> Iterator[Row]:
-    """Rows of every environment that has bots. One query each."""
+    """Rows of every environment that has bots. Two queries each."""
     environments = dict.fromkeys(bot.server.environment for bot in everyone)
     for environment in environments:
-        last = _Last.of(environment, now)
+        known = _Known.of(environment, now)
         names = [bot.name for bot in everyone if bot.server.environment == environment]
         for name in names:
             for kind, words in _OWN_ROWS.items():
-                yield last.row(f"{kind}:{name}", f"{name} {words}", [f"{kind}:{name}"])
-        rest = [key for key in last.limits if key.partition(":")[0] not in _OWN_ROWS]
-        yield last.row(f"validated:{environment}", f"{environment} kept all other limits over one window", rest)
+                key = f"{kind}:{name}"
+                yield known.row(key, f"{name} {words}", key.__eq__)
+        yield known.row(f"validated:{environment}", f"{environment} kept all other limits over one window", _is_other)
+
+
+def _is_other(key: str) -> bool:
+    return key.partition(":")[0] not in _OWN_ROWS
 
 
 @dataclass(frozen=True)
-class _Last:
-    """The last validation of an environment that has ended, if any, by the keys of its limits."""
+class _Known:
+    """Of an environment the last validation that has ended, if any, and those that may have judged a limit.
+
+    One that was stopped, or was short, judges what failed in it and nothing else: it does not take the place of what an
+    earlier one found.
+    """
 
     environment: Environment
-    validation: Validation | None
-    limits: dict[str, dict[str, Any]]
+    last: Validation | None
+    judging: Sequence[Validation]
     now: datetime
 
     @classmethod
-    def of(cls, environment: Environment, now: datetime) -> "_Last":
-        """Read it without its reports."""
-        rows = Validation.objects.filter(environment=environment).exclude(ended_at=None)
-        last = rows.defer("html", "markdown").first()
-        return cls(environment, last, {one["key"]: one for one in last.limits} if last else {}, now)
+    def of(cls, environment: Environment, now: datetime) -> "_Known":
+        """Read them without their reports, the latest first."""
+        rows = Validation.objects.filter(environment=environment).exclude(ended_at=None).defer("html", "markdown")
+        whole = Q(until__gte=F("started_at") + _WINDOW, ended_at__gte=F("started_at") + _WINDOW)
+        judging = rows.filter(whole | Q(state=Validation.State.FAILED))
+        return cls(environment, rows.first(), list(judging[:_MOST_LOOKED_AT]), now)
 
-    def row(self, key: str, title: str, about: Sequence[str]) -> Row:
-        """The row of the limits `about`: one that failed is failed, however short or long ago that was."""
-        measure, last = f"manage.py validate start {self.environment} --hours 24", self.validation
-        if last is None or last.ended_at is None:
+    def row(self, key: str, title: str, about: Callable[[str], bool]) -> Row:
+        """The row of the limits whose key is one of `about`, by the latest validation that judged them."""
+        measure = f"manage.py validate start {self.environment} --hours 24"
+        if self.last is None:
             sentence, missing = f"No validation of {self.environment} has ended yet.", "a validation"
             return Row(key, title, Verdict.UNMEASURED, sentence, measure, "/validations/", DAY, 0.0, missing)
-        kept = [self.limits[one] for one in about if one in self.limits]
+        judge = next((one for one in self.judging if _judges(one, _limits(one, about))), self.last)
+        kept = _limits(judge, about)
         failed = [one for one in kept if one["verdict"] == Verdict.FAIL]
-        missing = "" if failed else self._missing(last, kept)
+        missing = "" if failed else self._missing(judge, kept)
         said = " ".join(one["sentence"] for one in failed or kept if failed or len(kept) == 1)
-        about_it = f"Validation {last.pk}, {spoken(last.seconds)} long, {last.state} on {last.ended_at:%Y-%m-%d}."
-        observed = min([DAY, *(one["observed"] for one in kept if one["observed"])]) if kept else 0.0
-        since = last.ended_at + VALIDATION_AGE if self._aged(last) else last.ended_at
+        ended = judge.ended_at or self.now
+        about_it = f"Validation {judge.pk}, {spoken(judge.seconds)} long, {judge.state} on {ended:%Y-%m-%d}."
+        observed = min([DAY, *(one["observed"] for one in kept if ":" in one["key"])]) if kept else 0.0
+        since = ended + VALIDATION_AGE if self._aged(judge) else ended
         return Row(
             key,
             title,
             judged(not failed, missing),
             f"{about_it} {said}".strip(),
             measure,
-            f"/validations/{last.pk}/",
+            f"/validations/{judge.pk}/",
             float(DAY),
             float(observed),
             missing,
             since if missing else None,
         )
 
-    def _aged(self, last: Validation) -> bool:
-        return last.ended_at is not None and self.now - last.ended_at > VALIDATION_AGE
+    def _aged(self, one: Validation) -> bool:
+        return one.ended_at is not None and self.now - one.ended_at > VALIDATION_AGE
 
-    def _missing(self, last: Validation, kept: Sequence[dict[str, Any]]) -> str:
-        if self._aged(last):
+    def _missing(self, one: Validation, kept: Sequence[dict[str, Any]]) -> str:
+        if self._aged(one):
             return f"a validation within {VALIDATION_AGE.days} days"
-        if last.seconds < DAY or last.ended_at is None or (last.ended_at - last.started_at).total_seconds() < DAY:
+        if not _is_whole(one):
             return "a window of 24 h"
-        unknown = [one["title"] for one in kept if one["verdict"] != Verdict.PASS]
+        unknown = [limit["title"] for limit in kept if limit["verdict"] != Verdict.PASS]
         if unknown or not kept:
             return "; ".join(unknown) or "its figure in the last validation"
         return ""
+
+
+def _limits(one: Validation, about: Callable[[str], bool]) -> list[dict[str, Any]]:
+    return [limit for limit in one.limits if about(limit["key"])]
+
+
+def _judges(one: Validation, kept: Sequence[dict[str, Any]]) -> bool:
+    """Whether it says of these limits that one failed, or over a whole window that all were kept."""
+    verdicts = {limit["verdict"] for limit in kept}
+    return Verdict.FAIL in verdicts or (_is_whole(one) and verdicts == {Verdict.PASS})
+
+
+def _is_whole(one: Validation) -> bool:
+    return one.ended_at is not None and min(one.until, one.ended_at) - one.started_at >= _WINDOW

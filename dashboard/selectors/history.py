@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import Max, Q
 
 from deployments.core.selectors import environments_called
+from deployments.core.texts import whole_number
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment
 
@@ -27,13 +28,12 @@ class Filter:
     @classmethod
     def parse(cls, query: Any) -> "Filter":
         """From a query string; what is not valid is left out."""
-        before = query.get("before", "")
         return cls(
             environment=query.get("environment", "")[:63],
             status=query.get("status", "") if query.get("status", "") in Status.values else "",
             kind=query.get("kind", "") if query.get("kind", "") in Kind.values else "",
             text=query.get("q", "").replace("\x00", "").strip()[:100],
-            before=int(before) if before.isascii() and before.isdecimal() and len(before) < 16 else None,
+            before=whole_number(query.get("before", "")),
         )
 
 

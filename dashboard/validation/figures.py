@@ -20,10 +20,17 @@ _COUNTED = ("requests", "errors", "reconnects")
 
 @dataclass
 class Figures:
-    """One bot over the readings of a window; times in seconds, memory in bytes."""
+    """One bot over the readings of a window; times in seconds, memory in bytes.
+
+    `observed` is the time in which it was asked, whether it answered or not. It was read in part of that (`lag_read`,
+    `memory_read`), and what happened in `counted` is in its counters, which go on while nobody asks.
+    """
 
     points: list[Point] = field(default_factory=list)
     observed: float = 0.0
+    lag_read: float = 0.0
+    memory_read: float = 0.0
+    counted: float = 0.0
     up: float = 0.0
     connected: float = 0.0
     longest: float = 0.0
@@ -34,16 +41,6 @@ class Figures:
     response: Counter[str] = field(default_factory=Counter)
     lags: list[float] = field(default_factory=list)
     memory: list[tuple[float, float]] = field(default_factory=list)
-
-    @property
-    def absent(self) -> float:
-        """Time in which it was looked at and not in its room."""
-        return self.observed - self.connected
-
-    @property
-    def down(self) -> float:
-        """Time in which it was asked and did not answer."""
-        return self.observed - self.up
 
     def response_within(self, share: float) -> float | None:
         """Seconds within which this share of CyTube's answers came; None without an answer."""
@@ -60,38 +57,41 @@ class Figures:
 def figures(points: Sequence[Point]) -> Figures:
     """Everything that can be told from these readings, oldest first. A longer gap than LISTENED was not observed."""
     found = Figures(points=list(points))
+    found.lags = [float(values["lag"]) for _, values in points if "lag" in values]
+    found.memory = [(at.timestamp(), float(values["rss"])) for at, values in points if "rss" in values]
     run = 0.0
-    for at, values in points:
-        if values:
-            if "lag" in values:
-                found.lags.append(float(values["lag"]))
-            if "rss" in values:
-                found.memory.append((at.timestamp(), float(values["rss"])))
     for (at, before), (then, after) in pairwise(points):
         seconds = (then - at).total_seconds()
-        _count(found, before, after)
         if not 0 < seconds <= LISTENED:
             run = 0.0
             continue
         found.observed += seconds
-        same = bool(before and after) and after.get("uptime", 0.0) >= before.get("uptime", 0.0)
+        found.lag_read += seconds if "lag" in before and "lag" in after else 0.0
+        found.memory_read += seconds if "rss" in before and "rss" in after else 0.0
+        same = bool(before and after) and not _began_anew(before, after, seconds)
         found.up += seconds if same else 0.0
         inside = same and before.get("connected") == 1 and after.get("connected") == 1
         run = run + seconds if inside else 0.0
         found.connected += seconds if inside else 0.0
         found.longest = max(found.longest, run)
+    for (at, before), (then, after) in pairwise([point for point in points if point[1]]):
+        _count(found, before, after, (then - at).total_seconds())
     return found
 
 
-def _count(found: Figures, before: dict[str, Any], after: dict[str, Any]) -> None:
-    """Add what was counted from one reading to the next; a process that began anew counts from zero."""
-    if not after:
-        return
-    anew = bool(before) and after.get("uptime", 0.0) < before.get("uptime", 0.0)
+def _began_anew(before: dict[str, Any], after: dict[str, Any], seconds: float) -> bool:
+    """Whether another process answers: one that goes on is older by the time between, half of it at least."""
+    return "uptime" in before and "uptime" in after and after["uptime"] < before["uptime"] + seconds / 2
+
+
+def _count(found: Figures, before: dict[str, Any], after: dict[str, Any], seconds: float) -> None:
+    """Add what was counted from one answer to the next; a process that began anew counts from zero, and what the one
+    before it counted last is not known. What it counted before it was first asked is not of this window.
+    """
+    anew = _began_anew(before, after, seconds)
     found.restarts += anew
+    found.counted += min(seconds, after["uptime"]) if anew else max(0.0, seconds)
     base = {} if anew else before
-    if not before and not anew:
-        return  # what it counted before it was first asked is not of this window
     for name in _COUNTED:
         found.counts[name] += int(after.get(name, 0) - base.get(name, 0))
     for name, into in (("events", found.events), ("commands", found.commands), ("response", found.response)):

@@ -1,16 +1,22 @@
 """The limits of a window, each passed, failed or not measured, and whether it can still be passed."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from dashboard.intervals import DAY, PROMISED_UPTIME, spoken
-from dashboard.readiness.limits import CONNECTED_SECONDS, DEPLOYMENT_SECONDS, ERROR_RATE, ROLLBACK_SECONDS
+from dashboard.intervals import DAY, PROMISED_UPTIME, WHOLE, spoken
+from dashboard.readiness.limits import (
+    CONNECTED_SECONDS,
+    COUNTERS_NEED,
+    DEPLOYMENT_SECONDS,
+    ERROR_RATE,
+    ROLLBACK_SECONDS,
+)
 from dashboard.readiness.rows import Verdict, judged
 from dashboard.validation.figures import Figures, slope
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment
 
-CONNECTED_PART = CONNECTED_SECONDS / DAY
+CONNECTED_PART, COUNTED_PART = CONNECTED_SECONDS / DAY, COUNTERS_NEED / DAY
 RESPONSE_SECONDS, LAG_SECONDS = 2.5, 0.25
 GROWTH_PER_DAY, GROWTH_AT_START = 20e6, 5e6
 """Bytes. A process that has just begun fills its caches once, however short the window is."""
@@ -20,7 +26,7 @@ GROWTH_PER_DAY, GROWTH_AT_START = 20e6, 5e6
 class Limit:
     """One limit and how it stands; `lost` once no rest of the window could pass it.
 
-    `observed` are the seconds that the bot was looked at; 0 where it is not about a bot.
+    `observed` are the seconds about which its figure tells; 0 where it is not about a bot.
     """
 
     key: str
@@ -33,53 +39,72 @@ class Limit:
 
 def limits(bots: dict[str, Figures], deployments: Sequence[Deployment], window: float) -> list[Limit]:
     """All limits of a window of so many seconds, those of a bot once per bot."""
-    rows = [
-        replace(limit, observed=found.observed)
-        for name, found in bots.items()
-        for limit in _of_bot(name, found, window)
-    ]
+    rows = [limit for name, found in bots.items() for limit in _of_bot(name, found, window)]
     return [*rows, *_of_deployments(deployments)]
 
 
 def _of_bot(name: str, found: Figures, window: float) -> Iterator[Limit]:
-    yield _time(f"uptime:{name}", f"{name} is up for more than 99 %", found.up, found.down, window, PROMISED_UPTIME)
+    yield _time(f"uptime:{name}", f"{name} is up for more than 99 %", found.up, found, window, PROMISED_UPTIME)
     title = f"{name} is in its room for more than 23 of 24 parts"
-    yield _time(f"connected:{name}", title, found.connected, found.absent, window, CONNECTED_PART)
-    requests, errors = found.counts["requests"], found.counts["errors"]
-    verdict = judged(not errors or errors < ERROR_RATE * requests, "requests" if not requests and not errors else "")
-    yield Limit(f"errors:{name}", f"{name} fails in less than 1 %", verdict, f"{errors} errors in {requests} requests.")
-    yield _below(
-        f"response:{name}", f"95 of 100 answers of CyTube to {name}", found.response_within(0.95), RESPONSE_SECONDS
-    )
-    yield _below(f"lag:{name}", f"the loop lag of {name}, 99 of 100 times", found.lag_within(0.99), LAG_SECONDS)
+    yield _time(f"connected:{name}", title, found.connected, found, window, CONNECTED_PART)
+    yield _errors(name, found, window)
+    response = Timed(found.response_within(0.95), found.counted, COUNTED_PART * window)
+    yield _below(f"response:{name}", f"95 of 100 answers of CyTube to {name}", response, RESPONSE_SECONDS)
+    lag = Timed(found.lag_within(0.99), found.lag_read, WHOLE * window)
+    yield _below(f"lag:{name}", f"the loop lag of {name}, 99 of 100 times", lag, LAG_SECONDS)
     yield _memory(name, found, window)
 
 
-def _time(key: str, title: str, good: float, bad: float, window: float, part: float) -> Limit:
+@dataclass(frozen=True)
+class Timed:
+    """A figure in seconds, for how many seconds of the window it tells, and for how many it has to."""
+
+    value: float | None
+    read: float
+    needed: float
+
+
+def _time(key: str, title: str, good: float, found: Figures, window: float, part: float) -> Limit:
+    bad = found.observed - good
     lost = bad > (1 - part) * window
     verdict = Verdict.FAIL if lost else judged(True, "" if good > part * window else "time")
     sentence = f"For {spoken(good)} of {spoken(window)} for certain; {spoken(max(0.0, bad))} not."
-    return Limit(key, title, verdict, sentence, lost)
+    return Limit(key, title, verdict, sentence, lost, found.observed)
 
 
-def _below(key: str, title: str, value: float | None, limit: float) -> Limit:
+def _errors(name: str, found: Figures, window: float) -> Limit:
+    requests, errors = found.counts["requests"], found.counts["errors"]
+    good = not errors or errors < ERROR_RATE * requests
+    short = _short(found.counted, COUNTED_PART * window)
+    verdict = judged(good, (short or "" if requests else "a request") if good else "")
+    sentence = f"{errors} errors in {requests} requests{short}."
+    return Limit(f"errors:{name}", f"{name} fails in less than 1 %", verdict, sentence, observed=found.counted)
+
+
+def _below(key: str, title: str, timed: Timed, limit: float) -> Limit:
     title = f"{title[0].upper()}{title[1:]}: less than {limit:g} s"
-    if value is None:
-        return Limit(key, title, Verdict.UNMEASURED, "Nothing was timed.")
-    return Limit(key, title, judged(value < limit), f"{value:g} s.")
+    if timed.value is None:
+        return Limit(key, title, Verdict.UNMEASURED, "Nothing was timed.", observed=timed.read)
+    good, short = timed.value < limit, _short(timed.read, timed.needed)
+    return Limit(key, title, judged(good, short if good else ""), f"{timed.value:g} s{short}.", observed=timed.read)
+
+
+def _short(read: float, needed: float) -> str:
+    """What a sentence adds where a figure tells of less time than it has to; "" where it tells of enough."""
+    return f", which tells of {spoken(read)} where {spoken(needed)} are needed" if read < needed else ""
 
 
 def _memory(name: str, found: Figures, window: float) -> Limit:
-    title, key = f"{name} does not grow by more than 20 MB a day", f"memory:{name}"
+    title, key, read = f"{name} does not grow by more than 20 MB a day", f"memory:{name}", found.memory_read
     grows = slope(found.memory)
     if grows is None:
-        return Limit(key, title, Verdict.UNMEASURED, "Memory was read fewer than three times.")
-    allowed = GROWTH_AT_START + GROWTH_PER_DAY * window / DAY
-    verdict = judged(
-        grows.low * window <= allowed, "certainty" if grows.low * window <= allowed < grows.high * window else ""
-    )
+        return Limit(key, title, Verdict.UNMEASURED, "Memory was read fewer than three times.", observed=read)
+    allowed, short = GROWTH_AT_START + GROWTH_PER_DAY * window / DAY, _short(read, WHOLE * window)
+    good = grows.low * window <= allowed
+    missing = short or ("certainty" if allowed < grows.high * window else "")
     day = [value * DAY / 1e6 for value in (grows.value, grows.low, grows.high)]
-    return Limit(key, title, verdict, f"{day[0]:+.1f} MB a day ({day[1]:+.1f} to {day[2]:+.1f}).")
+    sentence = f"{day[0]:+.1f} MB a day ({day[1]:+.1f} to {day[2]:+.1f}){short}."
+    return Limit(key, title, judged(good, missing if good else ""), sentence, observed=read)
 
 
 def _of_deployments(rows: Sequence[Deployment]) -> Iterator[Limit]:

@@ -1,6 +1,7 @@
 """Starting a validation, reading every minute, and ending it: everything it knows is in the database."""
 
 import hashlib
+import logging
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
@@ -18,17 +19,21 @@ from deployments.access.policy import require
 from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor, system_actor
+from deployments.core.texts import whole_number
 from deployments.models import Deployment, Environment, Server
 from engine.errors import Conflict, InvalidRequest, NotFound
 
-LONGEST_HOURS = 24.0 * 14
+logger = logging.getLogger(__name__)
+SHORTEST_HOURS, LONGEST_HOURS = 1 / 60, 24.0 * 14
 
 
 def start(*, actor: Actor, environment: Environment, hours: float, now: datetime | None = None) -> Validation:
     """Begin a window of so many hours now. Raises NotAllowed, InvalidRequest, Conflict when one is running."""
     require(actor, Verb.VERIFY, environment)
-    if not 0 < hours <= LONGEST_HOURS:
-        raise InvalidRequest(f"A validation takes up to {LONGEST_HOURS:g} hours.", hint="--hours 24")
+    if not SHORTEST_HOURS <= hours <= LONGEST_HOURS:
+        raise InvalidRequest(
+            f"A validation takes from a minute up to {LONGEST_HOURS:g} hours.", hint="24 hours tell of a day."
+        )
     if not servers(environment):
         raise InvalidRequest(
             f"{environment} has no server with the role bot.",
@@ -54,10 +59,10 @@ def stop(*, actor: Actor, validation: Validation, now: datetime | None = None) -
     return _end(actor, validation, now or timezone.now(), f"Stopped by {actor}.")
 
 
-def numbered(number: int | None) -> Validation:
-    """The validation of that number, the latest for None. Raises NotFound."""
+def numbered(text: str) -> Validation:
+    """The validation of that number, the latest for "". Raises NotFound."""
     rows = Validation.objects.select_related("environment")
-    row = rows.filter(pk=number).first() if number else rows.first()
+    row = rows.filter(pk=whole_number(text) or 0).first() if text else rows.first()
     if row is None:
         raise NotFound("There is no such validation.", hint="Start one: `manage.py validate start E`.")
     return row
@@ -70,20 +75,30 @@ def servers(environment: Environment) -> list[Server]:
 
 
 def tick(now: datetime | None = None) -> int:
-    """Read every bot of every running validation once, and end those that are over or lost; returns how many run."""
+    """Read every bot of every running validation once, and end those that are over or lost; returns how many run.
+
+    One that cannot be read or ended is logged, and tried again the next time: it stops no other.
+    """
     now = now or timezone.now()
     running = list(Validation.objects.filter(state="running").select_related("environment"))
     for row in running:
-        Reading.objects.bulk_create(
-            Reading(validation=row, server=server.name, at=now, values=readings.read(server))
-            for server in servers(row.environment)
-        )
-        lost = [limit for limit in measured(row, now)[1] if limit.lost]
-        if lost:
-            _end(system_actor("schedule"), row, now, f"Ended early: no rest of the window can pass {lost[0].title!r}.")
-        elif now >= row.until:
-            _end(system_actor("schedule"), row, now, "")
+        try:
+            _read(row, now)
+        except Exception:
+            logger.exception("validation %s could not be read", row.pk)
     return len(running)
+
+
+def _read(row: Validation, now: datetime) -> None:
+    Reading.objects.bulk_create(
+        Reading(validation=row, server=server.name, at=now, values=readings.read(server))
+        for server in servers(row.environment)
+    )
+    lost = [limit for limit in measured(row, now)[1] if limit.lost]
+    if lost:
+        _end(system_actor("schedule"), row, now, f"Ended early: no rest of the window can pass {lost[0].title!r}.")
+    elif now >= row.until:
+        _end(system_actor("schedule"), row, now, "")
 
 
 def measured(row: Validation, now: datetime) -> tuple[dict[str, Figures], list[Limit], list[Deployment]]:

@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
 from dashboard.selectors.log import PIECE, lines_after
+from deployments.core.texts import whole_number
 from deployments.http.members import members_only
 from deployments.models import Deployment
 
@@ -17,8 +18,7 @@ from deployments.models import Deployment
 def log_after(request: HttpRequest, number: int) -> HttpResponseBase:
     """Lines after `?after=<id>`. `ended` is read before the lines, so that nothing written last is missed."""
     deployment = get_object_or_404(Deployment.objects.only("pk", "status"), pk=number)
-    after = request.GET.get("after", "0")
-    lines = lines_after(deployment, int(after) if after.isascii() and after.isdecimal() and len(after) < 19 else 0)
+    lines = lines_after(deployment, whole_number(request.GET.get("after", "")) or 0)
     return JsonResponse(
         {
             "lines": [[line.pk, line.time, line.server, line.step, line.stream, line.text] for line in lines],

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from dashboard.views.navigation import menu
 from deployments.admin.base import PortalAdmin
+from deployments.core.texts import whole_number
 from deployments.http.members import members_only
 from deployments.http.pages import uncached
 from deployments.models import Deployment, Environment, Release, Server
@@ -75,7 +76,7 @@ def _entries(request: HttpRequest, words: list[str]) -> Iterator[Entry]:
 
 
 def _records(words: list[str]) -> Iterator[Entry]:
-    numbers = [int(word.lstrip("#")) for word in words if word.lstrip("#").isdecimal() and len(word) < 15]
+    numbers = [number for word in words if (number := whole_number(word.lstrip("#"))) is not None]
     rows = Deployment.objects.filter(pk__in=numbers).select_related("environment", "release").defer("snapshot")
     for row in rows:
         yield Entry(f"#{row.pk} {row.release} on {row.environment}", reverse("deployment", args=[row.pk]), "Deployment")

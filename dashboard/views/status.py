@@ -17,6 +17,7 @@ from dashboard.models import StatusPage
 from dashboard.selectors.series import RANGES
 from dashboard.selectors.status import Choice, page_settings, status
 from dashboard.views.shared import Part, shared
+from deployments.core.texts import whole_number
 from deployments.http.members import is_member
 from deployments.http.pages import uncached
 
@@ -51,11 +52,10 @@ def favicon(_request: HttpRequest) -> HttpResponse:
 def choice_of(request: HttpRequest) -> Choice:
     """What the query string picks; what is not valid is the default."""
     query = request.GET
-    page = query.get("page", "1")
     wanted = query.get("range", "")
     return Choice(
         environment=query.get("environment", "")[:63],
-        page=int(page) if page.isascii() and page.isdecimal() and len(page) < 6 else 1,
+        page=whole_number(query.get("page", ""), digits=5) or 1,
         bot=query.get("bot", "")[:31],
         range=wanted if wanted in RANGES else "",
     )

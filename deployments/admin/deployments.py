@@ -15,6 +15,7 @@ from deployments.admin.base import PortalAdmin
 from deployments.admin.decisions import Approve, Cancel, Reject, Review, RollBack
 from deployments.admin.lists import SEARCHED
 from deployments.admin.redeploy import Redeploy, Retry
+from deployments.core.texts import whole_number
 from deployments.models import Deployment, Environment
 
 
@@ -87,6 +88,6 @@ class DeploymentAdmin(PortalAdmin[Deployment]):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Its one page, with log, differences, approvals and actions, is the one that members follow."""
-        if not object_id.isdigit():
+        if whole_number(object_id) is None:
             raise Http404(f"There is no deployment {object_id}.")
         return HttpResponseRedirect(reverse("deployment", args=[object_id]))

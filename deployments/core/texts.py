@@ -36,6 +36,14 @@ def one_line(text: str) -> str:
     return visible(" ".join(text.split()), lines=False)
 
 
+def whole_number(text: str, digits: int = 15) -> int | None:
+    """The number that somebody wrote in plain digits, at most so many; None for anything else.
+
+    Fifteen digits are what every database keeps and every browser counts exactly.
+    """
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= digits else None
+
+
 def plural(count: int, noun: str, nouns: str = "") -> str:
     """`1 alert`, `2 alerts`, `0 entries` where the word for several is given."""
     return f"{count} {noun if count == 1 else nouns or noun + 's'}"

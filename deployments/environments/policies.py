@@ -18,11 +18,11 @@ from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.row_locks import locked_environment
 from deployments.core.texts import checked
+from deployments.environments.floors import check_approvals
 from deployments.models import Environment, PolicyChange, SigningKey
 from deployments.notifications.notify import notify_environment
 from engine.errors import Conflict, InvalidRequest
 
-MAX_APPROVALS = 10
 MAX_HOURS = 24 * 30
 MOST_FAILURES = 100
 
@@ -190,8 +190,7 @@ def _end(change: PolicyChange, state: PolicyChange.State, actor: Actor, comment:
 
 
 def _check(wanted: dict[str, int]) -> None:
-    if not 0 <= wanted["approvals_required"] <= MAX_APPROVALS:
-        raise InvalidRequest(f"An environment asks for 0 to {MAX_APPROVALS} approvals.")
+    check_approvals(wanted["approvals_required"])
     if not 1 <= wanted["approval_hours"] <= MAX_HOURS:
         raise InvalidRequest(f"A request waits for 1 to {MAX_HOURS} hours.")
     if not 0 <= wanted.get("max_failures", 0) <= MOST_FAILURES:

@@ -10,6 +10,7 @@ from deployments.models import Environment
 from engine.errors import InvalidRequest
 
 Policy = dict[str, int]
+MAX_APPROVALS = 10
 LOOSEST: Policy = {"approvals_required": 0, "approval_hours": 24, "signed_approvals": False, "max_failures": 0}
 
 
@@ -26,8 +27,9 @@ def first_policy(application: str, approvals: int | None) -> Policy:
     """What a new environment asks for: `approvals`, else as much as any other of its application.
 
     The first one of an application asks for as much as any here, unless `approvals` says otherwise. Raises
-    InvalidRequest below the floor.
+    InvalidRequest below the floor, and for a number that cannot be.
     """
+    check_approvals(0 if approvals is None else approvals)
     known = Environment.objects.filter(application=application).exists()
     floor = floor_of(application) if known else dict(LOOSEST)
     if approvals is None:
@@ -40,6 +42,12 @@ def first_policy(application: str, approvals: int | None) -> Policy:
             reason="below_floor",
         )
     return {**floor, "approvals_required": approvals}
+
+
+def check_approvals(number: int) -> None:
+    """Raise InvalidRequest for a number that no environment can ask for."""
+    if not 0 <= number <= MAX_APPROVALS:
+        raise InvalidRequest(f"An environment asks for 0 to {MAX_APPROVALS} approvals.")
 
 
 def raised(environment: Environment, floor: Policy) -> Policy:

@@ -17,6 +17,7 @@ from deployments.lifecycle import Status
 from deployments.management.base import PortalCommand
 from deployments.management.describing import describe
 from deployments.management.following import Follower, StillGoing
+from deployments.management.numbers import SECONDS
 from deployments.management.texts import one_line
 from deployments.models import Deployment
 from engine.errors import InvalidRequest
@@ -33,7 +34,7 @@ def waiting_arguments(parser: ArgumentParser) -> None:
     """How to wait for the end."""
     parser.add_argument("--no-wait", action="store_true", help="return as soon as it is requested")
     parser.add_argument("--inline", action="store_true", help="run it in this process, where no worker is")
-    parser.add_argument("--timeout", type=float, metavar="S", help="stop waiting after S seconds")
+    parser.add_argument("--timeout", type=SECONDS, metavar="S", help="stop waiting after S seconds")
     parser.add_argument("--timings", action="store_true", help="tell where the time went, once it has ended")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.agent_records import STATUSES, moment
-from deployments.core.texts import LIMIT, one_line
+from deployments.core.texts import LIMIT, one_line, whole_number
 from deployments.lifecycle import Kind, Status, StepState, TargetStatus
 from deployments.models import Approval, Deployment, Release, Server, Step, Target
 from deployments.requests.inputs import sealed_release
@@ -43,7 +43,8 @@ def import_runs(
 
 def _known(server: Server, run: PastRun) -> bool:
     rows = Deployment.objects.filter(environment=server.environment, fence=run.fence)
-    ours = rows.filter(pk=int(run.deployment)) if run.deployment.isdecimal() and len(run.deployment) < 19 else []
+    number = whole_number(run.deployment)
+    ours = rows.filter(pk=number) if number is not None else []
     imported = rows.filter(snapshot__imported__number=run.deployment, targets__server=server)
     return bool(ours) or imported.exists()
 

@@ -416,6 +416,38 @@ def test_a_fact_that_ends_turns_exactly_the_rows_that_speak_of_it(world: World, 
         _is_a_command(row.measure)
 
 
+@pytest.mark.parametrize(("state", "hours"), [("interrupted", 0.1), ("passed", 1.0), ("failed", 1.0)])
+def test_a_validation_that_was_short_does_not_take_the_place_of_what_one_has_judged(
+    world: World, state: str, hours: float
+) -> None:
+    _judged("memory:prod-1", Verdict.FAIL)(world)
+    judged = Validation.objects.get(environment__name="production")
+    limits = [limit | {"verdict": Verdict.PASS.value} for limit in judged.limits]
+    if state == "failed":
+        limits = [limit | {"verdict": "fail"} if limit["key"] == "lag:prod-1" else limit for limit in limits]
+    Validation.objects.create(
+        environment=judged.environment,
+        state=state,
+        started_by="olga",
+        started_at=world.now - timedelta(hours=hours),
+        until=world.now,
+        ended_at=world.now,
+        limits=limits,
+    )
+    turned = {key: row for key, row in world.rows().items() if row.verdict is not Verdict.PASS}
+    assert {key: row.verdict for key, row in turned.items()} == dict.fromkeys(
+        ["memory:prod-1", "lag:prod-1"] if state == "failed" else ["memory:prod-1"], Verdict.FAIL
+    )
+    assert f"Validation {judged.pk}," in turned["memory:prod-1"].sentence
+
+
+def test_a_limit_of_which_nothing_was_observed_says_so(world: World) -> None:
+    row = Validation.objects.get(environment__name="production")
+    row.limits = [limit | {"observed": 0.0} if limit["key"] == "lag:prod-1" else limit for limit in row.limits]
+    row.save()
+    assert world.rows()["lag:prod-1"].of == "0.0 s of 1 d observed"
+
+
 def test_every_row_has_a_fact_that_fails_it_or_ends_it(world: World) -> None:
     """So that a row which nobody falsifies is noticed when it is added."""
     kinds = {key.partition(":")[0] for key in world.verdicts()}

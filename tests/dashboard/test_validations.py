@@ -25,7 +25,7 @@ from dashboard.validation.judging import limits
 from deployments.access.policy import user_actor
 from deployments.core.actors import Actor
 from deployments.lifecycle import Kind
-from deployments.models import AuditEvent, Scope, Server
+from deployments.models import AuditEvent, Environment, Scope, Server
 from engine.errors import Conflict, InvalidRequest
 from tests.dashboard import records
 
@@ -114,6 +114,41 @@ def test_a_day_in_which_every_limit_is_kept_passes(day: Day) -> None:
     assert event.data == {"state": "passed", "digest": row.digest}
 
 
+def _without(name: str) -> Callable[[int], Values]:
+    """It tells this for one hour, and not for the rest of the day."""
+    return lambda m: good(m) if m < 60 else {key: value for key, value in good(m).items() if key != name}
+
+
+@pytest.mark.parametrize(("name", "key"), [("lag", "lag:prod-1"), ("rss", "memory:prod-1")])
+def test_what_it_told_for_an_hour_says_nothing_about_a_day(day: Day, name: str, key: str) -> None:
+    row = day.go(_without(name))
+    told = {limit["key"]: (limit["verdict"], limit["observed"]) for limit in row.limits}
+    assert told.pop(key) == (Verdict.UNMEASURED, 59 * 60)
+    assert {verdict for verdict, _ in told.values()} == {Verdict.PASS}
+    assert row.state == Validation.State.INTERRUPTED
+    assert "which tells of 59 min where 23 h 45 min are needed" in row.markdown
+
+
+def test_time_in_which_it_did_not_answer_is_no_time_in_which_it_was_well(day: Day) -> None:
+    row = day.go(lambda m: good(m) if m % 2 else {})
+    verdicts = {limit["key"]: limit["verdict"] for limit in row.limits}
+    assert verdicts["uptime:prod-1"] == Verdict.FAIL
+    assert verdicts["lag:prod-1"] == verdicts["memory:prod-1"] == Verdict.UNMEASURED
+
+
+def test_what_is_counted_while_nobody_is_answered_is_counted(day: Day) -> None:
+    erring = [good(m) | {"errors": 50.0 if m >= 110 else 0.0} for m in range(HOURS * 60 + 1)]
+    row = day.go(lambda m: {} if 100 <= m < 120 else erring[m])
+    assert "50 errors in 2880 requests." in row.markdown
+    assert "errors:prod-1" in failed(row)
+
+
+def test_what_a_process_counted_before_another_took_its_place_is_not_known() -> None:
+    later = good(601) | {"uptime": 5 * 3600.0, "requests": 7.0}  # older than the one before was, and still another
+    found = figures([(NOON, good(0)), (NOON + timedelta(minutes=601), later)])
+    assert (found.restarts, found.counts["requests"], found.counted) == (1, 7, 5 * 3600.0)
+
+
 @pytest.mark.parametrize("key", FAILING)
 def test_a_day_fails_by_the_limit_that_was_not_kept(day: Day, key: str) -> None:
     row = day.go(FAILING[key])
@@ -177,6 +212,44 @@ def test_one_environment_has_one_at_a_time(day: Day, actor: Actor) -> None:
         running.start(actor=actor, environment=day.server.environment, hours=1)
     with pytest.raises(InvalidRequest):
         running.start(actor=actor, environment=day.server.environment, hours=0)
+
+
+@pytest.mark.parametrize("hours", [1e-12, 0.0, -1.0, float("nan"), float("inf"), 1e9])
+def test_a_window_that_cannot_be_is_refused_by_one_sentence(hours: float, actor: Actor, enrol: Enrol) -> None:
+    environment = enrol().environment
+    with pytest.raises(InvalidRequest, match=r"^A validation takes from a minute up to 336 hours\."):
+        running.start(actor=actor, environment=environment, hours=hours)
+    with pytest.raises(CommandError, match="from a minute up to 336 hours"):
+        call_command("validate", "start", "test", hours=hours)
+    reader = Client()
+    reader.force_login(User.objects.get(username="olga"), backend="django.contrib.auth.backends.ModelBackend")
+    answer = reader.post("/validations/start", {"environment": "production", "hours": str(hours)}, follow=True)
+    assert "from a minute up to 336 hours" in answer.content.decode()
+    assert not Validation.objects.exists()
+
+
+@pytest.mark.parametrize("number", ["²", "9" * 30, "0", "-1", "last"])
+def test_a_number_that_no_validation_has_is_said_to_be_none(number: str, day: Day) -> None:
+    with pytest.raises(CommandError, match="There is no such validation"):
+        call_command("validate", "report", "--", number)
+
+
+def test_one_that_cannot_be_read_stops_no_other(
+    actor: Actor, enrol: Enrol, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = running.start(actor=actor, environment=enrol().environment, hours=24, now=NOON)
+    other = enrol("test-1", environment=Environment.objects.get(name="test"))
+    second = running.start(actor=actor, environment=other.environment, hours=24, now=NOON)
+
+    def read(server: Server) -> Values:
+        if server.name == "prod-1":
+            raise RuntimeError("nobody thought of this")
+        return good(0)
+
+    monkeypatch.setattr(readings, "read", read)
+    assert running.tick(NOON + timedelta(minutes=1)) == 2
+    assert (first.readings.count(), second.readings.count()) == (0, 1)
+    assert f"validation {first.pk} could not be read" in caplog.text
 
 
 def test_the_slope_has_an_interval_that_narrows() -> None:
@@ -288,4 +361,5 @@ def test_one_in_a_hundred_is_not_less_than_one_percent() -> None:
     for errors, verdict in ((1, Verdict.FAIL), (0, Verdict.PASS)):
         found = Figures()
         found.counts.update(requests=100, errors=errors)
+        found.counted = 86400.0
         assert {one.key: one for one in limits({"bot": found}, [], 86400.0)}["errors:bot"].verdict is verdict

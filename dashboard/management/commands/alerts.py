@@ -13,6 +13,7 @@ from alerting.selectors import Filter, Shown, shown
 from deployments.access.policy import require
 from deployments.access.verbs import Verb
 from deployments.management.base import PortalCommand
+from deployments.management.numbers import COUNT, RECORD
 from engine.errors import InvalidRequest, NotFound
 
 _ROW = "{:>7}  {:<12}  {:<10}  {:<20}  {:<14}  {}"
@@ -26,9 +27,9 @@ class Command(PortalCommand):
     def arguments(self, parser: ArgumentParser) -> None:
         """What to do, to which, and which to list."""
         parser.add_argument("what", nargs="?", default="list", choices=("list", *ACTIONS))
-        parser.add_argument("alert", nargs="*", type=int, help="numbers of alerts")
+        parser.add_argument("alert", nargs="*", type=RECORD, help="numbers of alerts")
         parser.add_argument("--comment", default="", help="who does what about it; an acknowledgement needs one")
-        parser.add_argument("--for", dest="minutes", type=int, default=60, metavar="MINUTES", help="how long (60)")
+        parser.add_argument("--for", dest="minutes", type=COUNT, default=60, metavar="MINUTES", help="how long (60)")
         parser.add_argument("--to", default="", metavar="NAME", help="assign: to whom; without it to nobody")
         parser.add_argument("--status", default="firing", choices=tuple(selectors.STATUSES), help="list: which")
         parser.add_argument("--severity", default="", choices=("", *selectors.SEVERITIES), help="list: of which")
@@ -75,7 +76,7 @@ class Command(PortalCommand):
 
 
 def _numbered(number: int) -> Alert:
-    alert = selectors.numbered(number) if 0 < number < 1 << 53 else None
+    alert = selectors.numbered(number)
     if alert is None:
         raise NotFound(f"There is no alert {number}.", hint="`alerts` lists what fires.")
     return alert

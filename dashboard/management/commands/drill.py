@@ -16,6 +16,7 @@ from deployments.drills.drills import Rehearsal, drill_restore, drill_rollback
 from deployments.execution import run as execution
 from deployments.management import passphrase
 from deployments.management.following import Follower
+from deployments.management.numbers import Whole
 from deployments.management.waiting import RequestCommand
 from deployments.models import Deployment
 from deployments.snapshot import ROUND_SECONDS
@@ -36,7 +37,10 @@ class Command(RequestCommand):
             "--from", dest="directory", type=Path, default=settings.BACKUP_DIR, help="where backups are"
         )
         parser.add_argument(
-            "--unless-within", type=int, metavar="DAYS", help="do nothing when this drill passed in the last DAYS days"
+            "--unless-within",
+            type=Whole(0, 3650),
+            metavar="DAYS",
+            help="do nothing when this drill passed in the last DAYS days",
         )
         passphrase.add_argument(parser)
 

@@ -11,6 +11,7 @@ from deployments.access.policy import require
 from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.management.base import PortalCommand
+from deployments.management.numbers import Decimal
 from engine.errors import InvalidRequest
 
 
@@ -23,7 +24,12 @@ class Command(PortalCommand):
         """What to do, with which."""
         parser.add_argument("what", choices=("start", "report", "stop"))
         parser.add_argument("which", nargs="?", default="", metavar="E|ID", help="an environment, or a validation")
-        parser.add_argument("--hours", type=float, default=24.0, help="start: length of the window (default: 24)")
+        parser.add_argument(
+            "--hours",
+            type=Decimal(0, running.LONGEST_HOURS),
+            default=24.0,
+            help="start: length of the window (default: 24)",
+        )
         parser.add_argument("--html", action="store_true", help="report: the page with charts instead of Markdown")
 
     def run(self, options: dict[str, Any]) -> int:
@@ -35,7 +41,7 @@ class Command(PortalCommand):
             environment = selectors.environment_named(which)
             actor = self.actor(Verb.VERIFY, environment)
             return self._tell(running.start(actor=actor, environment=environment, hours=options["hours"]))
-        row = running.numbered(int(which) if which.isdigit() else None)
+        row = running.numbered(which)
         if options["what"] == "stop":
             return self._tell(running.stop(actor=self.actor(Verb.VERIFY, row.environment), validation=row))
         require(self.actor(Verb.VIEW, row.environment), Verb.VIEW, row.environment)

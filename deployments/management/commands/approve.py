@@ -11,6 +11,7 @@ from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.lifecycle import Status
 from deployments.management.base import PortalCommand
+from deployments.management.numbers import RECORD
 from deployments.models import Deployment
 from deployments.requests.approvals import approve
 from deployments.requests.seals import approvals_given, approvals_needed
@@ -24,7 +25,7 @@ class Command(PortalCommand):
 
     def arguments(self, parser: ArgumentParser) -> None:
         """Which, and what to say."""
-        parser.add_argument("deployment", type=int)
+        parser.add_argument("deployment", type=RECORD)
         parser.add_argument(
             "--sign-with",
             type=Path,

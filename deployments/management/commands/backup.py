@@ -10,6 +10,7 @@ from deployments.access.verbs import Verb
 from deployments.backup.backups import make_backup
 from deployments.management import passphrase
 from deployments.management.base import PortalCommand
+from deployments.management.numbers import Whole
 
 
 class Command(PortalCommand):
@@ -23,7 +24,10 @@ class Command(PortalCommand):
         """Where to, and what opens it."""
         parser.add_argument("--to", type=Path, default=settings.BACKUP_DIR, help="directory (default: %(default)s)")
         parser.add_argument(
-            "--keep", type=int, default=settings.BACKUP_KEEP, help="how many stay there (default: %(default)s)"
+            "--keep",
+            type=Whole(1, 10_000),
+            default=settings.BACKUP_KEEP,
+            help="how many stay there (default: %(default)s)",
         )
         passphrase.add_argument(parser)
 

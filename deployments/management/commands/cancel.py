@@ -8,6 +8,7 @@ from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.lifecycle import Status
 from deployments.management.base import PortalCommand
+from deployments.management.numbers import RECORD, SECONDS
 from deployments.management.waiting import STILL_GOING
 from deployments.requests.cancellation import cancel
 
@@ -21,9 +22,9 @@ class Command(PortalCommand):
 
     def arguments(self, parser: ArgumentParser) -> None:
         """Which, and how long to wait."""
-        parser.add_argument("deployment", type=int)
+        parser.add_argument("deployment", type=RECORD)
         parser.add_argument("--no-wait", action="store_true", help="return as soon as the cancellation is asked for")
-        parser.add_argument("--timeout", type=float, default=120.0, metavar="S", help="stop waiting after S seconds")
+        parser.add_argument("--timeout", type=SECONDS, default=120.0, metavar="S", help="stop waiting after S seconds")
 
     def run(self, options: dict[str, Any]) -> int:
         """Cancel; 0 when it is cancelled, else the exit code of how it ended, or 124 when it has not ended in time."""

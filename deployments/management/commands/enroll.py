@@ -8,6 +8,7 @@ from typing import Any
 from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.management.base import PortalCommand
+from deployments.management.numbers import Whole
 from deployments.servers.enrolment import Jump, enrol_server
 from engine.artifacts.values import ROLES
 from engine.errors import InvalidRequest
@@ -25,7 +26,7 @@ class Command(PortalCommand):
         parser.add_argument("name")
         parser.add_argument("--environment", required=True, metavar="E", help="test or production")
         parser.add_argument("--host", required=True, help="name or address")
-        parser.add_argument("--port", type=int, default=22, help="of sshd (default: 22)")
+        parser.add_argument("--port", type=Whole(1, 65535), default=22, help="of sshd (default: 22)")
         parser.add_argument(
             "--user", default="", help="the account that deploys (default: rosey; beside another application its own)"
         )

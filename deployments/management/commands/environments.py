@@ -8,6 +8,7 @@ from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.environments import registry
 from deployments.management.base import PortalCommand
+from deployments.management.numbers import Whole
 from deployments.models import Environment, Server
 from engine.errors import InvalidRequest
 
@@ -30,7 +31,7 @@ class Command(PortalCommand):
         """What to do, and with which."""
         parser.add_argument("what", choices=tuple(TAKES))
         parser.add_argument("names", nargs="*", metavar="E")
-        parser.add_argument("--approvals", type=int, metavar="N", help="add: how many approvals it asks for")
+        parser.add_argument("--approvals", type=Whole(0, 100), metavar="N", help="add: how many approvals it asks for")
         parser.add_argument("--reason", default="", help="retire: why")
 
     def run(self, options: dict[str, Any]) -> int:

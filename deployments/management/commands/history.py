@@ -9,6 +9,7 @@ from deployments.core import selectors
 from deployments.lifecycle import Kind, Status
 from deployments.management.base import PortalCommand
 from deployments.management.describing import describe, described
+from deployments.management.numbers import COUNT
 from deployments.models import Deployment, Release
 
 
@@ -26,7 +27,7 @@ class Command(PortalCommand):
             default="table",
             help="changelog: the releases that got there, with their commits, for CHANGELOG.md",
         )
-        parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most N (default: 50)")
+        parser.add_argument("--limit", type=COUNT, default=50, metavar="N", help="at most N (default: 50)")
 
     def run(self, options: dict[str, Any]) -> int:
         """Print in the chosen format."""

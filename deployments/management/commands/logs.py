@@ -10,6 +10,7 @@ from django.utils import timezone
 from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.management.base import PortalCommand
+from deployments.management.numbers import COUNT
 from deployments.management.operating import servers_of
 from deployments.operations.journal import LEVELS, Line, LogQuery, follow, moment, read
 from engine.errors import InvalidRequest
@@ -31,7 +32,7 @@ class Command(PortalCommand):
         parser.add_argument("--since", default="", metavar="T", help="30m, 2h, 3d, or a date and time (UTC)")
         parser.add_argument("--grep", default="", metavar="TEXT", help="only lines with this text, whatever its case")
         parser.add_argument("--level", default="debug", choices=LEVELS, help="only of this level, or graver")
-        parser.add_argument("--lines", type=int, default=200, metavar="N", help="the newest N (default 200)")
+        parser.add_argument("--lines", type=COUNT, default=200, metavar="N", help="the newest N (default 200)")
 
     def run(self, options: dict[str, Any]) -> int:
         """Prints lines; Ctrl-C ends it, here and on the server."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from deployments.execution.reaper import reap
 from deployments.management.base import PortalCommand
+from deployments.management.numbers import SECONDS
 from deployments.models import Deployment
 
 
@@ -16,7 +17,7 @@ class Command(PortalCommand):
     def arguments(self, parser: ArgumentParser) -> None:
         """How long to ask."""
         parser.add_argument(
-            "--wait", type=float, default=0.0, metavar="S", help="ask a server that still works on one for S seconds"
+            "--wait", type=SECONDS, default=0.0, metavar="S", help="ask a server that still works on one for S seconds"
         )
 
     def run(self, options: dict[str, Any]) -> int:

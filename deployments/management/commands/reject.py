@@ -6,6 +6,7 @@ from typing import Any
 from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.management.base import PortalCommand
+from deployments.management.numbers import RECORD
 from deployments.requests.approvals import reject
 
 
@@ -16,7 +17,7 @@ class Command(PortalCommand):
 
     def arguments(self, parser: ArgumentParser) -> None:
         """Which, and why."""
-        parser.add_argument("deployment", type=int)
+        parser.add_argument("deployment", type=RECORD)
         parser.add_argument("--reason", default="", help="what should change; the requester reads it")
 
     def run(self, options: dict[str, Any]) -> int:

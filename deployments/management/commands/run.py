@@ -7,6 +7,7 @@ from typing import Any
 from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.management.base import PortalCommand
+from deployments.management.numbers import SECONDS as WAIT
 from deployments.management.operating import servers_of
 from deployments.management.waiting import INTERRUPTED_BY_KEYBOARD
 from deployments.operations.carrying_out import carry_out
@@ -24,7 +25,7 @@ class Command(PortalCommand):
         parser.add_argument("environment")
         parser.add_argument("--server", metavar="NAME", help="on this server of it; needed where there are several")
         parser.add_argument("--unit", default="", metavar="UNIT", help="with what this service is given (the first)")
-        parser.add_argument("--timeout", type=float, default=SECONDS, metavar="S", help="end it after S seconds (300)")
+        parser.add_argument("--timeout", type=WAIT, default=SECONDS, metavar="S", help="end it after S seconds (300)")
         parser.add_argument("--reason", default="", help="kept in the audit trail")
         parser.add_argument("command", nargs=PARSER, metavar="-- COMMAND", help="the words of the command")
 
