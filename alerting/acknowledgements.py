@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from alerting.models import Acknowledgement, Alert
-from deployments.access.policy import require
+from deployments.access.policy import require, still_may
 from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor, system_actor
@@ -104,6 +104,16 @@ def end_with_their_alerts(fingerprint: str, now: datetime) -> None:
     Acknowledgement.objects.filter(
         alert__fingerprint=fingerprint, alert__status=Alert.Status.RESOLVED, ended_at=None
     ).update(ended_at=now, ending=_ENDING.RESOLVED)
+
+
+def end_of_absent(now: datetime | None = None) -> int:
+    """End what people have in hand, or let wait, who may not do so any more: switched off, or without the role.
+
+    People are told that these alerts still fire, as they are when the time is up; returns how many.
+    """
+    now = now or timezone.now()
+    due = Acknowledgement.objects.filter(ended_at=None).select_related("alert__environment")
+    return sum(_run_out(one, now) for one in due if not still_may(one.actor, Verb.ACKNOWLEDGE, one.alert.environment))
 
 
 def end_run_out(now: datetime | None = None) -> int:

@@ -10,7 +10,7 @@ from alerting.acknowledgements import locked, record
 from alerting.models import Alert
 from deployments.access.policy import may, require, user_actor
 from deployments.access.verbs import Verb
-from deployments.core.actors import Actor
+from deployments.core.actors import Actor, system_actor
 from deployments.models import Application, Environment
 from engine.errors import Conflict, InvalidRequest
 
@@ -35,6 +35,26 @@ def assign(*, actor: Actor, alert: Alert, to: str) -> Alert:
             names = {"to": person.username if person else "", "from": before.username if before else ""}
             record(actor, "alert.assigned", alert, **names)
     return alert
+
+
+def end_of_absent() -> int:
+    """Take firing alerts from those who may do nothing about them any more: switched off, or without the role.
+
+    Nobody has them then, and the audit trail says so; returns how many.
+    """
+    rows = Alert.objects.filter(status=Alert.Status.FIRING, assignee__isnull=False)
+    return sum(_take(one) for one in rows.select_related("environment", "assignee"))
+
+
+def _take(alert: Alert) -> bool:
+    if alert.assignee is None or may(user_actor(alert.assignee), Verb.ACKNOWLEDGE, alert.environment):
+        return False
+    before = alert.assignee.username
+    with transaction.atomic():
+        if not Alert.objects.filter(pk=alert.pk, assignee=alert.assignee).update(assignee=None):
+            return False
+        record(system_actor("schedule"), "alert.assigned", alert, to="", **{"from": before})
+    return True
 
 
 def assignable(environment: Environment | None = None) -> list[str]:

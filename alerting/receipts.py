@@ -19,6 +19,8 @@ from engine.alertmanager import AlertmanagerError, Taken
 PORTAL = "portal"
 GIVEN_UP_AFTER = timedelta(minutes=10)
 """A message that a channel has not taken by then gets no receipt, and no longer stands in the way of others."""
+TOLD_WITHIN = timedelta(seconds=30)
+"""A channel may take a message before the portal was told of it: for so long it is kept for that."""
 
 
 def read(now: datetime | None = None) -> None:
@@ -58,13 +60,23 @@ def _read(name: str, counts: Taken, now: datetime) -> None:
 
 
 def _settle(channel: AlertChannel, now: datetime) -> None:
-    """Write receipts for what the portal was told of since, as soon as the channel has taken as much."""
+    """Write receipts for what the portal was told of since, as soon as the channel has taken as much.
+
+    What it took besides is kept for what the portal hears of next, and a delivery that is still being stored while
+    this looks is found by the next look: `settled_at` is never later than what was compared.
+    """
     since = AlertReceipt.objects.filter(channel=PORTAL, received_at__gt=channel.settled_at, received_at__lte=now)
     told = list(since.exclude(alert__name=SWITCH))
+    if not told:
+        if channel.proven_at is None or now - channel.proven_at > TOLD_WITHIN:
+            channel.settled_messages = channel.messages
+        return
     messages = {(receipt.group_key, receipt.received_at) for receipt in told}
     arrived = channel.messages - channel.settled_messages >= len(messages)
     if not arrived and min(receipt.received_at for receipt in told) > now - GIVEN_UP_AFTER:
         return
+    channel.settled_messages = channel.settled_messages + len(messages) if arrived else channel.messages
+    channel.settled_at = max(receipt.received_at for receipt in told)
     if arrived:
         AlertReceipt.objects.bulk_create(
             AlertReceipt(
@@ -77,4 +89,3 @@ def _settle(channel: AlertChannel, now: datetime) -> None:
             )
             for receipt in told
         )
-    channel.settled_messages, channel.settled_at = channel.messages, now

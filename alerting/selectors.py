@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Exists, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Case, Count, Exists, Max, OuterRef, Q, QuerySet, Subquery, When, Window
 
 from alerting.models import Acknowledgement, Alert, AlertReceipt
 from deployments.core.selectors import environments_called
+from deployments.core.texts import whole_number
 from deployments.models import Deployment, Server
 
 PAGE = 50
@@ -106,14 +107,13 @@ class Filter:
     @classmethod
     def parse(cls, query: Any) -> "Filter":
         """From a query string; what is not valid is left out."""
-        before = query.get("before", "")
         return cls(
             environment=query.get("environment", "").replace("\x00", "")[:63],
             severity=query.get("severity", "") if query.get("severity", "") in SEVERITIES else "",
             status=query.get("status", "") if query.get("status", "") in STATUSES else "",
             assigned=ME if query.get("assigned", "") == ME else "",
             text=query.get("q", "").replace("\x00", "").strip()[:100],
-            before=int(before) if before.isascii() and before.isdecimal() and len(before) < 16 else None,
+            before=whole_number(query.get("before", "")),
         )
 
     @property
@@ -168,17 +168,35 @@ class Detail:
 
 
 def firing(now: datetime, server: Server | None = None) -> list[Shown]:
-    """Alerts that fire now (of one server): those nobody has in hand first, the worst first. Two queries."""
+    """Alerts that fire now (of one server): those nobody has in hand first, the worst first. Two queries.
+
+    Of more than MOST_FIRING the first ones in that order; `unlisted` says how many there are besides.
+    """
     # The dead man's switch fires always; it has the severity "none".
     rows = Alert.objects.filter(status=Alert.Status.FIRING).exclude(severity="none")
     if server is not None:
         rows = rows.filter(server=server)
     latest = AlertReceipt.objects.filter(alert=OuterRef("pk"), channel="portal").order_by("-received_at", "-id")
     rows = rows.annotate(
-        told_in=Subquery(latest.values("group_key")[:1]), left_out=Subquery(latest.values("left_out")[:1])
-    )
+        told_in=Subquery(latest.values("group_key")[:1]),
+        left_out=Subquery(latest.values("left_out")[:1]),
+        quiet=Exists(_holding(now)) | Q(silenced_until__gt=now, silenced_until__isnull=False),
+        rank=Case(*(When(severity=name, then=rank) for name, rank in _WORST_FIRST.items()), default=2),
+        together=Window(Count("pk")),
+    ).order_by("quiet", "rank", "-starts_at", "-pk")
     found = shown(rows.select_related("environment", "server", "assignee")[:MOST_FIRING], now)
     return sorted(found, key=lambda one: (not one.loud, _WORST_FIRST.get(one.alert.severity, 2), one.alert.starts_at))
+
+
+def unlisted(found: Iterable[Shown]) -> int:
+    """How many alerts fire besides those that `firing` gave. No query."""
+    alerts: list[Any] = [one.alert for one in found]
+    return alerts[0].together - len(alerts) if alerts else 0
+
+
+def _holding(now: datetime) -> QuerySet[Acknowledgement]:
+    """What people have said about the alert of the outer query and holds."""
+    return Acknowledgement.objects.filter(alert=OuterRef("pk"), ended_at=None, expires_at__gt=now)
 
 
 def left_out(found: Iterable[Shown]) -> int:
@@ -221,7 +239,7 @@ def in_state(rows: QuerySet[Alert], status: str, now: datetime) -> QuerySet[Aler
     if status in Alert.Status.values:
         return rows.filter(status=status)
     rows = rows.filter(status=Alert.Status.FIRING)
-    holding = Acknowledgement.objects.filter(alert=OuterRef("pk"), ended_at=None, expires_at__gt=now)
+    holding = _holding(now)
     if status in Acknowledgement.Kind.values:
         return rows.filter(Exists(holding.filter(kind=status)))
     silenced = Q(silenced_until__gt=now)

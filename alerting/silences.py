@@ -6,7 +6,7 @@ first: what it did not take is not recorded.
 
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from django.utils import timezone
 from alerting import silenced
 from alerting.dead_mans_switch import SWITCH
 from alerting.models import Alert
-from deployments.access.policy import require
+from deployments.access.policy import require, require_somewhere
 from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor
@@ -31,6 +31,7 @@ SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=30)
 REASON_CHARACTERS = 500
 _VALUE_CHARACTERS = 150
 _MOST_NAMES = 200
+_SHOWN = 80
 _EXPIRED = "expired"
 _SWITCH = f"{SWITCH} is not silenced: its absence is what the portal alarms about."
 _NAMED = ("alertname", "environment", "server")
@@ -52,6 +53,21 @@ class Wanted:
         others = tuple((name, value) for name, value in labels.items() if name not in _NAMED)
         alertname, environment, server = (labels.get(name, "") for name in _NAMED)
         return cls(alertname, environment, server, others)
+
+    @classmethod
+    def read(cls, texts: Iterable[str]) -> "Wanted":
+        """The same from `NAME=VALUE` as people and programs write it. Raises InvalidRequest."""
+        labels: dict[str, str] = {}
+        for text in texts:
+            name, sign, value = text.partition("=")
+            if not sign or not value:
+                raise InvalidRequest(
+                    f"{text[:_SHOWN]!r} is no label with a value.", hint="Write NAME=VALUE: alertname=BotDown."
+                )
+            if name in labels:
+                raise InvalidRequest(f"The label {name[:_SHOWN]!r} was given twice.", hint="An alert has it once.")
+            labels[name] = value
+        return cls.of(labels)
 
     @property
     def matchers(self) -> tuple[Matcher, ...]:
@@ -98,12 +114,12 @@ def silence(*, actor: Actor, wanted: Wanted, reason: str, lasting: timedelta) ->
 
 def lift(*, actor: Actor, identifier: str) -> Silence:
     """End a silence that was made here. Raises NotAllowed, NotFound, Conflict, AlertmanagerError."""
-    require(actor, Verb.SILENCE)
+    require_somewhere(actor, Verb.SILENCE)
     found = next((one for one in alertmanager().silences() if one.identifier == identifier), None)
     if found is None:
         raise NotFound("Alertmanager knows no such silence.", hint="It forgets those that ended days ago.")
     environment = environment_meant(environment_of(found))
-    _for_its_environment(actor, environment)
+    require(actor, Verb.SILENCE, environment)
     if identifier not in ours([found]):
         raise NotAllowed(
             f"This silence was not made here, but by {found.created_by}.",
@@ -169,7 +185,6 @@ def _checked(actor: Actor, wanted: Wanted) -> tuple[Wanted, Environment | None]:
     """With the environment as alerts are labelled with it."""
     environment = _environment(wanted.environment)
     require(actor, Verb.SILENCE, environment)
-    _for_its_environment(actor, environment)
     if not wanted.matchers:
         raise InvalidRequest(
             "A silence of everything would silence what nobody knows of yet.",
@@ -222,11 +237,6 @@ def _environment(text: str) -> Environment | None:
         return environment_named(text) if text else None
     except NotFound as error:
         raise InvalidRequest("There is no such environment.", hint="Leave it empty for all of them.") from error
-
-
-def _for_its_environment(actor: Actor, environment: Environment | None) -> None:
-    if actor.environment_id and (environment is None or environment.pk != actor.environment_id):
-        raise NotAllowed(f"The token {actor.name} is for one environment.", hint="Name that environment.")
 
 
 def _texts(matchers: Sequence[Matcher]) -> list[str]:

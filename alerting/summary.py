@@ -27,6 +27,11 @@ class Summary:
         return [one for one in self.firing if one.alarm]
 
     @property
+    def unlisted(self) -> int:
+        """How many fire besides those that are listed."""
+        return selectors.unlisted(self.firing)
+
+    @property
     def critical(self) -> int:
         """How many of them are critical."""
         return sum(one.alert.severity == "critical" for one in self.alarms)
@@ -61,10 +66,11 @@ class Summary:
         count = len(self.alarms)
         if not count:
             return ""
+        least = "At least " if self.unlisted else ""
         if self.critical == count:
-            return f"{plural(count, 'critical alert')} {'needs' if count == 1 else 'need'} action"
+            return f"{least}{plural(count, 'critical alert')} {'needs' if count == 1 else 'need'} action"
         worst = f", {self.critical} of them critical" if self.critical else ""
-        return f"{plural(count, 'alert')} {'needs' if count == 1 else 'need'} action{worst}"
+        return f"{least}{plural(count, 'alert')} {'needs' if count == 1 else 'need'} action{worst}"
 
     @property
     def headline(self) -> str:

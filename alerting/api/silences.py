@@ -30,10 +30,10 @@ class Matched(Schema):
     label: list[Label] = Field([], max_length=50, description="Others, as NAME=VALUE.", examples=[["severity=warning"]])
 
     def wanted(self) -> Wanted:
-        """As the service wants it."""
-        others = {name: value for name, _, value in (one.partition("=") for one in self.label)}
+        """As the service wants it. Raises InvalidRequest."""
         named = {"alertname": self.alertname, "environment": self.environment or "", "server": self.server}
-        return Wanted.of(others | {name: value.strip() for name, value in named.items() if value.strip()})
+        texts = [f"{name}={value.strip()}" for name, value in named.items() if value.strip()]
+        return Wanted.read([*self.label, *texts])
 
 
 class SilenceIn(Matched):

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 from alerting import assignments, channels, selectors
 from alerting.summary import summary
 from alerting.views.durations import DURATIONS
-from deployments.access.policy import may
+from deployments.access.policy import may_somewhere
 from deployments.access.verbs import Verb
 from deployments.http.members import members_only, signed_in
 from deployments.http.pages import present
@@ -23,7 +23,7 @@ def inbox_page(request: HttpRequest) -> HttpResponseBase:
     now, actor = timezone.now(), signed_in(request)
     found = summary(now)
     chosen = [one for one in found.firing if wanted.takes(one, actor.person)]
-    may_acknowledge = may(actor, Verb.ACKNOWLEDGE)
+    may_acknowledge = may_somewhere(actor, Verb.ACKNOWLEDGE)
     context = {
         "nav": "alerts",
         "now": now,

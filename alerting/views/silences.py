@@ -14,8 +14,9 @@ from alerting import selectors, silences
 from alerting.models import Alert
 from alerting.silences import Wanted
 from alerting.views.durations import DURATIONS, minutes_of
-from deployments.access.policy import may
+from deployments.access.policy import may_somewhere
 from deployments.access.verbs import Verb
+from deployments.core.texts import whole_number
 from deployments.http.members import members_only, signed_in
 from deployments.http.pages import uncached
 from deployments.models import Environment, Server
@@ -28,12 +29,12 @@ _MOST_LABELS = 50
 @members_only
 def silences_page(request: HttpRequest) -> HttpResponseBase:
     """The silences that stand. A form is answered with what it would hush, or by doing it."""
-    if request.method != "POST":
-        return _page(request, _wanted(request.GET))
-    wanted = _wanted(request.POST)
+    wanted, actor = Wanted(), signed_in(request)
     lasting = timedelta(minutes=minutes_of(request.POST))
-    actor = signed_in(request)
     try:
+        wanted = _wanted(request.POST if request.method == "POST" else request.GET)
+        if request.method != "POST":
+            return _page(request, wanted)
         if request.POST.get("do") != "silence":
             return _previewed(request, wanted, silences.preview(actor=actor, wanted=wanted))
         silences.silence(actor=actor, wanted=wanted, reason=request.POST.get("reason", ""), lasting=lasting)
@@ -79,7 +80,7 @@ def _page(request: HttpRequest, wanted: Wanted, refused: PortalError | None = No
         "sent": request.POST,
         "durations": DURATIONS,
         "environments": [str(row) for row in Environment.objects.all()],
-        "may_silence": may(signed_in(request), Verb.SILENCE),
+        "may_silence": may_somewhere(signed_in(request), Verb.SILENCE),
         **more,
     }
     if not isinstance(refused, AlertmanagerError):  # it has just been asked in vain
@@ -93,14 +94,12 @@ def _page(request: HttpRequest, wanted: Wanted, refused: PortalError | None = No
 
 def _about(request: HttpRequest) -> Alert | None:
     """The alert whose labels are offered."""
-    number = request.POST.get("alert", "") or request.GET.get("alert", "")
-    plain = number.isascii() and number.isdecimal() and len(number) < 16
-    return selectors.numbered(int(number)) if plain else None
+    number = whole_number(request.POST.get("alert", "") or request.GET.get("alert", ""))
+    return selectors.numbered(number) if number is not None else None
 
 
 def _wanted(query: Any) -> Wanted:
-    """The labels that are ticked, else those that are chosen by name."""
-    ticked = [one[:400].partition("=") for one in query.getlist("label")[:_MOST_LABELS]]
-    if ticked:
-        return Wanted.of({name: value for name, _, value in ticked})
+    """The labels that are ticked, else those that are chosen by name. Raises InvalidRequest."""
+    if ticked := query.getlist("label"):
+        return Wanted.read(one[:400] for one in ticked[:_MOST_LABELS])
     return Wanted.of({name: query.get(name, "").strip()[:200] for name in ("alertname", "environment", "server")})

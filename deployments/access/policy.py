@@ -5,6 +5,7 @@ commands cannot disagree, and so that a portal that has moved changes nothing (`
 counts as having every role; four eyes (`access.four_eyes`) is no matter of roles and has no exception.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from django.contrib.auth import get_user_model
@@ -41,7 +42,7 @@ def applications_of(user: "User") -> frozenset[str] | None:
     return None if user.is_superuser or not names else names
 
 
-def still_may(recorded: str, verb: Verb, environment: Environment) -> bool:
+def still_may(recorded: str, verb: Verb, environment: Environment | None) -> bool:
     """Whether the person behind a recorded actor holds a role for `verb` there now; shell and system always do."""
     identity = identity_in(recorded)
     if ":" in identity:  # shell:root, system:reaper; user names hold no colon
@@ -49,7 +50,7 @@ def still_may(recorded: str, verb: Verb, environment: Environment) -> bool:
     user = get_user_model().objects.filter(username=identity).first()
     if user is None or not roles_of(user) & verb.rule.roles:
         return False
-    return user_actor(user).holds_in(environment.application)
+    return user_actor(user).holds_in(environment.application if environment else None)
 
 
 def user_actor(user: "User") -> Actor:
@@ -113,6 +114,22 @@ def require(
         read_only.refuse_change()
 
 
+def may_somewhere(actor: Actor, verb: Verb) -> bool:
+    """Whether there is anything that `actor` may do `verb` to: for what is offered before anybody has said to what."""
+    return may(_anywhere(actor), verb)
+
+
+def require_somewhere(actor: Actor, verb: Verb) -> None:
+    """Raise NotAllowed where there is nothing that `actor` may do `verb` to. Before what it is done to was looked up:
+    then `require` decides.
+    """
+    require(_anywhere(actor), verb)
+
+
+def _anywhere(actor: Actor) -> Actor:
+    return replace(actor, applications=None, environment_id=None)
+
+
 def require_role(
     actor: Actor, verb: Verb, environment: Environment | None = None, *, application: str | None = None
 ) -> None:
@@ -135,8 +152,8 @@ def refusal(
         if scope is None or scope not in actor.scopes:
             wanted = f"the scope {scope.value}" if scope else "a signed-in person"
             return f"The token {actor.name} may not {what}.", f"This needs {wanted}."
-        if actor.environment_id and environment and actor.environment_id != environment.pk:
-            return f"The token {actor.name} is not for {environment}.", "Make a token for this environment."
+        if actor.environment_id and (why := _beyond_its_environment(actor, verb, environment)):
+            return why
         if actor.maker and _shell_refusal(verb, environment):
             return _made_by_another(actor, what)
     if not actor.roles & verb.rule.roles:
@@ -150,6 +167,17 @@ def refusal(
         f"The roles of {actor} hold in {', '.join(sorted(actor.applications or ()))} alone: not to {what} {place}.",
         "Ask an administrator to widen them (People).",
     )
+
+
+def _beyond_its_environment(actor: Actor, verb: Verb, environment: Environment | None) -> tuple[str, str] | None:
+    if environment is None and not verb.rule.everywhere:
+        return (
+            f"The token {actor.name} is for one environment: not to {verb.words} what is of none, or of several.",
+            "Name that environment, or take a token without one.",
+        )
+    if environment is not None and actor.environment_id != environment.pk:
+        return f"The token {actor.name} is not for {environment}.", "Make a token for this environment."
+    return None
 
 
 def _made_by_another(actor: Actor, what: str) -> tuple[str, str]:

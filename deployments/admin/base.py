@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.http import urlencode
 
-from deployments.access.policy import may
+from deployments.access.policy import may, may_somewhere
 from deployments.access.verbs import Verb
 from deployments.admin.actors import actor_of
 from deployments.admin.confirmations import Confirmation, bulk_action, page
@@ -118,7 +118,7 @@ class PortalAdmin(Base[M]):
         return {
             f"bulk_{each.slug}": (bulk_action(each), f"bulk_{each.slug}", f"{each.label} …")
             for each in self.confirmations
-            if each.bulk and may(actor_of(request), each.verb)
+            if each.bulk and may_somewhere(actor_of(request), each.verb)
         }
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

@@ -9,9 +9,9 @@ from deployments.admin.confirmations import Confirmation, Made
 from deployments.admin.forms import PageForm, ReasonForm, choice, number, switch, text, word
 from deployments.core import selectors
 from deployments.core.actors import Actor
-from deployments.environments.floors import MAX_APPROVALS
 from deployments.environments.guards import locked_sentence
 from deployments.environments.policies import MAX_HOURS, MOST_FAILURES, change_policy
+from deployments.environments.policy_floors import MAX_APPROVALS
 from deployments.environments.settings import lock_environment, unlock_environment
 from deployments.lifecycle import Kind
 from deployments.models import Environment, Release

@@ -41,13 +41,12 @@ def overview(request: HttpRequest) -> dict[str, Any]:
     """What the first page shows."""
     actor = actor_of(request)
     rows = Deployment.objects.select_related("environment", "release").defer("snapshot")
-    may_approve = may(actor, Verb.APPROVE)
     environments = _shown_environments()
     found = environment_statuses(environments)
     why = all_in_quarantine([each for each in environments if found[each.pk].way_back is None])
     return {
         "waiting": [
-            (row, may_approve and identity_in(row.requested_by) != actor.identity)
+            (row, may(actor, Verb.APPROVE, row.environment) and identity_in(row.requested_by) != actor.identity)
             for row in selectors.waiting_requests().defer("snapshot")[:MOST_WAITING]
         ],
         "policy_changes": [

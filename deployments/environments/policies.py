@@ -18,7 +18,7 @@ from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.row_locks import locked_environment
 from deployments.core.texts import checked
-from deployments.environments.floors import check_approvals
+from deployments.environments.policy_floors import check_approvals
 from deployments.models import Environment, PolicyChange, SigningKey
 from deployments.notifications.notify import notify_environment
 from engine.errors import Conflict, InvalidRequest

@@ -17,8 +17,17 @@ from alerting.acknowledgements import acknowledge, end_run_out, snooze, withdraw
 from alerting.assignments import assign
 from alerting.models import Acknowledgement, Alert
 from alerting.summary import summary
+from dashboard.tasks import tend_alerts
 from deployments.core.actors import Actor
-from deployments.models import AuditEvent, Environment, NotificationChannel, NotificationDelivery, Scope, Server
+from deployments.models import (
+    Application,
+    AuditEvent,
+    Environment,
+    NotificationChannel,
+    NotificationDelivery,
+    Scope,
+    Server,
+)
 from engine.errors import Conflict, InvalidRequest, NotAllowed
 from tests.dashboard import records
 from tests.fixtures.records import MakePerson
@@ -110,6 +119,116 @@ def test_an_alert_is_given_to_nobody_who_could_do_nothing_about_it(
     User.objects.filter(username="olga").update(is_active=False)
     with pytest.raises(InvalidRequest):
         assign(actor=olga, alert=alert, to="olga")
+
+
+@pytest.mark.parametrize("how", ["switched off", "without the role", "elsewhere"])
+def test_who_may_do_nothing_about_an_alert_any_more_has_it_no_more(
+    how: str, alert: Alert, olga: Actor, make_person: MakePerson
+) -> None:
+    anna = make_person("anna", "operator")
+    other = records.alert(alert.environment, "BotErrors")  # type: ignore[arg-type]  # it has one
+    acknowledge(actor=anna, alert=alert, comment="on it", lasting=HOUR)
+    assign(actor=olga, alert=alert, to="anna")
+    assign(actor=olga, alert=other, to="olga")
+    NotificationChannel.objects.create(name="ops", url="json://127.0.0.1:9/")
+    tend_alerts()
+    assert (states()["BotDown"], Alert.objects.get(name="BotDown").assignee) == ("acknowledged", person("anna"))
+
+    if how == "switched off":
+        User.objects.filter(username="anna").update(is_active=False)
+    elif how == "without the role":
+        person("anna").groups.clear()
+    else:
+        Application.objects.create(name="tea-bot").people.add(person("anna"))
+    tend_alerts()
+    tend_alerts()
+    assert (states()["BotDown"], Alert.objects.get(name="BotDown").assignee) == ("open", None)
+    assert Alert.objects.get(name="BotErrors").assignee == person("olga")
+    last = AuditEvent.objects.filter(name="alert.assigned").latest("sequence")
+    assert (last.actor, last.data) == ("system:schedule", {"alert": "BotDown", "to": "", "from": "anna"})
+    assert NotificationDelivery.objects.get().title == "production: BotDown still fires, and nobody has acknowledged it"
+
+
+def person(name: str) -> User:
+    return User.objects.get(username=name)
+
+
+def test_the_oldest_critical_alert_is_shown_however_many_newer_ones_there_are(alert: Alert, member: Client) -> None:
+    now = timezone.now()
+    Alert.objects.filter(pk=alert.pk).update(starts_at=now - timedelta(days=3))
+    Alert.objects.bulk_create(
+        Alert(fingerprint=f"{n}", name="ServerDrifted", severity="warning", status="firing", starts_at=now)
+        for n in range(selectors.MOST_FIRING + 5)
+    )
+    found = summary(now)
+    assert found.firing[0].alert == alert
+    assert (len(found.firing), found.unlisted) == (selectors.MOST_FIRING, 6)
+    assert found.need == "At least 200 alerts need action, 1 of them critical"
+    page = member.get("/alerts/").content.decode()
+    assert "206 firing, the 200 worst of them below." in page
+    assert page.index(">BotDown</a>") < page.index(">ServerDrifted</a>")
+
+
+def test_what_nobody_has_in_hand_is_shown_before_what_somebody_has(alert: Alert, olga: Actor) -> None:
+    now = timezone.now()
+    Alert.objects.bulk_create(
+        Alert(
+            fingerprint=f"{n}",
+            name="BotErrors",
+            severity="critical",
+            status="firing",
+            starts_at=now,
+            silenced_until=now + HOUR,
+        )
+        for n in range(selectors.MOST_FIRING)
+    )
+    Alert.objects.filter(pk=alert.pk).update(severity="warning", starts_at=now - timedelta(days=3))
+    assert summary(now).need == "At least 1 alert needs action"
+
+
+def test_a_number_that_is_none_names_no_other_alert(alert: Alert, member: Client) -> None:
+    Alert.objects.filter(pk=alert.pk).update(id=123456789012345)
+    for number in ("1234567890123456", "²", "-1", "1" * 5000, "123456789012345x"):
+        answer = member.post("/alerts/act", {"do": "acknowledge", "alert": [number], "minutes": "60"}, follow=True)
+        assert "No alert was chosen." in answer.content.decode(), number
+    assert states() == {"BotDown": "open"}
+
+
+def test_a_token_for_one_environment_does_nothing_about_alerts_of_none(
+    alert: Alert, olga: Actor, token_for: Callable[..., str]
+) -> None:
+    """It may read them: they may be about its environment too."""
+    Alert.objects.filter(pk=alert.pk).update(environment=None, server=None)
+    text = token_for(Scope.ALERTS, Scope.READ, owner=person("olga"), environment=Environment.objects.get(name="test"))
+    call = Client(headers={"Authorization": f"Bearer {text}"})
+    address = f"/api/v1/alerts/{alert.pk}"
+    assert call.get(address).status_code == 200
+    until = (timezone.now() + HOUR).isoformat()
+    for method, path, body in (
+        ("post", "acknowledgement", {"comment": "x", "minutes": 5}),
+        ("post", "snooze", {"until": until}),
+        ("put", "assignee", {"name": "olga"}),
+        ("delete", "acknowledgement", {}),
+    ):
+        answer = getattr(call, method)(f"{address}/{path}", json.dumps(body), content_type="application/json")
+        assert (answer.status_code, "is for one environment" in answer.content.decode()) == (403, True), path
+    assert states() == {"BotDown": "open"}
+    assert not AuditEvent.objects.filter(subject=f"alert:{alert.pk}").exists()
+
+
+def test_who_has_a_role_in_one_application_is_offered_what_may_be_done_there(
+    alert: Alert, olga: Actor, member: Client
+) -> None:
+    Environment.objects.filter(name="production").update(application="rosey")
+    Application.objects.get_or_create(name="rosey")[0].people.add(person("olga"))
+    elsewhere = records.alert(Environment.objects.get(name="test"), "ServerDrifted")
+    assert "Acknowledge all 2 that need action" in member.get("/alerts/").content.decode()
+    sent = {"acknowledge": f"{alert.pk},{elsewhere.pk}", "minutes": "60"}
+    page = member.post("/alerts/act", sent, follow=True).content.decode()
+    assert "1 alert acknowledged for 1 hour." in page
+    assert "not to acknowledge test" in page
+    assert states() == {"BotDown": "acknowledged", "ServerDrifted": "open"}
+    assert 'id="silence-title"' in member.get("/silences/").content.decode()
 
 
 def several(alert: Alert) -> dict[str, Alert]:

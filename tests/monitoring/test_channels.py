@@ -82,6 +82,38 @@ def test_what_mail_never_takes_gets_no_receipt_and_does_not_stand_in_the_way(mai
     assert read(720) == ["DiskSpaceLow"]
 
 
+def test_what_mail_took_before_the_portal_was_told_of_it_has_its_receipt(mail: Counted) -> None:
+    mail(5, 0)
+    read(0)
+    told(10, "BotDown")
+    mail(7, 0)
+    assert read(15) == ["BotDown"], "the second is not yet told"
+    assert read(16) == ["BotDown"]
+    told(20, "DiskSpaceLow", group="b")
+    assert read(25) == ["BotDown", "DiskSpaceLow"]
+
+
+def test_what_was_being_stored_during_a_look_has_its_receipt_after_the_next(mail: Counted) -> None:
+    mail(5, 0)
+    read(0)
+    mail(6, 0)
+    assert read(10) == []
+    told(9, "BotDown")  # it came before the look, and was written after it
+    assert read(20) == ["BotDown"]
+
+
+def test_what_mail_took_and_the_portal_was_not_told_of_proves_nothing_later(mail: Counted) -> None:
+    mail(5, 0)
+    read(0)
+    mail(6, 0)
+    read(10)
+    assert read(50) == []
+    told(60, "BotDown")
+    assert read(70) == []
+    mail(7, 0)
+    assert read(80) == ["BotDown"]
+
+
 def test_a_new_start_of_alertmanager_proves_nothing(mail: Counted) -> None:
     mail(9, 0)
     read(0)

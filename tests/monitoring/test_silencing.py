@@ -1,6 +1,8 @@
 """People's silences in a real Alertmanager, from the page and the API; and ends that nobody tells."""
 
+import html
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -9,7 +11,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
@@ -26,7 +28,7 @@ from deployments.access.tokens import issue_token
 from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.alertmanager import alertmanager
-from deployments.models import AuditEvent, Environment, Scope
+from deployments.models import Application, AuditEvent, Environment, Scope
 from engine.alertmanager import Alertmanager, AlertmanagerUnreachable, Matcher
 from engine.errors import Conflict, InvalidRequest, NotAllowed, NotFound
 from sandbox.monitoring import Monitoring
@@ -309,6 +311,45 @@ def test_programs_preview_make_list_and_lift(olga: Actor) -> None:
     assert listed["created_by"] == "olga/token:ci"
     assert call("delete", f"/silences/{identifier}").status_code == 204
     assert call("delete", f"/silences/{identifier}").json()["reason"] == "silence_ended"
+
+
+def test_who_has_a_role_in_one_application_lifts_there_what_may_be_made_there(olga: Actor) -> None:
+    Environment.objects.filter(name="test").update(application="rosey")
+    Application.objects.get_or_create(name="rosey")[0].people.add(User.objects.get(username="olga"))
+    here = user_actor(User.objects.get(username="olga"))
+    made = silences.silence(actor=here, wanted=Wanted("BotDown", "test"), reason="x", lasting=HOUR)
+    assert member("olga").post(f"/silences/{made}/lift").status_code == 302
+    assert silences.standing() == []
+    for wanted in (Wanted("BotDown"), Wanted("BotDown", "production")):
+        other = silences.silence(actor=olga, wanted=wanted, reason="x", lasting=HOUR)
+        with pytest.raises(NotAllowed, match="hold in rosey alone"):
+            silences.lift(actor=here, identifier=other)
+    with pytest.raises(NotFound):
+        silences.lift(actor=here, identifier="6f0e4f0b-5f0c-4a52-9b1c-0c1b5a3f2d11")
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["BotDown"], "'BotDown' is no label with a value."),
+        (["severity="], "'severity=' is no label with a value."),
+        (["severity=warning", "severity=critical"], "The label 'severity' was given twice."),
+    ],
+)
+def test_a_label_that_is_none_is_told_in_the_same_words_everywhere(labels: list[str], said: str, olga: Actor) -> None:
+    _, text = issue_token(
+        actor=olga, name="ci", scopes=[Scope.ALERTS], owner=User.objects.get(username="olga"), environment=None
+    )
+    answer = caller(str.__str__(text))("post", "/silences", {"label": labels, "reason": "x", "minutes": 5})
+    assert (answer.status_code, answer.json()["detail"]) == (422, said)
+    with pytest.raises(CommandError, match=re.escape(said)):
+        call_command("silences", "preview", *labels)
+    for answer in (
+        member("olga").post("/silences/", {"label": labels, "reason": "x", "minutes": "60", "do": "silence"}),
+        member("olga").get("/silences/", {"label": labels}),
+    ):
+        assert (answer.status_code, said in html.unescape(answer.content.decode())) == (422, True)
+    assert silences.standing() == []
 
 
 def test_a_token_for_one_environment_silences_there_only(olga: Actor) -> None:

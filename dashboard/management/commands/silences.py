@@ -10,6 +10,7 @@ from deployments.access.verbs import Verb
 from deployments.core.actors import Actor
 from deployments.core.selectors import environment_named
 from deployments.management.base import PortalCommand
+from deployments.management.numbers import COUNT
 from engine.alertmanager import Silence
 from engine.errors import InvalidRequest
 
@@ -24,15 +25,15 @@ class Command(PortalCommand):
         parser.add_argument("what", nargs="?", default="list", choices=("list", "preview", "make", "lift"))
         parser.add_argument("about", nargs="*", metavar="LABEL=VALUE", help="labels; lift: the silence's identifier")
         parser.add_argument("--reason", default="", help="make: why nobody need be told")
-        parser.add_argument("--for", dest="minutes", type=int, default=60, metavar="MINUTES", help="make: how long")
+        parser.add_argument("--for", dest="minutes", type=COUNT, default=60, metavar="MINUTES", help="make: how long")
 
     def run(self, options: dict[str, Any]) -> int:
         """Do it; what was not made or lifted ends with a refusal."""
         match options["what"]:
             case "preview":
-                self._preview(_wanted(options["about"]))
+                self._preview(Wanted.read(options["about"]))
             case "make":
-                self._make(_wanted(options["about"]), options)
+                self._make(Wanted.read(options["about"]), options)
             case "lift":
                 self._lift(options["about"])
             case _:
@@ -78,13 +79,6 @@ class Command(PortalCommand):
     def _silencer(self, wanted: Wanted) -> Actor:
         environment = environment_named(wanted.environment) if wanted.environment else None
         return self.actor(Verb.SILENCE, environment)
-
-
-def _wanted(about: list[str]) -> Wanted:
-    parts = [text.partition("=") for text in about]
-    if odd := [name for name, sign, _ in parts if not sign]:
-        raise InvalidRequest(f"{odd[0]!r} is no label with a value.", hint="silences preview alertname=BotDown")
-    return Wanted.of({name: value for name, _, value in parts})
 
 
 def _document(one: Silence) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from deployments.access.policy import may, still_may, user_actor
+from deployments.access.policy import may, may_somewhere, still_may, user_actor
 from deployments.access.team import administrators
 from deployments.access.verbs import Verb
 from deployments.core.actors import Actor
@@ -69,6 +69,28 @@ def test_every_verb_asks_in_which_application(verb: Verb, role: Role, kind: str)
     assert may(here, verb, nobodys) == (allowed and verb in READS)
     assert may(here, verb, application="tea-bot") == (allowed and verb in READS)
     assert may(here, verb) == (allowed and verb in WHEREVER)
+
+
+@pytest.mark.parametrize("verb", list(Verb))
+@pytest.mark.django_db
+def test_a_token_for_one_environment_does_nothing_to_the_portal_or_to_what_is_of_no_environment(verb: Verb) -> None:
+    everywhere = Actor("token", "ci", frozenset(Role), frozenset(Scope), person="ann")
+    bound = replace(everywhere, environment_id=1)
+    ours, theirs = (Environment(application="dice-bot", name=name, pk=key) for key, name in ((1, "live"), (2, "test")))
+    allowed = may(everywhere, verb, ours)
+    assert may(bound, verb, ours) == allowed
+    assert not may(bound, verb, theirs)
+    for application in (None, "dice-bot"):
+        assert may(bound, verb, application=application) == (allowed and verb in WHEREVER)
+    assert may_somewhere(bound, verb) == allowed
+
+
+@pytest.mark.parametrize("verb", list(Verb))
+@pytest.mark.django_db
+def test_what_one_may_in_one_application_is_offered_before_it_is_named(verb: Verb) -> None:
+    everywhere = Actor("user", "ann", frozenset(Role), person="ann")
+    assert may_somewhere(replace(everywhere, applications=frozenset({"dice-bot"})), verb)
+    assert not may_somewhere(Actor("user", "ann", person="ann", applications=frozenset({"dice-bot"})), verb)
 
 
 def request(two: World) -> Deployment:
