@@ -9,16 +9,15 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from deployments.models import Server
-from deployments.operations.journal import Line
+from deployments.operations.journal import LEVELS, Line
 
 pytestmark = pytest.mark.browser
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 LINES = [
-    Line(
-        datetime(2026, 5, 4, 12, 0, n, tzinfo=UTC), "bot.service", "err" if n == 7 else "info", f"line {n} {'x' * 300}"
-    )
+    Line(datetime(2026, 5, 4, 12, 0, n, tzinfo=UTC), "bot.service", LEVELS[n % len(LEVELS)], f"line {n} {'x' * 300}")
     for n in range(20)
 ]
+COLOURS = "nodes => nodes.map(one => [one.className, getComputedStyle(one.querySelector('code')).color])"
 
 
 @pytest.mark.parametrize(("size", "scheme"), [("desktop", "light"), ("phone", "dark")])
@@ -45,6 +44,10 @@ def test_every_line_can_be_read_on_every_screen(
     assert visitor.page.locator(".journal li").count() == len(LINES)
     assert visitor.violations() == []
     assert visitor.sideways() == 0
+    colours = dict(visitor.page.locator(".journal li").evaluate_all(COLOURS))
+    assert len(colours) == len(LEVELS)
+    assert len({colours[f"level-{level}"] for level in ("err", "warning", "info", "debug")}) == 4
+    assert colours["level-crit"] == colours["level-err"] == colours["level-emerg"]
     visitor.picture(f"journal-{size}-{scheme}")
     with visitor.page.expect_download() as download:
         visitor.page.get_by_role("button", name="Download").click()
