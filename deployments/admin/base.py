@@ -150,9 +150,11 @@ class PortalAdmin(Base[M]):
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}"
         return [
             {
+                "slug": each.slug,
                 "label": each.label,
                 "icon": each.icon,
                 "tone": each.tone,
+                "at_once": each.at_once,
                 "url": reverse(f"{name}_{each.slug.replace('-', '_')}", args=[obj.pk]),
             }
             for each in self.confirmations

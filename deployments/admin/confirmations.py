@@ -55,6 +55,10 @@ class Confirmation(Generic[M]):
     bulk: ClassVar[bool] = False
     form_class: ClassVar[type[PageForm]] = PageForm
     template: ClassVar[str] = "deployments/admin/confirmation.html"
+    at_once: ClassVar[bool] = False
+    """Whether the button does it without a page between: what changes nothing and asks for nothing."""
+    prefilled: ClassVar[tuple[str, ...]] = ()
+    """Fields that a link may fill in."""
 
     def offered(self, obj: M, actor: Actor) -> bool:
         """Whether the button makes sense for this object now."""
@@ -104,7 +108,9 @@ def page(admin: "ModelAdmin[M]", confirmation: Confirmation[M]) -> Callable[...,
         if obj is None or not admin.has_view_permission(request, obj):
             raise Http404(f"There is no {admin.opts.verbose_name} {object_id}.")
         actor = actor_of(request)
-        form = confirmation.form_class(request.POST if request.method == "POST" else None, subject=obj, actor=actor)
+        sent = request.POST if request.method == "POST" else None
+        linked = {name: request.GET[name] for name in confirmation.prefilled if name in request.GET}
+        form = confirmation.form_class(sent, subject=obj, actor=actor, initial=linked)
         error = may_not = confirmation.refusal(obj, actor)
         if request.method == "POST" and error is None and form.is_valid():
             try:

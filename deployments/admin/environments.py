@@ -8,7 +8,9 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms.fields import InvalidJSONInput
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 from unfold.widgets import UnfoldAdminTextareaWidget
 
@@ -16,6 +18,7 @@ from deployments.access.verbs import Verb
 from deployments.admin import labels, trail
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
+from deployments.admin.confirmations import change_url
 from deployments.admin.environment_actions import (
     ChangePolicy,
     Lock,
@@ -24,8 +27,10 @@ from deployments.admin.environment_actions import (
     Verify,
 )
 from deployments.admin.environment_names import NewEnvironmentForm, Rename, Retire
+from deployments.admin.environment_page import environment_page
 from deployments.admin.forms import ModelForm
 from deployments.admin.request_deployment import RequestDeployment
+from deployments.admin.secrets import SetSecret
 from deployments.environments import registry
 from deployments.environments.settings import EDITABLE, check_configuration, configure_environment
 from deployments.models import Environment, Server
@@ -104,6 +109,7 @@ class EnvironmentAdmin(PortalAdmin[Environment]):
         Verify(),
         Lock(),
         Unlock(),
+        SetSecret(),
         ChangePolicy(),
         Rename(),
         Retire(),
@@ -113,35 +119,46 @@ class EnvironmentAdmin(PortalAdmin[Environment]):
     change_verb = Verb.CONFIGURE
     list_display = ("shown_name", "application", "shown_live", "shown_state", "approvals_required", "shown_servers")
     search_fields = ("name", "application")
-    readonly_fields = (
-        "name",
-        "application",
-        "approvals_required",
-        "approval_hours",
-        "signed_approvals",
-        "max_failures",
-        "shown_lock",
-        "shown_configuration",
-        "fence",
-        "public_key",
-        "rotation",
-    )
+    readonly_fields = ("shown_configuration",)
     fieldsets = (
-        (
-            None,
-            {
-                "fields": (
-                    ("name", "application"),
-                    ("approvals_required", "approval_hours", "signed_approvals"),
-                    "shown_lock",
-                )
-            },
-        ),
         ("Configuration", WRITTEN),
-        ("During a deployment", {"fields": (("batch", "max_failures"),)}),
+        ("During a deployment", {"fields": ("batch",)}),
         ("After a deployment", {"fields": (("bake_seconds", "bake_action"), "order")}),
-        ("For servers", {"fields": ("public_key", "rotation", "fence")}),
     )
+
+    def get_urls(self) -> list[URLPattern]:
+        """With the form, behind the page."""
+        view = self.admin_site.admin_view(self.settings_view)
+        return [path("<path:object_id>/settings/", view, name="deployments_environment_settings"), *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The page; what is sent to its address goes to the form."""
+        environment = self.get_object(request, object_id)
+        if request.method != "GET" or environment is None or not self.has_view_permission(request, environment):
+            return self.settings_view(request, object_id)
+        request.current_app = self.admin_site.name
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": environment,
+            "title": str(environment),
+            "subtitle": None,
+            **self.events_for(environment),
+            **environment_page(request, environment, self.actions_for(request, environment)),
+        }
+        return TemplateResponse(request, "deployments/admin/environment.html", context)
+
+    def settings_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The form of what `configure_environment` takes."""
+        environment = self.get_object(request, object_id)
+        more = {"subtitle": f"Settings of {environment}", "show_save_and_add_another": False}
+        return super().change_view(request, object_id, extra_context=more if environment else None)
+
+    def response_post_save_change(self, request: HttpRequest, obj: Environment) -> HttpResponseRedirect:
+        """Back to the page."""
+        return HttpResponseRedirect(change_url(obj))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Environment]:
         """With their servers."""
@@ -225,10 +242,3 @@ class EnvironmentAdmin(PortalAdmin[Environment]):
     def shown_configuration(self, obj: Environment) -> str:
         """As people write it."""
         return format_html('<pre class="cy-data" tabindex="0">{}</pre>', trail.pretty(obj.configuration))
-
-    @admin.display(description="Lock")
-    def shown_lock(self, obj: Environment) -> str:
-        """Who, when and why."""
-        if obj.locked_at is None:
-            return "Not locked"
-        return f"Locked by {obj.locked_by}, {obj.locked_at:%-d %b %Y %H:%M} UTC: {obj.lock_reason}"

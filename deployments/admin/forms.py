@@ -39,6 +39,18 @@ class PageForm(forms.Form):
         """Fit the fields to subject and actor."""
 
 
+class WriteOnly(UnfoldAdminTextareaWidget):  # type: ignore[misc]  # unfold has no types
+    """Several lines that are covered while they are typed, and that no page gives back."""
+
+    def __init__(self) -> None:
+        super().__init__(attrs={"rows": 3, "autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"})
+        self.attrs["class"] = f"{self.attrs.get('class', '')} cy-covered"
+
+    def format_value(self, value: Any) -> str:
+        """Nothing, whatever was typed."""
+        return ""
+
+
 def text(label: str, *, required: bool = True, help_text: str = "") -> forms.CharField:
     """A few sentences."""
     widget = UnfoldAdminTextareaWidget(attrs={"rows": 3, "maxlength": MAX})

@@ -1,22 +1,26 @@
-"""Servers: what the record says. They are enrolled, provisioned and rotated by management commands."""
+"""Servers: what the record says, adding one, and what is done with it."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.utils.html import format_html
+from django.http import HttpRequest, HttpResponse
 
 from deployments.access.verbs import Verb
 from deployments.admin import labels
+from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation
+from deployments.admin.enrolment import enrol_view, enrollable
 from deployments.admin.forms import PageForm, ReasonForm, switch
 from deployments.admin.operations import Restart, Restore, RunCommand, Start, Stop
+from deployments.admin.provisioning import Provision
+from deployments.admin.server_checks import CheckDrift, VerifyServer
+from deployments.admin.server_page import server_page
 from deployments.core.actors import Actor
 from deployments.models import Server
 from deployments.servers.decommissioning import decommission_on_record, what_stays
 from deployments.servers.drift_answers import accept_drift, put_back
-from engine.ssh.keys import HostKey
 
 
 class UnderstoodForm(PageForm):
@@ -112,34 +116,37 @@ class PutBack(Confirmation[Server]):
 
 @admin.register(Server)
 class ServerAdmin(PortalAdmin[Server]):
-    """Read-only, but for the end of a server's service."""
+    """Added by a form of its own; nothing of the record is edited."""
 
-    confirmations = (Start(), Restart(), Stop(), RunCommand(), Restore(), PutBack(), AcceptDrift(), Decommission())
+    confirmations = (
+        Start(),
+        VerifyServer(),
+        Restart(),
+        Stop(),
+        RunCommand(),
+        Restore(),
+        CheckDrift(),
+        PutBack(),
+        AcceptDrift(),
+        Provision(),
+        Decommission(),
+    )
     list_display = ("name", "environment", "shown_state", "host", "shown_roles", "current_release", "inspected")
     list_filter = ("environment", "state")
     search_fields = ("name", "host", "fingerprint", "jump")
     list_select_related = ("environment", "current_release")
-    fieldsets = (
-        (None, {"fields": (("name", "environment"), ("shown_state", "shown_roles"), "order", "shown_stopped")}),
-        ("Where", {"fields": (("host", "port"), "user", "fingerprint", "shown_jump")}),
-        ("What runs there", {"fields": (("current_release", "previous_release"), "config_digest")}),
-        (
-            "What was found",
-            {"fields": (("provisioned_at", "inspected_at"), "shown_facts", "shown_readiness", "shown_drift")},
-        ),
-        ("What it has", {"fields": ("shown_units", "shown_secrets")}),
-    )
-    readonly_fields = (
-        "shown_state",
-        "shown_jump",
-        "shown_stopped",
-        "shown_roles",
-        "shown_facts",
-        "shown_readiness",
-        "shown_drift",
-        "shown_units",
-        "shown_secrets",
-    )
+    fields = ()
+    change_form_template = "deployments/admin/server.html"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Where somebody may enrol in one environment at least."""
+        return bool(enrollable(actor_of(request)))
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Address, key, record."""
+        return enrol_view(self, request)
 
     def audit_subject(self, obj: Server) -> str:
         """`server:prod-1`."""
@@ -149,18 +156,6 @@ class ServerAdmin(PortalAdmin[Server]):
     def shown_state(self, obj: Server) -> str:
         """In colour."""
         return labels.status(obj.state, obj.get_state_display())
-
-    @admin.display(description="By way of")
-    def shown_jump(self, obj: Server) -> str:
-        """The jump host, and the key that it has to show."""
-        if not obj.jump:
-            return "directly"
-        return f"{obj.jump}, whose host key is {HostKey.parse(obj.jump_host_key).fingerprint}"
-
-    @admin.display(description="Stopped")
-    def shown_stopped(self, obj: Server) -> str:
-        """By whom and why."""
-        return obj.stopped_words or "–"
 
     @admin.display(description="Roles")
     def shown_roles(self, obj: Server) -> str:
@@ -172,43 +167,9 @@ class ServerAdmin(PortalAdmin[Server]):
         """How long ago."""
         return labels.moment(obj.inspected_at)
 
-    @admin.display(description="Facts")
-    def shown_facts(self, obj: Server) -> str:
-        """What provisioning found."""
-        return _table(obj.facts)
-
-    @admin.display(description="Rollback readiness")
-    def shown_readiness(self, obj: Server) -> str:
-        """Whether the rollback target is whole."""
-        return _table(obj.readiness)
-
-    @admin.display(description="Drift")
-    def shown_drift(self, obj: Server) -> str:
-        """How the host differs from this record."""
-        said = dict.fromkeys(obj.open_drift, "differs")
-        return _table({**said, **dict.fromkeys(obj.drift.get("accepted", []), "accepted")})
-
-    @admin.display(description="Unit files")
-    def shown_units(self, obj: Server) -> str:
-        """Digest by name."""
-        return _table({name: digest[:16] for name, digest in obj.unit_files.items()})
-
-    @admin.display(description="Secrets")
-    def shown_secrets(self, obj: Server) -> str:
-        """Version by name; values are never shown."""
-        return _table({name: f"version {version}" for name, version in obj.secret_versions.items()})
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {inner}" for key, inner in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _table(facts: dict[str, Any]) -> str:
-    if not facts:
-        return "–"
-    rows = [
-        format_html("<div><dt>{}</dt><dd>{}</dd></div>", key, _shown(value)) for key, value in sorted(facts.items())
-    ]
-    return format_html('<dl class="cy-facts cy-plain-facts">{}</dl>', format_html("{}" * len(rows), *rows))
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The page."""
+        server = context.get("original")
+        if server is not None:
+            context |= server_page(request, server, context["portal_actions"])
+        return super().render_change_form(request, context, *args, **kwargs)

@@ -25,6 +25,8 @@ _TASK = re.compile(r"((?:deployments|dashboard)\.tasks)\.([a-z][a-z_]*)")
 
 KEPT_FAILURES = 1000
 """Tasks that failed and are kept: as many as of those that succeeded (`save_limit`)."""
+LONG_SECONDS = 600
+"""What takes longer holds no worker that somebody's way back may need."""
 CONCLUDING_SECONDS = 300
 """What reverting and writing down how a deployment ended may take beside its rounds."""
 
@@ -92,9 +94,13 @@ def enqueue_inspection(environment_id: int) -> None:
     async_task("deployments.tasks.inspect_environment", environment_id, cluster=DEFAULT)
 
 
-def enqueue_operation(operation_id: int) -> None:
-    """Queue carrying an operation out, where nothing waits behind a deployment."""
-    async_task("deployments.tasks.operate", operation_id, cluster=RESCUE)
+def enqueue_operation(operation_id: int, *, seconds: float = 0) -> None:
+    """Queue carrying an operation out, where nothing waits behind a deployment; what takes very long waits there."""
+    task = "deployments.tasks.operate"
+    if seconds > LONG_SECONDS:
+        async_task(task, operation_id, cluster=DEPLOYS, timeout=int(seconds) + CONCLUDING_SECONDS)
+    else:
+        async_task(task, operation_id, cluster=RESCUE)
 
 
 def enqueue_watch(deployment_id: int, *, after: float) -> None:

@@ -1,5 +1,6 @@
 """Secrets of an environment: versioned, encrypted, delivered over SSH, never shown."""
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from deployments.access.policy import require
@@ -16,16 +17,12 @@ MAX_BYTES = 64 * 1024
 def set_secret(*, actor: Actor, environment: Environment, name: str, value: str) -> tuple[Secret, list[str]]:
     """Store a new version and deliver it to every provisioned server; returns it with the servers that have it now.
 
-    Raises InvalidRequest for an empty, oversized or unusable value, TargetError when a server could not be reached
+    Raises InvalidRequest for a name or a value that cannot be one, TargetError when a server could not be reached
     (the version is stored all the same and `provision` delivers it).
     """
     require(actor, Verb.SET_SECRET, environment)
-    if not value or "\x00" in value or len(value.encode()) > MAX_BYTES:
-        raise InvalidRequest(
-            "A secret must have 1 byte to 64 KiB and no NUL.",
-            hint="Give the value on standard input.",
-            reason="bad_secret",
-        )
+    check_name(name)
+    check_value(value)
     with transaction.atomic():
         newest = Secret.objects.filter(environment=environment, name=name).order_by("-version").first()
         if newest is not None and newest.value == value:
@@ -50,6 +47,26 @@ def set_secret(*, actor: Actor, environment: Environment, name: str, value: str)
     return secret, deliver(actor=actor, secret=secret)
 
 
+def check_name(name: str) -> None:
+    """Raise InvalidRequest for what is no name of a secret; it may be a value, so it is not repeated."""
+    try:
+        Secret._meta.get_field("name").clean(name, None)
+    except ValidationError as error:
+        raise InvalidRequest(
+            "The name of a secret has lower-case letters, digits and hyphens, begins with a letter, and ends after 63.",
+            hint="Nothing was stored.",
+            reason="bad_secret_name",
+        ) from error
+
+
+def check_value(value: str) -> None:
+    """Raise InvalidRequest for what cannot be kept or delivered."""
+    if not value or "\x00" in value or len(value.encode()) > MAX_BYTES:
+        raise InvalidRequest(
+            "A secret must have 1 byte to 64 KiB and no NUL.", hint="Nothing was stored.", reason="bad_secret"
+        )
+
+
 def deliver(*, actor: Actor, secret: Secret) -> list[str]:
     """Deliver one version to every provisioned server of its environment."""
     reached, failures = [], []
@@ -66,7 +83,7 @@ def deliver(*, actor: Actor, secret: Secret) -> list[str]:
     if failures:
         raise TargetError(
             f"{secret.name} version {secret.version} is stored but did not reach {'; '.join(failures)}",
-            hint="Run `manage.py provision` on that server when it answers.",
+            hint="Set the same value again, or provision that server, when it answers.",
             reason="secret_not_delivered",
         )
     return reached

@@ -4,6 +4,7 @@ import shlex
 
 from django.db import models
 
+from deployments.models.encryption import EncryptedTextField
 from deployments.models.servers import Server
 
 
@@ -18,6 +19,7 @@ class Operation(models.Model):
         START = "start", "Start"
         RESTORE = "restore", "Restore data"
         RUN = "run", "Command"
+        PROVISION = "provision", "Provisioning"
 
     class State(models.TextChoices):
         """How far it is."""
@@ -43,6 +45,9 @@ class Operation(models.Model):
     sentence = models.TextField(blank=True)
     facts = models.JSONField(default=dict, blank=True)
     output = models.TextField(blank=True, help_text="What it printed, masked and cut.")
+
+    credentials = EncryptedTextField(blank=True, default="", db_default="", editable=False)
+    """Of a provisioning, what it signs in with: until a worker begins, and no longer."""
 
     class Meta:
         ordering = ("-id",)

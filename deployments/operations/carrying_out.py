@@ -1,20 +1,19 @@
 """Carrying an operation out: claimed once, watched on its server, and ended in one transaction."""
 
-import logging
-from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from deployments.access.policy import still_may
 from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor, system_actor
-from deployments.core.hidden_characters import visible
 from deployments.core.masking import Mask
 from deployments.core.retrying import retry
 from deployments.core.sessions import agent, open_session
@@ -22,18 +21,15 @@ from deployments.core.texts import one_line
 from deployments.environments.guards import refuse_retired
 from deployments.execution import silences
 from deployments.models import AuditEvent, Operation, Server
+from deployments.operations.hearing import Heard, Say
 from deployments.operations.one_off import refuse_untimely, service_for
+from deployments.operations.provisioning import provision_as_asked
 from deployments.operations.requesting import refuse_idle, units_of
 from deployments.releases.role_plans import roles_on
 from engine.errors import NotApproved, PortalError
 
-logger = logging.getLogger(__name__)
-
 LONGEST = timedelta(minutes=6)
 """After so long nobody waits for the server any more, whatever became of the process that did."""
-KEPT_OUTPUT = 64 << 10  # characters
-MOST_OUTPUT = 4 << 20  # characters of a server's that are told to whoever waits
-Say = Callable[[str], None]
 
 
 @dataclass
@@ -59,12 +55,12 @@ def carry_out(*, number: int, say: Say = lambda _: None) -> Operation:
     if row is None:
         return Operation.objects.select_related("server__environment").get(pk=number)
     mask = Mask.for_environment(row.server.environment_id)
-    heard = _Heard(mask, say)
+    heard = Heard(mask, say, partial(_keep_output, row.pk))
     ending = Ending(Operation.State.LOST, "broken_off", "It was broken off: `status` says what runs.")
     try:
         _refuse_nobodys(row)
         _refuse_changed(row)
-        if row.kind != Operation.Kind.RUN:
+        if row.kind not in (Operation.Kind.RUN, Operation.Kind.PROVISION):
             silences.expect_restart(row.server)
         ending = DOERS[Operation.Kind(row.kind)](row, heard)
     except PortalError as error:
@@ -76,33 +72,9 @@ def carry_out(*, number: int, say: Say = lambda _: None) -> Operation:
     return row
 
 
-class _Heard:
-    """What a server prints: told as it comes, masked and made visible; the beginning and the newest of it are kept."""
-
-    def __init__(self, mask: Mask, say: Say) -> None:
-        self._mask = mask
-        self._say = say
-        self._head: list[str] = []
-        self._tail: deque[str] = deque()
-        self._sizes = [0, 0, 0]  # of the head, of the tail, of all
-
-    def __call__(self, line: str) -> None:
-        line = visible(self._mask(line.expandtabs()), lines=False)
-        self._sizes[2] += len(line) + 1
-        if self._sizes[2] > MOST_OUTPUT:
-            return
-        self._say(line)
-        head = self._sizes[0] + len(line) < KEPT_OUTPUT // 2 and not self._tail
-        (self._head if head else self._tail).append(line)
-        self._sizes[not head] += len(line) + 1
-        while self._sizes[1] > KEPT_OUTPUT // 2 and len(self._tail) > 1:
-            self._sizes[1] -= len(self._tail.popleft()) + 1
-
-    @property
-    def kept(self) -> str:
-        """As one text, with a line for what is left out between."""
-        between = ["(lines are left out here)"] if self._sizes[0] + self._sizes[1] < self._sizes[2] else []
-        return "\n".join([*self._head, *between, *self._tail])
+def _keep_output(number: int, output: str) -> None:
+    with suppress(DatabaseError):  # the end writes all of it
+        Operation.objects.filter(pk=number, state=Operation.State.RUNNING).update(output=output)
 
 
 def end(row: Operation, ending: Ending) -> Operation:
@@ -114,11 +86,17 @@ def settle_lost(*, actor: Actor) -> int:
     """End what nobody waits for any more; returns how many."""
     now = timezone.now()
     old = Operation.objects.filter(state__in=Operation.ACTIVE, requested_at__lt=now - LONGEST)
-    rows = [row for row in old if now - row.requested_at > LONGEST + timedelta(seconds=row.request.get("seconds", 0))]
+    rows = [row for row in old if now - row.requested_at > LONGEST + _at_work(row)]
     for row in rows:
         begun = row.state == Operation.State.RUNNING
         _end(row, _LOST if begun else _NEVER_BEGUN, actor=actor)
     return len(rows)
+
+
+def _at_work(row: Operation) -> timedelta:
+    """What it may take on top of what anything may; keys of a person's wait for no worker that long."""
+    waits = row.kind == Operation.Kind.PROVISION and row.state == Operation.State.QUEUED
+    return timedelta(seconds=0 if waits else row.request.get("seconds", 0))
 
 
 def _refuse_nobodys(row: Operation) -> None:
@@ -139,7 +117,8 @@ def _refuse_nobodys(row: Operation) -> None:
 def _refuse_changed(row: Operation) -> None:
     """Raise what asking for it now would: policy, lock and what runs may have changed while it waited."""
     refuse_retired(row.server.environment)
-    refuse_idle(row.server)
+    if row.kind != Operation.Kind.PROVISION:
+        refuse_idle(row.server)
     if row.kind == Operation.Kind.RUN:
         refuse_untimely(row.server.environment)
         service_for(row.server, row.request["unit"])
@@ -147,11 +126,14 @@ def _refuse_changed(row: Operation) -> None:
 
 def _claim(number: int) -> Operation | None:
     now = timezone.now()
-    claimed = Operation.objects.filter(pk=number, state=Operation.State.QUEUED).update(
-        state=Operation.State.RUNNING, started_at=now
-    )
     rows = Operation.objects.select_related("server__environment", "server__current_release")
-    return rows.get(pk=number) if claimed else None
+    with transaction.atomic():
+        claimed = Operation.objects.filter(pk=number, state=Operation.State.QUEUED).update(
+            state=Operation.State.RUNNING, started_at=now
+        )
+        row = rows.get(pk=number) if claimed else None
+        Operation.objects.filter(pk=number).exclude(credentials="").update(credentials="")
+    return row
 
 
 def _end(row: Operation, ending: Ending, *, actor: Actor | None = None) -> Operation:
@@ -163,6 +145,7 @@ def _end(row: Operation, ending: Ending, *, actor: Actor | None = None) -> Opera
             facts=ending.facts,
             output=ending.output,
             finished_at=timezone.now(),
+            credentials="",
         )
         row.refresh_from_db()
         if not ended:
@@ -253,11 +236,21 @@ def _command(row: Operation, hear: Say) -> Ending:
     return Ending(state, result.reason, result.sentence, result.facts)
 
 
-_VERBS = {Operation.Kind.RESTORE: Verb.RESTORE_DATA, Operation.Kind.RUN: Verb.RUN}
+def _provisioning(row: Operation, hear: Say) -> Ending:
+    sentence, facts = provision_as_asked(row, hear)
+    return Ending(Operation.State.SUCCEEDED, "provisioned", sentence, facts)
+
+
+_VERBS = {
+    Operation.Kind.RESTORE: Verb.RESTORE_DATA,
+    Operation.Kind.RUN: Verb.RUN,
+    Operation.Kind.PROVISION: Verb.PROVISION,
+}
 DOERS: dict[Operation.Kind, Callable[[Operation, Say], Ending]] = {
     Operation.Kind.RESTART: _units,
     Operation.Kind.STOP: _units,
     Operation.Kind.START: _units,
     Operation.Kind.RESTORE: _units,
     Operation.Kind.RUN: _command,
+    Operation.Kind.PROVISION: _provisioning,
 }

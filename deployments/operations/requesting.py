@@ -54,7 +54,8 @@ def ask(
     """Write the row, its event and its task; the caller has decided that the actor may."""
     with transaction.atomic():
         locked_environment(server.environment_id)
-        refuse_idle(server)
+        if kind != Operation.Kind.PROVISION:
+            refuse_idle(server)
         refuse_busy(server.environment)
         if active := Operation.objects.filter(server=server, state__in=Operation.ACTIVE).first():
             raise Conflict(
@@ -73,7 +74,7 @@ def ask(
             data={"operation": row.pk, "reason": reason, **request},
         )
         if queued:
-            queueing.enqueue_operation(row.pk)
+            queueing.enqueue_operation(row.pk, seconds=request.get("seconds", 0))
     return row
 
 

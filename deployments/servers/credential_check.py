@@ -1,6 +1,8 @@
 """Trying credentials before they are kept: what an environment runs already signs in with them, and leaves."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from deployments.access.policy import require
@@ -12,8 +14,9 @@ from deployments.environments.secrets import newest_secrets, set_secret
 from deployments.models import Environment, Release, Secret, Server
 from deployments.releases import artifacts
 from deployments.requests.rollback_targets import success_of
+from engine.artifacts.deploy_toml import Role
 from engine.commands.credential_check import TIMEOUT_SECONDS, trial_command
-from engine.errors import InvalidRequest, TargetError
+from engine.errors import InvalidRequest, PortalError, TargetError
 
 
 def set_tried_secret(*, actor: Actor, environment: Environment, name: str, value: str) -> tuple[Secret, list[str]]:
@@ -52,28 +55,52 @@ def set_tried_secret(*, actor: Actor, environment: Environment, name: str, value
     return set_secret(actor=actor, environment=environment, name=name, value=value)
 
 
-def _trial(environment: Environment, name: str, value: str) -> tuple[Server, Release, dict[str, Any]]:
-    secrets = {secret.name: str(secret.value) for secret in newest_secrets(environment)} | {name: value}
-    for server in environment.servers.filter(state=Server.State.PROVISIONED).exclude(current_release=None):
+def names_to_try(environment: Environment) -> list[str]:
+    """The secrets that a login command of what is live there signs in with; none where nothing can be tried."""
+    try:
+        return sorted({name for login in _logins(environment) for name in login.role.secrets})
+    except PortalError:
+        return []
+
+
+@dataclass(frozen=True)
+class _Login:
+    """A role of a server that has a login command, in the release that was consented to there."""
+
+    server: Server
+    release: Release
+    name: str
+    role: Role
+    config: dict[str, str]
+
+
+def _logins(environment: Environment) -> Iterator[_Login]:
+    there = environment.servers.filter(state=Server.State.PROVISIONED).exclude(current_release=None)
+    for server in there.select_related("current_release"):
         release = server.current_release
         assert release is not None  # noqa: S101  (the query selects by it)
-        success = success_of(environment, release)
+        config = dict(success_of(environment, release).sealed.configuration.files)
         with artifacts.open_release(release) as reader:
-            for role, described in reader.deploy.roles.items():
-                if role in server.roles and name in described.secrets and described.login:
-                    return (
-                        server,
-                        release,
-                        {
-                            "role": role,
-                            "argv": list(described.login),
-                            "config": dict(success.sealed.configuration.files),
-                            "credentials": {key: secrets[key] for key in described.secrets if key in secrets},
-                        },
-                    )
+            roles = reader.deploy.roles
+        for name, role in roles.items():
+            if name in server.roles and role.login:
+                yield _Login(server, release, name, role, config)
+
+
+def _trial(environment: Environment, name: str, value: str) -> tuple[Server, Release, dict[str, Any]]:
+    secrets = {secret.name: str(secret.value) for secret in newest_secrets(environment)} | {name: value}
+    for login in _logins(environment):
+        if name in login.role.secrets:
+            request = {
+                "role": login.name,
+                "argv": list(login.role.login),
+                "config": login.config,
+                "credentials": {key: secrets[key] for key in login.role.secrets if key in secrets},
+            }
+            return login.server, login.release, request
     raise InvalidRequest(
         f"{name} cannot be tried: no server of {environment} runs a release that has a login command for it.",
-        hint=f"Deploy to {environment} first, or leave --try out.",
+        hint=f"Deploy to {environment} first, or store it untried.",
         reason="nowhere_to_try",
     )
 

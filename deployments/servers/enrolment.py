@@ -148,7 +148,7 @@ def _check(fingerprint: str, roles: Sequence[str]) -> None:
         raise InvalidRequest(f"Unknown role: {', '.join(unknown)}.", hint=f"Choose from {', '.join(ROLES)}.")
 
 
-def _check_host(host: str) -> None:
+def check_host(host: str) -> None:
     """Raise InvalidRequest for an account or a port in the place of an address."""
     account, at, rest = host.rpartition("@")
     if at:
@@ -234,7 +234,7 @@ def ensure_key(*, actor: Actor, environment: Environment) -> None:
 
 def _draft(name: str, environment: Environment, wanted: Server) -> Server:
     """The record of this name, or a new one, once it could be as `wanted`."""
-    _check_host(wanted.host)
+    check_host(wanted.host)
     if not wanted.roles:
         raise InvalidRequest("A server needs at least one role.", hint=f"Choose from {', '.join(ROLES)}.")
     existing = Server.objects.filter(name=name).first()

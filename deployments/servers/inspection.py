@@ -21,7 +21,7 @@ from deployments.notifications.notify import notify_environment
 from deployments.releases.role_plans import roles_on
 from deployments.requests.rollback_targets import rollback_target
 from deployments.servers.drift import as_far_as_looked, counted, drift_of, provisioning_drift, secret_faults
-from engine.errors import PortalError
+from engine.errors import Conflict, PortalError
 from engine.remote.inventory import check_inventory
 
 _NOTHING_REPAIRED = (
@@ -54,6 +54,27 @@ def find_drift(*, actor: Actor, environment: Environment) -> list[Finding]:
     require(actor, Verb.VERIFY, environment)
     with server_slot():
         return [_compare(actor, server) for server in _deployed(environment)]
+
+
+def verify_server(*, actor: Actor, server: Server) -> Finding:
+    """`verify_environment` for one server. Raises NotAllowed, Conflict where nothing runs."""
+    require(actor, Verb.VERIFY, server.environment)
+    with server_slot():
+        return _verify(_running(server))
+
+
+def compare_server(*, actor: Actor, server: Server) -> Finding:
+    """`find_drift` for one server. Raises NotAllowed, Conflict where nothing runs."""
+    require(actor, Verb.VERIFY, server.environment)
+    with server_slot():
+        return _compare(actor, _running(server))
+
+
+def _running(server: Server) -> Server:
+    found = next((one for one in _deployed(server.environment) if one.pk == server.pk), None)
+    if found is None:
+        raise Conflict(f"Nothing has been deployed to {server} yet.", hint="Deploy first.", reason="nothing_runs")
+    return found
 
 
 def inspect_all(*, actor: Actor, only: int | None = None) -> int:

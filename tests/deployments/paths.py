@@ -525,10 +525,24 @@ def _(world: World, who: str) -> bool:
     return world.command_passes(who, "environments", "rename", environment_for(who), "renamed")
 
 
+@tried("enrol", "admin")
+def _(world: World, who: str) -> bool:
+    where = {"environment": world.production.pk, "name": "new-1", "host": "127.0.0.1", "port": 1, "roles": ["bot"]}
+    address = reverse("admin:deployments_server_add")
+    return bool(world.client(who).post(address, {**where, "fingerprint": FINGERPRINT}).status_code == 502)
+
+
 @tried("enrol", "command")
 def _(world: World, who: str) -> bool:
     where = ("--environment", environment_for(who), "--host", "127.0.0.1", "--port", "1")
     return world.command_passes(who, "enroll", "new-1", *where, "--fingerprint", FINGERPRINT)
+
+
+@tried("provision", "admin")
+def _(world: World, who: str) -> bool:
+    sent = {"account": "root", "key": generate_key("tests")[0], "passphrase": "", "password": ""}
+    page(world, who, "deployments_server", world.servers["production"], "provision", **sent)
+    return AuditEvent.objects.filter(name="service.provision_requested").exists()
 
 
 @tried("provision", "command")
@@ -543,6 +557,13 @@ def _(world: World, who: str) -> bool:
 @tried("move_portal", "command")
 def _(world: World, who: str) -> bool:
     return world.command_passes(who, "install_portal", world.servers[environment_for(who)].name)
+
+
+@tried("set_secret", "admin")
+def _(world: World, who: str) -> bool:
+    Server.objects.update(state=Server.State.ENROLLED)
+    page(world, who, "deployments_environment", world.production, "secret", name="cytube-password", value="x")
+    return Secret.objects.exists()
 
 
 @tried("set_secret", "command")

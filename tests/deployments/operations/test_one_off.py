@@ -18,14 +18,12 @@ from deployments.management.commands.run import Command
 from deployments.models import ApiToken, AuditEvent, Environment, Operation, Secret, Server
 from deployments.operations.carrying_out import (
     DOERS,
-    KEPT_OUTPUT,
-    MOST_OUTPUT,
     Ending,
-    _Heard,
     carry_out,
     end,
     settle_lost,
 )
+from deployments.operations.hearing import KEPT_OUTPUT, MOST_OUTPUT, Heard
 from deployments.operations.one_off import OneOffCommand, run_command
 from deployments.operations.requesting import operate
 from engine.artifacts.artifact import build_artifact
@@ -262,14 +260,15 @@ def test_a_command_is_given_up_only_after_its_own_time(world: World, server: Ser
 
 
 def test_of_much_output_the_beginning_and_the_end_are_kept_and_a_hostile_server_is_not_heard_for_ever() -> None:
-    told: list[str] = []
-    heard = _Heard(Mask([("A", "hunter22")]), told.append)
+    told, followed = list[str](), list[str]()
+    heard = Heard(Mask([("A", "hunter22")]), told.append, followed.append)
     heard("a hunter22\tb")
     for number in range(30_000):
         heard(f"line {number}")
     lines = heard.kept.splitlines()
     assert (told[0], lines[0], lines[-1]) == ("a [secret A]      b", "a [secret A]      b", "line 29999")
     assert "(lines are left out here)" in lines
+    assert followed[0] == "a [secret A]      b", "a page need not wait for the end"
     assert len(heard.kept) < KEPT_OUTPUT + 100
     for _ in range(100):
         heard("x" * (MOST_OUTPUT // 50))

@@ -1,0 +1,101 @@
+"""An environment's page: how it stands, what may be done, and its policy and configuration in words."""
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from deployments.access.policy import may
+from deployments.access.verbs import Verb
+from deployments.admin import trail
+from deployments.admin.actors import actor_of
+from deployments.core import selectors
+from deployments.core.actors import Actor, identity_in
+from deployments.core.texts import plural
+from deployments.environments.stored_secrets import stored_secrets
+from deployments.models import Deployment, Environment, PolicyChange, Server
+from deployments.requests.environment_status import environment_statuses
+from deployments.requests.rollback_targets import all_in_quarantine
+
+RECENT = 8
+IN_A_CARD = ("secret", "policy")
+"""Actions that stand with what they change."""
+AT_THE_END = ("rename", "retire")
+
+
+def environment_page(request: HttpRequest, environment: Environment, actions: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the template shows; `actions` are those that this person is offered."""
+    actor = actor_of(request)
+    standing = environment_statuses([environment])[environment.pk]
+    rows = Deployment.objects.filter(environment=environment).select_related("release").defer("snapshot")
+    why_none = "" if standing.way_back else all_in_quarantine([environment]).get(environment.pk, "")
+    return {
+        "environment": environment,
+        "standing": standing,
+        "why_none": why_none or "none yet",
+        "portal_actions": [one for one in actions if one["slug"] not in (*IN_A_CARD, *AT_THE_END)],
+        "last_actions": [one for one in actions if one["slug"] in AT_THE_END],
+        "policy_action": [one for one in actions if one["slug"] == "policy"],
+        "secret_action": [{**one, "tone": "plain"} for one in actions if one["slug"] == "secret"],
+        "waiting": _waiting(actor, environment),
+        "policy_changes": PolicyChange.objects.filter(environment=environment, state=PolicyChange.State.WAITING),
+        "servers": _servers(environment),
+        "add_server": _add_server(actor, environment),
+        "recent": list(rows.order_by("-id")[:RECENT]),
+        "policy": policy_in_words(environment),
+        "configuration": [(name, sorted(values)) for name, values in sorted(environment.configuration.items())],
+        "configuration_text": trail.pretty(environment.configuration),
+        "secrets": stored_secrets(environment),
+        "may_configure": may(actor, Verb.CONFIGURE, environment),
+        "settings_url": reverse("admin:deployments_environment_settings", args=[environment.pk]),
+    }
+
+
+def policy_in_words(environment: Environment) -> list[str]:
+    """What governs a deployment there, one sentence each."""
+    return [_approvals(environment), _rounds(environment), _bake(environment)]
+
+
+def _approvals(environment: Environment) -> str:
+    if not environment.protected:
+        return "A deployment needs no approval: it is queued at once."
+    kind = "signed approval" if environment.signed_approvals else "approval"
+    return (
+        f"A deployment needs {plural(environment.approvals_required, kind)} by somebody else, within "
+        f"{plural(environment.approval_hours, 'hour')}. A rollback needs none."
+    )
+
+
+def _rounds(environment: Environment) -> str:
+    first = f"The first server goes alone, then {plural(environment.batch, 'server')} at a time."
+    if not environment.max_failures:
+        return f"{first} One that fails takes all of them back."
+    most = plural(environment.max_failures, "server")
+    return f"{first} Up to {most} may fail and stay as they were; one more, or the first, and all go back."
+
+
+def _bake(environment: Environment) -> str:
+    if not environment.bake_seconds:
+        return "Nothing is watched for alerts after a success."
+    then = "takes it back" if environment.bake_action == Environment.BakeAction.ROLLBACK else "locks the environment"
+    minutes, seconds = divmod(environment.bake_seconds, 60)
+    length = plural(minutes, "minute") if not seconds else f"{environment.bake_seconds} s"
+    return f"For {length} after a success a new critical alert {then}."
+
+
+def _servers(environment: Environment) -> list[Server]:
+    in_service = environment.servers.exclude(state=Server.State.RETIRED)
+    return list(in_service.select_related("current_release").order_by("order", "name"))
+
+
+def _add_server(actor: Actor, environment: Environment) -> str:
+    if environment.retired or not may(actor, Verb.ENROL, environment):
+        return ""
+    return f"{reverse('admin:deployments_server_add')}?environment={environment.pk}"
+
+
+def _waiting(actor: Actor, environment: Environment) -> list[tuple[Deployment, bool]]:
+    """What waits for approval, each with whether this person may decide about it."""
+    approves = may(actor, Verb.APPROVE, environment)
+    rows = selectors.waiting_requests().filter(environment=environment).defer("snapshot")
+    return [(row, approves and identity_in(row.requested_by) != actor.identity) for row in rows]

@@ -1,0 +1,140 @@
+"""A server's page speaks in words, says what comes next, and offers what this person may do where they look."""
+
+import re
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from deployments.environments.settings import lock_environment
+from deployments.models import AuditEvent, Server
+from tests.deployments.admin.test_pages import text_of
+from tests.deployments.world import World
+
+FACTS = {
+    "os": "Debian GNU/Linux 12 (bookworm)",
+    "python": "3.11.2",
+    "memory": 4109205504,
+    "cpus": 2,
+    "disk": {"free": 83956723712, "total": 105089261568},
+    "clock": 1795965763.8382566,
+    "time_synchronised": True,
+    "address": ["192.0.2.7"],
+}
+
+
+def page(world: World, who: str, server: Server) -> str:
+    answer = world.client(who).get(reverse("admin:deployments_server_change", args=[server.pk]))
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def offered(text: str) -> set[str]:
+    """The actions of a page, as links or as buttons that do it at once."""
+    return set(re.findall(r'(?:href|action)="/admin/deployments/server/\d+/([a-z-]+)/"', text)) - {"change"}
+
+
+@pytest.fixture
+def running(world: World) -> Server:
+    """Production's, with something that differs."""
+    world.succeeded(world.releases[0])
+    Server.objects.filter(pk=world.servers["production"].pk).update(
+        facts=FACTS,
+        drift={"differences": ["One file differs.", "A drop-in changes a unit."], "accepted": ["One file differs."]},
+        inspected_at=timezone.now(),
+        unit_files={"dice-bot.service": "d" * 64},
+        readiness={"ready": True, "target": "x", "sentence": "It lies there whole.", "seconds": 4.2},
+    )
+    return Server.objects.get(pk=world.servers["production"].pk)
+
+
+def test_what_was_found_is_told_in_words(world: World, running: Server) -> None:
+    said = text_of(page(world, "viewer", running))
+    for words in (
+        "Debian GNU/Linux 12 (bookworm)",
+        "78.2 GB free of 97.9 GB",
+        "Clock synchronised",
+        "Rollback ready It lies there whole.",
+        "A drop-in changes a unit.",
+        "1 accepted",
+        "dice-bot.service dddddddddddd",
+    ):
+        assert words in said, words
+    for raw in ("83956723712", "1795965763", "None", "True", "{", "['", "T00:00", "4.2"):
+        assert raw not in said, raw
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"disk": "x", "memory": [1], "os": {"a": 1}, "cpus": True, "time_synchronised": "yes"},
+        {"disk": {"free": -1, "total": 10**40}, "memory": None, "os": 7, "cpus": "2"},
+    ],
+)
+def test_what_a_server_says_of_itself_breaks_nothing(facts: dict[str, Any], world: World, running: Server) -> None:
+    Server.objects.filter(pk=running.pk).update(facts=facts)
+    assert "Nobody has looked yet" in page(world, "viewer", running)
+
+
+def test_what_may_be_done_about_it_stands_there_for_those_who_may(world: World, running: Server) -> None:
+    assert offered(page(world, "viewer", running)) == set()
+    operator = offered(page(world, "operator", running))
+    assert {"verify", "drift", "put-back", "accept-drift", "restart", "stop"} <= operator
+    assert not {"provision", "decommission", "restore-data"} & operator
+    assert {"provision", "decommission"} <= offered(page(world, "administrator", running))
+
+
+def test_a_look_is_one_click_and_its_refusal_a_sentence(world: World, running: Server) -> None:
+    text = page(world, "operator", running)
+    for slug in ("verify", "drift"):
+        address = reverse(f"admin:deployments_server_{slug}", args=[running.pk])
+        assert f'<form method="post" action="{address}">' in text
+        answer = world.client("operator").post(address)
+        assert answer.status_code == 502
+        assert "production has no SSH key yet" in text_of(answer.content.decode())
+        assert world.client("viewer").post(address).status_code == 403
+
+
+def test_nothing_is_compared_where_nothing_runs(world: World) -> None:
+    server = world.servers["production"]
+    assert not {"verify", "drift"} & offered(page(world, "operator", server))
+    answer = world.client("operator").post(reverse("admin:deployments_server_drift", args=[server.pk]))
+    assert answer.status_code == 409
+    assert not AuditEvent.objects.filter(name__startswith="server.drift").exists()
+
+
+def test_an_enrolled_server_says_who_makes_it_ready(world: World) -> None:
+    server = world.servers["production"]
+    Server.objects.filter(pk=server.pk).update(state=Server.State.ENROLLED)
+    address = reverse("admin:deployments_server_provision", args=[server.pk])
+    page_of_administrator = page(world, "administrator", server)
+    assert page_of_administrator.count(address) == 1, "once, as the next step"
+    assert "Provision it" in page_of_administrator
+    said = page(world, "viewer", server)
+    assert address not in said
+    assert f"An administrator does that here, or by manage.py provision {server}" in said
+
+
+def test_a_ready_server_offers_the_first_deployment_where_one_is_taken(world: World) -> None:
+    server = world.servers["production"]
+    address = reverse("admin:deployments_environment_request", args=[world.production.pk])
+    assert address in page(world, "operator", server)
+    assert address not in page(world, "viewer", server)
+    lock_environment(actor=world.people["operator"], environment=world.production, reason="exams")
+    assert address not in page(world, "operator", server)
+
+
+def test_the_page_costs_the_same_after_years(world: World, running: Server) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as seen:
+            page(world, "operator", running)
+        return len(seen)
+
+    queries()
+    few = queries()
+    for _ in range(6):
+        world.succeeded(world.releases[0])
+    assert queries() == few
