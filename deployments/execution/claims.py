@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import uuid
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -29,12 +30,20 @@ LOOKED_FOR, LEFT_SECONDS = timedelta(minutes=5), 1.0
 """How long a deployment is left for a worker that has its artifact, and the pause until the next one looks."""
 
 
+@dataclass(frozen=True)
+class Claimed:
+    """A deployment in the hands of one worker: it writes what becomes of it only as long as the row has its token."""
+
+    deployment: Deployment
+    token: UUID
+
+
 def worker_name() -> str:
     """This process, for the record."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def claim(deployment_id: int) -> Deployment | None:
+def claim(deployment_id: int) -> Claimed | None:
     """Claim a queued deployment; None when it is not queued any more (normal: delivery is at least once).
 
     A request whose sealed inputs changed since its approval, or that nobody who may stands behind any more, ends here
@@ -73,7 +82,7 @@ def claim(deployment_id: int) -> Deployment | None:
         )
         if messages.announce(deployment, "started"):
             queueing.enqueue_delivery()
-    return _as_checked(deployment)
+    return Claimed(_as_checked(deployment), token)
 
 
 def _as_checked(deployment: Deployment) -> Deployment:
@@ -102,7 +111,7 @@ def _covered(deployment: Deployment, actor: Actor) -> bool:
     return True
 
 
-def take_over(deployment: Deployment, *, now: datetime | None = None) -> UUID | None:
+def take_over(deployment: Deployment, *, now: datetime | None = None) -> Claimed | None:
     """Take an executing deployment whose lease has run out; None when its worker is alive or somebody was faster.
 
     It gets a new fence: whatever the old worker still has under way can be outdated on the servers.
@@ -112,37 +121,41 @@ def take_over(deployment: Deployment, *, now: datetime | None = None) -> UUID | 
     return _take(deployment, rows, lease_until=now + LEASE)
 
 
-def take_up(deployment: Deployment) -> UUID | None:
+def take_up(deployment: Deployment) -> Claimed | None:
     """Take an interrupted deployment, to complete its record; None when somebody was faster."""
     rows = Deployment.objects.filter(pk=deployment.pk, claim=deployment.claim, status=Status.INTERRUPTED)
     return _take(deployment, rows)
 
 
-def raise_fence(deployment: Deployment, token: UUID) -> int | None:
-    """The environment's next fence for this deployment; None when `token` holds it no more."""
+def raise_fence(claimed: Claimed) -> int | None:
+    """The environment's next fence for this deployment; None when somebody else holds it now."""
     with transaction.atomic():
-        fence = _next_fence(deployment)
-        if not Deployment.objects.filter(pk=deployment.pk, claim=token).update(fence=fence):
+        fence = _next_fence(claimed.deployment)
+        if not _row(claimed).update(fence=fence):
             transaction.set_rollback(True)
             return None
-    deployment.fence = fence
+    claimed.deployment.fence = fence
     return fence
 
 
-def held_by(deployment: Deployment, token: UUID) -> bool:
-    """Whether `token` still holds it: asked before every act that somebody else's token would forbid."""
-    return Deployment.objects.filter(pk=deployment.pk, claim=token).exists()
+def still_held(claimed: Claimed) -> bool:
+    """Whether nobody else has taken it: asked before every act that somebody else's token would forbid."""
+    return _row(claimed).exists()
 
 
-def hand_over(deployment: Deployment, token: UUID) -> None:
+def hand_over(claimed: Claimed) -> None:
     """Let the lease run out now, so that the reaper goes on; without a database it runs out by itself."""
     try:
-        Deployment.objects.executing().filter(pk=deployment.pk, claim=token).update(lease_until=timezone.now())
+        _row(claimed).executing().update(lease_until=timezone.now())
     except DatabaseError as error:
-        logger.warning("deployment %s: its lease runs out by itself: %s", deployment.pk, error)
+        logger.warning("deployment %s: its lease runs out by itself: %s", claimed.deployment.pk, error)
 
 
-def _take(deployment: Deployment, rows: DeploymentQuerySet, **changes: object) -> UUID | None:
+def _row(claimed: Claimed) -> DeploymentQuerySet:
+    return Deployment.objects.filter(pk=claimed.deployment.pk, claim=claimed.token)
+
+
+def _take(deployment: Deployment, rows: DeploymentQuerySet, **changes: object) -> Claimed | None:
     if read_only.read_only_reason():
         return None
     token = uuid.uuid4()
@@ -152,7 +165,7 @@ def _take(deployment: Deployment, rows: DeploymentQuerySet, **changes: object) -
             transaction.set_rollback(True)
             return None
     deployment.refresh_from_db()
-    return token
+    return Claimed(deployment, token)
 
 
 def _next_fence(deployment: Deployment) -> int:

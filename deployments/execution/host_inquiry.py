@@ -7,7 +7,7 @@ from uuid import UUID
 
 from deployments.core.agent_records import STATUSES
 from deployments.core.sessions import agent
-from deployments.execution.claims import raise_fence
+from deployments.execution.claims import Claimed, raise_fence
 from deployments.execution.finish import end_target
 from deployments.execution.limited_sessions import HEARD, limited_session
 from deployments.execution.recorder import LINE_LIMIT as LONGEST_SENTENCE
@@ -15,7 +15,7 @@ from deployments.execution.recorder import Recorder
 from deployments.execution.spans import SPANS
 from deployments.execution.steps import bounded_facts
 from deployments.lifecycle import TargetStatus
-from deployments.models import Deployment, Target
+from deployments.models import Target
 from engine.errors import PortalError
 from engine.remote.client import AgentClient
 from engine.remote.result import Record
@@ -46,7 +46,7 @@ class Unsettled(Exception):
         return isinstance(self.__cause__, Flooded)
 
 
-def settle_target(deployment: Deployment, target: Target, recorder: Recorder, token: UUID, *, timeout: float) -> None:
+def settle_target(claimed: Claimed, target: Target, recorder: Recorder, *, timeout: float) -> None:
     """Learn from the host's journal how `target` ended, having its agent recover what it left unfinished.
 
     Tries for `timeout` seconds. Raises Unsettled when the server did not answer, or still works on it: nothing is
@@ -54,8 +54,9 @@ def settle_target(deployment: Deployment, target: Target, recorder: Recorder, to
     """
 
     def ask() -> None:
-        with limited_session(deployment, target, token) as session:
-            _Inquiry(agent(session, deployment.sealed.application), deployment, target, recorder, token).settle()
+        with limited_session(claimed, target) as session:
+            client = agent(session, claimed.deployment.sealed.application)
+            _Inquiry(client, claimed, target, recorder).settle()
 
     try:
         retry_until(ask, timeout=timeout)
@@ -65,7 +66,7 @@ def settle_target(deployment: Deployment, target: Target, recorder: Recorder, to
         end_target(
             target,
             TargetStatus.INTERRUPTED,
-            claim=token,
+            claim=claimed.token,
             outcome=Flooded.reason,
             facts=target.facts,
             sentence=f"{recorder.mask(str(why))} An agent that had begun there finishes, or reverts by itself at its "
@@ -118,16 +119,13 @@ def apply_result(target: Target, result: Record, recorder: Recorder, token: UUID
 class _Inquiry:
     """One look at one server, on an open session."""
 
-    def __init__(
-        self, client: AgentClient, deployment: Deployment, target: Target, recorder: Recorder, token: UUID
-    ) -> None:
+    def __init__(self, client: AgentClient, claimed: Claimed, target: Target, recorder: Recorder) -> None:
         self._client = client
-        self._deployment = deployment
-        self._number = str(deployment.pk)
+        self._claimed = claimed
+        self._number = str(claimed.deployment.pk)
         self._target = target
         self._run_fence = run_fence(target)
         self._recorder = recorder
-        self._token = token
 
     def settle(self) -> None:
         """Write how it ended. Raises Unsettled, PortalError."""
@@ -151,7 +149,7 @@ class _Inquiry:
                 "sentence": f"{self._target.server.name} began deployment {self._number} and its journal does not "
                 "tell how it ended.",
             }
-        apply_result(self._target, self._after_boot(result), self._recorder, self._token)
+        apply_result(self._target, self._after_boot(result), self._recorder, self._claimed.token)
 
     def _fetch(self) -> list[Record]:
         records = [item for item in self._client.journal(self._number) if self._ours(item)]
@@ -170,7 +168,7 @@ class _Inquiry:
         A request that was cut off may lie in the buffers of a connection that is not dead yet; the agent refuses it
         once it has heard a higher fence.
         """
-        fence = raise_fence(self._deployment, self._token)
+        fence = raise_fence(self._claimed)
         if fence is None:
             raise Unsettled("Another worker has taken over.")
         answer = self._client.revert(self._number, fence, run_fence=self._run_fence)
@@ -184,7 +182,7 @@ class _Inquiry:
                 "sentence": f"Nothing was begun on {self._target.server.name}: it runs what it ran before.",
             },
             self._recorder,
-            self._token,
+            self._claimed.token,
         )
 
     def _after_boot(self, result: Record) -> Record:

@@ -2,11 +2,11 @@
 
 import contextlib
 from collections.abc import Iterator
-from uuid import UUID
 
 from deployments.core.retrying import retry
 from deployments.core.sessions import open_target
-from deployments.models import Deployment, Target
+from deployments.execution.claims import Claimed
+from deployments.models import Target
 from engine.ssh.output_limits import OutputCount
 from engine.ssh.session import Session
 
@@ -15,12 +15,12 @@ HEARD = "heard"
 
 
 @contextlib.contextmanager
-def limited_session(deployment: Deployment, target: Target, token: UUID, *, ends: bool = False) -> Iterator[Session]:
-    """`open_target` for whoever holds the claim; a server that has said too much raises Flooded at its first byte.
+def limited_session(claimed: Claimed, target: Target, *, ends: bool = False) -> Iterator[Session]:
+    """`open_target` of a claimed deployment; a server that has said too much raises Flooded at its first byte.
 
     With `ends`, the caller writes the target's facts as soon as it is over: they are written here only if it fails.
     """
-    ended, heard = False, OutputCount(*target.facts.get(HEARD, (0, 0)))
+    deployment, ended, heard = claimed.deployment, False, OutputCount(*target.facts.get(HEARD, (0, 0)))
     try:
         with open_target(deployment.environment, deployment.sealed.target(target.server.name)) as session:
             session.heard = heard
@@ -32,11 +32,12 @@ def limited_session(deployment: Deployment, target: Target, token: UUID, *, ends
     finally:
         target.facts = {**target.facts, HEARD: [heard.size, heard.lines]}
         if not (ends and ended):
-            retry(lambda: _keep(target, token))
+            retry(lambda: _keep(target, claimed))
 
 
-def _keep(target: Target, token: UUID) -> None:
-    mine = Target.objects.filter(pk=target.pk, deployment__claim=token).only("facts").first()
+def _keep(target: Target, claimed: Claimed) -> None:
+    row = Target.objects.filter(pk=target.pk, deployment__claim=claimed.token)
+    mine = row.only("facts").first()
     if mine is not None:
         facts = {**mine.facts, HEARD: target.facts[HEARD]}
-        Target.objects.filter(pk=target.pk, deployment__claim=token).update(facts=facts)
+        row.update(facts=facts)

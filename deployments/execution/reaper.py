@@ -11,7 +11,7 @@ from django.utils import timezone
 from deployments.core import queueing
 from deployments.core.actors import system_actor
 from deployments.core.row_locks import locked_environment
-from deployments.execution.claims import hand_over, take_over, take_up
+from deployments.execution.claims import Claimed, hand_over, take_over, take_up
 from deployments.execution.finish import end_target, finish
 from deployments.execution.host_inquiry import Unsettled, settle_target
 from deployments.execution.recorder import Recorder
@@ -69,35 +69,34 @@ def _call_again() -> None:
 
 def settle(deployment: Deployment, *, timeout: float = 0.0) -> bool:
     """Settle one deployment whose lease has run out; False when somebody has it, or its server does not answer yet."""
-    token = take_over(deployment)
-    if token is None:
+    claimed = take_over(deployment)
+    if claimed is None:
         return False
     ended = False
     try:
-        with Recorder(deployment, token) as recorder:
-            ended = _ask_and_conclude(deployment, recorder, timeout)
+        with Recorder(deployment, claimed.token) as recorder:
+            ended = _ask_and_conclude(claimed, recorder, timeout)
     except Exception as error:  # one deployment that cannot be settled must not keep the others waiting
         logger.exception("deployment %s could not be settled", deployment.pk)
-        ended = _overdue(deployment, timezone.now()) and _end_unsettled(deployment, error)
+        ended = _overdue(deployment, timezone.now()) and _end_unsettled(claimed, error)
     finally:
         if not ended:
-            hand_over(deployment, token)
+            hand_over(claimed)
     return ended
 
 
-def _ask_and_conclude(deployment: Deployment, recorder: Recorder, timeout: float) -> bool:
-    token = deployment.claim
-    assert token is not None  # noqa: S101  (taken over just now; this is for the type checker)
+def _ask_and_conclude(claimed: Claimed, recorder: Recorder, timeout: float) -> bool:
+    deployment = claimed.deployment
     # who cancels, or waits with a rollback, shall not wait half an hour for a server that is off
     giving_up = bool(deployment.cancel_requested_by) or _overdue(deployment, timezone.now())
     unsettled: list[Unsettled] = []
 
     def ask(target: Target) -> None:
         try:
-            settle_target(deployment, target, recorder, token, timeout=timeout)
+            settle_target(claimed, target, recorder, timeout=timeout)
         except Unsettled as why:
             if giving_up and not why.working:
-                _give_up(target, recorder, why)
+                _give_up(claimed, target, recorder, why)
             else:
                 logger.info("deployment %s: %s", deployment.pk, why)
                 unsettled.append(why)
@@ -106,21 +105,18 @@ def _ask_and_conclude(deployment: Deployment, recorder: Recorder, timeout: float
     side_by_side([partial(ask, target) for target in running])
     return not unsettled and conclude(
         actor=system_actor("reaper"),
-        deployment=deployment,
+        claimed=claimed,
         recorder=recorder,
-        token=token,
         timeout=0,
         giving_up=giving_up,
     )
 
 
-def _give_up(target: Target, recorder: Recorder, why: Unsettled) -> None:
-    token = target.deployment.claim
-    assert token is not None  # noqa: S101  (taken over just now; this is for the type checker)
+def _give_up(claimed: Claimed, target: Target, recorder: Recorder, why: Unsettled) -> None:
     end_target(
         target,
         TargetStatus.INTERRUPTED,
-        claim=token,
+        claim=claimed.token,
         outcome=UNREACHABLE,
         facts=target.facts,
         sentence=f"{target.server.name} could not be asked how it ended: {recorder.mask(str(why))} Its agent reverts "
@@ -134,34 +130,33 @@ def _overdue(deployment: Deployment, now: datetime) -> bool:
     return begun is None or now - begun > GIVE_UP
 
 
-def _end_unsettled(deployment: Deployment, error: Exception) -> bool:
+def _end_unsettled(claimed: Claimed, error: Exception) -> bool:
     return finish(
         actor=system_actor("reaper"),
-        deployment=deployment,
+        deployment=claimed.deployment,
         status=Status.INTERRUPTED,
         outcome="not_settled",
         sentence=f"The portal could not find out how it ended ({type(error).__name__}; its log says more). Compare the "
         "servers with `manage.py drift`, and then roll back or deploy again.",
-        claim=deployment.claim,
+        claim=claimed.token,
     )
 
 
 def _complete(deployment: Deployment) -> bool:
     """Ask the servers of an interrupted deployment again; True when its record could be completed."""
-    token = take_up(deployment)
-    if token is None:
+    claimed = take_up(deployment)
+    if claimed is None:
         return False
     try:
-        with Recorder(deployment, token) as recorder:
+        with Recorder(deployment, claimed.token) as recorder:
             for target in deployment.targets.select_related("server").filter(
                 status=TargetStatus.INTERRUPTED, outcome=UNREACHABLE
             ):
-                settle_target(deployment, target, recorder, token, timeout=0)
+                settle_target(claimed, target, recorder, timeout=0)
             concluded = conclude(
                 actor=system_actor("reaper"),
-                deployment=deployment,
+                claimed=claimed,
                 recorder=recorder,
-                token=token,
                 timeout=0,
                 late=True,
             )

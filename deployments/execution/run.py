@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Sequence
 from functools import partial
-from uuid import UUID
 
 from django.utils import timezone
 
@@ -13,7 +12,7 @@ from deployments.core.actors import system_actor
 from deployments.core.retrying import retry
 from deployments.core.sessions import agent
 from deployments.execution import silences
-from deployments.execution.claims import claim, hand_over
+from deployments.execution.claims import Claimed, claim, hand_over
 from deployments.execution.finish import end_target
 from deployments.execution.host_inquiry import ASKED, RUN_FENCE, Unsettled, apply_result, run_fence, settle_target
 from deployments.execution.host_plans import HostPlans
@@ -43,21 +42,19 @@ def execute(deployment_id: int) -> Status | None:
 
     Whatever happens on the way ends in a true status, or with the lease let go so that the reaper settles it.
     """
-    deployment = claim(deployment_id)
-    if deployment is None:
+    claimed = claim(deployment_id)
+    if claimed is None:
         return None
-    token = deployment.claim
-    assert token is not None  # noqa: S101  (claim sets it; this is for the type checker)
-    concluded = False
+    deployment, concluded = claimed.deployment, False
     try:
         silences.begin(deployment)
-        with Recorder(deployment, token) as recorder:
-            concluded = _Execution(deployment, token, recorder).carry_out()
+        with Recorder(deployment, claimed.token) as recorder:
+            concluded = _Execution(claimed, recorder).carry_out()
     except Exception:
         logger.exception("deployment %s: the worker failed, the reaper will settle it", deployment_id)
     finally:  # django-q's timeout is a SystemExit
         if not concluded:
-            hand_over(deployment, token)
+            hand_over(claimed)
     retry(deployment.refresh_from_db)
     return Status(deployment.status)
 
@@ -65,9 +62,9 @@ def execute(deployment_id: int) -> Status | None:
 class _Execution:
     """One claimed deployment in the hands of this worker."""
 
-    def __init__(self, deployment: Deployment, token: UUID, recorder: Recorder) -> None:
-        self._deployment = deployment
-        self._token = token
+    def __init__(self, claimed: Claimed, recorder: Recorder) -> None:
+        self._claimed = claimed
+        self._deployment = claimed.deployment
         self._recorder = recorder
 
     def carry_out(self) -> bool:
@@ -82,9 +79,8 @@ class _Execution:
             self._refuse_all(error)
         return conclude(
             actor=system_actor("worker"),
-            deployment=self._deployment,
+            claimed=self._claimed,
             recorder=self._recorder,
-            token=self._token,
             timeout=TIMEOUT_SECONDS,
         )
 
@@ -107,14 +103,14 @@ class _Execution:
 
     def _begin(self, group: Sequence[Target]) -> bool:
         """Mark the servers as those that are worked on; False when somebody wants the deployment to end."""
-        mine = Deployment.objects.executing().filter(pk=self._deployment.pk, claim=self._token)
+        mine = Deployment.objects.executing().filter(pk=self._deployment.pk, claim=self._claimed.token)
         wanted_by = mine.values_list("cancel_requested_by", flat=True).first()
         if wanted_by is None or self._recorder.lost.is_set():
             raise Unsettled("another worker has taken over")
         if wanted_by:
             return False
         facts = {RUN_FENCE: self._deployment.fence}
-        Target.objects.filter(pk__in=[target.pk for target in group], deployment__claim=self._token).update(
+        Target.objects.filter(pk__in=[target.pk for target in group], deployment__claim=self._claimed.token).update(
             status=TargetStatus.RUNNING, started_at=timezone.now(), facts=facts
         )
         for target in group:
@@ -138,7 +134,7 @@ class _Execution:
         try:
             retry(lambda: plans.read_files(sealed))  # a corrupt artifact is refused here
             marks.mark(READS)
-            with limited_session(deployment, target, self._token, ends=True) as session:
+            with limited_session(self._claimed, target, ends=True) as session:
                 marks.mark(CONNECTS)
                 client = agent(session, deployment.sealed.application)
                 client.start("run")  # it comes up while its plan is made
@@ -149,20 +145,20 @@ class _Execution:
                 marks.mark(RUN)
         except (LinkLost, RemoteDeadline) as error:
             recorder.say(f"{error} Asking {target.server.name} what is true.", target=target)
-            settle_target(deployment, target, recorder, self._token, timeout=TIMEOUT_SECONDS)
+            settle_target(self._claimed, target, recorder, timeout=TIMEOUT_SECONDS)
         except PortalError as error:
             told = {"status": "failed", "reason": error.reason, "sentence": str(error), "facts": {ASKED: False}}
-            apply_result(target, told, recorder, self._token)
+            apply_result(target, told, recorder, self._claimed.token)
         else:
             target.facts = {**target.facts, SPANS: marks.seconds}
-            apply_result(target, dataclasses.asdict(result), recorder, self._token)
+            apply_result(target, dataclasses.asdict(result), recorder, self._claimed.token)
 
     def _refuse_all(self, error: PortalError) -> None:
         for target in retry(lambda: list(self._deployment.targets.filter(status=TargetStatus.WAITING))):
             end_target(
                 target,
                 TargetStatus.FAILED,
-                claim=self._token,
+                claim=self._claimed.token,
                 outcome=error.reason,
                 sentence=self._recorder.mask(str(error)),
             )

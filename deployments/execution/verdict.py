@@ -3,14 +3,13 @@
 import dataclasses
 import logging
 from functools import partial
-from uuid import UUID
 
 from django.utils import timezone
 
 from deployments.core.actors import Actor
 from deployments.core.retrying import retry
 from deployments.core.sessions import agent
-from deployments.execution.claims import held_by
+from deployments.execution.claims import Claimed, still_held
 from deployments.execution.finish import end_target, finish
 from deployments.execution.host_inquiry import ASKED, Unsettled, apply_result, retry_until, run_fence
 from deployments.execution.limited_sessions import limited_session
@@ -37,33 +36,33 @@ Verdict = tuple[Status, str, str]
 def conclude(
     *,
     actor: Actor,
-    deployment: Deployment,
+    claimed: Claimed,
     recorder: Recorder,
-    token: UUID,
     timeout: float,
     giving_up: bool = False,
     late: bool = False,
 ) -> bool:
-    """Revert what must go back, then write the deployment's end; True when nothing is left to do for this token.
+    """Revert what must go back, then write the deployment's end; True when nothing is left to do for this claim.
 
     A server that cannot be reverted within `timeout` seconds leaves the deployment as it is (False), unless we are
     `giving_up`: then it is told as it is, and needs a person. `late` completes an interrupted deployment.
     """
+    deployment = claimed.deployment
     retry(deployment.refresh_from_db)
     targets = _targets(deployment)
     if _tolerable(deployment, targets):
         status, outcome, sentence = _success(deployment, targets)
     else:
-        revert = partial(_reverted, deployment, recorder=recorder, token=token, timeout=timeout, giving_up=giving_up)
+        revert = partial(_reverted, claimed, recorder=recorder, timeout=timeout, giving_up=giving_up)
         for group in _last_first(deployment, targets):
-            if not retry(lambda: held_by(deployment, token)):
+            if not retry(lambda: still_held(claimed)):
                 return True
             if not all(side_by_side([partial(revert, target) for target in group])):
                 return False
-        retry(lambda: _skip_waiting(deployment, token))
+        retry(lambda: _skip_waiting(claimed))
         status, outcome, sentence = judge(deployment, _targets(deployment))
     recorder.flush()
-    end = partial(finish, actor=actor, deployment=deployment, claim=token, late=late)
+    end = partial(finish, actor=actor, deployment=deployment, claim=claimed.token, late=late)
     retry(lambda: end(status=status, outcome=outcome, sentence=sentence))
     return True
 
@@ -185,15 +184,13 @@ def _looked_at(targets: list[Target]) -> str:
     return "Looked at: " + ". ".join(f"{name}: {words}" for name, words in said.items()) + "."
 
 
-def _reverted(
-    deployment: Deployment, target: Target, recorder: Recorder, token: UUID, *, timeout: float, giving_up: bool
-) -> bool:
+def _reverted(claimed: Claimed, target: Target, recorder: Recorder, *, timeout: float, giving_up: bool) -> bool:
     """Have a server that was activated go back; False when it could not be asked and may be asked again."""
     recorder.say(f"Reverting {target.server.name}.", target=target)
-    name = target.server.name
+    deployment, name = claimed.deployment, target.server.name
 
     def revert() -> None:
-        with limited_session(deployment, target, token) as session:
+        with limited_session(claimed, target) as session:
             result = agent(session, deployment.sealed.application).revert(
                 str(deployment.pk),
                 deployment.fence or 0,
@@ -205,7 +202,7 @@ def _reverted(
         told = dataclasses.asdict(result)
         if result.status == "failed" and result.reason == "fence_outdated":
             told["status"] = "interrupted"
-        apply_result(target, told, recorder, token)
+        apply_result(target, told, recorder, claimed.token)
 
     try:
         retry_until(revert, timeout=timeout)
@@ -216,7 +213,7 @@ def _reverted(
         end_target(
             target,
             TargetStatus.INTERRUPTED,
-            claim=token,
+            claim=claimed.token,
             outcome=Flooded.reason if why.flooded else "host_unreachable",
             facts=target.facts,
             sentence=f"{name} was activated and could not be reverted: {recorder.mask(str(why))}",
@@ -224,9 +221,11 @@ def _reverted(
     return True
 
 
-def _skip_waiting(deployment: Deployment, token: UUID) -> None:
+def _skip_waiting(claimed: Claimed) -> None:
     Target.objects.filter(
-        deployment=deployment, deployment__claim=token, status__in=(TargetStatus.WAITING, TargetStatus.SKIPPED)
+        deployment=claimed.deployment,
+        deployment__claim=claimed.token,
+        status__in=(TargetStatus.WAITING, TargetStatus.SKIPPED),
     ).update(status=TargetStatus.SKIPPED)
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from deployments.execution import reaper, remote_cancellation
 from deployments.execution import run as execution
-from deployments.execution.claims import hand_over
+from deployments.execution.claims import Claimed, hand_over
 from deployments.execution.spans import spans
 from deployments.lifecycle import Status
 from deployments.management.base import PortalCommand
@@ -153,7 +153,7 @@ class InlineWorker(threading.Thread):
         """This process ends now: whoever reaps need not wait until the lease has run out."""
         deployment = Deployment.objects.get(pk=self._deployment_id)
         if deployment.claim is not None:
-            hand_over(deployment, deployment.claim)
+            hand_over(Claimed(deployment, deployment.claim))
 
     def _heed_cancellation(self) -> None:
         wanted = Deployment.objects.executing().filter(pk=self._deployment_id).exclude(cancel_requested_by="")

@@ -78,9 +78,8 @@ def test_no_page_log_event_or_message_shows_a_planted_secret(
     approve(actor=world.people["approver"], deployment=row)
     claimed = claim(row.pk)
     assert claimed is not None
-    assert claimed.claim is not None
-    target = claimed.targets.get()
-    with Recorder(claimed, claimed.claim) as recorder:
+    target = claimed.deployment.targets.get()
+    with Recorder(claimed.deployment, claimed.token) as recorder:
         for number, secret in enumerate((canaries["old secret"], canaries["secret"]), start=1):
             line = f"the bot said: {secret}!"
             recorder.record(target, {"kind": "log", "seq": number, "step": "verify", "stream": "stdout", "text": line})

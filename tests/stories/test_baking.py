@@ -31,15 +31,16 @@ def baking(make_release: Callable[[str], Release], ready_server: Callable[[Envir
 def succeed(environment: Environment, release: Release) -> Deployment:
     """A deployment that succeeds without a server."""
     asked = request_deployment(actor=system_actor("tests"), release=release, environment=environment)
-    deployment = claims.claim(asked.pk)
-    assert deployment is not None
+    claimed = claims.claim(asked.pk)
+    assert claimed is not None
+    deployment = claimed.deployment
     assert finish.finish(
         actor=system_actor("worker"),
         deployment=deployment,
         status=Status.SUCCEEDED,
         outcome="verified",
         sentence="It runs.",
-        claim=deployment.claim,
+        claim=claimed.token,
     )
     deployment.refresh_from_db()
     return deployment

@@ -91,10 +91,11 @@ def test_a_cancellation_that_comes_before_the_agent_begins_is_not_lost(fleet: Fl
 
 
 def test_with_a_dead_worker_the_rescue_settles_it_when_the_lease_has_run_out(fleet: Fleet, old: str) -> None:
-    deployment = claims.claim(fleet.request(fleet.release("1.0.1")).pk)
-    assert deployment is not None
+    claimed = claims.claim(fleet.request(fleet.release("1.0.1")).pk)
+    assert claimed is not None
+    deployment = claimed.deployment
     cancel(actor=shell_actor("carla"), deployment=deployment)
-    claims.hand_over(deployment, deployment.claim)  # type: ignore[arg-type]  # claimed above
+    claims.hand_over(claimed)
     cancel_remote(deployment.pk)
     deployment.refresh_from_db()
     assert deployment.status == Status.CANCELLED, deployment.sentence
@@ -104,11 +105,12 @@ def test_with_a_dead_worker_the_rescue_settles_it_when_the_lease_has_run_out(fle
 
 @pytest.mark.usefixtures("impatient")
 def test_a_server_that_is_off_does_not_hold_a_cancellation_for_half_an_hour(fleet: Fleet, old: str) -> None:
-    deployment = claims.claim(fleet.request(fleet.release("1.0.1")).pk)
-    assert deployment is not None
+    claimed = claims.claim(fleet.request(fleet.release("1.0.1")).pk)
+    assert claimed is not None
+    deployment = claimed.deployment
     deployment.targets.filter(order=0).update(status="running")
     cancel(actor=shell_actor("carla"), deployment=deployment)
-    claims.hand_over(deployment, deployment.claim)  # type: ignore[arg-type]  # claimed above
+    claims.hand_over(claimed)
     fleet.machines[0].link(False)
     try:
         cancel_remote(deployment.pk)

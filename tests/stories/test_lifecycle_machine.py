@@ -117,8 +117,8 @@ class LifecycleMachine(RuleBasedStateMachine):
         claimed = claim(deployment.pk)
         assert (claimed is not None) <= (was == Status.QUEUED), "only a queued deployment can be claimed"
         if claimed is not None:
-            assert claimed.pk not in self.claims, "nothing is claimed twice"
-            self.claims[claimed.pk] = claimed.claim
+            assert deployment.pk not in self.claims, "nothing is claimed twice"
+            self.claims[deployment.pk] = claimed.token
 
     @precondition(lambda self: Deployment.objects.filter(status__in=EXECUTING).exists())
     @rule(status=st.sampled_from(sorted(OUTCOMES)))
@@ -158,22 +158,22 @@ class LifecycleMachine(RuleBasedStateMachine):
         deployment = Deployment.objects.filter(status__in=EXECUTING)[0]
         if expired:
             Deployment.objects.filter(pk=deployment.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
-        token = take_over(deployment)
-        assert (token is not None) == expired, "only a lease that has run out is taken over"
+        claimed = take_over(deployment)
+        assert (claimed is not None) == expired, "only a lease that has run out is taken over"
 
     @precondition(lambda self: Deployment.objects.filter(status=Status.INTERRUPTED).exists())
     @rule(held=st.booleans(), status=st.sampled_from(sorted(set(OUTCOMES) - {Status.INTERRUPTED})))
     def complete(self, held: bool, status: str) -> None:
         """The server of an interrupted deployment tells at last; only who has taken it up may write that."""
         deployment = Deployment.objects.filter(status=Status.INTERRUPTED)[0]
-        token = take_up(deployment) if held else uuid.uuid4()
+        taken = take_up(deployment) if held else None
         written = finish.finish(
             actor=system_actor("reaper"),
             deployment=deployment,
             status=Status(status),
             outcome="completed",
             sentence="It told.",
-            claim=token,
+            claim=taken.token if taken else uuid.uuid4(),
             late=True,
         )
         assert written == held

@@ -157,8 +157,9 @@ def interrupted(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, version: str = "1
 
 def test_a_request_that_arrives_after_it_was_settled_is_refused(fleet: Fleet, old: str) -> None:
     """The line was cut while the request travelled; it reaches the server after we were told that nothing began."""
-    deployment = claims.claim(fleet.request(fleet.release("1.0.1")).pk)
-    assert deployment is not None
+    claimed = claims.claim(fleet.request(fleet.release("1.0.1")).pk)
+    assert claimed is not None
+    deployment = claimed.deployment
     target = deployment.targets.select_related("server").get()
     Target.objects.filter(pk=target.pk).update(status="running")
     with artifacts.open_release(deployment.release) as reader:
@@ -186,11 +187,12 @@ def test_a_worker_that_was_only_asleep_writes_nothing_any_more(fleet: Fleet, old
     with in_background(deployment):
         wait_for(lambda: held(deployment), "the verification to begin")
         abandon(deployment)
-        token = claims.take_over(Deployment.objects.get(pk=deployment.pk))
+        taken = claims.take_over(Deployment.objects.get(pk=deployment.pk))
         go_on(machine)
         wait_for(lambda: lock_is_free(machine), "the agent to finish")
     assert deployment.status in EXECUTING, "the worker's own end was refused"
-    assert deployment.claim == token
+    assert taken is not None
+    assert deployment.claim == taken.token
     assert deployment.targets.get().status == "running"
     abandon(deployment)
     assert reap() == [deployment.pk]
@@ -216,7 +218,7 @@ def test_a_lost_artifact_does_not_keep_a_deployment_running(fleet: Fleet, old: s
     claimed = claims.claim(deployment.pk)
     assert claimed is not None
     release.artifact.storage.delete(str(release.artifact.name))
-    abandon(claimed)
+    abandon(claimed.deployment)
     assert reap() == [deployment.pk]
     deployment.refresh_from_db()
     assert deployment.status == Status.FAILED

@@ -125,8 +125,9 @@ def test_a_number_given_twice_is_not_taken_for_the_earlier_run(fleet: Fleet, goo
 
     claimed = claims.claim(ours.pk)
     assert claimed is not None
-    claimed.targets.update(status="running", facts={host_inquiry.RUN_FENCE: claimed.fence})
-    claims.hand_over(claimed, claimed.claim)  # type: ignore[arg-type]  # claimed just now
+    fence = claimed.deployment.fence
+    claimed.deployment.targets.update(status="running", facts={host_inquiry.RUN_FENCE: fence})
+    claims.hand_over(claimed)
     assert reap() == [ours.pk]
     ended = Deployment.objects.get(pk=ours.pk)
     assert (ended.status, ended.outcome) == (Status.FAILED, "not_started"), ended.sentence

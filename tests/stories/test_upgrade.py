@@ -32,11 +32,11 @@ from deployments.requests.requests import request_deployment
 from deployments.requests.rollbacks import request_rollback
 def person(name): return user_actor(User.objects.get(username=name))
 def succeed(row):
-    taken = claim(row.pk)
-    assert taken is not None, Deployment.objects.get(pk=row.pk).sentence
-    taken.targets.update(status=TargetStatus.SUCCEEDED, finished_at=timezone.now())
-    finish(actor=system_actor("worker"), deployment=taken, status=Status.SUCCEEDED, outcome="verified",
-           sentence="It runs.", claim=taken.claim)
+    claimed = claim(row.pk)
+    assert claimed is not None, Deployment.objects.get(pk=row.pk).sentence
+    claimed.deployment.targets.update(status=TargetStatus.SUCCEEDED, finished_at=timezone.now())
+    finish(actor=system_actor("worker"), deployment=claimed.deployment, status=Status.SUCCEEDED, outcome="verified",
+           sentence="It runs.", claim=claimed.token)
     return Deployment.objects.get(pk=row.pk)
 production = Environment.objects.get(name="production")
 """

@@ -41,10 +41,11 @@ def running(world: World) -> Deployment:
     approve(actor=world.people["approver"], deployment=row)
     claimed = claim(row.pk)
     assert claimed is not None
-    target = claimed.targets.get()
+    row = claimed.deployment
+    target = row.targets.get()
     Step.objects.create(target=target, name="stage", state=StepState.OK, started_at=timezone.now(), seconds=0.25)
-    LogLine.objects.create(deployment=claimed, target=target, step="stage", text="412 files are there already")
-    return claimed
+    LogLine.objects.create(deployment=row, target=target, step="stage", text="412 files are there already")
+    return row
 
 
 def test_the_overview_shows_what_waits_and_how_each_environment_stands(world: World) -> None:

@@ -25,13 +25,13 @@ def carry_out(deployment: Deployment) -> Deployment:
     assert claimed is not None
     finish(
         actor=system_actor("tests"),
-        deployment=claimed,
+        deployment=claimed.deployment,
         status=Status.SUCCEEDED,
         outcome="succeeded",
         sentence="It runs.",
-        claim=claimed.claim,
+        claim=claimed.token,
     )
-    claimed.environment.servers.update(current_release=claimed.release)
+    deployment.environment.servers.update(current_release=deployment.release)
     deployment.refresh_from_db()
     return deployment
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from deployments.execution import limited_sessions as module
+from deployments.execution.claims import Claimed
 from deployments.execution.limited_sessions import HEARD, limited_session
 from deployments.models import Deployment, Target
 from engine.errors import PortalError
@@ -38,7 +39,7 @@ def fresh(target: Target) -> Target:
 def test_each_ask_goes_on_where_the_last_one_stopped_also_after_an_error(target: Target) -> None:
     for number in range(1, 4):
         row = fresh(target)  # another worker
-        with contextlib.suppress(PortalError), limited_session(row.deployment, row, TOKEN) as session:
+        with contextlib.suppress(PortalError), limited_session(Claimed(row.deployment, TOKEN), row) as session:
             assert session.heard is not None
             assert (session.heard.size, session.heard.lines) == ((number - 1) * 1000, (number - 1) * 10)
             session.heard.add(1000, 10)
@@ -48,7 +49,7 @@ def test_each_ask_goes_on_where_the_last_one_stopped_also_after_an_error(target:
 
 def test_who_has_lost_the_claim_writes_nothing(target: Target) -> None:
     row = fresh(target)
-    with limited_session(row.deployment, row, uuid.uuid4()) as session:
+    with limited_session(Claimed(row.deployment, uuid.uuid4()), row) as session:
         assert session.heard is not None
         session.heard.add(1000, 10)
     assert fresh(target).facts == {"run_fence": 3}

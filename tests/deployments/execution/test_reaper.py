@@ -79,9 +79,9 @@ def test_a_claim_that_never_reached_its_server_is_outdated_there(scene: Scene) -
     assert reap() == [row.pk]
     row = again(row)
     assert (row.status, row.outcome) == (Status.FAILED, "not_started"), (row.sentence, targets(row))
-    assert taken.fence is not None
+    assert taken.deployment.fence is not None
     assert row.fence is not None
-    assert row.fence > taken.fence
+    assert row.fence > taken.deployment.fence
     assert scene.runs() == {"one": None, "two": None}
 
 

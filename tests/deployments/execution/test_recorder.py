@@ -25,9 +25,8 @@ def stored(world: World, batches: list[list[dict[str, Any]]]) -> list[str]:
     approve(actor=world.people["approver"], deployment=row)
     claimed = claim(row.pk)
     assert claimed is not None
-    assert claimed.claim is not None
-    target = claimed.targets.get()
-    recorder = Recorder(claimed, claimed.claim)
+    target = claimed.deployment.targets.get()
+    recorder = Recorder(claimed.deployment, claimed.token)
     for batch in batches:
         recorder._store([(target, json.dumps(record)) for record in batch])
     return list(LogLine.objects.filter(target=target).order_by("id").values_list("text", flat=True))
@@ -89,13 +88,15 @@ def test_what_many_servers_say_costs_no_more_statements_than_what_one_says(world
     approve(actor=world.people["approver"], deployment=row)
     claimed = claim(row.pk)
     assert claimed is not None
-    assert claimed.claim is not None
-    first = claimed.targets.select_related("server").get()
+    first = claimed.deployment.targets.select_related("server").get()
     servers = [Server(name=f"more-{number}", environment=world.test, host=f"192.0.2.{number}") for number in range(5)]
-    many = [first, *(claimed.targets.create(server=server, order=9) for server in Server.objects.bulk_create(servers))]
+    many = [
+        first,
+        *(claimed.deployment.targets.create(server=server, order=9) for server in Server.objects.bulk_create(servers)),
+    ]
     counts = []
     for number, targets in enumerate(([first], many)):
-        recorder = Recorder(claimed, claimed.claim)
+        recorder = Recorder(claimed.deployment, claimed.token)
         said = [
             {"kind": "log", "text": "a"},
             *({"kind": "step", "step": f"s{number}", "state": s} for s in ("begin", "ok")),

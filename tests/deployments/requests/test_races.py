@@ -14,7 +14,7 @@ from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.queueing import EXECUTE
 from deployments.environments.policies import change_policy, decide_policy_change
-from deployments.execution.claims import claim
+from deployments.execution.claims import Claimed, claim
 from deployments.execution.finish import finish
 from deployments.lifecycle import ACTIVE, Status
 from deployments.models import Approval, AuditEvent, Deployment, Environment
@@ -148,14 +148,14 @@ def test_a_waiting_rollback_is_cancelled_while_its_deployment_ends(crowd: list[A
         assert claimed is not None
         rollback = request_rollback(actor=operator, environment=world.production, reason="it hangs")
 
-        def end(claimed: Deployment = claimed) -> object:
+        def end(claimed: Claimed = claimed) -> object:
             ended = finish(
                 actor=operator,
-                deployment=claimed,
+                deployment=claimed.deployment,
                 status=Status.CANCELLED,
                 outcome="cancelled",
                 sentence="Ended.",
-                claim=claimed.claim,
+                claim=claimed.token,
             )
             return ended or None
 

@@ -152,7 +152,7 @@ def test_nothing_changed_keeps_the_seal(world: World) -> None:
     approve(actor=world.people["approver"], deployment=row)
     claimed = claim(row.pk)
     assert claimed is not None
-    assert claimed.status == Status.RUNNING
+    assert claimed.deployment.status == Status.RUNNING
 
 
 def test_a_row_moved_to_queued_by_hand_is_not_run(world: World) -> None:

@@ -263,7 +263,7 @@ def test_what_runs_is_what_was_checked(signer: Signer, world: World, monkeypatch
     monkeypatch.setattr(Deployment.objects, "move", exchanging)
     won = claim(row.pk)
     assert won is not None
-    assert (won.snapshot, won.release) == (sealed, world.releases[1])
+    assert (won.deployment.snapshot, won.deployment.release) == (sealed, world.releases[1])
 
 
 def test_the_policy_is_loosened_by_two_and_asked_for_only_where_somebody_can_sign(world: World, tmp_path: Path) -> None:
