@@ -12,7 +12,7 @@ from typing import Any
 from engine.artifacts import tarstream
 from engine.host.agent.limits import Record
 from engine.host.agent.tree import Tree
-from engine.host.agent.verbs import verb_run
+from engine.host.agent.verbs import VERBS, verb_run
 from engine.host.agent.wire import Frames, Stream
 from engine.remote.plan import config_digest
 
@@ -111,10 +111,19 @@ def said(tree: Tree) -> list[Record]:
     return [json.loads(line) for line in Path(tree.root, "said").read_text().splitlines()]
 
 
-def run(tree: Tree, wanted: Record) -> Record:
-    """Supervisor and worker, as `agent run` starts them; the result."""
+def run(tree: Tree, wanted: Record, files: bytes = tarstream.END) -> Record:
+    """Supervisor and worker, as `agent run` starts them, with a tar of what travels; the result."""
     line = stream(tree)
     try:
-        return verb_run(tree, frames(request(wanted), (b"T", tarstream.END)), line)
+        return verb_run(tree, frames(request(wanted), (b"T", files)), line)
+    finally:
+        os.close(line.fd)
+
+
+def ask(tree: Tree, verb: str, *more: tuple[bytes, bytes], **fields: Any) -> Record:
+    """What a verb answers to a request of these fields, and frames behind it."""
+    line = stream(tree)
+    try:
+        return VERBS[verb](tree, frames(request({"protocol": 1, **fields}), *more), line)
     finally:
         os.close(line.fd)

@@ -116,6 +116,16 @@ def clock_behind(tree: Tree, machine: Machine, monkeypatch: pytest.MonkeyPatch) 
     return {"clock": plan(tree)["clock"] + 400}
 
 
+def old_python(tree: Tree, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    return {"python": "9.9"}
+
+
+def taken_port(tree: Tree, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setattr("engine.host.agent.steps.preflight.probe", lambda health: {"answered": False})
+    monkeypatch.setattr("engine.host.agent.sockets.listener", lambda port: (os.getuid() + 1, 0))
+    return {"roles": [role(health={"url": "http://127.0.0.1:8001/health", "timeout": 1.0})]}
+
+
 OBSTACLES: list[tuple[Obstacle, str, str]] = [
     (another_environment, "environment_differs", "build a new release"),
     (no_inodes, "disk_full", "inodes"),
@@ -132,6 +142,8 @@ OBSTACLES: list[tuple[Obstacle, str, str]] = [
     (open_tree, "not_provisioned", "Everybody may write"),
     (current_is_a_directory, "not_provisioned", "is no link"),
     (clock_behind, "clock_wrong", "behind"),
+    (old_python, "python_too_old", "the release needs 9.9"),
+    (taken_port, "port_taken", "Port 8001 of the bot is in use"),
 ]
 
 
