@@ -49,7 +49,7 @@ soak: packages-demo venv ## a bot's day with faults on schedule, into docs/valid
 run: venv ## the portal alone on http://127.0.0.1:8080 (PORT changes it)
 	@PORT=$(PORT) exec $(BIN)/python -m portal.run
 
-test: packages-test ## prove it, in 15 minutes at most
+test: packages-test ## prove it, in about 25 minutes on two cores
 	@echo "== the servers' Debian image, beside the rest (the first time, about a minute)"
 	@$(PYTHON) -m sandbox hosts base >/dev/null 2>&1 & $(SELF) venv; mkdir -p build; \
 	  echo "== lint and types, beside the rest; what they find is shown as soon as it is known"; \

@@ -46,6 +46,14 @@ class Mask:
                     break
         return text
 
+    def found_in(self, value: Any) -> str | None:
+        """The name of a secret that a text, a key or a number inside a JSON value holds; None where none does."""
+        if isinstance(value, dict):
+            return self.found_in([*value, *value.values()])
+        if isinstance(value, list):
+            return next((name for item in value if (name := self.found_in(item))), None)
+        return next((name for part, name in self._values if part in str(value)), None)
+
     def facts(self, value: Any) -> Any:
         """The same for every text inside a JSON value."""
         if isinstance(value, str):

@@ -7,6 +7,7 @@ from deployments.access.policy import require
 from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor
+from deployments.core.masking import Mask
 from deployments.core.sessions import agent, open_session
 from deployments.models import Environment, Secret, Server
 from engine.errors import InvalidRequest, PortalError, TargetError
@@ -23,6 +24,12 @@ def set_secret(*, actor: Actor, environment: Environment, name: str, value: str)
     require(actor, Verb.SET_SECRET, environment)
     check_name(name)
     check_value(value)
+    if Mask([(name, value)]).found_in(environment.configuration):
+        raise InvalidRequest(
+            f"The configuration of {environment} holds this value, and is shown to whoever looks at a deployment.",
+            hint="Take it out of the configuration, or choose another value.",
+            reason="secret_in_configuration",
+        )
     with transaction.atomic():
         newest = Secret.objects.filter(environment=environment, name=name).order_by("-version").first()
         if newest is not None and newest.value == value:

@@ -13,9 +13,10 @@ from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core import selectors
 from deployments.core.actors import Actor
+from deployments.core.masking import Mask
 from deployments.core.row_locks import locked_environment
 from deployments.core.texts import checked
-from deployments.models import Environment, Release, Secret
+from deployments.models import Environment, Release
 from deployments.notifications.notify import notify_environment
 from deployments.releases import artifacts
 from deployments.releases.artifacts import open_release
@@ -155,11 +156,9 @@ def _check(environment: Environment) -> None:
         environment.clean_fields()
     except ValidationError as error:
         raise InvalidRequest(" ".join(error.messages), hint="Nothing was changed.") from error
-    text = str(environment.configuration)
-    for secret in Secret.objects.filter(environment=environment):
-        if len(secret.value) >= 4 and str(secret.value) in text:
-            raise InvalidRequest(
-                f"The configuration holds the value of the secret {secret.name}.",
-                hint="Configuration is shown to whoever looks at a deployment; secrets reach servers by themselves.",
-                reason="secret_in_configuration",
-            )
+    if name := Mask.for_environment(environment.pk).found_in(environment.configuration):
+        raise InvalidRequest(
+            f"The configuration holds the value of the secret {name}.",
+            hint="Configuration is shown to whoever looks at a deployment; secrets reach servers by themselves.",
+            reason="secret_in_configuration",
+        )

@@ -28,7 +28,7 @@ class Scope(models.TextChoices):
     APPROVE = "approve", "Approve and reject"
     ADMINISTER = "administer", "Enrol and provision servers, set secrets"
     HEARTBEAT = "heartbeat", "Report a bot's health"
-    ALERTS = "alerts", "Deliver alerts"
+    ALERTS = "alerts", "Acknowledge and silence alerts; a machine's delivers them"
     METRICS = "metrics", "Read metrics and scrape targets"
 
 

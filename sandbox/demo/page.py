@@ -1,5 +1,7 @@
 """What the demo prints when everything runs."""
 
+import os
+
 from sandbox.demo.portal import DemoPortal
 from sandbox.demo.watch import Watch
 
@@ -27,13 +29,18 @@ Ready after {seconds:.0f} s. The bot runs on test-1; production waits for a seco
     4. Go on to {following}: as operator "Deploy production" in the control room, as approver agree to it, and watch.
     5. Go back: "Roll back" on the page of that deployment, with a reason. It needs no approval, since it has had one.
     6. {_provoke(portal, watch)}
-    7. Or do it all from another terminal:
+    7. Or do it all from another terminal{_as_root()}:
          export PORTAL_STATE_DIR={portal.state}
          PORTAL_TOKEN_FILE=$PORTAL_STATE_DIR/approver.token .venv/bin/python manage.py approve {number}
          .venv/bin/python manage.py history
 
   Log of the portal: {portal.state}/portal.log
   Ctrl-C stops the portal, the bot and both servers, and removes them."""
+
+
+def _as_root() -> str:
+    """`sudo` in front of a command forgets the variables that the commands need."""
+    return ", in a root shell (sudo -s)" if os.geteuid() == 0 and os.environ.get("SUDO_USER") else ""
 
 
 def _addresses(watch: Watch) -> str:

@@ -274,6 +274,35 @@ def test_configuration_edits_are_told_field_by_field_and_hold_no_secret(world: W
     assert Environment.objects.get(name="test").configuration == {"dice.json": {"sides": 12}}
 
 
+@pytest.mark.parametrize(
+    ("value", "held"),
+    [
+        ("back\\slash", "x back\\slash y"),
+        ("a'quote\"both", "a'quote\"both"),
+        ("tab\there", "tab\there"),
+        ("first line\nsecond line of it", "second line of it"),
+        ("12345678", 12345678),
+        ("a-key-of-it", {"a-key-of-it": 1}),
+        ("deep-inside", [1, [{"x": ["so deep-inside it"]}]]),
+    ],
+)
+def test_a_secret_is_kept_out_of_the_configuration_whichever_comes_first(world: World, value: str, held: object) -> None:
+    from deployments.environments.secrets import set_secret
+    from deployments.models import Secret
+
+    admin = world.people["administrator"]
+    changes = {"configuration": {"dice.json": {"token": held}}}
+    secret = Secret.objects.create(environment=world.test, name="word", version=1, value=value, created_by="x")
+    with pytest.raises(InvalidRequest) as refused:
+        configure_environment(actor=admin, environment=world.test, changes=changes)
+    assert refused.value.reason == "secret_in_configuration"
+    secret.delete()
+    configure_environment(actor=admin, environment=world.test, changes=changes)
+    with pytest.raises(InvalidRequest) as refused:
+        set_secret(actor=admin, environment=Environment.objects.get(pk=world.test.pk), name="word", value=value)
+    assert refused.value.reason == "secret_in_configuration" and not Secret.objects.exists()
+
+
 def test_saving_nothing_new_is_no_event(world: World) -> None:
     configure_environment(
         actor=world.people["administrator"], environment=world.test, changes={"configuration": {}, "bake_seconds": 300}
