@@ -26,6 +26,7 @@ from deployments.core.retrying import AWAY
 from deployments.execution.steps import MOST_STEPS, StepsOf, rows_of, store
 from deployments.lifecycle import Status
 from deployments.models import Deployment, LogLine, Step, Target
+from engine.host.agent.limits import LINE_LIMIT, LOG_HEAD, LOG_TAIL
 from engine.remote.result import Record
 
 logger = logging.getLogger(__name__)
@@ -35,10 +36,6 @@ RENEW_SECONDS = 5.0
 TIMEOUT_SECONDS = 60.0
 GATHER_SECONDS = 0.1
 """What arrives within this time of a line is stored with it, in one transaction."""
-LINE_LIMIT = 4000
-"""Characters of a line, as agents send at most; whatever a server says instead is cut."""
-LOG_HEAD, LOG_TAIL = 200, 2000
-"""Lines that are kept of a target's step."""
 MOST_AT_ONCE = 5000
 _STOP = object()
 _ENDING = " lines are left out here)"
