@@ -286,7 +286,7 @@ def test_configuration_edits_are_told_field_by_field_and_hold_no_secret(world: W
         ("deep-inside", [1, [{"x": ["so deep-inside it"]}]]),
     ],
 )
-def test_a_secret_is_kept_out_of_the_configuration_whichever_comes_first(world: World, value: str, held: object) -> None:
+def test_no_secret_is_in_the_configuration_whichever_comes_first(world: World, value: str, held: object) -> None:
     from deployments.environments.secrets import set_secret
     from deployments.models import Secret
 
@@ -300,7 +300,8 @@ def test_a_secret_is_kept_out_of_the_configuration_whichever_comes_first(world: 
     configure_environment(actor=admin, environment=world.test, changes=changes)
     with pytest.raises(InvalidRequest) as refused:
         set_secret(actor=admin, environment=Environment.objects.get(pk=world.test.pk), name="word", value=value)
-    assert refused.value.reason == "secret_in_configuration" and not Secret.objects.exists()
+    assert refused.value.reason == "secret_in_configuration"
+    assert not Secret.objects.exists()
 
 
 def test_saving_nothing_new_is_no_event(world: World) -> None:
