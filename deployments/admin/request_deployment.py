@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from deployments.access.verbs import Verb
@@ -13,13 +14,16 @@ from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.environments.guards import refuse_locked, refuse_retired
 from deployments.models import Environment, Release
-from deployments.requests.release_options import first_choice, offers, preview
+from deployments.requests.release_options import chosen, offers, preview
 from deployments.requests.requests import request_deployment
 from engine.errors import PortalError
 
+PLAN_OF = "plan_of"
+"""The input that comes with a plan: the number of its release."""
+
 
 class RequestForm(PageForm):
-    """What to deploy, and why."""
+    """What to deploy, and why. It is sent with the number of the release whose plan was on the page."""
 
     release = choice("Release")
     reason = text("Reason", required=False, help_text="Shown to whoever approves.")
@@ -30,12 +34,26 @@ class RequestForm(PageForm):
 
     def prepare(self) -> None:
         """Releases of the environment's application, newest first, each with what became of it."""
-        found = offers(self.subject) if self.subject is not None else []
-        self.fields["release"].choices = [(one.release.pk, one.label) for one in found]  # type: ignore[attr-defined]  # a ChoiceField
-        if self.subject is not None and (first := first_choice(self.subject, found)):
-            self.fields["release"].initial = first.release.pk
+        named = self.data.get("release") or self.initial.get("release", "")
+        self.found = offers(self.subject, named) if self.subject is not None else []
+        self.fields["release"].choices = [(one.release.pk, one.label) for one in self.found]  # type: ignore[attr-defined]  # a ChoiceField
+        if self.subject is not None and (one := chosen(self.subject, self.found, named)):
+            self.initial["release"] = one.release.pk
         if self.subject is not None and not self.subject.protected:
             del self.fields["break_glass"]
+
+    def clean_release(self) -> str:
+        """Not what was chosen beside the plan of another release: that one was not read."""
+        release: str = self.cleaned_data["release"]
+        if (read := self.data.get(PLAN_OF, "")) != release:
+            names = {str(one.release.pk): one.release for one in self.found}
+            before = f"was the plan of {names[read]}" if read in names else "was no plan of it"
+            raise ValidationError(
+                f"You chose {names[release]}, and what the page showed {before}. "
+                "It shows the plan of your choice now: read it, then send the request again.",
+                code="other_plan",
+            )
+        return release
 
 
 def _closed(environment: Environment) -> PortalError | None:
@@ -50,16 +68,16 @@ def _closed(environment: Environment) -> PortalError | None:
     return None
 
 
-def plan_of(actor: Actor, environment: Environment, chosen: str) -> dict[str, Any]:
-    """What a request of the release numbered `chosen`, else of the first choice, would do."""
-    found = offers(environment)
-    offer = next((one for one in found if str(one.release.pk) == chosen), first_choice(environment, found))
+def plan_of(actor: Actor, environment: Environment, named: str) -> dict[str, Any]:
+    """What a request of the release numbered `named`, else of the first choice, would do."""
+    offer = chosen(environment, offers(environment, named), named)
     if offer is None:
         return {}
+    found = {"offer": offer, "not_here": bool(named) and str(offer.release.pk) != named}
     try:
-        return {"plan": preview(actor=actor, environment=environment, release=offer.release)}
+        return found | {"plan": preview(actor=actor, environment=environment, release=offer.release)}
     except PortalError as error:
-        return {"plan_error": error}
+        return found | {"plan_error": error}
 
 
 class RequestDeployment(Confirmation[Environment]):
@@ -72,6 +90,7 @@ class RequestDeployment(Confirmation[Environment]):
     verb = Verb.REQUEST
     form_class = RequestForm
     template = "deployments/admin/request.html"
+    prefilled = ("release", "reason")
 
     def offered(self, obj: Environment, actor: Actor) -> bool:
         """Where deployments are taken."""
@@ -83,8 +102,8 @@ class RequestDeployment(Confirmation[Environment]):
 
     def context(self, request: HttpRequest, obj: Environment) -> dict[str, Any]:
         """The plan of the release that is chosen."""
-        chosen = request.POST.get("release") or request.GET.get("release", "")
-        return plan_of(actor_of(request), obj, chosen) | {"plan_url": request.path}
+        named = request.POST.get("release") or request.GET.get("release", "")
+        return plan_of(actor_of(request), obj, named) | {"plan_url": request.path, "plan_input": PLAN_OF}
 
     def title(self, obj: Environment) -> str:
         """Where."""

@@ -1,5 +1,6 @@
 """What can be asked for in an environment: each release with what became of it, and what a request would do."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ _WENT: dict[str, str] = {
     Status.INTERRUPTED: "was interrupted on",
     Status.REJECTED: "was rejected for",
 }
+_NUMBER = re.compile("[0-9]{1,15}")
 _BAD = {"failed on", "was interrupted on", "was rejected for"}
 
 
@@ -61,7 +63,6 @@ class Offer:
 class Preview:
     """What a request would seal now. Nothing of it is kept."""
 
-    offer: Offer
     servers: Sequence[ServerPlan]
     steps: Sequence[str]
     hooks: Sequence[SealedHook]
@@ -73,15 +74,25 @@ class Preview:
     locked: str
 
 
-def offers(environment: Environment) -> list[Offer]:
-    """Releases of the environment's application whose artifact is here, newest first. Two queries."""
+def offers(environment: Environment, named: str = "") -> list[Offer]:
+    """Releases of the environment's application whose artifact is here, newest first; an older one too that is `named`.
+
+    Three queries.
+    """
     rows = Release.objects.exclude(artifact="")
     if environment.application:
         rows = rows.filter(name=environment.application)
-    return _about(list(rows[:RELEASES]))
+    newest = list(rows[:RELEASES])
+    older = rows.filter(pk=int(named)) if _NUMBER.fullmatch(named) else rows.none()
+    return _about([*newest, *(row for row in older if row not in newest)])
 
 
-def first_choice(environment: Environment, found: Sequence[Offer]) -> Offer | None:
+def chosen(environment: Environment, found: Sequence[Offer], named: str) -> Offer | None:
+    """The one of `found` that is named by its number, else the first choice: the plan and the form both ask here."""
+    return next((one for one in found if str(one.release.pk) == named), None) or _first_choice(environment, found)
+
+
+def _first_choice(environment: Environment, found: Sequence[Offer]) -> Offer | None:
     """What a command would take that names no release, else the newest that nothing speaks against, else the newest."""
     try:
         chosen = choose_release(environment).pk
@@ -99,7 +110,6 @@ def preview(*, actor: Actor, environment: Environment, release: Release) -> Prev
     before = last.sealed.configuration.files if last is not None else {}
     mask = Mask.for_environment(environment.pk)
     return Preview(
-        offer=_about([release])[0],
         servers=server_plans(release, snapshot),
         steps=snapshot.plan.steps,
         hooks=snapshot.plan.hooks,
