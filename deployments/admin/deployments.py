@@ -14,8 +14,9 @@ from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
 from deployments.admin.decisions import Approve, Cancel, Reject, Review, RollBack
 from deployments.admin.lists import SEARCHED
-from deployments.admin.redeploy import Redeploy, Retry
+from deployments.admin.request_deployment import asking_for
 from deployments.core.texts import whole_number
+from deployments.lifecycle import FINAL, Kind, Status
 from deployments.models import Deployment, Environment
 
 
@@ -23,7 +24,7 @@ from deployments.models import Deployment, Environment
 class DeploymentAdmin(PortalAdmin[Deployment]):
     """The list, and what can be done; a deployment's page is `dashboard/views/deployments.py`."""
 
-    confirmations = (Approve(), Reject(), Review(), Cancel(), RollBack(), Redeploy(), Retry())
+    confirmations = (Approve(), Reject(), Review(), Cancel(), RollBack())
     list_display = ("shown", "environment", "what", "shown_status", "requested_by", "asked", "took", "marks")
     list_filter = ("status", "environment", "kind", "break_glass")
     search_fields = ("=id", "release__identifier", "requested_by", "reason", "sentence")
@@ -41,6 +42,16 @@ class DeploymentAdmin(PortalAdmin[Deployment]):
         """Without the snapshots, which a list does not show."""
         rows = super().get_queryset(request).select_related("environment", "release")
         return rows.defer("snapshot", "release__change_log")
+
+    def actions_for(self, request: HttpRequest, obj: Deployment) -> list[dict[str, Any]]:
+        """And asking for the same release once more, on the page of a request: with what is true now, and its plan."""
+        actions = super().actions_for(request, obj)
+        succeeded = obj.status == Status.SUCCEEDED
+        if succeeded or (obj.status in FINAL and obj.kind == Kind.DEPLOYMENT):
+            label = "Redeploy" if succeeded else "Retry"
+            again = asking_for(obj.release, obj.environment, actor_of(request), label)
+            actions += [again | {"tone": "plain", "icon": "replay"}] if again else []
+        return actions
 
     @admin.display(description="Deployment", ordering="id")
     def shown(self, obj: Deployment) -> str:
@@ -79,7 +90,7 @@ class DeploymentAdmin(PortalAdmin[Deployment]):
         actor = actor_of(request)
         links = [
             {"name": str(row), "url": reverse("admin:deployments_environment_request", args=[row.pk])}
-            for row in Environment.objects.filter(retired_at=None)
+            for row in Environment.objects.filter(retired_at=None, locked_at=None)
             if may(actor, Verb.REQUEST, row)
         ]
         return super().changelist_view(request, {"deploy_to": links, **(extra_context or {})})

@@ -1,6 +1,5 @@
 """Releases: what was built, where it runs, and deploying it."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -8,75 +7,18 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 
-from deployments.access.verbs import Verb
 from deployments.admin import labels
+from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
-from deployments.admin.confirmations import Confirmation, Made
-from deployments.admin.forms import PageForm, choice, switch, text
 from deployments.admin.lists import NameFilter
-from deployments.core.actors import Actor
+from deployments.admin.request_deployment import asking_for
 from deployments.models import Environment, Release
-from deployments.requests.requests import request_deployment
-
-
-class WhereForm(PageForm):
-    """Where to, and why."""
-
-    environment = choice("Environment")
-    reason = text("Reason", required=False, help_text="Needed for a release in quarantine; shown to whoever approves.")
-    break_glass = switch(
-        "Break-glass: do not wait for approval",
-        help_text="Only where approval is asked for. Needs a reason, is announced loudly, and has to be reviewed.",
-    )
-
-    def prepare(self) -> None:
-        """Environments that run this application, or none yet."""
-        rows = Environment.objects.filter(retired_at=None)
-        name = self.subject.name if self.subject is not None else ""
-        self.fields["environment"].choices = [  # type: ignore[attr-defined]  # a ChoiceField
-            (row.pk, f"{row}{' (waits for approval)' if row.protected else ''}")
-            for row in rows
-            if row.application in ("", name)
-        ]
-
-
-class Deploy(Confirmation[Release]):
-    """Request it for an environment."""
-
-    slug = "deploy"
-    label = "Deploy"
-    icon = "rocket_launch"
-    tone = "good"
-    verb = Verb.REQUEST
-    form_class = WhereForm
-
-    def title(self, obj: Release) -> str:
-        """Which."""
-        return f"Deploy {obj}"
-
-    def consequences(self, obj: Release) -> Sequence[str]:
-        """What speaks against it."""
-        if obj.quarantined:
-            return [f"It is in quarantine: {obj.quarantine_reason}. Say why it should be deployed again."]
-        return ["Where approval is asked for, the request waits; elsewhere it is queued at once."]
-
-    def perform(self, *, actor: Actor, obj: Release, data: dict[str, Any]) -> Made:
-        """Request it."""
-        made = request_deployment(
-            actor=actor,
-            release=obj,
-            environment=Environment.objects.get(pk=data["environment"]),
-            reason=data["reason"],
-            break_glass=data["break_glass"],
-        )
-        return Made(f"Deployment {made.pk} to {made.environment} is {made.get_status_display().lower()}.", made)
 
 
 @admin.register(Release)
 class ReleaseAdmin(PortalAdmin[Release]):
     """Read-only: a release never changes."""
 
-    confirmations = (Deploy(),)
     list_display = ("identifier", "name", "built", "shown_size", "shown_commit", "where", "shown_quarantine")
     list_filter = (NameFilter,)
     search_fields = ("identifier", "commit", "ref", "builder", "change_log")
@@ -97,6 +39,12 @@ class ReleaseAdmin(PortalAdmin[Release]):
     def audit_subject(self, obj: Release) -> str:
         """`release:1.4.0-…`."""
         return f"release:{obj.identifier}"
+
+    def actions_for(self, request: HttpRequest, obj: Release) -> list[dict[str, Any]]:
+        """Asking for it, in each environment of its application: the page of a request, with its plan."""
+        rows = Environment.objects.filter(application__in=("", obj.name), retired_at=None, locked_at=None)
+        links = (asking_for(obj, place, actor_of(request), f"Deploy to {place}") for place in rows)
+        return [*super().actions_for(request, obj), *(link for link in links if link)]
 
     @admin.display(description="Built", ordering="built_at")
     def built(self, obj: Release) -> str:

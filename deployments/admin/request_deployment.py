@@ -5,7 +5,9 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.urls import reverse
 
+from deployments.access.policy import may
 from deployments.access.verbs import Verb
 from deployments.admin.actors import actor_of
 from deployments.admin.confirmations import Confirmation, Made
@@ -78,6 +80,14 @@ def plan_of(actor: Actor, environment: Environment, named: str) -> dict[str, Any
         return found | {"plan": preview(actor=actor, environment=environment, release=offer.release)}
     except PortalError as error:
         return found | {"plan_error": error}
+
+
+def asking_for(release: Release, environment: Environment, actor: Actor, label: str) -> dict[str, Any] | None:
+    """The button that leads to the page of a request with `release` chosen; None where this person asks for nothing."""
+    if not release.artifact or environment.locked or environment.retired or not may(actor, Verb.REQUEST, environment):
+        return None
+    address = reverse("admin:deployments_environment_request", args=[environment.pk])
+    return {"label": label, "icon": "rocket_launch", "tone": "good", "url": f"{address}?release={release.pk}"}
 
 
 class RequestDeployment(Confirmation[Environment]):

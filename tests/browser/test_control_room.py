@@ -68,7 +68,6 @@ def pages(world: World) -> list[str]:
         reverse("admin:deployments_server_change", args=[world.servers["production"].pk]),
         reverse("admin:deployments_release_changelist"),
         reverse("admin:deployments_release_change", args=[world.releases[0].pk]),
-        reverse("admin:deployments_release_deploy", args=[world.releases[0].pk]),
         reverse("admin:deployments_auditevent_changelist"),
         reverse("admin:deployments_auditevent_change", args=[numbers["event"]]),
         reverse("admin:deployments_auditevent_verify"),

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from deployments.environments.settings import lock_environment
+from deployments.lifecycle import Status
 from deployments.models import Deployment, Release
 from deployments.requests import release_options
 from tests.deployments.admin.test_pages import text_of
@@ -72,3 +74,36 @@ def test_a_release_that_cannot_be_deployed_there_is_told_and_another_shown(named
     page = world.client("operator").get(address(world), {"release": asked}).content.decode()
     assert "cannot be deployed to production" in text_of(page)
     assert names(page) == (str(world.releases[1].pk),) * 3
+
+
+def links(page: str) -> dict[str, str]:
+    """Buttons that lead to the page of a request: label and address."""
+    found = re.findall(r'<a class="[^"]*button[^"]*" href="([^"]+/request/[^"]*)">(?:<span.*?</span>)?([^<]+)', page)
+    return {label: link for link, label in found}
+
+
+def test_releases_and_deployments_lead_to_the_one_page_of_a_request(world: World) -> None:
+    ended = world.succeeded(world.releases[0])
+    chosen, client = f"{address(world)}?release={world.releases[0].pk}", world.client("operator")
+    page = client.get(reverse("admin:deployments_release_change", args=[world.releases[0].pk])).content.decode()
+    assert links(page)["Deploy to production"] == chosen
+    assert set(links(page)) == {"Deploy to production", "Deploy to test"}
+    assert links(client.get(f"/deployments/{ended.pk}/").content.decode()) == {"Redeploy": chosen}
+    Deployment.objects.filter(pk=ended.pk).update(status=Status.ROLLED_BACK)
+    assert links(client.get(f"/deployments/{ended.pk}/").content.decode()) == {"Retry": chosen}
+    assert names(client.get(chosen).content.decode()) == (str(world.releases[0].pk),) * 3
+
+
+@pytest.mark.parametrize("why", ["locked", "no role", "no artifact"])
+def test_asking_is_offered_where_it_could_be_done(why: str, world: World) -> None:
+    release, ended = world.releases[0], world.succeeded(world.releases[0])
+    if why == "locked":
+        lock_environment(actor=world.people["operator"], environment=world.production, reason="exams")
+    if why == "no artifact":
+        Release.objects.filter(pk=release.pk).update(artifact="")
+    client = world.client("viewer" if why == "no role" else "operator")
+    for place in (reverse("admin:deployments_release_change", args=[release.pk]), f"/deployments/{ended.pk}/"):
+        found = links(client.get(place).content.decode())
+        assert not any(address(world) in link for link in found.values()), place
+    listed = client.get(reverse("admin:deployments_deployment_changelist")).content.decode()
+    assert ("Deploy to production" in links(listed)) == (why == "no artifact"), "another one can be asked for there"
