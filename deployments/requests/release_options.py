@@ -1,4 +1,4 @@
-"""What can be asked for in an environment: each release with what became of it, and what a request would do."""
+"""What can be asked for in an environment, each release with what became of it, and what a request would do."""
 
 import re
 from collections.abc import Sequence
@@ -16,47 +16,13 @@ from deployments.releases.diffs import FileChange, configuration_changes
 from deployments.requests.choices import choose_release
 from deployments.requests.hook_effects import no_way_back
 from deployments.requests.inputs import take_snapshot
+from deployments.requests.release_records import ReleaseRecord, records_of
 from deployments.requests.server_plans import ServerPlan, server_plans
 from deployments.snapshot import SealedHook
 from engine.errors import PortalError
 
 RELEASES = 50
-_WENT: dict[str, str] = {
-    Status.SUCCEEDED: "ran on",
-    Status.FAILED: "failed on",
-    Status.ROLLED_BACK: "failed on",
-    Status.INTERRUPTED: "was interrupted on",
-    Status.REJECTED: "was rejected for",
-}
 _NUMBER = re.compile("[0-9]{1,15}")
-_BAD = {"failed on", "was interrupted on", "was rejected for"}
-
-
-@dataclass(frozen=True)
-class Offer:
-    """A release, and in words where it ran and what was decided about it."""
-
-    release: Release
-    history: Sequence[str]
-    doubtful: bool
-
-    @property
-    def subject(self) -> str:
-        """What its change log says first."""
-        return next((line for line in self.release.change_log.splitlines() if line), "")
-
-    @property
-    def label(self) -> str:
-        """One line to choose by."""
-        parts = [
-            str(self.release),
-            f"{self.release.built_at:%-d %b %H:%M}",
-            self.release.commit[:10],
-            self.subject[:60],
-            "in quarantine: say why" if self.release.quarantined else "",
-            *self.history,
-        ]
-        return " · ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True)
@@ -74,7 +40,7 @@ class Preview:
     locked: str
 
 
-def offers(environment: Environment, named: str = "") -> list[Offer]:
+def offers(environment: Environment, named: str = "") -> list[ReleaseRecord]:
     """Releases of the environment's application whose artifact is here, newest first; an older one too that is `named`.
 
     Three queries.
@@ -84,15 +50,15 @@ def offers(environment: Environment, named: str = "") -> list[Offer]:
         rows = rows.filter(name=environment.application)
     newest = list(rows[:RELEASES])
     older = rows.filter(pk=int(named)) if _NUMBER.fullmatch(named) else rows.none()
-    return _about([*newest, *(row for row in older if row not in newest)])
+    return records_of([*newest, *(row for row in older if row not in newest)])
 
 
-def chosen(environment: Environment, found: Sequence[Offer], named: str) -> Offer | None:
+def chosen(environment: Environment, found: Sequence[ReleaseRecord], named: str) -> ReleaseRecord | None:
     """The one of `found` that is named by its number, else the first choice: the plan and the form both ask here."""
     return next((one for one in found if str(one.release.pk) == named), None) or _first_choice(environment, found)
 
 
-def _first_choice(environment: Environment, found: Sequence[Offer]) -> Offer | None:
+def _first_choice(environment: Environment, found: Sequence[ReleaseRecord]) -> ReleaseRecord | None:
     """What a command would take that names no release, else the newest that nothing speaks against, else the newest."""
     try:
         chosen = choose_release(environment).pk
@@ -120,16 +86,3 @@ def preview(*, actor: Actor, environment: Environment, release: Release) -> Prev
         expected_seconds=selectors.expected_seconds(environment, Kind.DEPLOYMENT),
         locked=locked_sentence(environment) if environment.locked else "",
     )
-
-
-def _about(releases: Sequence[Release]) -> list[Offer]:
-    went: dict[int, dict[str, None]] = {}
-    rows = Deployment.objects.filter(release__in=[row.pk for row in releases], status__in=list(_WENT)).order_by("pk")
-    for release, status, where in rows.values_list("release_id", "status", "environment__name"):
-        went.setdefault(release, {})[f"{_WENT[status]} {where}"] = None
-    return [_offer(row, list(went.get(row.pk, {}))) for row in releases]
-
-
-def _offer(release: Release, history: list[str]) -> Offer:
-    bad = any(said.startswith(tuple(_BAD)) for said in history)
-    return Offer(release, history, release.quarantined or bad)

@@ -1,4 +1,4 @@
-"""What an approver sees: the plan per server, what changes against what runs there now, and the way back."""
+"""What an approver sees: what became of the release, the plan per server, what changes against now, the way back."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from deployments.releases.artifacts import ArtifactElsewhere
 from deployments.releases.diffs import FileChange, ReleaseChanges, configuration_changes, release_changes
 from deployments.releases.role_plans import manifest_for
 from deployments.requests.hook_effects import left_behind, no_way_back
+from deployments.requests.release_records import ReleaseRecord, records_of
 from deployments.requests.seals import approvals_given, approvals_needed, broken_seal
 from deployments.snapshot import SealedHook, SealedTarget, Snapshot
 from engine.errors import PortalError
@@ -43,6 +44,7 @@ class Review:
     """Everything the approval page shows; texts are masked."""
 
     deployment: Deployment
+    record: ReleaseRecord
     servers: list[ServerReview]
     configuration: list[FileChange]
     change_log: list[str]
@@ -82,6 +84,7 @@ def review_of(*, actor: Actor, deployment: Deployment) -> Review:
     before = _before(deployment)
     return Review(
         deployment=deployment,
+        record=records_of([deployment.release], without=deployment)[0],
         servers=servers,
         configuration=configuration_changes(_files(before), _files(deployment), mask),
         change_log=_change_log(deployment, before),
