@@ -72,6 +72,7 @@ urlpatterns = [
     path("validations/", validations.validations_page, name="validations"),
     path("validations/start", validations.start_validation, name="validation-start"),
     path("validations/<number:number>/", validations.validation_page, name="validation"),
+    path("validations/<number:number>/stop", validations.stop_validation, name="validation-stop"),
     path("validations/<number:number>/report.md", validations.validation_report, name="validation-report"),
     path("start/", first_run.start_page, name="start"),
     path("palette", palette.palette, name="palette"),

@@ -68,6 +68,17 @@ def numbered(text: str) -> Validation:
     return row
 
 
+def startable() -> list[Environment]:
+    """Environments with a bot to read that are not being validated. Two queries."""
+    bots = [
+        server.environment_id
+        for server in Server.objects.exclude(state=Server.State.RETIRED).only("environment_id", "roles").order_by()
+        if "bot" in server.roles
+    ]
+    busy = Validation.objects.filter(state="running").order_by().values("environment")
+    return list(Environment.objects.filter(pk__in=bots, retired_at=None).exclude(pk__in=busy))
+
+
 def servers(environment: Environment) -> list[Server]:
     """Whose bots are read."""
     rows = Server.objects.filter(environment=environment).exclude(state=Server.State.RETIRED).order_by("order", "name")

@@ -283,6 +283,39 @@ def test_it_is_started_and_watched_in_the_browser(enrol: Enrol, monkeypatch: pyt
     assert "up to 336 hours" in again.content.decode()
 
 
+@pytest.mark.parametrize("role", ["operator", "viewer"])
+def test_one_that_runs_is_stopped_in_the_browser_by_whoever_may(role: str, enrol: Enrol, actor: Actor) -> None:
+    row = running.start(actor=actor, environment=enrol().environment, hours=24)
+    person = User.objects.create_user("vera", is_staff=True)
+    person.groups.set(Group.objects.filter(name=role))
+    reader = Client()
+    reader.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
+    address, listed = f"/validations/{row.pk}/stop", reader.get("/validations/").content.decode()
+    offered = [address in page for page in (listed, reader.get(f"/validations/{row.pk}/").content.decode())]
+    assert offered == [role == "operator"] * 2
+    assert 'name="hours"' not in listed, "it is being validated: nothing else can be started"
+    assert reader.get(address).status_code == 405
+    said = reader.post(address, follow=True).content.decode()
+    row.refresh_from_db()
+    assert (row.ended_at is not None) == (role == "operator")
+    assert ("Stopped by vera" in said) == (role == "operator")
+    again = reader.post(address, follow=True).content.decode()
+    assert "ops-" in again
+    assert ("/stop" in reader.get("/validations/").content.decode()) is False
+
+
+def test_a_start_that_is_refused_keeps_what_was_typed(enrol: Enrol) -> None:
+    enrol()
+    reader = Client()
+    reader.force_login(User.objects.create_superuser("root"), backend="django.contrib.auth.backends.ModelBackend")
+    answer = reader.post("/validations/start", {"environment": "production", "hours": "400"})
+    page = answer.content.decode()
+    assert answer.status_code == 400
+    assert "up to 336 hours" in page
+    assert 'value="400"' in page
+    assert not Validation.objects.exists()
+
+
 @pytest.mark.parametrize("who", ["the shell", "a token that may verify", "a token that may read"])
 def test_it_is_started_in_production_by_whoever_may_verify_there(
     who: str, enrol: Enrol, token_for: Callable[..., str], monkeypatch: pytest.MonkeyPatch
