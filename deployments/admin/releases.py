@@ -1,11 +1,14 @@
-"""Releases: what was built, where it runs, and deploying it."""
+"""Releases: what was built, what became of it where, and the way to deploying it."""
 
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 
 from deployments.admin import labels
 from deployments.admin.actors import actor_of
@@ -13,28 +16,48 @@ from deployments.admin.base import PortalAdmin
 from deployments.admin.lists import NameFilter
 from deployments.admin.request_deployment import asking_for
 from deployments.models import Environment, Release
+from deployments.requests.release_records import Happening, ReleaseRecord, records_of
+
+MOST = 8
+"""Happenings of one release that are shown, the last ones."""
+
+
+def _record(release: Release) -> ReleaseRecord:
+    """As the list has read it for all of its page."""
+    known: ReleaseRecord | None = getattr(release, "record", None)
+    return known or records_of([release])[0]
+
+
+def _happening(one: Happening) -> SafeString:
+    pill = labels.status("failed" if one.bad else "succeeded" if one.live else "expired", str(one).removeprefix("is "))
+    if one.deployment is None:
+        return pill
+    return format_html('<a href="{}">{}</a>', reverse("deployment", args=[one.deployment]), pill)
 
 
 @admin.register(Release)
 class ReleaseAdmin(PortalAdmin[Release]):
     """Read-only: a release never changes."""
 
-    list_display = ("identifier", "name", "built", "shown_size", "shown_commit", "where", "shown_quarantine")
+    list_display = ("identifier", "name", "built", "shown_commit", "shown_subject", "became", "shown_size")
     list_filter = (NameFilter,)
     search_fields = ("identifier", "commit", "ref", "builder", "change_log")
     searched_newest = True
     ordering = ("-id",)
     fieldsets = (
-        (None, {"fields": (("identifier", "name"), ("version", "built_at"), ("commit", "ref"), "builder", "where")}),
+        (None, {"fields": (("identifier", "name"), ("version", "built_at"), ("commit", "ref"), "builder", "became")}),
         ("What it holds", {"fields": (("files", "shown_size"), "manifest_digest", "artifact_digest")}),
         ("Change log", {"fields": ("change_log",)}),
         ("Quarantine", {"fields": ("shown_quarantine",)}),
     )
-    readonly_fields = ("shown_size", "where", "shown_quarantine")
+    readonly_fields = ("shown_size", "became", "shown_quarantine")
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Release]:
-        """With the servers that run them."""
-        return super().get_queryset(request).prefetch_related("current_on")
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The list, with what became of each release on its page."""
+        changes = super().get_changelist_instance(request)
+        for row, record in zip(changes.result_list, records_of(changes.result_list), strict=True):
+            row.record = record
+        return changes
 
     def audit_subject(self, obj: Release) -> str:
         """`release:1.4.0-…`."""
@@ -48,8 +71,9 @@ class ReleaseAdmin(PortalAdmin[Release]):
 
     @admin.display(description="Built", ordering="built_at")
     def built(self, obj: Release) -> str:
-        """How long ago."""
-        return labels.moment(obj.built_at)
+        """When, and how long ago."""
+        at = f"{obj.built_at:%-d %b %Y %H:%M}"
+        return format_html('{} <span class="cy-muted">{}</span>', at, labels.moment(obj.built_at))
 
     @admin.display(description="Size", ordering="size")
     def shown_size(self, obj: Release) -> str:
@@ -61,10 +85,19 @@ class ReleaseAdmin(PortalAdmin[Release]):
         """Its beginning."""
         return labels.code(obj.commit, length=10)
 
-    @admin.display(description="Runs on")
-    def where(self, obj: Release) -> str:
-        """Names of servers."""
-        return ", ".join(server.name for server in obj.current_on.all()) or "–"
+    @admin.display(description="Changes")
+    def shown_subject(self, obj: Release) -> str:
+        """The first line of its change log."""
+        return Truncator(_record(obj).subject).chars(70) or "–"
+
+    @admin.display(description="What became of it")
+    def became(self, obj: Release) -> SafeString:
+        """Where it is live, ran, failed or was rejected, each with the deployment; and that it is in quarantine."""
+        record = _record(obj)
+        words = [labels.status("failed", "in quarantine")] if obj.quarantined else []
+        words += [_happening(one) for one in record.history[-MOST:]]
+        words += [format_html("and {} more", len(record.history) - MOST)] if record.history[MOST:] else []
+        return format_html_join(" ", "{}", ((word,) for word in words)) or labels.status("expired", "never deployed")
 
     @admin.display(description="Quarantine")
     def shown_quarantine(self, obj: Release) -> str:

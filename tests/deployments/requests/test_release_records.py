@@ -77,3 +77,49 @@ def test_it_costs_the_same_however_often_a_release_was_deployed(world: World) ->
     for _ in range(5):
         world.succeeded(world.releases[1], "test")
     assert queries() == few == 2
+
+
+def test_the_list_of_releases_says_what_became_of_each(world: World) -> None:
+    failed = world.succeeded(world.releases[1], "test")
+    Deployment.objects.filter(pk=failed.pk).update(status=Status.FAILED)
+    live = world.succeeded(world.releases[0])
+    world.succeeded(world.releases[0], "test")
+    client, address = world.client("viewer"), reverse("admin:deployments_release_changelist")
+
+    def said() -> dict[str, str]:
+        page = client.get(address).content.decode()
+        rows = re.findall(r"(?s)<tr[^>]*>(.*?)</tr>", page.split('id="result_list"')[1])
+        return {name: row for row in rows for name in map(str, world.releases) if name in text_of(row)}
+
+    first, second = (said()[str(release)] for release in world.releases)
+    assert "live on production live on test" in text_of(first)
+    assert f'href="/deployments/{live.pk}/"' in first
+    assert "failed on test" in text_of(second)
+    assert "1.1.0: say more" in text_of(second)
+    assert f'href="/deployments/{failed.pk}/"' in second
+    Deployment.objects.filter(pk=failed.pk).delete()
+    assert "never deployed" in text_of(said()[str(world.releases[1])])
+    Release.objects.filter(pk=world.releases[1].pk).update(quarantined_at=timezone.now())
+    assert "in quarantine" in text_of(said()[str(world.releases[1])])
+
+
+def test_the_list_asks_as_often_for_two_releases_as_for_twenty(world: World) -> None:
+    client, address = world.client("viewer"), reverse("admin:deployments_release_changelist")
+
+    def queries() -> int:
+        client.get(address)
+        with CaptureQueriesContext(connection) as seen:
+            client.get(address)
+        return len(seen)
+
+    for release in world.releases:
+        world.succeeded(release)
+    few = queries()
+    copies = []
+    for index in range(20):
+        copy = Release.objects.get(pk=world.releases[0].pk)
+        copy.pk, copy.identifier, copy.version = None, f"2.0.{index}-abc", f"2.0.{index}"
+        copies.append(copy)
+    for copy in Release.objects.bulk_create(copies):
+        world.succeeded(copy, "test")
+    assert queries() == few
