@@ -1,9 +1,10 @@
 """What people do about deployments: approve, reject, review, cancel, roll back, deploy again."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -12,7 +13,7 @@ from deployments.access.signatures import approving, valid_keys
 from deployments.access.verbs import Verb
 from deployments.admin.actors import actor_of
 from deployments.admin.confirmations import Confirmation, Made
-from deployments.admin.forms import CommentForm, ReasonForm
+from deployments.admin.forms import CommentForm, PageForm, ReasonForm, text
 from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.lifecycle import ACTIVE, FINAL, Kind, Status
@@ -43,6 +44,8 @@ class Decision(Confirmation[Deployment]):
 
     verb = Verb.APPROVE
     template = "deployments/admin/decision.html"
+    signed: ClassVar[bool] = False
+    """Whether a passkey signs the answer."""
 
     def offered(self, obj: Deployment, actor: Actor) -> bool:
         """While it waits, to anybody but its requester."""
@@ -54,13 +57,29 @@ class Decision(Confirmation[Deployment]):
         return super().refusal(obj, actor) or _own(obj, actor)
 
     def context(self, request: HttpRequest, obj: Deployment) -> dict[str, Any]:
-        """The review."""
-        return {"deployment": obj, "review": review_of(actor=actor_of(request), deployment=obj)}
+        """The review, both answers, and what a passkey signs: the digest of the text that names the seal."""
+        actor = actor_of(request)
+        mine = [key.credential for key in valid_keys(actor.identity) if key.passkey]
+        challenge = challenge_of(approving(obj, actor.identity))
+        return {
+            "deployment": obj,
+            "review": review_of(actor=actor, deployment=obj),
+            "passkey": {"act": "get", "challenge": challenge, "credentials": " ".join(mine)} if mine else None,
+            "answers": [
+                {"answer": each, "url": reverse(f"admin:deployments_deployment_{each.slug}", args=[obj.pk])}
+                for each in (Approve, Reject)
+            ],
+        }
 
 
-class ApproveForm(CommentForm):
-    """A comment, and what the person's passkey has signed."""
+class DecisionForm(PageForm):
+    """What one says with either answer, and what the person's passkey has signed; both pages have this form."""
 
+    comment = text(
+        "Comment",
+        required=False,
+        help_text="A rejection needs one. It is kept in the audit trail and shown to the requester.",
+    )
     signature = forms.CharField(required=False, max_length=MAX_SIGNATURE, widget=forms.HiddenInput)
 
 
@@ -71,16 +90,8 @@ class Approve(Decision):
     label = "Approve"
     icon = "check_circle"
     tone = "good"
-    form_class = ApproveForm
-
-    def context(self, request: HttpRequest, obj: Deployment) -> dict[str, Any]:
-        """With what a passkey of this person's signs: the digest of the text that names the seal."""
-        actor = actor_of(request)
-        mine = [key.credential for key in valid_keys(actor.identity) if key.passkey]
-        challenge = challenge_of(approving(obj, actor.identity))
-        passkey = {"act": "get", "challenge": challenge, "credentials": " ".join(mine)} if mine else None
-        other = reverse("admin:deployments_deployment_reject", args=[obj.pk])
-        return super().context(request, obj) | {"passkey": passkey, "other": {"url": other, "label": "Reject"}}
+    form_class = DecisionForm
+    signed = True
 
     def title(self, obj: Deployment) -> str:
         """Number, release and environment."""
@@ -108,14 +119,14 @@ class Approve(Decision):
         return f"You approved deployment {obj.pk}; it is queued."
 
 
-class RejectForm(ReasonForm):
-    """Why not; the page of a decision has one field for either answer."""
+class RejectForm(DecisionForm):
+    """Why not."""
 
-    def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
-        if data is not None and not data.get("reason") and data.get("comment"):
-            data = data.copy()
-            data["reason"] = data["comment"]
-        super().__init__(data, *args, **kwargs)
+    def clean_comment(self) -> str:
+        """Something to read for whoever asked."""
+        if not (comment := str(self.cleaned_data["comment"])).strip():
+            raise ValidationError("A rejection needs a reason: whoever asked reads what should change.")
+        return comment
 
 
 class Reject(Decision):
@@ -138,7 +149,7 @@ class Reject(Decision):
 
     def perform(self, *, actor: Actor, obj: Deployment, data: dict[str, Any]) -> str:
         """Reject."""
-        reject(actor=actor, deployment=obj, comment=data["reason"])
+        reject(actor=actor, deployment=obj, comment=data["comment"])
         return f"You rejected deployment {obj.pk}."
 
 

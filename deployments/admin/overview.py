@@ -15,10 +15,10 @@ from deployments.core import queueing, selectors
 from deployments.core.actors import Actor, identity_in
 from deployments.models import AuditEvent, Deployment, Environment, PolicyChange, Server
 from deployments.requests.environment_status import EnvironmentStatus, environment_statuses
+from deployments.requests.inbox import inbox
 from deployments.requests.rollback_targets import all_in_quarantine
 
 RECENT = 8
-MOST_WAITING = 50
 CARDS, SERVERS = 12, 12
 """Environments that are shown at once, and servers of each."""
 LOOKED_AT = 200
@@ -41,14 +41,13 @@ def overview(request: HttpRequest) -> dict[str, Any]:
     """What the first page shows."""
     actor = actor_of(request)
     rows = Deployment.objects.select_related("environment", "release").defer("snapshot")
+    waiting = inbox(actor)
     environments = _shown_environments()
     found = environment_statuses(environments)
     why = all_in_quarantine([each for each in environments if found[each.pk].way_back is None])
     return {
-        "waiting": [
-            (row, may(actor, Verb.APPROVE, row.environment) and identity_in(row.requested_by) != actor.identity)
-            for row in selectors.waiting_requests().defer("snapshot")[:MOST_WAITING]
-        ],
+        "for_you": [one for one in waiting if not one.why_not],
+        "for_others": [one for one in waiting if one.why_not],
         "policy_changes": [
             (row, may(actor, Verb.DECIDE_POLICY, row.environment) and identity_in(row.requested_by) != actor.identity)
             for row in PolicyChange.objects.filter(state=PolicyChange.State.WAITING).select_related("environment")

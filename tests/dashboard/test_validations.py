@@ -310,7 +310,7 @@ def test_a_start_that_is_refused_keeps_what_was_typed(enrol: Enrol) -> None:
     reader.force_login(User.objects.create_superuser("root"), backend="django.contrib.auth.backends.ModelBackend")
     answer = reader.post("/validations/start", {"environment": "production", "hours": "400"})
     page = answer.content.decode()
-    assert answer.status_code == 400
+    assert answer.status_code == 422
     assert "up to 336 hours" in page
     assert 'value="400"' in page
     assert not Validation.objects.exists()

@@ -207,7 +207,7 @@ def test_a_refusal_has_its_status_and_keeps_what_was_typed(world: World) -> None
     assert "production was locked by operator: exams." in page
     assert "looks good to me" in page
     rejection = reverse("admin:deployments_deployment_reject", args=[row.pk])
-    assert world.client("approver").post(rejection, {"reason": ""}).status_code == 422
+    assert world.client("approver").post(rejection, {"comment": ""}).status_code == 422
     row.refresh_from_db()
     assert row.status == Status.AWAITING_APPROVAL
 
@@ -258,7 +258,7 @@ def test_rows_that_a_bulk_action_cannot_take_are_left_out_with_the_reason(action
     assert f'name="_selected_action" value="{theirs.pk}"' in page
     if action == "reject":
         assert "cannot be the one who decides about it" in said
-    done = text_of(client.post(address, {**ticked, "confirmed": "1", "reason": "no"}, follow=True).content.decode())
+    done = text_of(client.post(address, {**ticked, "confirmed": "1", "comment": "no"}, follow=True).content.decode())
     assert "left out. It is succeeded." in done
     theirs.refresh_from_db()
     assert theirs.ended
@@ -270,7 +270,7 @@ def test_a_deployment_has_one_page_and_the_control_room_leads_there(world: World
     row, client = world.request(), world.client("approver")
     answer = client.get(reverse("admin:deployments_deployment_change", args=[row.pk]))
     assert answer.headers["Location"] == f"/deployments/{row.pk}/"
-    done = client.post(reverse("admin:deployments_deployment_reject", args=[row.pk]), {"reason": "no"}, follow=True)
+    done = client.post(reverse("admin:deployments_deployment_reject", args=[row.pk]), {"comment": "no"}, follow=True)
     assert done.redirect_chain == [(f"/deployments/{row.pk}/", 302)]
     page = done.content.decode()
     assert f"You rejected deployment {row.pk}." in page

@@ -40,11 +40,12 @@ async function sign(form) {
 
 for (const form of document.querySelectorAll("form[data-passkey]")) {
   form.addEventListener("submit", async (event) => {
-    if (event.submitter?.hasAttribute("formaction")) return; /* what is refused is not signed */
+    if (event.submitter?.hasAttribute("data-unsigned")) return; /* what is refused is not signed */
     event.preventDefault();
     form.querySelector("[data-refused]")?.remove();
     try {
       await (form.dataset.passkey === "create" ? create(form) : sign(form));
+      if (event.submitter?.hasAttribute("formaction")) form.action = event.submitter.formAction;
       form.submit();
     } catch (refused) {
       const told = document.createElement("p");
