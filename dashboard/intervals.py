@@ -21,18 +21,3 @@ def beginning(at: datetime, resolution: int) -> datetime:
     """When the stretch of `resolution` seconds around `at` began (UTC, so days are UTC days)."""
     seconds = int(at.timestamp())
     return datetime.fromtimestamp(seconds - seconds % resolution, UTC)
-
-
-_UNITS = ((DAY, "d", HOUR, "h"), (HOUR, "h", MINUTE, "min"), (MINUTE, "min", 1, "s"))
-
-
-def spoken(seconds: float) -> str:
-    """3 d 4 h, 12 min 5 s, 4.2 s."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for size, unit, smaller, name in _UNITS:
-        if whole >= size:
-            part = whole % size // smaller
-            return f"{whole // size} {unit}" + (f" {part} {name}" if part else "")
-    return f"{whole} s"

@@ -6,7 +6,8 @@ from datetime import date
 
 from django.utils.safestring import SafeString, mark_safe
 
-from dashboard.intervals import DAY, PROMISED_UPTIME, WHOLE, spoken
+from dashboard.intervals import DAY, PROMISED_UPTIME, WHOLE
+from deployments.core.texts import spoken
 
 FAIR = 0.95
 _SHAPES = {"good": (2, 28), "fair": (9, 21), "bad": (16, 14), "none": (26, 4)}  # y and height in a box of 30

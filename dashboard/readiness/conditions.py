@@ -10,7 +10,7 @@ from django.conf import settings
 from alerting import channels, dead_mans_switch
 from alerting.models import AlertReceipt
 from alerting.receipts import PORTAL
-from dashboard.intervals import DAY, spoken
+from dashboard.intervals import DAY
 from dashboard.models import Condition
 from dashboard.readiness import ways_back
 from dashboard.readiness.limits import RECORDS, ROLLBACK_SECONDS
@@ -20,6 +20,7 @@ from dashboard.selectors import bots
 from dashboard.selectors.bots import Bot
 from dashboard.services import proxy
 from deployments.audit import verification
+from deployments.core.texts import spoken
 from deployments.drills import records as drill_records
 from deployments.lifecycle import Kind, Status
 from deployments.models import AuditEvent, Deployment

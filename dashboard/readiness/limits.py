@@ -10,12 +10,13 @@ from typing import Any
 from django.db.models import Count, F, Max, Q
 
 from dashboard.charts.bars import percent
-from dashboard.intervals import DAY, HOUR, PROMISED_UPTIME, spoken
+from dashboard.intervals import DAY, HOUR, PROMISED_UPTIME
 from dashboard.readiness.record import span
 from dashboard.readiness.rows import Row, Verdict, judged
 from dashboard.readiness.validated import validated
 from dashboard.selectors import bots
 from dashboard.selectors.bots import Bot, Day
+from deployments.core.texts import spoken
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment
 

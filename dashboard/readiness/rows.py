@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from dashboard.intervals import WHOLE, spoken
+from dashboard.intervals import WHOLE
+from deployments.core.texts import spoken
 
 
 class Verdict(StrEnum):

@@ -7,10 +7,11 @@ from typing import Any
 
 from django.db.models import F, Q
 
-from dashboard.intervals import DAY, spoken
+from dashboard.intervals import DAY
 from dashboard.models import Validation
 from dashboard.readiness.rows import Row, Verdict, judged
 from dashboard.selectors.bots import Bot
+from deployments.core.texts import spoken
 from deployments.models import Environment
 
 VALIDATION_AGE = timedelta(days=30)

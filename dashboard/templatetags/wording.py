@@ -8,16 +8,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dashboard.charts import bars
-from dashboard.intervals import spoken
-from deployments.templatetags.ops import age
+from deployments.templatetags.ops import age, duration
 
 register = template.Library()
-
-
-@register.filter
-def duration(seconds: float | None) -> str:
-    """3 d 4 h, 12 min 5 s, 4.2 s; empty for None."""
-    return "" if seconds is None else spoken(seconds)
+register.filter("duration", duration)
 
 
 @register.filter

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dashboard.intervals import DAY, PROMISED_UPTIME, WHOLE, spoken
+from dashboard.intervals import DAY, PROMISED_UPTIME, WHOLE
 from dashboard.readiness.limits import (
     CONNECTED_SECONDS,
     COUNTERS_NEED,
@@ -13,6 +13,7 @@ from dashboard.readiness.limits import (
 )
 from dashboard.readiness.rows import Verdict, judged
 from dashboard.validation.figures import Figures, slope
+from deployments.core.texts import spoken
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment
 

@@ -6,10 +6,10 @@ from datetime import datetime
 from html import escape
 
 from dashboard.charts.bars import percent
-from dashboard.intervals import spoken
 from dashboard.readiness.rows import Verdict
 from dashboard.validation.figures import Figures
 from dashboard.validation.judging import Limit
+from deployments.core.texts import spoken
 
 _SIGNS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.UNMEASURED: "?"}
 _STYLE = (

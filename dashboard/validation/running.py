@@ -9,7 +9,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from alerting.models import Alert
-from dashboard.intervals import spoken
 from dashboard.models import Reading, Validation
 from dashboard.readiness.rows import Verdict
 from dashboard.validation import readings, report
@@ -19,7 +18,7 @@ from deployments.access.policy import require
 from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor, system_actor
-from deployments.core.texts import whole_number
+from deployments.core.texts import spoken, whole_number
 from deployments.models import Deployment, Environment, Server
 from engine.errors import Conflict, InvalidRequest, NotFound
 

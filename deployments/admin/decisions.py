@@ -16,6 +16,7 @@ from deployments.admin.confirmations import Confirmation, Made
 from deployments.admin.forms import CommentForm, PageForm, ReasonForm, text
 from deployments.core import selectors
 from deployments.core.actors import Actor
+from deployments.core.texts import spoken
 from deployments.lifecycle import ACTIVE, FINAL, Kind, Status
 from deployments.models import Deployment, Release
 from deployments.requests.approvals import approve, reject, review_break_glass
@@ -252,7 +253,7 @@ class RollBack(Confirmation[Deployment]):
                 else []
             ),
             f"{obj.environment} runs {release} again"
-            + (f", by experience in about {seconds:.0f} s." if seconds else "."),
+            + (f", by experience in about {spoken(seconds)}." if seconds else "."),
             "It needs no approval. Data is kept. The release that is left goes into quarantine.",
             *left_behind(obj.environment, release),
         ]

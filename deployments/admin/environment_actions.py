@@ -9,6 +9,7 @@ from deployments.admin.confirmations import Confirmation, Made
 from deployments.admin.forms import PageForm, ReasonForm, choice, number, switch, text, word
 from deployments.core import selectors
 from deployments.core.actors import Actor
+from deployments.core.texts import spoken
 from deployments.environments.guards import locked_sentence
 from deployments.environments.policies import MAX_HOURS, MOST_FAILURES, change_policy
 from deployments.environments.policy_floors import MAX_APPROVALS
@@ -63,7 +64,7 @@ class RollBackEnvironment(Confirmation[Environment]):
             return [why_none(obj)]
         return [
             *([f"Deployment {running.pk} is cancelled first; the rollback begins then."] if running else []),
-            f"It needs no approval{f', and takes about {seconds:.0f} s' if seconds else ''}. Data is kept.",
+            f"It needs no approval{f', and takes about {spoken(seconds)}' if seconds else ''}. Data is kept.",
         ]
 
     def perform(self, *, actor: Actor, obj: Environment, data: dict[str, Any]) -> Made:

@@ -4,6 +4,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from deployments.templatetags.ops import ago as moment
+from deployments.templatetags.ops import duration
 
 __all__ = ["code", "moment", "seconds", "status"]
 
@@ -14,10 +15,8 @@ def status(value: str, words: str) -> SafeString:
 
 
 def seconds(value: float | None) -> str:
-    """`3.2 s` or `2 min 5 s`."""
-    if value is None:
-        return "–"
-    return f"{value:.1f} s" if value < 100 else f"{int(value) // 60} min {int(value) % 60} s"
+    """`3.2 s`, `12 h`; a dash for what is not known."""
+    return duration(value) or "–"
 
 
 def code(text: str, *, length: int = 12) -> SafeString | str:

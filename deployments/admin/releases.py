@@ -90,14 +90,15 @@ class ReleaseAdmin(PortalAdmin[Release]):
         """The first line of its change log."""
         return Truncator(_record(obj).subject).chars(70) or "–"
 
-    @admin.display(description="What became of it")
+    @admin.display(description="So far")
     def became(self, obj: Release) -> SafeString:
         """Where it is live, ran, failed or was rejected, each with the deployment; and that it is in quarantine."""
         record = _record(obj)
         words = [labels.status("failed", "in quarantine")] if obj.quarantined else []
         words += [_happening(one) for one in record.history[-MOST:]]
         words += [format_html("and {} more", len(record.history) - MOST)] if record.history[MOST:] else []
-        return format_html_join(" ", "{}", ((word,) for word in words)) or labels.status("expired", "never deployed")
+        words = words or [labels.status("expired", "never deployed")]
+        return format_html('<span class="cy-pills">{}</span>', format_html_join(" ", "{}", ((word,) for word in words)))
 
     @admin.display(description="Quarantine")
     def shown_quarantine(self, obj: Release) -> str:

@@ -27,7 +27,7 @@ PLAN_OF = "plan_of"
 class RequestForm(PageForm):
     """What to deploy, and why. It is sent with the number of the release whose plan was on the page."""
 
-    release = choice("Release")
+    release = choice("Release", form="cy-form")
     reason = text("Reason", required=False, help_text="Shown to whoever approves.")
     break_glass = switch(
         "Break-glass: do not wait for approval",

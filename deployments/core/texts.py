@@ -1,4 +1,4 @@
-"""Free text of people and machines: one line, in which nothing passes for something else.
+"""Free text of people and machines: one line, in which nothing passes for something else; counts, durations in words.
 
 A reason with line breaks would forge lines in a notification; control characters drive terminals; characters that turn
 the direction of writing make a text read as another one.
@@ -11,6 +11,7 @@ from engine.errors import InvalidRequest
 
 LIMIT = 500
 """Characters of a reason or comment."""
+_UNITS = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -47,6 +48,18 @@ def whole_number(text: str, digits: int = 15) -> int | None:
 def plural(count: int, noun: str, nouns: str = "") -> str:
     """`1 alert`, `2 alerts`, `0 entries` where the word for several is given."""
     return f"{count} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def spoken(seconds: float) -> str:
+    """3 d 4 h, 12 min 5 s, 4.2 s."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, unit, smaller, name in _UNITS:
+        if whole >= size:
+            part = whole % size // smaller
+            return f"{whole // size} {unit}" + (f" {part} {name}" if part else "")
+    return f"{whole} s"
 
 
 def _harmful(character: str) -> bool:

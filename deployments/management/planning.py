@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from deployments.core import selectors
+from deployments.core.texts import spoken
 from deployments.management.base import PortalCommand
 from deployments.models import Environment, Release
 from deployments.requests.hook_effects import no_way_back
@@ -47,7 +48,7 @@ def print_plan(command: PortalCommand, environment: Environment, release: Releas
     command.say(f"  configuration: {', '.join(snapshot.configuration.files) or 'none'}")
     needed, expected = snapshot.policy.approvals_required, document["expected_seconds"]
     command.say(f"  approvals needed: {needed}; on failure: {snapshot.policy.on_failure}")
-    command.say(f"  expected: {expected:.1f} s" if expected is not None else "  expected: unknown, the first one")
+    command.say(f"  expected: {spoken(expected)}" if expected is not None else "  expected: unknown, the first one")
     command.say(f"  seal: {document['seal']}")
 
 

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from deployments.core.texts import spoken
 from deployments.management.github_status import GitHubDeployments
 from deployments.management.json_client import HttpFailure, JsonClient
 from deployments.management.summary import append_summary, deployment_summary, failure_summary
@@ -187,7 +188,7 @@ def _catch_up(github: GitHubDeployments, portal: Portal, environment: str) -> No
 def _verdict(ended: Mapping[str, Any], page: str) -> str:
     if ended["status"] == "awaiting_approval":
         return f"It waits for approval by somebody other than {ended['requested_by']}: {page}"
-    took = f" ({ended['seconds']:.1f} s)" if ended["seconds"] is not None else ""
+    took = f" ({spoken(ended['seconds'])})" if ended["seconds"] is not None else ""
     return f"{ended['status']}{took}: {ended['sentence']}"
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from deployments.core.texts import spoken
 from deployments.management.texts import markdown
 
 _SIGNS = {
@@ -37,7 +38,7 @@ def deployment_summary(document: Mapping[str, Any], links: Mapping[str, str]) ->
         f"- requested by {markdown(document['requested_by'])}"
         + (f", approved by {', '.join(map(markdown, document['approved_by']))}" if document["approved_by"] else ""),
         *([f"- reason: {markdown(document['reason'])}"] if document["reason"] else []),
-        *([f"- took {document['seconds']:.1f} s"] if document["seconds"] is not None else []),
+        *([f"- took {spoken(document['seconds'])}"] if document["seconds"] is not None else []),
         f"- seal `{document['seal'][:16]}`",
         *(f"- [{markdown(text)}]({address})" for text, address in links.items()),
         "",

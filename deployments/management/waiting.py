@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connection
 from rich.console import Console
 
+from deployments.core.texts import spoken
 from deployments.execution import reaper, remote_cancellation
 from deployments.execution import run as execution
 from deployments.execution.claims import Claimed, hand_over
@@ -117,7 +118,7 @@ class RequestCommand(PortalCommand):
         elif not waited:
             self.say(f"Deployment {deployment.pk} is {deployment.get_status_display().lower()}.")
         else:
-            took = f" ({deployment.seconds:.1f} s)" if deployment.seconds is not None else ""
+            took = f" ({spoken(deployment.seconds)})" if deployment.seconds is not None else ""
             self.say(f"{deployment.get_status_display()}{took}: {one_line(deployment.sentence)}")
         for span in measured:
             self.say(f"  {span.where:20} {span.what:20} {span.seconds:8.3f} s")

@@ -8,6 +8,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from deployments.core import read_only, selectors
+from deployments.core.texts import spoken
 from deployments.http.error_messages import entry
 from deployments.models import Deployment
 
@@ -23,6 +24,12 @@ def age(span: timedelta) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
     return f"{int(seconds)} s"
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """3 d 4 h, 12 min 5 s, 4.2 s; empty for None."""
+    return "" if seconds is None else spoken(seconds)
 
 
 @register.simple_tag

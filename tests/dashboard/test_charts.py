@@ -11,6 +11,7 @@ from dashboard.charts.bars import DayBar, drawn, overall, overall_said, percent
 from dashboard.charts.line import HEIGHT, WIDTH, columns, line, nice_top
 from dashboard.charts.timeline import position
 from dashboard.templatetags import wording
+from deployments.templatetags import ops
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ def test_marks_stay_inside_the_chart() -> None:
     ],
 )
 def test_durations_are_said_as_people_say_them(seconds: float | None, said: str) -> None:
-    assert wording.duration(seconds) == said
+    assert ops.duration(seconds) == said
 
 
 @pytest.mark.parametrize(("part", "said"), [(0, "0 %"), (0.004, "0.4 %"), (0.5, "50 %"), (1, "100 %")])

@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import OuterRef, Subquery
 
 from deployments.core import selectors
+from deployments.core.texts import spoken
 from deployments.lifecycle import Kind, Status
 from deployments.management.base import PortalCommand
 from deployments.management.describing import describe, described
@@ -46,7 +47,7 @@ class Command(PortalCommand):
         if not rows:
             self.say("Nothing has been deployed yet.")
         for row in rows:
-            seconds = f"{row.seconds:.1f} s" if row.seconds is not None else ""
+            seconds = spoken(row.seconds) if row.seconds is not None else ""
             mark = "↩ " if row.rollback_of_id or row.kind == "rollback" else ""
             self.say(
                 f"{row.pk:>5}  {row.requested_at:%Y-%m-%d %H:%M}  {row.environment!s:12} "
