@@ -10,13 +10,13 @@ from deployments.core.sessions import agent
 from deployments.execution.claims import Claimed, raise_fence
 from deployments.execution.finish import end_target
 from deployments.execution.limited_sessions import HEARD, limited_session
-from deployments.execution.recorder import LINE_LIMIT as LONGEST_SENTENCE
 from deployments.execution.recorder import Recorder
 from deployments.execution.spans import SPANS
 from deployments.execution.steps import bounded_facts
 from deployments.lifecycle import TargetStatus
 from deployments.models import Target
 from engine.errors import PortalError
+from engine.host.agent.limits import LINE_LIMIT as LONGEST_SENTENCE
 from engine.remote.client import AgentClient
 from engine.remote.result import Record
 from engine.ssh.errors import Flooded
