@@ -129,6 +129,7 @@ class SealedPolicy(_Sealed):
     bake_action: str = ""
     batch: int = BATCH
     max_failures: int = MAX_FAILURES
+    releases_from: str = "versions"
 
 
 class Consent(_Sealed):

@@ -160,6 +160,7 @@ class PolicyForm(PageForm):
         max_value=MOST_FAILURES,
         help_text="So many servers may fail and stay as they were; none on the way back.",
     )
+    releases_from = choice("Releases from", help_text="Asked at the request, and again when a worker begins.")
     reason = text("Reason", help_text="Shown to whoever decides about it.")
     confirmation = word(
         "Name of the environment",
@@ -172,15 +173,17 @@ class PolicyForm(PageForm):
         """As it is now; a confirmation only from a team of one."""
         if self.actor is None or not is_alone(self.actor):
             del self.fields["confirmation"]
+        self.fields["releases_from"].choices = Environment.ReleasesFrom.choices  # type: ignore[attr-defined]
         if self.subject is not None:
             self.fields["approvals_required"].initial = self.subject.approvals_required
             self.fields["approval_hours"].initial = self.subject.approval_hours
             self.fields["signed_approvals"].initial = self.subject.signed_approvals
             self.fields["max_failures"].initial = self.subject.max_failures
+            self.fields["releases_from"].initial = self.subject.releases_from
 
 
 class ChangePolicy(Confirmation[Environment]):
-    """How many approvals, for how long they may be given, and how many servers may fail."""
+    """How many approvals, for how long they may be given, how many servers may fail, and which releases are taken."""
 
     slug = "policy"
     label = "Change approval policy"
@@ -195,8 +198,9 @@ class ChangePolicy(Confirmation[Environment]):
     def consequences(self, obj: Environment) -> Sequence[str]:
         """What tightening and loosening do."""
         return [
-            "More approvals, less time, signed ones only, fewer failures: applied at once.",
-            "Fewer approvals, more time, unsigned ones or more failures: a second person, an approver, has to agree.",
+            "More approvals, less time, signed ones only, fewer failures, fewer kinds of releases: applied at once.",
+            "Fewer approvals, more time, unsigned ones, more failures, or more kinds of releases where approval is "
+            "asked for: a second person, an approver, has to agree.",
             "A request that waits loses its seal, because what it was approved under has changed.",
         ]
 

@@ -53,7 +53,7 @@ def environment_page(request: HttpRequest, environment: Environment, actions: li
 
 def policy_in_words(environment: Environment) -> list[str]:
     """What governs a deployment there, one sentence each."""
-    return [_approvals(environment), _rounds(environment), _bake(environment)]
+    return [_approvals(environment), _origin(environment), _rounds(environment), _bake(environment)]
 
 
 def _approvals(environment: Environment) -> str:
@@ -64,6 +64,17 @@ def _approvals(environment: Environment) -> str:
         f"A deployment needs {plural(environment.approvals_required, kind)} by somebody else, within "
         f"{plural(environment.approval_hours, 'hour')}. A rollback needs none."
     )
+
+
+_ORIGIN: dict[str, str] = {
+    Environment.ReleasesFrom.COMMITS: "It takes any release, also one that a commit named (1.4.0+g3f2a91c).",
+    Environment.ReleasesFrom.VERSIONS: "It takes releases with a version that somebody gave.",
+    Environment.ReleasesFrom.TAGS: "It takes releases from tags only: the commit has the tag of its version.",
+}
+
+
+def _origin(environment: Environment) -> str:
+    return _ORIGIN[environment.releases_from]
 
 
 def _rounds(environment: Environment) -> str:

@@ -45,7 +45,18 @@ class ReleaseAdmin(PortalAdmin[Release]):
     searched_newest = True
     ordering = ("-id",)
     fieldsets = (
-        (None, {"fields": (("identifier", "name"), ("version", "built_at"), ("commit", "ref"), "builder", "became")}),
+        (
+            None,
+            {
+                "fields": (
+                    ("identifier", "name"),
+                    ("version", "built_at"),
+                    ("commit", "ref", "tag"),
+                    "builder",
+                    "became",
+                )
+            },
+        ),
         ("What it holds", {"fields": (("files", "shown_size"), "manifest_digest", "artifact_digest")}),
         ("Change log", {"fields": ("change_log",)}),
         ("Quarantine", {"fields": ("shown_quarantine",)}),

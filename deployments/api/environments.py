@@ -146,6 +146,7 @@ def _described(row: Environment, standing: EnvironmentStatus) -> EnvironmentOut:
         application=row.application,
         retired=row.retired,
         approvals_required=row.approvals_required,
+        releases_from=row.releases_from,
         locked=row.locked,
         lock_reason=row.lock_reason,
         live_release=live.identifier if live else None,

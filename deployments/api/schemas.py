@@ -24,6 +24,7 @@ class ReleaseOut(Schema):
     files: int = Field(examples=[83])
     commit: str
     ref: str
+    tag: str = Field(description="The tag of its version, where it was at its commit; else empty.", examples=["v1.4.0"])
     builder: str
     built_at: datetime
     quarantined: bool = Field(description="A rollback marked it as bad.")
@@ -42,6 +43,7 @@ class ReleaseOut(Schema):
             files=row.files,
             commit=row.commit,
             ref=row.ref,
+            tag=row.tag,
             builder=row.builder,
             built_at=row.built_at,
             quarantined=row.quarantined,
@@ -95,6 +97,10 @@ class EnvironmentOut(Schema):
     application: str = Field(description="Empty until something was provisioned or deployed there.")
     retired: bool = Field(description="Kept for its history alone.")
     approvals_required: int = Field(examples=[1])
+    releases_from: str = Field(
+        description="What it takes: commits (any release), versions (none that a commit named), tags (only tagged).",
+        examples=["tags"],
+    )
     locked: bool
     lock_reason: str
     live_release: str | None = Field(description="What runs there by the record.")

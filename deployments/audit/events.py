@@ -48,6 +48,7 @@ _ALL = (
     Event("rollback.crashed", "Unit crashed after a rollback", "rollback"),
     Event("rollback.imported", "Rollback imported from a server", "rollback"),
     Event("release.added", "Release added"),
+    Event("release.tagged", "Tag of a release noted"),
     Event("storage.pruned", "Deleted what nothing needs"),
     Event("environment.made", "Environment made"),
     Event("environment.renamed", "Environment renamed"),

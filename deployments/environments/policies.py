@@ -18,9 +18,10 @@ from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.row_locks import locked_environment
 from deployments.core.texts import checked
-from deployments.environments.policy_floors import check_approvals
+from deployments.environments.policy_floors import Policy, check_approvals
 from deployments.models import Environment, PolicyChange, SigningKey
 from deployments.notifications.notify import notify_environment
+from deployments.releases.origin import STRICTNESS, From
 from engine.errors import Conflict, InvalidRequest
 
 MAX_HOURS = 24 * 30
@@ -37,8 +38,9 @@ def change_policy(
     confirmation: str = "",
     signed_approvals: bool | None = None,
     max_failures: int | None = None,
+    releases_from: str | None = None,
 ) -> PolicyChange | None:
-    """Change how many approvals `environment` asks for, for how long, whether signed, and how many servers may fail.
+    """Change how many approvals `environment` asks for, for how long, whether signed; failures, and releases it takes.
 
     Returns the request when a second person must agree, else None. `confirmation`, of a team of one, is the name of the
     environment. What waits for approval loses its seal. Raises NotAllowed, InvalidRequest, Conflict (a change waits).
@@ -47,9 +49,9 @@ def change_policy(
     if not reason.strip():
         raise InvalidRequest("Changing the approval policy needs a reason.", hint="Say what makes it necessary.")
     reason = checked(reason)
-    wanted = {"approvals_required": approvals_required, "approval_hours": approval_hours}
-    others = {"signed_approvals": signed_approvals, "max_failures": max_failures}
-    wanted |= {name: value for name, value in others.items() if value is not None}
+    others = {"signed_approvals": signed_approvals, "max_failures": max_failures, "releases_from": releases_from}
+    wanted: Policy = {name: value for name, value in others.items() if value is not None}
+    wanted |= {"approvals_required": approvals_required, "approval_hours": approval_hours}
     _check(wanted)
     with transaction.atomic():
         locked = locked_environment(environment.pk)
@@ -57,16 +59,15 @@ def change_policy(
         before = {name: getattr(locked, name) for name in changes}
         if not changes:
             raise InvalidRequest("Nothing would change.", reason="no_change")
-        waiting = None
-        if not loosens(before, changes):
-            _apply(actor, locked, "environment.policy_tightened", before, changes, reason)
-        elif is_alone(actor):
+        loosened = loosens(before, changes, protected=locked.protected)
+        if loosened and not is_alone(actor):
+            return _ask(actor, locked, before, changes, reason)
+        if loosened:
             _require_confirmation(locked, confirmation)
-            _apply(actor, locked, "environment.policy_loosened_alone", before, changes, reason)
-        else:
-            waiting = _ask(actor, locked, before, changes, reason)
+        name = "environment.policy_loosened_alone" if loosened else "environment.policy_tightened"
+        _apply(actor, locked, name, before, changes, reason)
     environment.refresh_from_db()
-    return waiting
+    return None
 
 
 def decide_policy_change(*, actor: Actor, change: PolicyChange, approve: bool, comment: str = "") -> PolicyChange:
@@ -113,19 +114,22 @@ def withdraw_policy_change(*, actor: Actor, change: PolicyChange) -> PolicyChang
     return change
 
 
-def loosens(before: dict[str, int], changes: dict[str, int]) -> bool:
-    """Whether any change asks for less: fewer approvals, more time to get them, none signed, or more failures."""
+def loosens(before: Policy, changes: Policy, *, protected: bool) -> bool:
+    """Whether any change asks for less: fewer approvals, more time to get them, none signed, or more failures.
+
+    Other releases count where approvals are asked for: elsewhere nobody consents to any.
+    """
     after = {**before, **changes}
     fewer = after.get("approvals_required", 0) < before.get("approvals_required", 0)
     longer = after.get("approval_hours", 0) > before.get("approval_hours", 0)
     unsigned = before.get("signed_approvals", 0) and not after.get("signed_approvals", 0)
     failing = after.get("max_failures", 0) > before.get("max_failures", 0)
-    return bool(fewer or longer or unsigned or failing)
+    kinds = [STRICTNESS[each["releases_from"]] for each in (before, after) if "releases_from" in each]
+    other = protected and kinds != sorted(kinds)
+    return bool(fewer or longer or unsigned or failing or other)
 
 
-def _ask(
-    actor: Actor, locked: Environment, before: dict[str, int], changes: dict[str, int], reason: str
-) -> PolicyChange:
+def _ask(actor: Actor, locked: Environment, before: Policy, changes: Policy, reason: str) -> PolicyChange:
     try:
         with transaction.atomic():
             change = PolicyChange.objects.create(
@@ -147,8 +151,8 @@ def _apply(
     actor: Actor,
     locked: Environment,
     name: str,
-    before: dict[str, int],
-    changes: dict[str, int],
+    before: Policy,
+    changes: Policy,
     reason: str,
     **data: Any,
 ) -> None:
@@ -189,15 +193,17 @@ def _end(change: PolicyChange, state: PolicyChange.State, actor: Actor, comment:
         )
 
 
-def _check(wanted: dict[str, int]) -> None:
+def _check(wanted: Policy) -> None:
     check_approvals(wanted["approvals_required"])
     if not 1 <= wanted["approval_hours"] <= MAX_HOURS:
         raise InvalidRequest(f"A request waits for 1 to {MAX_HOURS} hours.")
+    if wanted.get("releases_from", From.VERSIONS) not in From.values:
+        raise InvalidRequest(f"An environment takes releases from {', '.join(From.values)}.")
     if not 0 <= wanted.get("max_failures", 0) <= MOST_FAILURES:
         raise InvalidRequest(f"0 to {MOST_FAILURES} servers may fail.")
 
 
-def _refuse_unsignable(locked: Environment, changes: dict[str, int]) -> None:
+def _refuse_unsignable(locked: Environment, changes: Policy) -> None:
     """Else nothing could be approved any more, and no way back would come into being."""
     if not changes.get("signed_approvals"):
         return

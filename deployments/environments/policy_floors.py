@@ -4,14 +4,23 @@ Else a new environment beside a protected one, or an old one under another name,
 who agrees to a loosening (`environments.policies`). Retired ones count, and those that belong to no application yet.
 """
 
+from typing import Any
+
 from django.db.models import QuerySet
 
 from deployments.models import Environment
+from deployments.releases.origin import STRICTNESS, From
 from engine.errors import InvalidRequest
 
-Policy = dict[str, int]
+Policy = dict[str, Any]
 MAX_APPROVALS = 10
-LOOSEST: Policy = {"approvals_required": 0, "approval_hours": 24, "signed_approvals": False, "max_failures": 0}
+LOOSEST: Policy = {
+    "approvals_required": 0,
+    "approval_hours": 24,
+    "signed_approvals": False,
+    "max_failures": 0,
+    "releases_from": From.VERSIONS,
+}
 
 
 def floor_of(application: str, *, besides: Environment | None = None) -> Policy:
@@ -62,6 +71,8 @@ def raised(environment: Environment, floor: Policy) -> Policy:
         needed["max_failures"] = floor["max_failures"]
     if floor["signed_approvals"] and not now["signed_approvals"]:
         needed["signed_approvals"] = True
+    if floor["approvals_required"] and STRICTNESS[now["releases_from"]] < STRICTNESS[floor["releases_from"]]:
+        needed["releases_from"] = floor["releases_from"]
     return needed
 
 
@@ -74,4 +85,5 @@ def _strictest(rows: QuerySet[Environment]) -> Policy:
         "approval_hours": min(row.approval_hours for row in protected),
         "signed_approvals": any(row.signed_approvals for row in protected),
         "max_failures": min(row.max_failures for row in protected),
+        "releases_from": max((row.releases_from for row in protected), key=STRICTNESS.__getitem__),
     }

@@ -17,6 +17,13 @@ class Environment(models.Model):
         ROLLBACK = "rollback", "Roll back"
         PAUSE = "pause", "Lock the environment"
 
+    class ReleasesFrom(models.TextChoices):
+        """Which releases may be asked for, from the loosest to the strictest."""
+
+        COMMITS = "commits", "Commits: also 1.4.0+g3f2a91c"
+        VERSIONS = "versions", "Versions: a number that somebody gave"
+        TAGS = "tags", "Tags only: the commit has its version's tag"
+
     name = models.CharField(max_length=31, validators=[name_validator])
     order = models.PositiveSmallIntegerField(default=0)
     application = models.CharField(
@@ -36,6 +43,13 @@ class Environment(models.Model):
     approval_hours = models.PositiveSmallIntegerField(default=24, help_text="A request expires after this many hours.")
     signed_approvals = models.BooleanField(
         default=False, db_default=False, help_text="Only approvals that sign the seal count."
+    )
+    releases_from = models.CharField(
+        max_length=8,
+        choices=ReleasesFrom.choices,
+        default=ReleasesFrom.VERSIONS,
+        db_default=ReleasesFrom.VERSIONS,
+        help_text="Which releases may be asked for here.",
     )
     configuration = models.JSONField(
         default=dict,

@@ -16,6 +16,13 @@ class Release(models.Model):
     files = models.PositiveIntegerField()
     commit = models.CharField(max_length=64, blank=True)
     ref = models.CharField(max_length=250, blank=True)
+    tag = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The tag of its version that was at its commit, by its builder's word.",
+    )
     change_log = models.TextField(blank=True, help_text="Commit subjects since the release built before.")
     builder = models.CharField(max_length=150)
     built_at = models.DateTimeField(auto_now_add=True)

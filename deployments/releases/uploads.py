@@ -9,6 +9,7 @@ from deployments.core.actors import Actor
 from deployments.core.texts import checked
 from deployments.models import Release
 from deployments.releases.builds import store_artifact
+from deployments.releases.origin import tag_said
 from engine.artifacts.artifact import Artifact
 from engine.artifacts.received import receive_artifact
 from engine.errors import InvalidRequest
@@ -35,7 +36,14 @@ def add_artifact(
         for text, what, limit in ((ref, "A ref", 250), (commit, "A commit", 64), (builder, "A builder", 150))
     )
     artifact = described(path, sha256=sha256, commit=commit)
-    return store_artifact(actor=actor, artifact=artifact, ref=ref, builder=builder or str(actor), change_log=change_log)
+    return store_artifact(
+        actor=actor,
+        artifact=artifact,
+        ref=ref,
+        builder=builder or str(actor),
+        change_log=change_log,
+        tag=tag_said(artifact.version, ref),
+    )
 
 
 def described(path: Path, *, sha256: str, commit: str) -> Artifact:

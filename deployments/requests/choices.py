@@ -10,6 +10,7 @@ from deployments.core import selectors
 from deployments.environments.applications import refuse_other_application
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Release
+from deployments.releases.origin import taken_by
 from engine.errors import InvalidRequest
 
 _BAD = frozenset({Status.FAILED, Status.ROLLED_BACK, Status.INTERRUPTED})
@@ -88,7 +89,7 @@ def environment_before(environment: Environment) -> Environment | None:
 
 
 def _candidates(environment: Environment) -> tuple[QuerySet[Release], Environment | None]:
-    rows = Release.objects.filter(quarantined_at=None).exclude(artifact="")
+    rows = Release.objects.filter(taken_by(environment), quarantined_at=None).exclude(artifact="")
     if environment.application:
         rows = rows.filter(name=environment.application)
     before = environment_before(environment)

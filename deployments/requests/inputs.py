@@ -10,6 +10,7 @@ from deployments.lifecycle import Kind
 from deployments.models import Deployment, Environment, Release, Secret, Server
 from deployments.releases import artifacts
 from deployments.releases.fitness import refuse_unfit
+from deployments.releases.origin import From, refuse_origin
 from deployments.snapshot import (
     BATCH,
     FORMAT,
@@ -43,6 +44,8 @@ def take_snapshot(*, environment: Environment, release: Release, success: Deploy
     InvalidRequest when there is nothing to deploy to, or the release does not fit.
     """
     refuse_other_application(environment, release.name)
+    if success is None:
+        refuse_origin(environment, release)
     back = success.sealed if success else None
     with artifacts.open_release(release) as reader:
         deploy = reader.deploy
@@ -114,6 +117,7 @@ def _policy(environment: Environment) -> SealedPolicy:
     asked: dict[str, Any] = {"signed_approvals": True} if environment.signed_approvals else {}
     asked |= {} if environment.batch == BATCH else {"batch": environment.batch}
     asked |= {} if environment.max_failures == MAX_FAILURES else {"max_failures": environment.max_failures}
+    asked |= {} if environment.releases_from == From.VERSIONS else {"releases_from": str(environment.releases_from)}
     return SealedPolicy(
         approvals_required=environment.approvals_required,
         on_failure="revert every server",

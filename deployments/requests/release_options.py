@@ -13,6 +13,7 @@ from deployments.environments.guards import locked_sentence
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Release
 from deployments.releases.diffs import FileChange, configuration_changes
+from deployments.releases.origin import taken_by
 from deployments.requests.choices import choose_release
 from deployments.requests.hook_effects import no_way_back
 from deployments.requests.inputs import take_snapshot
@@ -41,14 +42,14 @@ class Preview:
 
 
 def offers(environment: Environment, named: str = "") -> list[ReleaseRecord]:
-    """Releases of the environment's application whose artifact is here, newest first; an older one too that is `named`.
+    """Releases that the environment takes and whose artifact is here, newest first; any other one too that is `named`.
 
     Three queries.
     """
     rows = Release.objects.exclude(artifact="")
     if environment.application:
         rows = rows.filter(name=environment.application)
-    newest = list(rows[:RELEASES])
+    newest = list(rows.filter(taken_by(environment))[:RELEASES])
     older = rows.filter(pk=int(named)) if _NUMBER.fullmatch(named) else rows.none()
     return records_of([*newest, *(row for row in older if row not in newest)])
 

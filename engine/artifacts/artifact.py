@@ -23,8 +23,8 @@ from engine.artifacts.manifest import EXECUTABLE, PLAIN, Manifest, ManifestFile,
 from engine.artifacts.problems import Problem
 from engine.artifacts.reader import MANIFEST, MANIFEST_MODE, ArtifactReader, open_artifact, release_id
 from engine.artifacts.selection import VERSION, SelectedFile, covered
-from engine.artifacts.source import DirectoryTree, SourceTree
-from engine.artifacts.version import EXPLAINED, read_version
+from engine.artifacts.source import DirectoryTree, Overlaid, SourceTree
+from engine.artifacts.version import EXPLAINED, MAX_VERSION, commit_version, read_version
 from engine.artifacts.wheels import WheelSource, mismatch
 
 __all__ = ["Artifact", "ArtifactReader", "build_artifact", "open_artifact", "release_id"]
@@ -59,11 +59,14 @@ class _Source:
     dirty: tuple[str, ...]
 
 
-def build_artifact(source: Path, ref: str | None, wheel_source: WheelSource, out_dir: Path) -> Artifact:
+def build_artifact(
+    source: Path, ref: str | None, wheel_source: WheelSource, out_dir: Path, *, by_commit: bool = False
+) -> Artifact:
     """Build the artifact of a commit of the repository at `source`, or without `ref` of the directory as it lies there.
 
-    In a repository that directory must equal HEAD as far as the release goes. The file `<name>-<release id>.tar`
-    appears in `out_dir` whole or not at all. Raises the refusals of `errors`, each with every mistake of its kind.
+    In a repository that directory must equal HEAD as far as the release goes. With `by_commit` its version is made from
+    VERSION and the commit. The file `<name>-<release id>.tar` appears in `out_dir` whole or not at all. Raises the
+    refusals of `errors`, each with every mistake of its kind.
     """
     with _opened(source, ref) as opened:
         if FILE in opened.dirty:
@@ -77,6 +80,8 @@ def build_artifact(source: Path, ref: str | None, wheel_source: WheelSource, out
         files, problems = tree_problems(tree, deploy)
         if problems:
             raise refusal(problems)
+        if by_commit:
+            tree = _named_by_commit(opened, source, files)
         locks = {path: _lock(tree, files, path) for path in deploy.locks()}
         wheels = {path: _wheels(lock, deploy, wheel_source) for path, lock in locks.items()}
         return _written(tree, opened.commit, deploy, files, locks, wheels, out_dir)
@@ -115,6 +120,17 @@ def _dirty(paths: list[str]) -> DirtyTree:
         hint="Commit or put back these files, or name a ref to build what is committed.",
         problems=told,
     )
+
+
+def _named_by_commit(opened: _Source, where: Path, files: list[SelectedFile]) -> SourceTree:
+    """The tree with a VERSION that its commit has part in."""
+    if opened.commit is None:
+        raise UnknownRef(f"{where} is not a git repository: no commit names a version.", hint="Raise VERSION instead.")
+    path = next(file.source for file in files if file.path == VERSION)
+    version = commit_version((read_version(opened.tree.read(path)) or "").strip(), opened.commit)
+    if len(version) > MAX_VERSION:
+        raise refusal([Problem(VERSION, f"leaves no room for a commit: {version}", "Shorten it.", "missing_version")])
+    return Overlaid(opened.tree, path, f"{version}\n".encode())
 
 
 def _lock(tree: SourceTree, files: list[SelectedFile], path: str) -> Lock:

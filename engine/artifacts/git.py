@@ -4,8 +4,8 @@ import os
 import re
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +41,14 @@ class Repository:
             raise UnknownRef(f"{where} has no commit yet.", hint="Commit something first.")
         hint = "See `git branch -a` and `git tag`; fetch it if need be."
         raise UnknownRef(f"{where} has no commit, tag or branch {ref!r}.", hint=hint)
+
+    def tag_at(self, commit: str, names: Iterable[str]) -> str:
+        """The first tag of these names that is at `commit`; empty where none is."""
+        for name in names:
+            with suppress(UnknownRef):
+                if self.commit(f"refs/tags/{name}") == commit:
+                    return name
+        return ""
 
     def tree(self, commit: str) -> "GitTree":
         """The files of a commit below this directory."""

@@ -77,6 +77,24 @@ class DirectoryTree:
             raise UnknownSource(f"{path} cannot be read: {error.strerror}.") from error
 
 
+@dataclass(frozen=True)
+class Overlaid:
+    """A tree in which one file has another content."""
+
+    tree: SourceTree
+    path: str
+    content: bytes
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """Those of the tree."""
+        return self.tree.entries
+
+    def read(self, path: str) -> bytes:
+        """As the tree has it, but for the one file."""
+        return self.content if path == self.path else self.tree.read(path)
+
+
 def _without_following(path: str, flags: int) -> int:
     # a file that was exchanged for a link or a pipe since it was listed must neither lead out nor block
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -445,6 +445,7 @@ def _(world: World, who: str) -> bool:
 
 def _policy(world: World, who: str, approvals: int) -> None:
     data = {"approvals_required": approvals, "approval_hours": 24, "max_failures": 0, "reason": "x"}
+    data |= {"releases_from": "versions"}
     page(world, who, "deployments_environment", world.production, "policy", **data)
 
 

@@ -13,7 +13,7 @@ from deployments.releases.builds import build_release
 
 
 class Command(PortalCommand):
-    """`build_release [--source DIR] [--ref REF] [--into DIR]`."""
+    """`build_release [--source DIR] [--ref REF] [--by-commit] [--into DIR]`."""
 
     help = "Build a release from a directory or git ref that has a deploy.toml."
 
@@ -21,12 +21,15 @@ class Command(PortalCommand):
         """Source and ref, and where the artifact is wanted."""
         parser.add_argument("--source", type=Path, default=settings.BASE_DIR, help="the tree (default: this project)")
         parser.add_argument("--ref", help="a commit, tag or branch (default: the directory as it is)")
+        parser.add_argument("--by-commit", action="store_true", help="its version is VERSION+gCOMMIT")
         parser.add_argument("--into", type=Path, metavar="DIR", help="put the artifact there too, as one file")
 
     def run(self, options: dict[str, Any]) -> int:
         """Build and store."""
         actor = self.actor(Verb.ADD_RELEASE)
-        release, new = build_release(actor=actor, source=options["source"], ref=options["ref"])
+        release, new = build_release(
+            actor=actor, source=options["source"], ref=options["ref"], by_commit=options["by_commit"]
+        )
         artifact = write_whole(release, options["into"]) if options["into"] else None
         if self.as_json:
             self.emit(
@@ -39,6 +42,7 @@ class Command(PortalCommand):
                     "files": release.files,
                     "bytes": release.size,
                     "commit": release.commit,
+                    "tag": release.tag,
                     "artifact": str(artifact) if artifact else None,
                 }
             )

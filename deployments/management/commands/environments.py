@@ -91,6 +91,7 @@ def _document(row: Environment) -> dict[str, Any]:
         "name": row.name,
         "order": row.order,
         "approvals_required": row.approvals_required,
+        "releases_from": row.releases_from,
         "retired": row.retired,
         "servers": [server.name for server in row.servers.all() if server.state != Server.State.RETIRED],
     }

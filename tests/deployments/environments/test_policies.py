@@ -43,6 +43,7 @@ def _alone(world: World) -> None:
         {"approvals_required": 2},
         {"approvals_required": 1, "approval_hours": 1},
         {"approvals_required": 1, "max_failures": 2},
+        {"approvals_required": 1, "releases_from": "tags"},
     ],
 )
 def test_tightening_is_applied_at_once(world: World, wanted: dict[str, Any]) -> None:
@@ -62,6 +63,8 @@ def test_tightening_is_applied_at_once(world: World, wanted: dict[str, Any]) -> 
         {"approvals_required": 0, "approval_hours": 1},
         {"approvals_required": 1, "max_failures": 1},
         {"approvals_required": 2, "max_failures": 100},
+        {"approvals_required": 1, "releases_from": "commits"},
+        {"approvals_required": 0, "releases_from": "tags"},
     ],
 )
 @pytest.mark.parametrize("who", ["administrator", "superuser"])
@@ -70,7 +73,7 @@ def test_loosening_waits_for_a_second_person(world: World, wanted: dict[str, int
     assert change is not None
     assert change.state == PolicyChange.State.WAITING
     now = world.production
-    assert (now.approvals_required, now.approval_hours, now.max_failures) == (1, 24, 0)
+    assert (now.approvals_required, now.approval_hours, now.max_failures, now.releases_from) == (1, 24, 0, "versions")
     decide_policy_change(actor=world.people["approver"], change=change, approve=True, comment="fine")
     assert {name: getattr(world.production, name) for name in change.changes} == change.changes
     event = AuditEvent.objects.get(name="environment.policy_loosened")
@@ -219,6 +222,7 @@ def test_a_token_of_a_team_of_one_is_not_its_member(world: World) -> None:
         {"approval_hours": 0},
         {"max_failures": 101},
         {"max_failures": -1},
+        {"releases_from": "anywhere"},
     ],
 )
 def test_impossible_policies_are_refused(world: World, wanted: dict[str, Any]) -> None:
@@ -226,7 +230,7 @@ def test_impossible_policies_are_refused(world: World, wanted: dict[str, Any]) -
         _ask(world, **wanted)
 
 
-@pytest.mark.parametrize("field", ["approvals_required", "max_failures"])
+@pytest.mark.parametrize("field", ["approvals_required", "max_failures", "releases_from"])
 def test_a_policy_cannot_be_changed_as_configuration(world: World, field: str) -> None:
     with pytest.raises(InvalidRequest):
         configure_environment(actor=world.people["administrator"], environment=world.production, changes={field: 1})
@@ -239,6 +243,7 @@ def test_a_page_loosens_nothing_alone_and_shows_what_is_asked_for(world: World) 
     client.post(where, {**sent, "max_failures": 5})
     assert (world.production.bake_seconds, world.production.max_failures) == (9, 0)
     asked = {"approvals_required": 1, "approval_hours": 24, "max_failures": 5, "reason": "many servers"}
+    asked |= {"releases_from": "versions"}
     address = reverse("admin:deployments_environment_policy", args=[world.production.pk])
     assert (
         "A second person has to agree: max failures 0 → 5." in client.post(address, asked, follow=True).content.decode()
@@ -249,6 +254,21 @@ def test_a_page_loosens_nothing_alone_and_shows_what_is_asked_for(world: World) 
 def test_another_name_keeps_no_more_failures_than_the_strictest_allows(world: World) -> None:
     Environment.objects.filter(name="test").update(max_failures=9)
     assert raised(world.test, floor_of(world.test.application))["max_failures"] == 0
+
+
+def test_another_name_takes_no_more_kinds_of_releases_than_the_strictest(world: World) -> None:
+    assert world.test.releases_from == "commits", "in a new portal"
+    assert raised(world.test, floor_of(world.test.application))["releases_from"] == "versions"
+
+
+def test_where_nobody_consents_other_releases_loosen_nothing(world: World) -> None:
+    wanted: dict[str, Any] = {"approvals_required": 0, "approval_hours": 24, "reason": "we tag everything"}
+    for kind in ("tags", "commits"):
+        assert (
+            change_policy(actor=world.people["administrator"], environment=world.test, releases_from=kind, **wanted)
+            is None
+        )
+        assert world.test.releases_from == kind
 
 
 def test_configuration_edits_are_told_field_by_field_and_hold_no_secret(world: World) -> None:

@@ -72,7 +72,9 @@ def test_a_directory_that_is_not_there_says_so(tmp_path: Path) -> None:
         check_deploy_toml(tmp_path / "gone")
 
 
-@pytest.mark.parametrize("text", ["1.0", "1.2.3", "1.2.3.4", "2024.11.1", "1.0.0-rc1", "1.0rc1", "1.0.0-rc.1", "1.0\n"])
+@pytest.mark.parametrize(
+    "text", ["1.0", "1.2.3", "1.2.3.4", "2024.11.1", "1.0.0-rc1", "1.0rc1", "1.0.0-rc.1", "1.0\n", "1.4.0+g3f2a91c"]
+)
 def test_a_version_is_numbers_and_then_letters_and_digits(text: str) -> None:
     assert read_version(text.encode()) == text.strip()
 
@@ -80,7 +82,23 @@ def test_a_version_is_numbers_and_then_letters_and_digits(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "1", "v1.0", "1.0 ", "1.0\n\n", "1.0\n2.0", "1..0", "1.0-", "1.0--a", "1.0/..", "1.0+local", "1.0$(id)"),
+        *(
+            "",
+            "1",
+            "v1.0",
+            "1.0 ",
+            "1.0\n\n",
+            "1.0\n2.0",
+            "1..0",
+            "1.0-",
+            "1.0--a",
+            "1.0/..",
+            "1.0+local",
+            "1.0+g3f2a91",
+            "1.0+g3f2a91c.1",
+            "1.0+gnothexa",
+            "1.0$(id)",
+        ),
         *("1.0" + "0" * 40, "1.0\0", "\ufeff1.0", "٣.٤"),
     ],
 )
