@@ -14,6 +14,7 @@ from deployments.notifications import messages
 from deployments.operations import carrying_out
 from deployments.requests import approvals
 from deployments.servers import inspection
+from deployments.sources import building
 
 
 def execute(deployment_id: int) -> str:
@@ -43,6 +44,12 @@ def operate(operation_id: int) -> str:
 
 
 @unless_read_only
+def build_push(push_id: int) -> str:
+    """Build what was pushed and ask for its deployment; a re-delivered task finds nothing to take."""
+    return building.build_push(number=push_id)
+
+
+@unless_read_only
 def reap() -> list[int]:
     """Have what dead workers left settled, each by a task of its own; waits for no server."""
     carrying_out.settle_lost(actor=system_actor("reaper"))
@@ -51,7 +58,8 @@ def reap() -> list[int]:
 
 @unless_read_only
 def expire_requests() -> int:
-    """End requests that nobody approved in time."""
+    """End requests that nobody approved in time, and pushes whose worker died."""
+    building.end_lost()
     return approvals.expire_requests(actor=system_actor("schedule"))
 
 

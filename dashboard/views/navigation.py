@@ -20,6 +20,7 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Servers", "dns", "deployments.server"),
             ("Releases", "inventory_2", "deployments.release"),
             ("Operations", "restart_alt", "deployments.operation"),
+            ("Pushes", "move_to_inbox", "deployments.push"),
         ),
     ),
     (
@@ -31,6 +32,7 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("API tokens", "key", "deployments.apitoken"),
             ("Signing keys", "signature", "deployments.signingkey"),
             ("Workflows", "conversion_path", "deployments.workflowbinding"),
+            ("Push sources", "webhook", "deployments.pushsource"),
         ),
     ),
     (

@@ -12,6 +12,7 @@ from deployments.admin import (
     releases,
     servers,
     signing_keys,
+    sources,
     tokens,
     workflows,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "releases",
     "servers",
     "signing_keys",
+    "sources",
     "tokens",
     "workflows",
 ]

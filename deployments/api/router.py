@@ -2,8 +2,8 @@
 
 from ninja import Router
 
-from deployments.api import audit, deployments, environments, operations, releases, servers, tokens
+from deployments.api import audit, deployments, environments, operations, pushes, releases, servers, tokens
 
 router = Router()
-for part in (deployments, operations, releases, environments, servers, audit, tokens):
+for part in (deployments, operations, releases, environments, servers, audit, tokens, pushes):
     router.add_router("", part.router)

@@ -112,6 +112,8 @@ _ALL = (
     Event("key.handed_out", "SSH key handed to GitHub"),
     Event("token.issued", "Token issued"),
     Event("token.revoked", "Token revoked"),
+    Event("source.made", "Push source made"),
+    Event("source.ended", "Push source ended"),
     Event("workflow.bound", "Workflow bound"),
     Event("workflow.unbound", "Workflow unbound"),
     Event("person.added", "Person added"),

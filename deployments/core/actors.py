@@ -7,8 +7,8 @@ from deployments.core.texts import one_line
 from deployments.models import Role, Scope
 
 TOKEN_MARK = "/token:"  # noqa: S105  (what stands between a person and their token)
-
-
+PUSH_MARK = "push:"
+"""How the name of a token begins that a webhook stands for."""
 MAX_ACTOR = 150
 
 

@@ -103,6 +103,11 @@ def enqueue_operation(operation_id: int, *, seconds: float = 0) -> None:
         async_task(task, operation_id, cluster=RESCUE)
 
 
+def enqueue_build(push_id: int, *, after: float = 0.0) -> None:
+    """Queue building what was pushed, in `after` seconds; it takes minutes, so it waits among deployments."""
+    async_task("deployments.tasks.build_push", push_id, cluster=DEPLOYS, broker=_Later(DEPLOYS, after))
+
+
 def enqueue_watch(deployment_id: int, *, after: float) -> None:
     """Queue asking a deployment's servers about their units in `after` seconds; no worker waits for that."""
     async_task("deployments.tasks.watch", deployment_id, cluster=DEFAULT, broker=_Later(DEFAULT, after))

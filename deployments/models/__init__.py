@@ -14,6 +14,7 @@ from deployments.models.portal_keys import PortalKeys
 from deployments.models.releases import Release
 from deployments.models.servers import Server
 from deployments.models.sign_in import AuthenticatorApp, Invitation, RecoveryCode, SingleSignOn
+from deployments.models.sources import Push, PushSource
 
 __all__ = [
     "ApiToken",
@@ -33,6 +34,8 @@ __all__ = [
     "Operation",
     "PolicyChange",
     "PortalKeys",
+    "Push",
+    "PushSource",
     "RecoveryCode",
     "Release",
     "Role",

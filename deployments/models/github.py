@@ -6,6 +6,9 @@ from django.db import models
 
 from deployments.models.environments import Environment
 
+REF = RegexValidator(r"^refs/(heads/[^\s*]+|tags/[^\s*]+\*?)\Z", "Write refs/heads/main, or refs/tags/v*.")
+"""A branch, or tags: only tags end in a star."""
+
 
 class WorkflowBinding(models.Model):
     """Claims of a workflow's identity, each exact, and the scopes that a run with all of them gets. Never edited."""
@@ -17,9 +20,7 @@ class WorkflowBinding(models.Model):
     repository_id = models.PositiveBigIntegerField(help_text="Its number: a name can become somebody else's.")
     ref = models.CharField(
         max_length=250,
-        validators=[
-            RegexValidator(r"^refs/(heads/[^\s*]+|tags/[^\s*]+\*?)\Z", "Write refs/heads/main, or refs/tags/v*.")
-        ],
+        validators=[REF],
         help_text="refs/heads/main; refs/tags/v* is every tag that begins so.",
     )
     github_environment = models.CharField(max_length=255, help_text="The environment that the job names on GitHub.")

@@ -4,7 +4,8 @@ PlanError                    anything below; carries every `Problem` found, not 
 ├── NoDeployToml             no_deploy_toml       the source has no deploy.toml
 ├── BadDeployToml            bad_deploy_toml      deploy.toml says something that cannot be
 ├── UnknownSource            unknown_source       the source is not a readable directory or repository
-│   └── UnknownRef           unknown_ref          the repository has no such commit, tag or branch
+│   ├── UnknownRef           unknown_ref          the repository has no such commit, tag or branch
+│   └── FetchFailed          fetch_failed         a repository elsewhere cannot be fetched (may be the network)
 ├── SourceRefused            source_refused       the tree holds something a release must not contain
 │   ├── DirtyTree            dirty_tree           files differ from the commit
 │   ├── PathEscapes          path_escapes         a path leads out of the tree, or cannot be a path on a server
@@ -68,6 +69,13 @@ class UnknownRef(UnknownSource):
     """The repository has no such commit, tag or branch."""
 
     reason = "unknown_ref"
+
+
+class FetchFailed(UnknownSource):
+    """A repository elsewhere cannot be fetched."""
+
+    reason = "fetch_failed"
+    permanent = False
 
 
 class SourceRefused(PlanError):

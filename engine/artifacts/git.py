@@ -42,6 +42,10 @@ class Repository:
         hint = "See `git branch -a` and `git tag`; fetch it if need be."
         raise UnknownRef(f"{where} has no commit, tag or branch {ref!r}.", hint=hint)
 
+    def object_at(self, ref: str) -> str:
+        """What a ref names itself: of an annotated tag the tag, not its commit."""
+        return self._checked("rev-parse", "--verify", "--quiet", "--end-of-options", ref).decode().strip()
+
     def tag_at(self, commit: str, names: Iterable[str]) -> str:
         """The first tag of these names that is at `commit`; empty where none is."""
         for name in names:
