@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from alerting.models import Alert, AlertReceipt
 from alerting.receipts import PORTAL
-from dashboard.models import BotState
+from dashboard.models import BotState, Condition
 from deployments.audit import trail
 from deployments.core import queueing
 from deployments.core.selectors import newest_of_each
@@ -141,14 +141,23 @@ def _bots() -> Iterator[Metric]:
     labels = ["environment", "server"]
     connected = GaugeMetricFamily("portal_bot_connected", "1 when the last heartbeat said so.", labels=labels)
     heard = GaugeMetricFamily("portal_bot_heartbeat_timestamp_seconds", "When the bot was last heard.", labels=labels)
+    running = GaugeMetricFamily(
+        "portal_service_up", "1 when a service without a room is well, by its probe or heartbeat.", labels=labels
+    )
+    now = timezone.now()
     for state in BotState.objects.select_related("server__environment"):
         if state.server.state == Server.State.RETIRED:
             continue
         values = [str(state.server.environment), state.server.name]
+        if state.server.service != Server.Service.BOT:
+            if (condition := state.condition(now)) != Condition.STALE:  # of what nobody looked at nothing is said
+                running.add_metric(values, float(condition == Condition.CONNECTED))
+            continue
         connected.add_metric(values, float(state.connected and not state.goodbye))
         heard.add_metric(values, state.heard_at.timestamp())
     yield connected
     yield heard
+    yield running
 
 
 def _servers() -> Iterator[Metric]:

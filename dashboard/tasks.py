@@ -4,7 +4,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from alerting import acknowledgements, alert_expiry, assignments, dead_mans_switch, drills, receipts, silenced
-from dashboard.services import heartbeats, samples
+from dashboard.services import heartbeats, probing, samples
 from dashboard.validation import running as validating
 from deployments.core.actors import system_actor
 from deployments.core.read_only import unless_read_only
@@ -22,6 +22,12 @@ def watch_monitoring() -> str:
 def note_silences() -> int:
     """Count the minutes in which bots say nothing."""
     return heartbeats.note_silences()
+
+
+@unless_read_only
+def probe() -> int:
+    """Ask services that do not speak for themselves how they are."""
+    return probing.probe_services()
 
 
 @unless_read_only

@@ -89,6 +89,10 @@ def prometheus(settings: dict[str, Any], secrets: Path, rules: Path) -> dict[str
                         "authorization": token,
                     }
                 ],
+                # of a service that is no bot nobody promised metrics: no rule about bots reads what it has
+                "relabel_configs": [
+                    {"source_labels": ["role"], "regex": "service", "target_label": "job", "replacement": "services"}
+                ],
             },
             {
                 "job_name": "portal",

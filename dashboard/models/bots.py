@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from django.db import models
 
-from dashboard.intervals import DOWN_AFTER, STALE_AFTER
+from dashboard.intervals import DOWN_AFTER, LISTENED, STALE_AFTER
 from deployments.models import Server
 
 
@@ -38,6 +38,9 @@ class BotState(models.Model):
     observed_until = models.DateTimeField(
         null=True, blank=True, help_text="Up to when it was listened to, silences included; empty: up to its last word."
     )
+    probed = models.BooleanField(
+        default=False, db_default=False, help_text="It did not speak: the portal asked its health address."
+    )
     goodbye = models.BooleanField(default=False, help_text="The bot said that it is stopping.")
 
     class Meta:
@@ -48,14 +51,20 @@ class BotState(models.Model):
 
     def condition(self, now: datetime) -> Condition:
         """What is true of the bot at `now`."""
-        return condition_at(now, goodbye=self.goodbye, heard_at=self.heard_at, connected=self.connected)
+        return condition_at(
+            now, goodbye=self.goodbye, heard_at=self.heard_at, connected=self.connected, probed=self.probed
+        )
 
 
-def condition_at(now: datetime, *, goodbye: bool, heard_at: datetime, connected: bool) -> Condition:
-    """What a bot's last word means at `now`."""
+def condition_at(now: datetime, *, goodbye: bool, heard_at: datetime, connected: bool, probed: bool) -> Condition:
+    """What a bot's last word means at `now`. That nobody asked a probed one says nothing about it."""
     silence = now - heard_at
     if goodbye:
         return Condition.STOPPED
+    if probed and silence > timedelta(seconds=LISTENED):
+        return Condition.STALE
+    if probed:
+        return Condition.CONNECTED if connected else Condition.DISCONNECTED
     if silence > timedelta(seconds=DOWN_AFTER):
         return Condition.DOWN
     if silence > timedelta(seconds=STALE_AFTER):

@@ -38,7 +38,8 @@ _FIELDS = {"status", "connected", "channel", "uptime", "version", "user_count", 
 
 def running(number: int, where: str, here: Sequence[Bot]) -> Row:
     """1 and 2: the bots of this kind of environment are deployed, and say that they are in their room."""
-    title, key, evidence = f"A bot is deployed and running on the {where} server", f"{number}", "/"
+    what = "A bot" if all(bot.has_room for bot in here) else "A service"
+    title, key, evidence = f"{what} is deployed and running on the {where} server", f"{number}", "/"
     if not here:
         sentence = f"No server of {where} has the role bot."
         measure = f"manage.py enroll NAME --environment {where} --host HOST"
@@ -108,7 +109,8 @@ def _asked(everyone: Sequence[Bot]) -> tuple[bool | None, str]:
 
 def shown(everyone: Sequence[Bot]) -> Row:
     """5: what bots say of themselves is what the record says was deployed."""
-    title, measure, evidence = "The dashboard shows the real bot", "manage.py verify test", "/"
+    what = "bot" if all(bot.has_room for bot in everyone) else "service"
+    title, measure, evidence = f"The dashboard shows the real {what}", "manage.py verify test", "/"
     heard, silent = [bot for bot in everyone if bot.state], [bot for bot in everyone if not bot.state]
     if everyone:
         measure = f"manage.py verify {(silent or heard)[0].server.environment}"

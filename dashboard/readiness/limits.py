@@ -56,7 +56,8 @@ def of_bots(everyone: Sequence[Bot], now: datetime) -> Iterator[Row]:
         day, week = days[bot.server.pk], weeks[bot.server.pk]
         yield _time(CONNECTED, bot, day, CONNECTED_SECONDS, now)
         yield _time(UPTIME, bot, week, PROMISED_UPTIME * WEEK, now)
-        yield _errors(bot, day, now)
+        if bot.state is None or not bot.state.probed:
+            yield _errors(bot, day, now)
         yield _response(bot, day, now)
 
 
@@ -116,7 +117,7 @@ class Promise:
         """The promise of `bot`, as the facts have it; nobody knows of the window up to `now` where some is missing."""
         return Row(
             f"{self.key}:{bot.name}",
-            f"{bot.name} {self.words}",
+            f"{bot.name} {self.words if bot.has_room else self.words.replace('is in its room', 'runs')}",
             verdict,
             sentence,
             f"manage.py validate start {bot.server.environment} --hours 24",
@@ -142,10 +143,10 @@ def _time(promise: Promise, bot: Bot, seen: Day, limit: float, now: datetime) ->
     absent = seen.observed_seconds - seen.connected_seconds
     kept, broken = seen.connected_seconds > limit, absent >= promise.window - limit
     verdict = Verdict.PASS if kept else Verdict.FAIL if broken else Verdict.UNMEASURED
-    sentence = f"In its room for {spoken(seen.connected_seconds)}, absent for {spoken(max(0.0, absent))}"
+    sentence = f"{bot.place.capitalize()} for {spoken(seen.connected_seconds)}, absent for {spoken(max(0.0, absent))}"
     if seen.connected is not None:
         sentence += f": {percent(seen.connected)} of what was observed"
-    missing = f"{spoken(limit - seen.connected_seconds)} more in its room" if verdict is Verdict.UNMEASURED else ""
+    missing = f"{spoken(limit - seen.connected_seconds)} more {bot.place}" if verdict is Verdict.UNMEASURED else ""
     return promise.row(bot, seen, verdict, f"{sentence}.", now, missing)
 
 

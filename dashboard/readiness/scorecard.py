@@ -52,19 +52,20 @@ def counted(cards: Sequence[Scorecard]) -> dict[Verdict, int]:
 
 
 def _scorecard(application: str, ours: list[Bot], common: tuple[Row, Row], now: datetime) -> Scorecard:
-    """`common` are the two conditions of the whole portal."""
+    """`common` are the two conditions of the whole portal. Of an application without a room only what it could meet."""
     alerts, trusted = common
     production = [bot for bot in ours if _is_production(bot)]
     test = [bot for bot in ours if not _is_production(bot)]
+    of_rooms = all(bot.has_room for bot in ours)  # nobody promised figures of a service without a room
     rows = [
         conditions.running(1, "test", test),
         conditions.running(2, "production", production),
         conditions.health(production),
-        conditions.collected(ours),
+        *([conditions.collected(ours)] if of_rooms else []),
         conditions.shown(ours),
         alerts,
         conditions.rehearsed(application, now),
-        conditions.traffic(production, now),
+        *([conditions.traffic(production, now)] if of_rooms else []),
         conditions.measured(application, now),
         trusted,
     ]

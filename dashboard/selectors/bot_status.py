@@ -41,6 +41,14 @@ class Stands(Protocol):
     def word(self) -> str:
         """Its condition in words."""
 
+    @property
+    def service(self) -> str:
+        """What it is (`Server.Service`): a bot, or a service without a room."""
+
+    @property
+    def deployed(self) -> bool:
+        """Whether a release was deployed there."""
+
 
 class BotStatus(NamedTuple):
     """A bot that is not retired, and the environment it belongs to: as it is called, its path, its bare name."""
@@ -53,11 +61,13 @@ class BotStatus(NamedTuple):
     condition: Condition | None
     on_purpose: bool
     expected: bool
+    deployed: bool
+    service: str
 
     @property
     def word(self) -> str:
         """Its condition in words."""
-        return word_of(self.condition, expected=self.expected)
+        return word_of(self.condition, self.service, deployed=self.deployed)
 
 
 class _Heard(NamedTuple):
@@ -66,18 +76,42 @@ class _Heard(NamedTuple):
     goodbye: bool | None
     heard_at: datetime | None
     connected: bool | None
+    probed: bool | None
 
     def condition(self, now: datetime) -> Condition | None:
         if self.heard_at is None:
             return None
-        return condition_at(now, goodbye=bool(self.goodbye), heard_at=self.heard_at, connected=bool(self.connected))
+        return condition_at(
+            now,
+            goodbye=bool(self.goodbye),
+            heard_at=self.heard_at,
+            connected=bool(self.connected),
+            probed=bool(self.probed),
+        )
 
 
-def word_of(condition: Condition | None, *, expected: bool) -> str:
-    """A condition in words; without one, whether anything could have been heard."""
+_SERVICES: dict[str | None, str] = {
+    Condition.CONNECTED: "Running",
+    Condition.DISCONNECTED: "Not well",
+    Condition.STALE: "Not looked at lately",
+}
+_NEVER = {
+    Server.Service.BOT: "Never heard from",
+    Server.Service.ASKED: "Not reached yet",
+    Server.Service.UNASKED: "Not watched",
+}
+
+
+def word_of(condition: Condition | None, service: str, *, deployed: bool) -> str:
+    """A condition in the words of what it is; without one, whether anything could have been heard."""
     if condition:
-        return condition.label
-    return "Never heard from" if expected else "Nothing deployed yet"
+        return condition.label if service == Server.Service.BOT else _SERVICES.get(condition, condition.label)
+    return _NEVER[Server.Service(service)] if deployed else "Nothing deployed yet"
+
+
+def is_expected(service: str, *, deployed: bool, heard: bool) -> bool:
+    """Whether it has to be well: once it was heard, and a bot once a release was deployed."""
+    return heard or (deployed and service == Server.Service.BOT)
 
 
 def condition_of(heard: Condition | None, *, stopped: bool) -> Condition | None:
@@ -96,14 +130,15 @@ def bot_statuses(now: datetime) -> list[BotStatus]:
         Server.objects.exclude(state=Server.State.RETIRED)
         .order_by("environment__order", "environment_id", "order", "name")
         .values_list(
-            "pk", "name", "roles", "stopped", "current_release_id",
+            "pk", "name", "roles", "stopped", "current_release_id", "service",
             "environment_id", "environment__order",
             "environment__application", "environment__name", "environment__shared_name",
             "bot_state__goodbye", "bot_state__heard_at", "bot_state__connected",
+            "bot_state__probed",
         )
     )  # fmt: skip
     found = []
-    for pk, name, roles, halted, release, place, order, application, bare, shared, *last in rows:
+    for pk, name, roles, halted, release, service, place, order, application, bare, shared, *last in rows:
         if "bot" not in roles:
             continue
         path = f"{application}/{bare}" if application else bare
@@ -111,7 +146,9 @@ def bot_statuses(now: datetime) -> list[BotStatus]:
         state = _Heard(*last)
         condition = condition_of(state.condition(now), stopped=stopped)
         on_purpose = stopped and condition == Condition.STOPPED
-        expected = release is not None or state.heard_at is not None
-        one = BotStatus(pk, name, path if shared else bare, path, bare, condition, on_purpose, expected)
+        deployed = release is not None
+        expected = is_expected(service, deployed=deployed, heard=state.heard_at is not None)
+        called = path if shared else bare
+        one = BotStatus(pk, name, called, path, bare, condition, on_purpose, expected, deployed, service)
         found.append((urgency(order, place, condition), one))
     return [one for _, one in sorted(found, key=lambda pair: pair[0])]

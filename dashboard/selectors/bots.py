@@ -10,7 +10,7 @@ from django.db.models import F, Max, Sum
 from dashboard.charts.bars import DayBar, of_observed
 from dashboard.intervals import DAY, DAY_BARS, MINUTE, beginning
 from dashboard.models import BotState, Condition, Sample
-from dashboard.selectors.bot_status import condition_of, urgency, word_of
+from dashboard.selectors.bot_status import condition_of, is_expected, urgency, word_of
 from deployments.models import Server
 
 # What a page with every bot does not show need not be read and decoded.
@@ -25,6 +25,13 @@ _UNUSED = (
     "environment__next_private_key",
     "current_release__change_log",
 )
+_UNHEARD = {
+    Server.Service.BOT: "Its release was deployed, but nothing has been heard from this bot yet.",
+    Server.Service.ASKED: "Its health address is asked every minute and has not answered here yet: the portal has to "
+    "reach it, or the service sends heartbeats.",
+    Server.Service.UNASKED: "Its release names no health address and it sends no heartbeats: nobody here looks at it. "
+    "Its units were watched when it was deployed; verify looks again.",
+}
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,32 @@ class Bot:
     @property
     def word(self) -> str:
         """Its condition in words."""
-        return word_of(self.condition, expected=self.expected)
+        return word_of(self.condition, self.service, deployed=self.deployed)
+
+    @property
+    def deployed(self) -> bool:
+        """Whether a release was deployed there."""
+        return self.server.current_release_id is not None
+
+    @property
+    def service(self) -> str:
+        """What it is (`Server.Service`)."""
+        return self.server.service
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it is a bot, and so in a room or not."""
+        return self.service == Server.Service.BOT
+
+    @property
+    def unheard(self) -> str:
+        """Why nothing is known of it although its release was deployed."""
+        return _UNHEARD[Server.Service(self.service)]
+
+    @property
+    def place(self) -> str:
+        """Where uptime is counted, in words."""
+        return "in its room" if self.has_room else "running"
 
     @property
     def on_purpose(self) -> bool:
@@ -63,7 +95,7 @@ class Bot:
     @property
     def expected(self) -> bool:
         """Whether it should be in its room: once a release was deployed, or it was heard."""
-        return self.state is not None or self.server.current_release_id is not None
+        return is_expected(self.service, deployed=self.deployed, heard=self.state is not None)
 
     def heard_since(self, moment: datetime) -> bool:
         """Whether it has spoken after `moment`."""

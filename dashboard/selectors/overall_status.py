@@ -13,7 +13,7 @@ from alerting.summary import MOODS, Mood, Summary, summary
 from dashboard.models import Condition
 from dashboard.selectors.bot_status import Stands, bot_statuses
 from deployments.core import selectors
-from deployments.models import Deployment
+from deployments.models import Deployment, Server
 
 _GONE = {Condition.DOWN, Condition.DISCONNECTED}
 
@@ -92,16 +92,32 @@ class OverallStatus:
             return f"{self.troubled[0].name}: {self.troubled[0].word.lower()}"
         count = len(self.troubled)
         if count == self.expected:
-            return f"{self._everyone} bots need attention"
-        return f"{count} of {self.expected} bots {'needs' if count == 1 else 'need'} attention"
+            return f"{self._everyone} {self._kind}s need attention"
+        return f"{count} of {self.expected} {self._kind}s {'needs' if count == 1 else 'need'} attention"
 
     def _calm(self) -> str:
         if not self.bots:
             return "No bot has been enrolled yet"
         if not self.expected:
-            stopped = any(bot.on_purpose for bot in self.bots)
-            return "Every bot has been stopped" if stopped else "Nothing has been deployed yet"
-        return "The bot is in its room" if self.expected == 1 else f"{self._everyone} bots are in their rooms"
+            return self._idle_words()
+        if self._kind == "bot":
+            return "The bot is in its room" if self.expected == 1 else f"{self._everyone} bots are in their rooms"
+        return "The service is running" if self.expected == 1 else f"{self._everyone} services are running"
+
+    def _idle_words(self) -> str:
+        if any(bot.on_purpose for bot in self.bots):
+            return f"Every {self._kind} has been stopped"
+        return (
+            "What is deployed is not watched"
+            if any(bot.deployed for bot in self.bots)
+            else ("Nothing has been deployed yet")
+        )
+
+    @property
+    def _kind(self) -> str:
+        """What they are together: bots are services too."""
+        counted = [bot for bot in self.bots if not _idle(bot)] or self.bots
+        return "bot" if all(bot.service == Server.Service.BOT for bot in counted) else "service"
 
     @property
     def _everyone(self) -> str:

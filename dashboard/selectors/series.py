@@ -135,6 +135,8 @@ class Series:
     rows: list[Row]
     ticks: list[str]
     heard: bool
+    people: bool = True
+    """Whether it counts any: a service without a room does not."""
 
 
 def series(server: Server, wanted: Range, now: datetime) -> Series:
@@ -142,14 +144,16 @@ def series(server: Server, wanted: Range, now: datetime) -> Series:
     end = beginning(now, wanted.resolution) + timedelta(seconds=wanted.resolution)
     start = end - timedelta(seconds=wanted.seconds)
     points = _points(server, wanted, start, end)
+    people = server.service == Server.Service.BOT
     return Series(
         wanted,
         start,
         end,
-        _charts(points),
+        _charts(points, people=people),
         _rows(points, wanted, start),
         _ticks(wanted, start),
         any(p.beats for p in points),
+        people,
     )
 
 
@@ -161,10 +165,10 @@ def _points(server: Server, wanted: Range, start: datetime, end: datetime) -> li
     return points
 
 
-def _charts(points: Sequence[Sums]) -> list[Chart]:
+def _charts(points: Sequence[Sums], *, people: bool) -> list[Chart]:
     total = _total(points)
     digits = 0 if (total.users or 0) >= 10 else 1
-    people = (
+    counted = (
         "Nobody was heard from."
         if total.users is None
         else f"{total.users:.{digits}f} on average, {total.users_max} at most"
@@ -175,8 +179,9 @@ def _charts(points: Sequence[Sums]) -> list[Chart]:
         if total.response is None
         else f"{total.response:.0f} ms on average, {total.response_max:.0f} ms at most"
     )
+    in_room = line([point.users for point in points], least=1)
     return [
-        Chart("users", "In the room, with the bot", "", line([point.users for point in points], least=1), people),
+        *([Chart("users", "In the room, with the bot", "", in_room, counted)] if people else []),
         Chart("errors", "Errors", "", columns([point.failed for point in points]), failed),
         Chart("response", "Response time", " ms", line([point.response for point in points]), response),
     ]

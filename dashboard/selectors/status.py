@@ -57,6 +57,11 @@ class Group:
     connected: int
     cards: list[Card]
 
+    @property
+    def word(self) -> str:
+        """What is counted of them: bots are connected, services run."""
+        return "connected" if all(card.bot.has_room for card in self.cards) else "running"
+
 
 @dataclass(frozen=True)
 class Status:

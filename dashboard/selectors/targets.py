@@ -12,6 +12,11 @@ class TargetGroup(TypedDict):
     labels: dict[str, str]
 
 
+def _role(server: Server) -> str:
+    """Of a service nobody promised metrics: no rule says that it is down because it has none."""
+    return "bot" if server.service == Server.Service.BOT else "service"
+
+
 def targets() -> list[TargetGroup]:
     """One group for each bot with a known port. Alerts carry these labels, and find their server by them."""
     groups: list[TargetGroup] = []
@@ -21,6 +26,6 @@ def targets() -> list[TargetGroup]:
         if "bot" not in server.roles or not isinstance(port, int):
             continue
         host = f"[{server.host}]" if ":" in server.host else server.host
-        labels = {"environment": str(server.environment), "server": server.name, "role": "bot"}
+        labels = {"environment": str(server.environment), "server": server.name, "role": _role(server)}
         groups.append({"targets": [f"{host}:{port}"], "labels": labels})
     return groups

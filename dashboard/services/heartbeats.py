@@ -21,13 +21,17 @@ _WRITTEN = [field.name for field in BotState._meta.concrete_fields if not field.
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """What a bot said; `response_ms` is how long its own health answer took."""
+    """What a bot said, or what its health address said to the portal (`probed`).
+
+    `response_ms` is how long its own health answer took.
+    """
 
     health: HealthDocument
     release: str
     sent_at: datetime
     response_ms: float | None = None
     goodbye: bool = False
+    probed: bool = False
 
 
 @transaction.atomic
@@ -60,6 +64,7 @@ def accept(*, server: Server, heartbeat: Heartbeat, now: datetime | None = None)
         changed_at=now if changed or before is None else before.changed_at,
         observed_until=now,
         goodbye=heartbeat.goodbye,
+        probed=heartbeat.probed,
     )
     # two first heartbeats at once both find nothing before them, and must not trip over each other
     BotState.objects.bulk_create([state], update_conflicts=True, unique_fields=["server"], update_fields=_WRITTEN)
@@ -89,7 +94,8 @@ def note_silences(now: datetime | None = None) -> int:
     Runs every minute. Where it did not run, the portal was off, and nobody knows how the bots were.
     """
     now = now or timezone.now()
-    silent = BotState.objects.filter(heard_at__lt=now - timedelta(seconds=DOWN_AFTER)).values_list("pk", flat=True)
+    rows = BotState.objects.filter(probed=False, heard_at__lt=now - timedelta(seconds=DOWN_AFTER))
+    silent = rows.values_list("pk", flat=True)
     return sum(_note_silence(server, now) for server in silent)
 
 
@@ -120,4 +126,4 @@ def _connected_seconds(before: BotState | None, health: HealthDocument, now: dat
     if before is None or not before.connected or before.goodbye or not health.connected:
         return 0.0
     silence = (now - before.heard_at).total_seconds()
-    return silence if 0 <= silence <= DOWN_AFTER else 0.0
+    return silence if 0 <= silence <= (LISTENED if before.probed else DOWN_AFTER) else 0.0

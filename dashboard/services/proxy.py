@@ -13,7 +13,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from dashboard.errors import BotSilent, BotUnreachable, InvalidHealthResponse
-from dashboard.health import upstream
+from dashboard.health import service, upstream
 from dashboard.health.document import HealthDocument, disconnected, parse
 from dashboard.health.shared_cache import Entry, SharedCache
 from dashboard.models import BotState
@@ -85,9 +85,8 @@ def _server(name: str) -> Server:
 
 def _ask(server: Server) -> Entry:
     try:
-        host, port, path = _address(server)
-        said = upstream.fetch(host, port, path)
-        document = parse(said.body)
+        said = upstream.fetch(*address_of(server))
+        document = parse(said.body) if server.service == Server.Service.BOT else of_service(server, said)
         if document.connected != (said.status == 200):
             raise InvalidHealthResponse("The status code of the bot's health answer contradicts its body.")
     except BotSilent as error:
@@ -96,11 +95,19 @@ def _ask(server: Server) -> Entry:
     if said.release:
         headers["X-Release"] = said.release
     if not document.connected:
-        headers["X-Reason"] = said.reason or "The bot is not in its room."
+        away = "The bot is not in its room." if server.service == Server.Service.BOT else "The service is not well."
+        headers["X-Reason"] = said.reason or away
     return _entry(said.status, document, headers)
 
 
-def _address(server: Server) -> tuple[str, int, str]:
+def of_service(server: Server, said: upstream.Answer) -> HealthDocument:
+    """What an answer says of a service; its release's version, and how long it has answered, if it does not say."""
+    release, state = server.current_release, getattr(server, "bot_state", None)
+    uptime = (timezone.now() - state.changed_at).total_seconds() if state and state.connected else 0.0
+    return service.read(said, version=release.version if release else "", uptime=max(0.0, uptime))
+
+
+def address_of(server: Server) -> tuple[str, int, str]:
     """Where the bot listens, as the last deployment recorded it; only ever on the enrolled host."""
     facts: Any = server.facts.get("health") if isinstance(server.facts, dict) else None
     port = facts.get("port") if isinstance(facts, dict) else None

@@ -39,6 +39,7 @@ SCHEDULES: dict[str, tuple[str, str, int]] = {
     "sessions": ("deployments.tasks.forget_sessions", DEFAULT, 5),
     "deliver": ("deployments.tasks.deliver_notifications", DEFAULT, 1),
     "watch": ("dashboard.tasks.watch_monitoring", DEFAULT, 1),
+    "probe": ("dashboard.tasks.probe", DEFAULT, 1),
     "validate": ("dashboard.tasks.validate", DEFAULT, 1),
     "silences": ("dashboard.tasks.note_silences", DEFAULT, 1),
     "alerts": ("dashboard.tasks.tend_alerts", DEFAULT, 1),

@@ -23,10 +23,10 @@ from deployments.notifications import messages
 from deployments.releases import artifacts
 from deployments.requests.inputs import identity_of
 from deployments.requests.waiting_rollbacks import queue_waiting_rollback
-from engine.artifacts.deploy_toml import DeployToml
+from engine.artifacts.deploy_toml import DeployToml, Health
 from engine.errors import Conflict, PortalError
 
-_RUNS = ["current_release", "previous_release", "config_digest", "unit_files", "facts", "stopped"]
+_RUNS = ["current_release", "previous_release", "config_digest", "unit_files", "facts", "service", "stopped"]
 """What a server's record says of what runs there."""
 
 logger = logging.getLogger(__name__)
@@ -125,10 +125,10 @@ def _note_what_runs(deployment: Deployment) -> None:
             else None
         )
         facts = dict(server.facts)
-        if deploy is not None and health is not None and "bot" in server.roles:
-            port, _, path = health.url.removeprefix("http://").partition("/")
-            facts["health"] = {"port": int(port.rpartition(":")[2]), "path": f"/{path}"}
+        if deploy is not None and "bot" in deploy.roles and "bot" in server.roles:
             facts["identity"] = identity_of(deploy, "bot", files)
+            facts |= {"health": _address(health)}
+            server.service = service_of(health, facts["identity"])
         previous = server.current_release
         if previous is not None and previous != deployment.release:
             server.previous_release = previous
@@ -144,6 +144,20 @@ def _note_what_runs(deployment: Deployment) -> None:
     if bad is not None and bad.release != deployment.release:
         _quarantine(bad.release, deployment)
         _no_longer_runs(bad, deployment)
+
+
+def _address(health: Health | None) -> dict[str, object] | None:
+    if health is None:
+        return None
+    port, _, path = health.url.removeprefix("http://").partition("/")
+    return {"port": int(port.rpartition(":")[2]), "path": f"/{path}"}
+
+
+def service_of(health: Health | None, identity: list[str] | None) -> Server.Service:
+    """A bot signs in somewhere, or says whether it is connected; whatever else runs is a service."""
+    if identity is not None or (health is not None and health.connected is not None):
+        return Server.Service.BOT
+    return Server.Service.UNASKED if health is None else Server.Service.ASKED
 
 
 def _watch_on(deployment: Deployment) -> None:

@@ -18,6 +18,13 @@ class Server(models.Model):
         PROVISIONED = "provisioned", "Provisioned"
         RETIRED = "retired", "Decommissioned"
 
+    class Service(models.TextChoices):
+        """What the service of the role bot is, by its deploy.toml, and so how one learns how it is."""
+
+        BOT = "bot", "A bot: it says whether it is in its room"
+        ASKED = "asked", "A service: its health address is asked"
+        UNASKED = "unasked", "A service without a health address"
+
     name = models.CharField(max_length=31, unique=True, validators=[name_validator])
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="servers")
     order = models.PositiveSmallIntegerField(
@@ -66,6 +73,14 @@ class Server(models.Model):
         blank=True,
         editable=False,
         help_text="Units that somebody stopped: by whom, when and why; nothing while all run.",
+    )
+    service = models.CharField(
+        max_length=7,
+        choices=Service.choices,
+        default=Service.BOT,
+        db_default=Service.BOT,
+        editable=False,
+        help_text="What its service is, by the release that runs.",
     )
     inspected_at = models.DateTimeField(null=True, blank=True, editable=False)
     provisioned_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -62,6 +62,8 @@ class _Incomparable:
     condition: Condition | None = None
     on_purpose: bool = False
     expected: bool = False
+    deployed: bool = False
+    service: str = "bot"
     word: str = "Nothing deployed yet"
 
     def __eq__(self, other: object) -> bool:

@@ -124,6 +124,8 @@ def test_prometheus_asks_the_portal_for_its_targets_with_a_token_by_file(tmp_pat
     (discovery,) = jobs["bots"]["http_sd_configs"]
     assert discovery["url"] == "https://ops.example.org/api/prometheus/targets"
     assert discovery["authorization"]["credentials_file"] == str(rendered.secrets / "monitoring-token")
+    (apart,) = jobs["bots"]["relabel_configs"]
+    assert (apart["regex"], apart["target_label"], apart["replacement"]) == ("service", "job", "services")
     assert jobs["portal"]["scheme"] == "https"
     assert jobs["portal"]["static_configs"] == [{"targets": ["ops.example.org:443"]}]
     assert jobs["portal"]["honor_labels"] is True
