@@ -12,6 +12,7 @@ import pytest
 from tests.project.blocks import PAGES, ROOT, Block, blocks
 
 RUNNABLE = {page.name: [one for one in blocks(page) if one.mark == "run"] for page in PAGES}
+RUNNABLE.pop("projects.md")  # with packages of its own: test_projects.py
 TOURS = [name for name, found in RUNNABLE.items() if found]
 WHEELS = Path.home() / ".cache" / "cytube-ops-portal" / "wheels"
 """Packages that a release is built of, by the digest of their lock file: fetched once per machine, not once per run."""
