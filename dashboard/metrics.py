@@ -17,7 +17,7 @@ from alerting.models import Alert, AlertReceipt
 from alerting.receipts import PORTAL
 from dashboard.models import BotState, Condition
 from deployments.audit import trail
-from deployments.core import queueing
+from deployments.core import beats, queueing
 from deployments.core.selectors import newest_of_each
 from deployments.drills import records as drill_records
 from deployments.lifecycle import ACTIVE, WAITING, Kind, Status
@@ -40,6 +40,7 @@ class PortalCollector(Collector):
         yield info
         yield from _deployments()
         yield from _waiting(now)
+        yield _clusters(now)
         yield from _bots()
         yield from _servers()
         yield from _rehearsals()
@@ -135,6 +136,17 @@ def _waiting(now: datetime) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "portal_break_glass_unreviewed", "Uses of break-glass nobody has reviewed.", value=unreviewed
     )
+
+
+def _clusters(now: datetime) -> Metric:
+    silent = GaugeMetricFamily(
+        "portal_cluster_silent_seconds",
+        "How long a machine's cluster of workers has not been heard.",
+        labels=["machine", "cluster"],
+    )
+    for cluster in beats.clusters(now):
+        silent.add_metric([cluster.machine, cluster.name], cluster.silent_seconds)
+    return silent
 
 
 def _bots() -> Iterator[Metric]:

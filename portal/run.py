@@ -118,7 +118,7 @@ def prepare() -> Path:
 
 
 class Watchdog:
-    """Starts clusters again that are alive and do nothing any more."""
+    """Starts each of this machine's clusters again that is alive and does nothing any more; the others work on."""
 
     def __init__(self, family: list[Child]) -> None:
         import django
@@ -127,6 +127,7 @@ class Watchdog:
         django.setup()
         self._clusters = [child for child in family if child.cluster]
         self._next = time.monotonic() + LOOK_SECONDS
+        self._reached = 0.0  # since then without a break
 
     def look(self) -> None:
         """Every `LOOK_SECONDS`: restart what has stalled. Without a database nothing can be said."""
@@ -138,22 +139,34 @@ class Watchdog:
         try:
             for child in self._clusters:
                 self._look_at(child)
-        except DatabaseError as error:
+        except DatabaseError as error:  # nobody was heard meanwhile, however well they are
+            self._reached = time.monotonic()
             print(f"The clusters cannot be watched: {error}", flush=True)
         finally:
             connection.close()
 
-    @staticmethod
-    def _look_at(child: Child) -> None:
+    def _look_at(self, child: Child) -> None:
         from django.utils import timezone
 
+        from deployments.core import queueing
         from deployments.execution.liveness import stalled
 
-        up = time.monotonic() - child.started
+        up = time.monotonic() - max(child.started, self._reached)
         if why := stalled(child.cluster, since=timezone.now() - timedelta(seconds=up)):
             print(f"{child.name} has stalled ({why}); starting it again", flush=True)
             child.kill()
             child.start()
+        queueing.ask_to_beat(child.cluster)
+
+    @staticmethod
+    def end() -> None:
+        """The clusters have ended in order, and are not missed from now on."""
+        from django.db import DatabaseError
+
+        from deployments.core import queueing
+
+        with contextlib.suppress(DatabaseError):
+            queueing.sign_off()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -177,6 +190,7 @@ def main(argv: list[str] | None = None) -> int:
         watchdog.look()
         time.sleep(0.2)
     stop(family)
+    watchdog.end()
     return 0
 
 

@@ -188,6 +188,7 @@ Q_CLUSTER = {
     **_CLUSTER,
     "name": "default",
     "orm": "default",
+    "broker_class": "deployments.core.queueing.Queue",
     "time_zone": "UTC",
     "label": "Task queue",
     "ALT_CLUSTERS": {

@@ -20,6 +20,7 @@ from dashboard.selectors import bots
 from dashboard.selectors.bots import Bot
 from dashboard.services import proxy
 from deployments.audit import verification
+from deployments.core import beats, queueing
 from deployments.core.texts import spoken
 from deployments.drills import records as drill_records
 from deployments.lifecycle import Kind, Status
@@ -179,7 +180,8 @@ def rehearsed(application: str, now: datetime) -> Row:
     event = AuditEvent.objects.filter(name="drill.rollback").order_by("-sequence").first()
     seconds = event.data.get("seconds", {}).get("back", 0.0) if event else 0.0
     way = ways_back.of(application, now)
-    good = drill.passed and seconds < ROLLBACK_SECONDS and not way.lost
+    stuck = _nobody_goes_back(now)
+    good = drill.passed and seconds < ROLLBACK_SECONDS and not way.lost and not stuck
     words = f"{'Passed' if drill.passed else 'Failed'} on {drill.at:%Y-%m-%d}; going back took {seconds:.1f} s"
     missing, since = "", None
     if good and now - drill.at > PROOF_AGE:
@@ -189,11 +191,20 @@ def rehearsed(application: str, now: datetime) -> Row:
         missing, since, measure = way.missing, way.since, way.measure
     return row(
         verdict=judged(good, missing),
-        sentence=f"{words}. {way.sentence}",
+        sentence=" ".join(filter(None, (f"{words}.", way.sentence, stuck))),
         measure=measure,
         missing=missing,
         since=since,
     )
+
+
+def _nobody_goes_back(now: datetime) -> str:
+    """Why no worker would carry a rollback out, where clusters are known; empty when one would."""
+    rescue = [cluster for cluster in beats.clusters(now) if cluster.name == queueing.RESCUE]
+    if not all(cluster.silent for cluster in rescue):
+        return ""
+    words = (f"{cluster.machine} silent for {spoken(cluster.silent_seconds)}" for cluster in rescue)
+    return f"No worker takes rollbacks: {', '.join(words)}." if rescue else ""
 
 
 def traffic(production: Sequence[Bot], now: datetime) -> Row:

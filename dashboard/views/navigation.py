@@ -46,6 +46,7 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         "Machinery",
         (
             ("Status page's settings", "tune", "dashboard.statuspage"),
+            ("Workers", "engineering", "deployments.clusterbeat"),
             ("Queue", "pending_actions", "django_q.ormq"),
             ("Finished tasks", "task_alt", "django_q.success"),
             ("Failed tasks", "error", "django_q.failure"),

@@ -3,11 +3,13 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
 
@@ -15,7 +17,7 @@ from dashboard.metrics import PortalCollector
 from dashboard.portal_metrics import UpkeepCollector
 from dashboard.selectors.targets import targets
 from deployments.audit import trail
-from deployments.core import queueing, read_only
+from deployments.core import beats, queueing, read_only
 from deployments.http.machines import token_required
 from deployments.models import Scope
 
@@ -26,12 +28,14 @@ LITTLE_ROOM = 1 << 20
 
 @require_safe
 def healthz(_request: HttpRequest) -> HttpResponse:
-    """200 while this process can serve, 503 without a database. A stuck queue and a full disk are told, at 200."""
+    """200 while this process can serve, 503 without a database. What else is wrong with the portal is told, at 200."""
     body: dict[str, object] = {
         "status": "ok",
         "version": settings.VERSION,
         "database": "ok",
         "queue_oldest_seconds": None,
+        "clusters": None,
+        "clusters_silent": None,
         "audit_head": None,
         "in_charge": None,
     }
@@ -42,12 +46,9 @@ def healthz(_request: HttpRequest) -> HttpResponse:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        waited = queueing.oldest_queued_seconds()
-        body["queue_oldest_seconds"] = round(waited, 1)
-        body["audit_head"] = str(trail.head())
-        body["in_charge"] = read_only.read_only_reason() is None
-        if waited > QUEUE_STUCK_SECONDS and body["status"] == "ok":
-            body["status"] = "queue stuck"
+        body |= _of_the_portal()
+        if body["status"] == "ok":
+            body["status"] = _wrong_with(body)
     except DatabaseError:
         body |= {"status": "no database", "database": "unreachable"}
         status = 503
@@ -80,6 +81,24 @@ def metrics(_request: HttpRequest) -> HttpResponseBase:
 def prometheus_targets(_request: HttpRequest) -> HttpResponseBase:
     """Every bot's metrics port, as Prometheus' http_sd wants it."""
     return JsonResponse(targets(), safe=False)
+
+
+def _of_the_portal() -> dict[str, object]:
+    """What the database knows; machines are counted and not named, since anybody may read it."""
+    clusters = beats.clusters(timezone.now())
+    return {
+        "queue_oldest_seconds": round(queueing.oldest_queued_seconds(), 1),
+        "clusters": len(clusters),
+        "clusters_silent": sum(cluster.silent for cluster in clusters),
+        "audit_head": str(trail.head()),
+        "in_charge": read_only.read_only_reason() is None,
+    }
+
+
+def _wrong_with(body: dict[str, Any]) -> str:
+    if body["queue_oldest_seconds"] > QUEUE_STUCK_SECONDS:
+        return "queue stuck"
+    return "workers silent" if body["clusters_silent"] else "ok"
 
 
 def _room() -> int:

@@ -14,6 +14,7 @@ from deployments.admin import (
     signing_keys,
     sources,
     tokens,
+    workers,
     workflows,
 )
 
@@ -31,5 +32,6 @@ __all__ = [
     "signing_keys",
     "sources",
     "tokens",
+    "workers",
     "workflows",
 ]

@@ -1,28 +1,36 @@
 """The one module that knows django-q2: tasks carry an id, and are enqueued in the transaction of their decision."""
 
+import functools
 import importlib
 import re
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+from django.db import transaction
 from django.db.models.signals import post_save
 from django.utils import timezone
 from django_q import signals, worker
 from django_q.brokers.orm import ORM
+from django_q.conf import Conf
 from django_q.models import OrmQ, Schedule, Task
 from django_q.tasks import async_task
 
+from deployments.core import beats
 from deployments.models import Deployment
 from deployments.snapshot import ROUND_SECONDS
 
 DEPLOYS, RESCUE, DEFAULT = "deploys", "rescue", "default"
 EXECUTE, CANCEL, SETTLE = "deployments.tasks.execute", "deployments.tasks.cancel_remote", "deployments.tasks.settle"
 CLUSTERS = (DEPLOYS, RESCUE, DEFAULT)
+BEAT = "deployments.tasks.beat"
 
 _TASK = re.compile(r"((?:deployments|dashboard)\.tasks)\.([a-z][a-z_]*)")
 
+ASKED_AFTER = timedelta(seconds=75)
+"""How long a machine's cluster may be silent before it gets a heartbeat task of its own."""
 KEPT_FAILURES = 1000
 """Tasks that failed and are kept: as many as of those that succeeded (`save_limit`)."""
 LONG_SECONDS = 600
@@ -49,7 +57,8 @@ SCHEDULES: dict[str, tuple[str, str, int]] = {
     "verify-trail": ("deployments.tasks.verify_trail", DEPLOYS, DAY),
     "drill-alerts": ("dashboard.tasks.drill_alerts", DEPLOYS, 7 * DAY),
     "drill-rollback": ("deployments.tasks.drill_rollback", DEPLOYS, 21 * DAY),
-    **{f"beat-{cluster}": ("deployments.tasks.beat", cluster, 1) for cluster in CLUSTERS},
+    # of several machines one alone gets each of these: see `ask_to_beat`
+    **{f"beat-{cluster}": (BEAT, cluster, 1) for cluster in CLUSTERS},
 }
 
 
@@ -114,6 +123,51 @@ def enqueue_watch(deployment_id: int, *, after: float) -> None:
     async_task("deployments.tasks.watch", deployment_id, cluster=DEFAULT, broker=_Later(DEFAULT, after))
 
 
+class Queue(ORM):  # type: ignore[misc]  # django-q2 has no types
+    """The queue as a cluster reads it: its own tasks, and those that are for it on this machine alone."""
+
+    def dequeue(self) -> list[tuple[int, str]] | None:
+        """Take a task from others, or wait for the next look."""
+        keys = (self.list_key, _here(self.list_key))
+        rows = list(self.get_connection().filter(key__in=keys, lock__lt=timezone.now())[: Conf.BULK])
+        if not rows:
+            time.sleep(Conf.POLL)
+            return None
+        return [(row.pk, row.payload) for row in rows if self._taken(row)]
+
+    def _taken(self, row: OrmQ) -> bool:
+        return bool(self.get_connection().filter(pk=row.pk, lock=row.lock).update(lock=self.timeout(row)))
+
+
+def _here(cluster: str) -> str:
+    """The key of tasks that only this machine's cluster takes."""
+    return f"{cluster}@{beats.machine()}"
+
+
+def ask_to_beat(cluster: str) -> None:
+    """Give this machine's cluster a heartbeat task that no other takes, when others may have done all that came."""
+    heard = beats.last(cluster)
+    if heard is not None and timezone.now() - heard < ASKED_AFTER:
+        return
+    with transaction.atomic():
+        OrmQ.objects.filter(key=_here(cluster)).delete()
+        async_task(BEAT, cluster=_here(cluster), save=False)
+
+
+def sign_off() -> None:
+    """This machine's clusters have ended in order: nobody misses them, and nothing is left for them alone."""
+    OrmQ.objects.filter(key__endswith=_here("")).delete()
+    beats.sign_off()
+
+
+def beat() -> None:
+    """The cluster whose worker this process is takes tasks; what says nothing any more is forgotten."""
+    beats.beat(Conf.CLUSTER_NAME)
+    beats.forget_gone()
+    forget_old_beats()
+    OrmQ.objects.filter(key__contains="@", lock__lt=timezone.now() - beats.KEPT).delete()
+
+
 class _Later(ORM):  # type: ignore[misc]  # django-q2 has no types
     """The queue, for a task that is due after some seconds: workers take a row when its `lock` has passed."""
 
@@ -141,17 +195,33 @@ def task_named(name: str) -> Callable[..., Any] | None:
     return found if callable(found) and getattr(found, "__module__", "") == match[1] else None
 
 
+def _work(name: str) -> Callable[..., Any] | None:
+    """What a worker runs under this name: the task, and while it lasts the cluster is heard."""
+    if (task := task_named(name)) is None:
+        return None
+
+    @functools.wraps(task)
+    def at_work(*args: Any, **kwargs: Any) -> Any:
+        with beats.while_at_work(Conf.CLUSTER_NAME):
+            return task(*args, **kwargs)
+
+    return at_work
+
+
 def confine() -> None:
     """Have workers look tasks up here, and call no hooks: whoever writes the schedule's rows runs nothing else."""
-    worker.pydoc = SimpleNamespace(locate=task_named)
+    worker.pydoc = SimpleNamespace(locate=_work)
     post_save.disconnect(signals.call_hook, sender=Task)
 
 
-def oldest_queued_seconds(cluster: str | None = None) -> float:
-    """Age in seconds of the oldest task that no worker has taken, in one cluster or in all; 0.0 with an empty queue."""
+def oldest_queued_seconds() -> float:
+    """Age in seconds of the oldest task that no worker has taken; 0.0 with an empty queue.
+
+    What is for one machine alone proves only whether that one's cluster lives, and `beats` says so.
+    """
     oldest: float = 0.0
     now = timezone.now()
-    rows = OrmQ.objects.filter(lock__lte=now) if cluster is None else OrmQ.objects.filter(lock__lte=now, key=cluster)
+    rows = OrmQ.objects.filter(lock__lte=now).exclude(key__contains="@")
     for row in rows.only("lock").order_by("lock")[:1]:
         if row.lock is not None:
             oldest = max(0.0, (now - row.lock).total_seconds())

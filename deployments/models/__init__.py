@@ -2,6 +2,7 @@
 
 from deployments.models.applications import Application
 from deployments.models.audit import AuditEvent
+from deployments.models.clusters import ClusterBeat
 from deployments.models.deployments import Approval, Deployment, LogLine, Step, Target
 from deployments.models.environments import Environment, PolicyChange, Secret
 from deployments.models.github import GitHubAccount, WorkflowBinding
@@ -22,6 +23,7 @@ __all__ = [
     "Approval",
     "AuditEvent",
     "AuthenticatorApp",
+    "ClusterBeat",
     "Deployment",
     "Environment",
     "GitHubAccount",

@@ -19,7 +19,7 @@ from deployments.audit.trail import record_alone
 from deployments.core import queueing
 from deployments.core.actors import system_actor
 from deployments.lifecycle import Kind, Status
-from deployments.models import Environment, Scope, Server
+from deployments.models import ClusterBeat, Environment, Scope, Server
 from tests.dashboard import records
 
 Enrol = Callable[..., Server]
@@ -70,6 +70,21 @@ class TestHealthz:
         monkeypatch.setattr(queueing, "oldest_queued_seconds", lambda: 75.0)
         answer = anyone.get("/healthz")
         assert (answer.status_code, answer.json()["status"]) == (200, "queue stuck")
+
+    def test_a_cluster_that_was_not_heard_is_counted_and_its_machine_not_named(
+        self, anyone: Client, db: None, scraped: Read
+    ) -> None:
+        now = timezone.now()
+        for machine, ago in (("ops-1", 5), ("ops-2", 400)):
+            ClusterBeat.objects.create(machine=machine, cluster="rescue", at=now - timedelta(seconds=ago))
+        answer = anyone.get("/healthz")
+        body = answer.json()
+        assert (answer.status_code, body["status"]) == (200, "workers silent")
+        assert (body["clusters"], body["clusters_silent"]) == (2, 1)
+        assert b"ops-" not in answer.content
+        found = scraped()
+        assert found["portal_cluster_silent_seconds", "rescue", "ops-1"] == pytest.approx(5, abs=30)
+        assert found["portal_cluster_silent_seconds", "rescue", "ops-2"] == pytest.approx(400, abs=30)
 
 
 class TestMetrics:

@@ -33,6 +33,7 @@ from deployments.core.actors import system_actor
 from deployments.lifecycle import Kind, Status
 from deployments.models import (
     AuditEvent,
+    ClusterBeat,
     Deployment,
     Environment,
     NotificationChannel,
@@ -81,6 +82,8 @@ class World:
                 limits=_limits(server.name),
             )
         _alerting(self.now)
+        for machine in ("ops-1", "ops-2"):
+            ClusterBeat.objects.create(machine=machine, cluster="rescue", at=self.now)
         record_alone(actor=ACTOR, name="drill.rollback", subject="test", passed=True, seconds={"back": 3.0})
         verification.verify(actor=ACTOR)
 
@@ -225,6 +228,13 @@ def _slow_drill(world: World) -> None:
     record_alone(actor=ACTOR, name="drill.rollback", subject="test", passed=True, seconds={"back": 301.0})
 
 
+def _silent_workers(machine: str) -> Change:
+    def change(world: World) -> None:
+        ClusterBeat.objects.filter(machine__startswith=machine).update(at=world.now - timedelta(minutes=12))
+
+    return change
+
+
 def _tampered(world: World) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trail, "verify", lambda _head=None: [trail.Problem(1, "Event 1 was altered.")])
@@ -342,6 +352,8 @@ FALSIFIED: dict[str, tuple[Change, Expected]] = {
         _on_record(Kind.DEPLOYMENT, status=Status.FAILED),
         {"deployment-time": Verdict.UNMEASURED},
     ),
+    "no worker takes rollbacks": (_silent_workers("ops"), {"7": Verdict.FAIL}),
+    "another machine's workers take rollbacks": (_silent_workers("ops-2"), {}),
     "a drill was slow": (_slow_drill, {"7": Verdict.FAIL}),
     "the trail is not whole": (_tampered, {"10": Verdict.FAIL}),
     "a deployment took long": (_slow(Kind.DEPLOYMENT, 601), {"deployment-time": Verdict.FAIL}),

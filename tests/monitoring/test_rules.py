@@ -24,6 +24,7 @@ ASKED_FOR = {
     "DiskSpaceLow": "warning",
     "ServerDrifted": "warning",
     "QueueStuck": "critical",
+    "WorkersSilent": "warning",
     "PortalDown": "critical",
     "DeadMansSwitch": "none",
 }

@@ -117,6 +117,13 @@ CASES = {
     "QueueStuck": Case(
         "systemctl restart cytube-worker", "15s", {"portal_queue_oldest_seconds": "0+15x20 0x20"}, "3m", "6m"
     ),
+    "WorkersSilent": Case(
+        "systemctl restart cytube-worker",
+        "15s",
+        {'portal_cluster_silent_seconds{machine="ops-1", cluster="rescue"}': "0+30x20 0x20"},
+        "5m",
+        "6m",
+    ),
     "PortalDown": Case("rollback E --inline", "15s", {'up{job="portal"}': "1 0x20 1x20"}, "2m", "6m"),
 }
 

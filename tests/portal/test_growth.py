@@ -80,6 +80,7 @@ PAGES = [
     "/admin/deployments/notificationchannel/",
     "/admin/deployments/notificationdelivery/",
     "/admin/deployments/notificationdelivery/?state__exact=failed",
+    "/admin/deployments/clusterbeat/",
     "/admin/django_q/ormq/",
     "/admin/django_q/success/",
     "/admin/django_q/failure/",

@@ -24,16 +24,18 @@ from tests.portal.processes import without_settings
 pytestmark = pytest.mark.full
 PAGE = (BASE_DIR / "docs" / "scaling.md").read_text()
 SETTINGS = dict(line.split("=", 1) for line in re.findall(r"```env\n(.*?)```", PAGE, re.DOTALL)[0].splitlines())
+CLUSTERS = ("default", "deploys", "rescue")
 ONCE, EVERYWHERE = (block.splitlines() for block in re.findall(r"```sh example\n(.*?)```", PAGE, re.DOTALL))
 ADMIN = (
     "from django.contrib.auth.models import User; from django.test import Client; "
     "u = User.objects.create_superuser('ada'); c = Client(); "
     "c.force_login(u, backend='django.contrib.auth.backends.ModelBackend'); print(c.cookies['sessionid'].value)"
 )
-BEATS = (
-    "from django_q.models import Task; print(','.join(sorted(set(Task.objects.filter("
-    "group__startswith='beat-', success=True, stopped__gt='{since}').values_list('group', flat=True)))))"
+HEARD = (
+    "from deployments.models import ClusterBeat; print(','.join(str(row) for row in "
+    "ClusterBeat.objects.filter(at__gt='{since}'))))"
 )
+NAME = "from deployments.core import beats; print(beats.machine())"
 
 
 def wait_for(condition: Callable[[], object], what: str, seconds: float = 150) -> None:
@@ -155,9 +157,17 @@ def test_two_machines_are_one_portal(tmp_path: Path) -> None:
         refused = two.run("python -m portal qcluster", PORTAL_SECRET_KEY="another")
         assert refused.returncode == 1
         assert refused.stderr.startswith("This process has other keys than the portal whose database it uses")
-        everyone = "beat-default,beat-deploys,beat-rescue"
-        wait_for(lambda: two.shell(BEATS.format(since="2000-01-01 00:00Z")) == everyone, "every cluster to work")
+
+        def heard(since: str) -> set[str]:
+            return set(two.shell(HEARD.format(since=since)).split(","))
+
+        everyone = {
+            name: {f"{cluster} on {machine.shell(NAME)}" for cluster in CLUSTERS}
+            for name, machine in (("one", one), ("two", two))
+        }
+        both = everyone["one"] | everyone["two"]
+        wait_for(lambda: heard("2000-01-01 00:00Z") == both, "every cluster of both machines to work")
         since = two.shell("from django.utils import timezone; print(timezone.now().isoformat())")
         one.die()
         assert two.get("/admin/", cookie)[0] == 200
-        wait_for(lambda: two.shell(BEATS.format(since=since)) == everyone, "the other to go on alone")
+        wait_for(lambda: heard(since) == everyone["two"], "the other to go on alone")

@@ -12,27 +12,26 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 from django_q.models import OrmQ, Schedule, Task
+from django_q.tasks import async_task
 
-from deployments.core import queueing
-from deployments.execution.liveness import BEAT_SECONDS, QUEUED_SECONDS, stalled
-from deployments.lifecycle import Status
-from deployments.models import Deployment, Environment
+from deployments.core import beats, queueing
+from deployments.core.beats import SILENT_AFTER
+from deployments.execution.liveness import stalled
+from deployments.models import ClusterBeat
 from portal.run import Child, Watchdog
 from tests.stories.running import wait_for
 
 LONG_AGO = timedelta(hours=1)
+SILENT = SILENT_AFTER.total_seconds()
 
 
-def beat(cluster: str, seconds_ago: float) -> None:
-    """A heartbeat task that a worker of the cluster did so long ago."""
+def heard(cluster: str, seconds_ago: float, machine: str = "") -> None:
+    """A worker of the cluster, on this machine without a name, was at work so long ago."""
     at = timezone.now() - timedelta(seconds=seconds_ago)
-    Task.objects.create(
-        id=f"{cluster}-{seconds_ago}", name="beat", func="x", group=f"beat-{cluster}", started=at, stopped=at
-    )
+    ClusterBeat.objects.update_or_create(machine=machine or beats.machine(), cluster=cluster, defaults={"at": at})
 
 
 @pytest.mark.django_db
@@ -40,42 +39,28 @@ class TestDiagnosis:
     """What is called stalled."""
 
     def test_a_cluster_that_beats_is_well(self) -> None:
-        beat("rescue", 40)
+        heard("rescue", 40)
         assert stalled("rescue", since=timezone.now() - LONG_AGO) is None
 
     def test_one_that_has_just_been_started_gets_its_time(self) -> None:
-        assert stalled("rescue", since=timezone.now() - timedelta(seconds=BEAT_SECONDS - 20)) is None
+        assert stalled("rescue", since=timezone.now() - timedelta(seconds=SILENT - 20)) is None
 
     def test_silence_is_a_stall(self) -> None:
-        beat("rescue", BEAT_SECONDS + 30)
+        heard("rescue", SILENT + 30)
         assert "none of its workers" in str(stalled("rescue", since=timezone.now() - LONG_AGO))
 
-    def test_a_task_that_nobody_takes_is_a_stall(self) -> None:
-        beat("rescue", 5)
-        queueing.enqueue_cancellation(1)
-        OrmQ.objects.update(lock=timezone.now() - timedelta(seconds=QUEUED_SECONDS + 30))
-        assert "has been waiting" in str(stalled("rescue", since=timezone.now() - LONG_AGO))
-        assert stalled("deploys", since=timezone.now() - timedelta(seconds=5)) is None
-
-    def test_a_long_deployment_is_not_cut_off(self, make_release: Any) -> None:
-        beat("deploys", 500)
-        running = Deployment.objects.create(
-            environment=Environment.objects.get(name="test"),
-            release=make_release("1.0.0"),
-            status=Status.RUNNING,
-            requested_by="tests",
-            seal="0" * 64,
-            lease_until=timezone.now() + timedelta(seconds=20),
-        )
-        assert stalled("deploys", since=timezone.now() - LONG_AGO) is None
-        Deployment.objects.filter(pk=running.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
-        assert stalled("deploys", since=timezone.now() - LONG_AGO)
+    def test_another_machines_heartbeats_hide_nothing(self) -> None:
+        heard("rescue", SILENT + 30)
+        heard("rescue", 1, machine="ops-2")
+        heard("deploys", 1)
+        assert "none of its workers" in str(stalled("rescue", since=timezone.now() - LONG_AGO))
 
     def test_every_cluster_has_its_heartbeat_and_old_ones_are_forgotten(self) -> None:
         wanted = {(f"beat-{cluster}", cluster) for cluster in queueing.CLUSTERS}
         assert wanted <= set(Schedule.objects.values_list("name", "cluster"))
         for seconds in (300, 200, 100):
-            beat("rescue", seconds)
+            at = timezone.now() - timedelta(seconds=seconds)
+            Task.objects.create(id=f"{seconds}", name="x", func="x", group="beat-rescue", started=at, stopped=at)
         queueing.forget_old_beats()
         assert Task.objects.filter(group="beat-rescue").count() == 1
 
@@ -89,8 +74,9 @@ def database_url() -> str:
 
 
 @pytest.fixture
-def cluster(transactional_db: None, tmp_path: Path) -> Iterator[Child]:
-    """A real cluster on this test's database."""
+def cluster(transactional_db: None, tmp_path: Path, settings: Any) -> Iterator[Child]:
+    """A real cluster of this machine on this test's database."""
+    settings.STATE_DIR = tmp_path
     child = Child(
         "cluster rescue",
         [sys.executable, "manage.py", "qcluster"],
@@ -116,28 +102,49 @@ def workers(child: Child) -> list[int]:
     return [int(pid) for pid in found.stdout.split() if int(pid) != child.process.pid]
 
 
-def done(group: str) -> bool:
-    """Whether a task of this group has been done."""
-    return bool(Task.objects.filter(group=group).exists())
-
-
 def test_a_cluster_whose_idle_workers_were_killed_is_started_again_and_works(cluster: Child) -> None:
-    from django_q.tasks import async_task
-
-    async_task("deployments.tasks.beat", cluster="rescue", group="before")
-    wait_for(lambda: done("before"), "the cluster to work")
+    watchdog = Watchdog([cluster])
+    queueing.ask_to_beat("rescue")
+    wait_for(lambda: beats.last("rescue"), "the cluster to work")
     assert cluster.process is not None
     first = cluster.process.pid
-    for pid in workers(cluster):
-        os.kill(pid, signal.SIGSTOP)  # alive, and it does nothing any more
-    beat("rescue", BEAT_SECONDS + 60)
-    cluster.started = time.monotonic() - BEAT_SECONDS - 60
-    watchdog = Watchdog([cluster])
+    with transaction.atomic():  # in which none of them holds the database
+        heard("rescue", SILENT + 60)
+        heard("rescue", 0, machine="ops-2")
+        for pid in workers(cluster):
+            os.kill(pid, signal.SIGSTOP)  # alive, and it does nothing any more
+    cluster.started = time.monotonic() - SILENT - 60
     watchdog._next = 0.0
     watchdog.look()
     assert cluster.process.pid != first
-    async_task("deployments.tasks.beat", cluster="rescue", group="after")
-    wait_for(lambda: done("after"), "the cluster to work again")
+    wait_for(lambda: stalled("rescue", since=timezone.now() - LONG_AGO) is None, "the cluster to work again")
+
+
+def test_a_cluster_leaves_other_machines_tasks_where_they_are(cluster: Child) -> None:
+    async_task(queueing.BEAT, cluster="rescue@ops-2")
+    queueing.ask_to_beat("rescue")
+    wait_for(lambda: beats.last("rescue"), "the cluster to take its own")
+    wait_for(lambda: not OrmQ.objects.filter(key__endswith=beats.machine()).exists(), "its own to be gone")
+    assert [row.key for row in OrmQ.objects.filter(key__contains="@")] == ["rescue@ops-2"]
+    assert queueing.oldest_queued_seconds() == 0.0
+
+
+def test_without_a_database_nobody_is_silent(cluster: Child, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cluster.process is not None
+    heard("rescue", SILENT + 60)
+    cluster.started = time.monotonic() - SILENT - 60
+    watchdog, first = Watchdog([cluster]), cluster.process.pid
+
+    def away(*_: object) -> None:
+        raise OperationalError("the database is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("django.db.backends.utils.CursorWrapper.execute", away)
+        watchdog._next = 0.0
+        watchdog.look()
+    watchdog._next = 0.0
+    watchdog.look()  # it has come back, and nobody could say anything meanwhile
+    assert cluster.process.pid == first
 
 
 def test_a_cluster_whose_main_process_was_killed_is_started_again_without_leaving_the_rest(cluster: Child) -> None:

@@ -1,6 +1,7 @@
 """What the pages of the control room show."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from deployments.environments.policies import change_policy
 from deployments.environments.settings import configure_environment, lock_environment
 from deployments.execution.claims import claim
 from deployments.lifecycle import Status, StepState
-from deployments.models import AuditEvent, Deployment, Environment, LogLine, Release, Server, Step
+from deployments.models import AuditEvent, ClusterBeat, Deployment, Environment, LogLine, Release, Server, Step
 from deployments.requests.approvals import approve, review_break_glass
 from deployments.requests.rollbacks import request_rollback
 from engine.errors import InvalidRequest
@@ -487,3 +488,16 @@ def test_the_packages_own_pages_are_for_those_they_serve(world: World) -> None:
     for label in ("auth", "deployments", "django_q", "axes"):
         assert viewer.get(f"/admin/{label}/").headers["Location"] == "/admin/"
     assert viewer.post("/admin/logout/").headers["Location"] == "/"
+
+
+def test_every_machines_clusters_are_listed_with_those_that_are_silent(world: World) -> None:
+    now = timezone.now()
+    for machine, ago in (("ops-1", 5), ("ops-2", 400)):
+        ClusterBeat.objects.create(machine=machine, cluster="rescue", at=now - timedelta(seconds=ago))
+    page = read(world, "administrator", "deployments_clusterbeat_changelist")
+    rows = re.findall(r"<tr\b.*?</tr>", page, re.DOTALL)
+    told = [
+        (machine, "Silent" in row, "Works" in row) for row in rows for machine in ("ops-1", "ops-2") if machine in row
+    ]
+    assert told == [("ops-1", False, True), ("ops-2", True, False)]
+    assert world.client("viewer").get("/admin/deployments/clusterbeat/").status_code == 403
