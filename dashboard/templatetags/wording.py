@@ -50,12 +50,12 @@ def spaced(name: object) -> str:
 
 @register.simple_tag(takes_context=True)
 def ago(context: template.Context, at: datetime | None) -> SafeString | str:
-    """`at` as a <time> that says how long ago; the page's script keeps it true."""
+    """`at` as a <time> that says how long ago, and of the last minute just that; the page's script says seconds."""
     if at is None:
         return "never"
     now = context.get("now") or timezone.now()
     span = max(timedelta(), now - at)
-    text = "just now" if span < timedelta(seconds=5) else f"{age(span)} ago"
+    text = "just now" if span < timedelta(minutes=1) else f"{age(span)} ago"
     stamp = at.astimezone(UTC)
     return format_html(
         '<time datetime="{}" title="{}" data-ago>{}</time>',

@@ -7,6 +7,8 @@ all web processes share, like the bots' answers.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 from django.conf import settings
 
@@ -27,9 +29,10 @@ class Part:
 
 def shared(name: str, draw: Callable[[], Part]) -> Part:
     """The part stored under `name` when it is younger than a second, else what `draw` makes."""
-    cache = SharedCache(settings.STATE_DIR / "pages")
-    if (entry := cache.read(name)) and entry.age(time.monotonic()) < FRESH_SECONDS:
+    cache = _cache_in(settings.STATE_DIR)
+    if (entry := cache.fresh(name)) is not None:
         return _part(entry)
+    entry = cache.read(name)
     usable = entry is not None and entry.age(time.monotonic()) < STALE_SECONDS
     with cache.refresh_lock(name, wait=0.0 if usable else _TIMEOUT) as lock:
         entry = cache.read(name)
@@ -39,6 +42,11 @@ def shared(name: str, draw: Callable[[], Part]) -> Part:
         part = draw()
         cache.write(name, Entry(200, part.html.encode(), {"title": part.title, "mood": part.mood}, time.monotonic()))
         return part
+
+
+@lru_cache(maxsize=4)
+def _cache_in(state_dir: Path) -> SharedCache:
+    return SharedCache(state_dir / "pages")
 
 
 def _part(entry: Entry) -> Part:

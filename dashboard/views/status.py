@@ -19,14 +19,17 @@ from dashboard.selectors.status import Choice, page_settings, status
 from dashboard.views.shared import Part, shared
 from deployments.core.texts import whole_number
 from deployments.http.members import is_member
-from deployments.http.pages import uncached
+from deployments.http.pages import revalidated, uncached
 
 _SHARED_PAGES = 20  # beyond them, parts are drawn for each visitor: names of files are never up to visitors
 
 
 @require_safe
 def status_page(request: HttpRequest) -> HttpResponseBase:
-    """The status page. With `?part=live` only what changes, for the page's own script."""
+    """The status page. With `?part=live` only what changes, for the page's own script.
+
+    Strangers all see the same: their browsers keep it, and get it again only when it has changed.
+    """
     page = page_settings()
     members = is_member(request)
     if not page.public and not members:
@@ -39,8 +42,10 @@ def status_page(request: HttpRequest) -> HttpResponseBase:
         part = shared(name, lambda: _drawn(page, choice, members=members))
     context = {"nav": "status", "page": page, "title": part.title, "mood": part.mood, "live": mark_safe(part.html)}  # noqa: S308  (ours)
     if request.GET.get("part") == "live":
-        return uncached(HttpResponse(part.html))
-    return uncached(render(request, "dashboard/status.html", context))
+        answer = HttpResponse(part.html)
+    else:
+        answer = render(request, "dashboard/status.html", context)
+    return uncached(answer) if request.user.is_authenticated else revalidated(request, answer)
 
 
 @require_safe

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from django.utils import timezone
 from dashboard.models import BotState, Sample, StatusPage
 from dashboard.selectors.series import RANGES
 from dashboard.selectors.status import Choice, page_settings, status
+from dashboard.views.shared import _cache_in
 from deployments.audit.trail import record_alone
 from deployments.core.actors import system_actor
 from deployments.lifecycle import Kind, Status
@@ -417,3 +419,67 @@ def test_no_surface_says_more_than_was_observed(anyone: Client, enrol: Enrol) ->
 
 def test_the_page_of_an_unknown_bot_is_404(anyone: Client, db: None) -> None:
     assert anyone.get("/bots/nobody/").status_code == 404
+
+
+@pytest.fixture
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No second goes by while a test asks twice: only what changes in the portal changes the page."""
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)
+
+
+def drawn_anew(state_dir: Path) -> None:
+    """As if a second had gone by: what is shown next is drawn again."""
+    for kept in (state_dir / "pages").glob("*.answer"):
+        kept.unlink()
+    _cache_in.cache_clear()
+
+
+@pytest.mark.parametrize("path", ["/", "/?part=live", "/?range=7d"])
+def test_a_stranger_who_has_the_page_gets_it_again_only_when_it_has_changed(
+    anyone: Client, enrol: Enrol, path: str, still: None, own_state: Path
+) -> None:
+    server = enrol(current_release=records.release())
+    records.beat(server, user_count=17)
+    first = anyone.get(path)
+    assert first.headers["Cache-Control"] == "private, no-cache"
+    assert "Cookie" in first.headers["Vary"]
+    again = anyone.get(path, headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["ETag"] == first.headers["ETag"]
+    records.beat(server, user_count=18)
+    drawn_anew(own_state)
+    changed = anyone.get(path, headers={"If-None-Match": first.headers["ETag"]})
+    assert changed.status_code == 200
+    assert changed.headers["ETag"] != first.headers["ETag"]
+
+
+def test_nobody_gets_what_was_made_for_somebody_else(anyone: Client, member: Client, enrol: Enrol) -> None:
+    records.beat(enrol(current_release=records.release()))
+    theirs = anyone.get("/")
+    mine = member.get("/", headers={"If-None-Match": theirs.headers["ETag"]})
+    assert mine.status_code == 200
+    assert mine.headers["Cache-Control"] == "private, no-store"
+    assert "ETag" not in mine.headers
+    assert ">vera<" in mine.content.decode()
+    User.objects.create_user("nobody-yet")
+    roleless = Client()
+    roleless.force_login(User.objects.get(username="nobody-yet"))
+    named = roleless.get("/", headers={"If-None-Match": theirs.headers["ETag"]})
+    assert (named.status_code, "ETag" in named.headers) == (200, False)
+    assert ">nobody-yet<" in named.content.decode()
+    assert ">vera<" not in shown(anyone)
+    assert ">nobody-yet<" not in shown(anyone)
+
+
+def test_what_nobody_may_see_any_more_is_not_kept_as_it_was(anyone: Client, enrol: Enrol) -> None:
+    records.beat(enrol(current_release=records.release()))
+    etag = anyone.get("/").headers["ETag"]
+    StatusPage.objects.update_or_create(pk=1, defaults={"public": False})
+    assert anyone.get("/", headers={"If-None-Match": etag}).status_code == 302
+
+
+def test_a_kept_page_says_no_seconds_that_go_on_by_themselves(anyone: Client, enrol: Enrol) -> None:
+    records.beat(enrol(current_release=records.release()), 12)
+    assert "heard just now" in words(shown(anyone))
+    assert not re.search(r"\d s ago", shown(anyone))

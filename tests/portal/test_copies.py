@@ -29,6 +29,8 @@ def addresses(world: World) -> list[str]:
     return [*found, reverse("admin:deployments_auditevent_changelist"), reverse("admin:deployments_auditevent_export")]
 
 
+ASKED_AGAIN = {"/"}
+"""What a stranger's browser keeps, and asks about before it shows it."""
 FOR_ANYBODY = ("/status.json", "/status.svg", "badge.svg")
 """What other people's pages embed: the same for everybody, and kept for ten seconds."""
 
@@ -51,6 +53,8 @@ def test_nobody_keeps_an_answer(world: World, settings: Any) -> None:
                 if path.endswith(FOR_ANYBODY):
                     seen.setdefault(path, set()).add((answer.status_code, answer.headers["Cache-Control"]))
                     bodies.setdefault(path, set()).add(re.sub(rb'"at": "[^"]*"', b"", answer.content))
+                elif who is None and path in ASKED_AGAIN:
+                    assert answer.headers["Cache-Control"] == "private, no-cache"
                 elif "no-store" not in answer.headers.get("Cache-Control", ""):
                     kept.append((who, path))
     assert kept == []

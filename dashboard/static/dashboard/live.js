@@ -50,8 +50,8 @@
 
   /* The visitor's clock may be wrong: the difference to the portal's is taken from its Date header. */
   let skew = 0;
-  function ages() {
-    for (const time of live.querySelectorAll("time[data-ago]")) {
+  function ages(within = live) {
+    for (const time of within.querySelectorAll("time[data-ago]")) {
       const text = speak(Date.parse(time.dateTime));
       if (time.textContent !== text) time.textContent = text;
     }
@@ -69,6 +69,7 @@
       if (date && Math.abs(Date.now() - date) > 2500) skew = Date.now() - date;
       const fresh = document.createElement("div");
       fresh.innerHTML = await answer.text();
+      ages(fresh);  // what it says by the minute, as the page does: else words would jump to and fro
       children(live, fresh);
       const titled = live.querySelector("[data-title]");
       if (titled && document.title !== titled.dataset.title) document.title = titled.dataset.title;
@@ -89,6 +90,7 @@
   const pace = () => (document.hidden ? Math.max(shown(), 10000) : shown());
 
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+  ages();
   setInterval(ages, 1000);
   timer = setTimeout(refresh, pace());
 })();
