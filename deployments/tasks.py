@@ -10,6 +10,7 @@ from deployments.core.read_only import unless_read_only
 from deployments.drills import drills
 from deployments.execution import reaper, remote_cancellation, rescue, run
 from deployments.execution import watch as watching
+from deployments.http import limits
 from deployments.notifications import messages
 from deployments.operations import carrying_out
 from deployments.requests import approvals
@@ -65,7 +66,8 @@ def expire_requests() -> int:
 
 @unless_read_only
 def forget_sessions() -> int:
-    """Delete the sessions that are over: everybody can begin one."""
+    """Delete the sessions that are over, since everybody can begin one, and counts of requests of minutes before."""
+    limits.forget_old()
     return own_sessions.forget_ended()
 
 

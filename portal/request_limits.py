@@ -47,7 +47,9 @@ class Bounds:
         who = counted_address(request)
         local = who in ("", "127.0.0.1", "::")  # on this machine, with no proxy between: only counted together
         if _signs_in(request):
-            kept = (local or limits.within(f"sign-in:{who}", SIGN_INS)) and limits.within("sign-ins", ALL_SIGN_INS)
+            kept = (local or limits.within(f"sign-in:{who}", SIGN_INS, everywhere=True)) and limits.within(
+                "sign-ins", ALL_SIGN_INS, everywhere=True
+            )
         elif request.path.startswith(FOR_TOKENS) and request.path not in OPEN:
             return None
         else:

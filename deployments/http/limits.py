@@ -3,6 +3,9 @@
 One file of fixed buckets, each locked by itself while it is read and written: no database write per request. A bucket
 keeps eight counts, and a ninth key takes the place of the lowest: that lets a few requests more through, never refuses
 one wrongly, and pushes no high count out. Which keys share a bucket is known to nobody without our secret.
+
+That protects each machine. What keeps people from guessing is one number for all machines of a portal, in the database
+that they share: of what a machine lets through by its own count, and of nothing else, so that a flood writes little.
 """
 
 import fcntl
@@ -15,10 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
+from django.db import DatabaseError, connection
 from django.http import HttpRequest
+from django.utils import timezone
 from ninja.throttling import BaseThrottle
 
-from deployments.models import ApiToken
+from deployments.models import ApiToken, RequestCount
 from engine.errors import PortalError
 
 WINDOW_SECONDS = 60
@@ -28,6 +33,12 @@ _BUCKETS = 4096
 _BUCKET_BYTES = _WAYS * _SLOT.size
 _MEMORY = bytearray(_BUCKETS * _BUCKET_BYTES)
 """For while the file cannot be written: each process then counts for itself."""
+_COUNT = """
+    INSERT INTO deployments_requestcount AS known (key, minute, count) VALUES (%s, %s, 1)
+    ON CONFLICT (key) DO UPDATE SET minute = EXCLUDED.minute,
+        count = CASE WHEN known.minute = EXCLUDED.minute THEN known.count + 1 ELSE 1 END
+    RETURNING count
+"""
 _THREADS = threading.Lock()  # record locks belong to the process, so its threads take turns here
 
 
@@ -51,8 +62,7 @@ class Counter:
 
     def count(self, key: str, now: float | None = None) -> int:
         """Add one to `key` and return how many it has had in this minute."""
-        secret = hashlib.sha256(settings.SECRET_KEY.encode()).digest()
-        number = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8, key=secret).digest(), "little")
+        number = int.from_bytes(_digest(key)[:8], "little")
         window = int((time.time() if now is None else now) // WINDOW_SECONDS)
         offset = (number % _BUCKETS) * _BUCKET_BYTES
         with _THREADS:
@@ -84,9 +94,38 @@ def _counted(buckets: bytearray, number: int, window: int, offset: int) -> int:
     return int(count)
 
 
-def within(key: str, allowed: int) -> bool:
-    """Count one request of `key`, and tell whether it is one of the `allowed` of this minute."""
-    return Counter(settings.STATE_DIR / "limits.bin").count(key) <= allowed
+def _digest(key: str) -> bytes:
+    secret = hashlib.sha256(settings.SECRET_KEY.encode()).digest()
+    return hashlib.blake2b(key.encode(), digest_size=16, key=secret).digest()
+
+
+def within(key: str, allowed: int, *, everywhere: bool = False) -> bool:
+    """Count one request of `key`, and tell whether it is one of the `allowed` of this minute.
+
+    On this machine; with `everywhere` on all machines of the portal together.
+    """
+    if Counter(settings.STATE_DIR / "limits.bin").count(key) > allowed:
+        return False
+    return not everywhere or _of_all_machines(key) <= allowed
+
+
+def _of_all_machines(key: str) -> int:
+    """The count of `key` in the database; 0 where one machine is all there is, or none can be asked."""
+    if connection.vendor != "postgresql":
+        return 0
+    minute = int(timezone.now().timestamp() // WINDOW_SECONDS)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(_COUNT, [_digest(key).hex(), minute])
+            return int(cursor.fetchone()[0])
+    except DatabaseError:  # whoever is refused nothing here is refused by what needs the database
+        return 0
+
+
+def forget_old() -> None:
+    """Delete the counts of minutes that are over."""
+    minute = int(timezone.now().timestamp() // WINDOW_SECONDS)
+    RequestCount.objects.filter(minute__lt=minute - 1).delete()
 
 
 def pause() -> int:
@@ -95,8 +134,8 @@ def pause() -> int:
 
 
 def spend(key: str, allowed: int) -> None:
-    """Count one request of `key`; raises TooManyRequests beyond `allowed` a minute."""
-    if not within(key, allowed):
+    """Count one request of `key` on all machines together; raises TooManyRequests beyond `allowed` a minute."""
+    if not within(key, allowed, everywhere=True):
         raise TooManyRequests(pause())
 
 

@@ -3,6 +3,7 @@
 from deployments.models.applications import Application
 from deployments.models.audit import AuditEvent
 from deployments.models.clusters import ClusterBeat
+from deployments.models.counts import RequestCount
 from deployments.models.deployments import Approval, Deployment, LogLine, Step, Target
 from deployments.models.environments import Environment, PolicyChange, Secret
 from deployments.models.github import GitHubAccount, WorkflowBinding
@@ -40,6 +41,7 @@ __all__ = [
     "PushSource",
     "RecoveryCode",
     "Release",
+    "RequestCount",
     "Role",
     "Scope",
     "Secret",
