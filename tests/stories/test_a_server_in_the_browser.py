@@ -4,8 +4,10 @@ import re
 from collections.abc import Callable
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
@@ -27,15 +29,14 @@ def hidden(page: str) -> dict[str, list[str]]:
 
 
 def test_from_a_bare_machine_to_a_provisioned_server(
-    hosts_factory: Callable[..., HostSet], make_person: MakePerson, make_release: MakeRelease
+    hosts_factory: Callable[..., HostSet], make_person: MakePerson, make_release: MakeRelease, settings: Any
 ) -> None:
+    Path(settings.STATIC_ROOT).mkdir(exist_ok=True)  # WhiteNoise asks for it
     hosts = hosts_factory(1)
     machine = hosts.host(1)
     make_release("1.0.0")
     make_person("administrator", "administrator")
     client = Client()
-    from django.contrib.auth.models import User
-
     client.force_login(User.objects.get(username="administrator"), backend="django.contrib.auth.backends.ModelBackend")
     add = reverse("admin:deployments_server_add")
     home = Environment.objects.get(name="test")
