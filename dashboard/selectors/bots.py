@@ -93,6 +93,11 @@ class Bot:
         return self.condition in {Condition.STOPPED, Condition.DOWN}
 
     @property
+    def over(self) -> bool:
+        """Whether how long it runs is of the past: a bot out of its room runs on, a service may not."""
+        return self.gone or (not self.has_room and self.condition == Condition.DISCONNECTED)
+
+    @property
     def expected(self) -> bool:
         """Whether it should be in its room: once a release was deployed, or it was heard."""
         return is_expected(self.service, deployed=self.deployed, heard=self.state is not None)

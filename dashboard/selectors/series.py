@@ -1,7 +1,7 @@
 """One bot's people, errors and response time over a range, with what happened meanwhile."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from dashboard.charts.line import Line, columns, line
@@ -42,6 +42,8 @@ RANGES = {
     )
 }
 USUAL, YOUNG = RANGES["24h"], RANGES["1h"]
+_PROBED = replace(YOUNG, resolution=MINUTE, per_row=5)
+"""The same hour of a service that is asked once a minute."""
 _YOUNG_SECONDS = 3 * HOUR  # a bot this young would be a hairline in a day
 _FIELDS = (
     "at",
@@ -141,6 +143,8 @@ class Series:
 
 def series(server: Server, wanted: Range, now: datetime) -> Series:
     """Charts and table of `server` for the range that ends now. One query."""
+    if wanted == YOUNG and server.service == Server.Service.ASKED:
+        wanted = _PROBED
     end = beginning(now, wanted.resolution) + timedelta(seconds=wanted.resolution)
     start = end - timedelta(seconds=wanted.seconds)
     points = _points(server, wanted, start, end)
@@ -180,9 +184,10 @@ def _charts(points: Sequence[Sums], *, people: bool) -> list[Chart]:
         else f"{total.response:.0f} ms on average, {total.response_max:.0f} ms at most"
     )
     in_room = line([point.users for point in points], least=1)
+    requests = people or bool(total.requests)
     return [
         *([Chart("users", "In the room, with the bot", "", in_room, counted)] if people else []),
-        Chart("errors", "Errors", "", columns([point.failed for point in points]), failed),
+        *([Chart("errors", "Errors", "", columns([point.failed for point in points]), failed)] if requests else []),
         Chart("response", "Response time", " ms", line([point.response for point in points]), response),
     ]
 

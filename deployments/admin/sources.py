@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.text import Truncator
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from deployments.access.verbs import Verb
@@ -27,7 +28,8 @@ _TONES = {"requested": "succeeded", "ignored": "expired", "failed": "failed", "q
 class SourceForm(ModelForm[PushSource]):
     """Where it is, and what follows it."""
 
-    access_token = forms.CharField(
+    read_token = forms.CharField(
+        label="Access token",
         required=False,
         max_length=LONGEST_TOKEN,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "off"}),
@@ -73,7 +75,7 @@ class SourceAdmin(PortalAdmin[PushSource]):
     list_display = ("name", "kind", "url", "ref", "environment", "shown_state")
     list_filter = ("environment",)
     list_select_related = ("environment",)
-    fields = ("name", ("kind", "url"), ("ref", "environment"), "access_token")
+    fields = ("name", ("kind", "url"), ("ref", "environment"), "read_token")
     readonly_fields = ("shown_state", "address", "pushes")
 
     def audit_subject(self, obj: PushSource) -> str:
@@ -88,8 +90,8 @@ class SourceAdmin(PortalAdmin[PushSource]):
 
     def save_model(self, request: HttpRequest, obj: PushSource, form: ModelForm[PushSource], change: bool) -> None:
         """Through the service."""
-        given = {name: form.cleaned_data[name] for name in (*_GIVEN, "access_token")}
-        made = make_source(actor=actor_of(request), **given)
+        given = {name: form.cleaned_data[name] for name in _GIVEN}
+        made = make_source(actor=actor_of(request), access_token=form.cleaned_data["read_token"], **given)
         obj.pk, obj.secret = made.pk, made.secret
 
     def response_add(self, request: HttpRequest, obj: PushSource, post_url_continue: str | None = None) -> HttpResponse:
@@ -124,7 +126,7 @@ class SourceAdmin(PortalAdmin[PushSource]):
 class PushAdmin(PortalAdmin[Push]):
     """Read-only: what was delivered, and what came of it."""
 
-    list_display = ("received", "source", "ref", "shown_commit", "pushed_by", "shown_state", "sentence")
+    list_display = ("received", "source", "ref", "shown_commit", "pushed_by", "shown_state", "shortly")
     list_filter = ("state", "source")
     list_select_related = ("source", "release", "deployment")
     fields = (
@@ -141,6 +143,11 @@ class PushAdmin(PortalAdmin[Push]):
     def received(self, obj: Push) -> str:
         """How long ago."""
         return labels.moment(obj.received_at)
+
+    @admin.display(description="What came of it")
+    def shortly(self, obj: Push) -> str:
+        """How its sentence begins: a phone has room for two lines."""
+        return Truncator(obj.sentence).chars(56)
 
     @admin.display(description="Commit")
     def shown_commit(self, obj: Push) -> str:
