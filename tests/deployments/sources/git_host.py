@@ -7,7 +7,7 @@ import json
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -120,9 +120,10 @@ def signed(kind: str, secret: str, body: bytes, **changes: str) -> dict[str, str
     return {name: value for name, value in {**headers, **changes}.items() if value}
 
 
-def deliver(address: str, headers: dict[str, str], body: bytes) -> httpx.Response:
-    """Over HTTP, as the host does."""
-    return httpx.post(address, content=body, headers={"Content-Type": "application/json", **headers}, timeout=30)
+def deliver(address: str, headers: Mapping[str, str | bytes], body: bytes) -> httpx.Response:
+    """Over HTTP, as the host does; a header may be bytes that are no text."""
+    given = [(name.encode(), value if isinstance(value, bytes) else value.encode()) for name, value in headers.items()]
+    return httpx.post(address, content=body, headers=[(b"Content-Type", b"application/json"), *given], timeout=30)
 
 
 def body_of(document: dict[str, Any]) -> bytes:

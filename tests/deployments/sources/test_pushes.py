@@ -105,7 +105,7 @@ def test_what_is_not_signed_is_refused_and_not_read(
         "not ASCII": lambda: signed(kind, secret, body, **{proof: "sha256=\u00fc"}),
     }[wrong]()
     encoded = {name: value.encode("latin-1") for name, value in headers.items()}
-    answer = deliver(f"{live_server.url}/api/v1/push/dice", encoded, body)  # type: ignore[arg-type]
+    answer = deliver(f"{live_server.url}/api/v1/push/dice", encoded, body)
     assert (answer.status_code, answer.json()["reason"]) == (403, "push_unsigned")
     assert answer.headers["Content-Type"] == "application/problem+json"
     unknown = deliver(f"{live_server.url}/api/v1/push/nobody", signed(kind, secret, body), body)
