@@ -19,7 +19,7 @@ from engine.errors import PortalError
 from engine.host.agent.limits import LINE_LIMIT as LONGEST_SENTENCE
 from engine.remote.client import AgentClient
 from engine.remote.result import Record
-from engine.ssh.errors import Flooded
+from engine.ssh.errors import Flooded, NotRun
 
 logger = logging.getLogger(__name__)
 
@@ -41,16 +41,17 @@ class Unsettled(Exception):
         self.working = working
 
     @property
-    def flooded(self) -> bool:
-        """Whether the server says far too much: asking it again costs as much again, and helps nobody."""
-        return isinstance(self.__cause__, Flooded)
+    def final(self) -> str:
+        """Why asking again helps nobody: the server says far too much, or runs something else; "" when it may help."""
+        return self.__cause__.reason if isinstance(self.__cause__, Flooded | NotRun) else ""
 
 
 def settle_target(claimed: Claimed, target: Target, recorder: Recorder, *, timeout: float) -> None:
     """Learn from the host's journal how `target` ended, having its agent recover what it left unfinished.
 
     Tries for `timeout` seconds. Raises Unsettled when the server did not answer, or still works on it: nothing is
-    written then. A server that says far too much is not asked again: that is how it ended.
+    written then. A server that says far too much, or runs something else than what it is asked for, is not asked again:
+    that is how it ended.
     """
 
     def ask() -> None:
@@ -61,13 +62,13 @@ def settle_target(claimed: Claimed, target: Target, recorder: Recorder, *, timeo
     try:
         retry_until(ask, timeout=timeout)
     except Unsettled as why:
-        if not why.flooded:
+        if not why.final:
             raise
         end_target(
             target,
             TargetStatus.INTERRUPTED,
             claim=claimed.token,
-            outcome=Flooded.reason,
+            outcome=why.final,
             facts=target.facts,
             sentence=f"{recorder.mask(str(why))} An agent that had begun there finishes, or reverts by itself at its "
             "deadline.",

@@ -17,7 +17,6 @@ from deployments.execution.recorder import Recorder
 from deployments.execution.side_by_side import side_by_side
 from deployments.lifecycle import Kind, Status, TargetStatus
 from deployments.models import Deployment, Target
-from engine.ssh.errors import Flooded
 
 logger = logging.getLogger(__name__)
 
@@ -208,13 +207,13 @@ def _reverted(claimed: Claimed, target: Target, recorder: Recorder, *, timeout: 
         retry_until(revert, timeout=timeout)
     except Unsettled as why:
         logger.warning("deployment %s: reverting %s: %s", deployment.pk, name, why)
-        if not why.flooded and (not giving_up or why.working):
+        if not why.final and (not giving_up or why.working):
             return False
         end_target(
             target,
             TargetStatus.INTERRUPTED,
             claim=claimed.token,
-            outcome=Flooded.reason if why.flooded else "host_unreachable",
+            outcome=why.final or "host_unreachable",
             facts=target.facts,
             sentence=f"{name} was activated and could not be reverted: {recorder.mask(str(why))}",
         )

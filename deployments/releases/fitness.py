@@ -1,16 +1,49 @@
-"""Whether the packages of a release can be installed on servers, by what is known of them."""
+"""Whether a release may and can run: by the rules of today, and by what is known of the servers that it is for."""
 
 from collections.abc import Sequence
 
-from deployments.models import Server
+from deployments.models import Release, Server
 from deployments.releases.role_plans import manifest_for
 from engine.artifacts.artifact import ArtifactReader
+from engine.artifacts.errors import ArtifactCorrupt, PlanError
 from engine.artifacts.manifest import WHEELS
+from engine.artifacts.received import refuse_what_no_build_makes
 from engine.artifacts.wheels import architectures, unfit
 from engine.errors import InvalidRequest
 
 OLDEST_PYTHON = (3, 11)  # for which deploy.toml lets a release be built
 _SHOWN = 3  # names of wheels in a sentence
+
+
+_in_order: set[str] = set()
+"""Digests of the artifacts that this process has looked at: the rules are those of its code."""
+
+
+def refuse_by_todays_rules(release: Release, reader: ArtifactReader) -> None:
+    """Raise InvalidRequest for a release that was stored under earlier rules and would be refused now.
+
+    Looked at once per artifact and process. Raises ArtifactCorrupt.
+    """
+    if reader.digest in _in_order:
+        return
+    try:
+        refuse_what_no_build_makes(reader)
+    except ArtifactCorrupt:
+        raise
+    except PlanError as error:
+        raise InvalidRequest(
+            f"{release} was stored under earlier rules, and today's refuse it: {_first_of(error)}",
+            hint="Correct it, raise VERSION and build it again.",
+            reason="release_against_rules",
+        ) from error
+    _in_order.add(reader.digest)
+
+
+def _first_of(error: PlanError) -> str:
+    if not error.problems:
+        return error.message
+    first, more = error.problems[0], len(error.problems) - 1
+    return f"{first.key}: {first.wrong}{f', and {more} more' if more else ''}."
 
 
 def wheels_of(reader: ArtifactReader, roles: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from deployments.environments.machines import refuse_clash
 from deployments.lifecycle import Kind
 from deployments.models import Deployment, Environment, Release, Secret, Server
 from deployments.releases import artifacts
-from deployments.releases.fitness import refuse_unfit
+from deployments.releases.fitness import refuse_by_todays_rules, refuse_unfit
 from deployments.releases.origin import From, refuse_origin
 from deployments.snapshot import (
     BATCH,
@@ -41,7 +41,7 @@ def take_snapshot(*, environment: Environment, release: Release, success: Deploy
 
     With `success`, a rollback to it: configuration, units and policy as they were sealed with it. Current are the
     facts that say where and how a server is reached and what runs there, and secrets alone are the newest. Raises
-    InvalidRequest when there is nothing to deploy to, or the release does not fit.
+    InvalidRequest when there is nothing to deploy to, or the release does not fit, or today's rules refuse it.
     """
     refuse_other_application(environment, release.name)
     if success is None:
@@ -49,6 +49,8 @@ def take_snapshot(*, environment: Environment, release: Release, success: Deploy
     back = success.sealed if success else None
     with artifacts.open_release(release) as reader:
         deploy = reader.deploy
+        if back is None:  # what ran already is gone back to as it was
+            refuse_by_todays_rules(release, reader)
         files = back.configuration.contents if back else artifacts.rendered_configuration(reader, environment)
     servers = _servers(environment, deploy)
     refuse_clash(servers, deploy, artifacts.table_of(deploy, environment))

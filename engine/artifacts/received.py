@@ -27,8 +27,7 @@ def receive_artifact(path: Path, commit: str | None = None) -> Artifact:
         reader.verify()
         if FILE not in reader.manifest.by_path:
             raise refusal([NO_DEPLOY_TOML])
-        tree = _ReleaseTree(reader)
-        _refuse_what_no_build_makes(reader, tree)
+        refuse_what_no_build_makes(reader)
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         return Artifact(
@@ -67,8 +66,11 @@ class _ReleaseTree:
         return self._reader.read(path)
 
 
-def _refuse_what_no_build_makes(reader: ArtifactReader, tree: _ReleaseTree) -> None:
-    deploy = reader.deploy
+def refuse_what_no_build_makes(reader: ArtifactReader) -> None:
+    """Apply every rule of a release to what the artifact holds. Raises the refusals that building it would have raised,
+    ArtifactCorrupt for what no build leaves in it.
+    """
+    deploy, tree = reader.deploy, _ReleaseTree(reader)
     problems = tree_problems(tree, deploy)[1]
     if problems:
         raise refusal(problems)

@@ -9,8 +9,9 @@ from engine.remote import frames
 from engine.remote.errors import NotProvisioned
 from engine.remote.plan import PROTOCOL, FileEntry, RolePlan, RunPlan, manifest_rows, role_to_wire
 from engine.remote.result import Record, Result
+from engine.remote.silent_end import silent_end
 from engine.ssh.conversation import Conversation
-from engine.ssh.errors import LinkLost, RemoteDeadline, RemoteFailed, SSHError
+from engine.ssh.errors import LinkLost, RemoteDeadline, RemoteFailed
 from engine.ssh.session import Session
 
 SHORT = 60.0
@@ -20,7 +21,6 @@ LONG = 300.0
 REVERT_MARGIN = 120.0
 """Seconds a run may take beyond its own deadline, because it then reverts."""
 _BEAT = 2.0  # seconds between two words to an agent that ends when nobody listens
-_STDERR_SHOWN = 2000
 
 
 def ignore(record: Record) -> None:
@@ -32,7 +32,8 @@ class AgentClient:
 
     Every method raises LinkLost when the line is cut or the agent ended without a result (`last_seq`: the last record
     that had arrived; ask with `recover` and `journal`), RemoteDeadline when the agent exceeds its own deadline by far,
-    NotProvisioned when there is no tree. What the agent refuses is a Result with its reason.
+    NotProvisioned when there is no tree, NotRun when the server runs something else than what it is asked for. What the
+    agent refuses is a Result with its reason.
     """
 
     def __init__(self, session: Session, name: str) -> None:
@@ -247,7 +248,7 @@ class AgentClient:
                         last_seq = max(last_seq, int(record.get("seq", 0)))
                         answer(record, conversation)
                     else:
-                        raise self._silent_end(conversation, verb)
+                        raise silent_end(self._session, conversation, verb)
                 except LinkLost as error:
                     error.last_seq = last_seq
                     raise
@@ -279,15 +280,6 @@ class AgentClient:
                 raise RemoteDeadline(
                     f"The agent on {self._session.address.host} said nothing for {still:g} s but that it lives."
                 )
-
-    def _silent_end(self, conversation: Conversation, verb: str) -> SSHError:
-        """The agent ended and said no result: killed, or it could not even start."""
-        said = (conversation.stderr + conversation.beside).decode(errors="replace").strip()[-_STDERR_SHOWN:]
-        return LinkLost(
-            f"The agent on {self._session.address.host} ended during '{verb}' without a result"
-            + (f": {said}" if said else "."),
-            hint="It is asked again what is true.",
-        )
 
     def _install(self) -> None:
         try:

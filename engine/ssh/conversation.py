@@ -82,6 +82,8 @@ class Conversation:
         self._source_failure: Exception | None = None
         self.stderr = b""
         self.beside = b""
+        self.spoke = False
+        """Whether one of our programs has said anything."""
 
     def __enter__(self) -> "Conversation":
         return self
@@ -165,6 +167,7 @@ class Conversation:
                 record, end = _DECODER.raw_decode(text)
             except (ValueError, RecursionError):
                 continue
+            self.spoke = True
             self._keep_beside(line[: begin.start()] + text[end:].encode())
             return dict(record)
         self._keep_beside(line)

@@ -6,6 +6,7 @@ SSHError                     the server could not be reached, or what runs there
 ├── AuthenticationRefused    the server does not accept our key for this user (permanent)
 ├── LinkLost                 the connection died while something ran; what ran may still be running (try again)
 │   └── Flooded              it said more than any program of ours does, and was cut off (permanent)
+├── NotRun                   what we ask for is not run there, something else answers: nothing of ours began (permanent)
 ├── RemoteDeadline           a remote command took longer than it may (try again)
 └── RemoteFailed             a remote command ended with another exit code than 0 (permanent)
 """
@@ -77,6 +78,20 @@ class Flooded(LinkLost):
             f"listened to any longer. It began with: {shown}",
             hint="Look at the shell start files of the account on the server (.bashrc, .profile, /etc/profile.d): they "
             "must print nothing.",
+        )
+
+
+class NotRun(SSHError):
+    """The server does not run what it is asked for: a forced command, or another shell, answers instead."""
+
+    reason = "not_run"
+    permanent = True
+
+    def __init__(self, host: str, user: str, said: str) -> None:
+        super().__init__(
+            f"What {user} asks for is not run on {host}; instead the server says: {said or 'nothing'}",
+            hint=f"Look for a ForceCommand that holds for {user} in the server's sshd_config, or a command= in its "
+            "authorized_keys.",
         )
 
 

@@ -16,6 +16,7 @@ from .tree import Tree
 from .units import taken
 
 PAUSE = 0.05  # s between two looks at a command that says nothing more
+KEPT = ("portal", "monitoring")  # roles whose services hold keys of their own: no command is given those
 
 
 def hook_at(plan: Record, moment: str) -> Optional[Record]:
@@ -56,7 +57,7 @@ class Hooks:
         argv = ["RELEASE_ID=" + release, "RELEASE_VERSION=" + str(self._plan["version"]), *self._filled(words)]
         if hook["account"] == "deploying":
             return Local(self._tree, self._tools, argv, self._tree.release(release), hook["role"])
-        known = taken(self._tree).get("units", {})
+        known = taken(self._tree).get("units", {}) if hook["role"] not in KEPT else {}
         unit = next((unit for unit in role["units"] if unit.endswith(".service") and unit in known), "")
         return OneOff(self._tree, self._tools, asked_of(hook["role"], unit, "releases/" + release, argv, within))
 

@@ -126,8 +126,8 @@ def _of_unit(name: str, request: Asked) -> List[str]:
         told = ["EnvironmentFile=%s%s/%s" % (mark, held(name), ALWAYS_HELD) for mark in ("", "-")]
         found = [said for said in found if said not in told]
         hold_missing(name, content)
-    typed = request.directory == "current" and not request.apart  # a release says itself what hooks and dumps are
-    if typed and any("User=" + account in found for account in ROLE_ACCOUNTS.values()):
+    # a dump is of what the service keeps; what a command or a hook does with its keys, nobody has read
+    if not request.apart and any("User=" + account in found for account in ROLE_ACCOUNTS.values()):
         raise Refused("%s does not run as %s: no command is given its keys." % (unit, name))
     return found
 

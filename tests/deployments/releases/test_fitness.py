@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from deployments.models import Environment, Release, Server
+from deployments.models import Deployment, Environment, Release, Server
+from deployments.releases import fitness
 from deployments.requests.inputs import take_snapshot
 from deployments.servers.provisioning import setup_for
 from engine.artifacts.artifact import build_artifact
+from engine.artifacts.selection import select
 from engine.artifacts.wheels import DirectoryWheels
 from engine.errors import InvalidRequest
 from tests.deployments.management.commands import exit_code
@@ -23,10 +25,12 @@ Build = Callable[..., Release]
 def build(db: None, state_dir: Path, tmp_path: Path) -> Build:
     """`build("1.0", "aarch64", tag="…")`: the example bot for this architecture, with a package of that tag."""
 
-    def make(version: str, architecture: str, tag: str, python: str = "3.11") -> Release:
+    def make(version: str, architecture: str, tag: str, python: str = "3.11", unit: str = "") -> Release:
         tree = tmp_path / version
         shutil.copytree(EXAMPLE, tree)
         (tree / "VERSION").write_text(f"{version}\n")
+        with (tree / "systemd" / "dice-bot.service").open("a") as file:
+            file.write(unit)
         (tree / "dicebot" / "vendored.whl").touch()  # a file of the project's own, which nobody installs
         described = (tree / "deploy.toml").read_text().replace('python = "3.11"', f'python = "{python}"')
         described = "\n".join(line for line in described.splitlines() if not line.startswith("identity"))
@@ -106,3 +110,31 @@ def test_provisioning_asks_a_server_for_the_architecture_of_the_packages(build: 
     servers[0].host = "127.0.0.1"
     assert setup_for(servers[0], pure).architectures == []
     assert setup_for(servers[0], native).architectures == ["aarch64"]
+
+
+def test_a_release_that_was_stored_under_earlier_rules_is_refused_by_todays(
+    build: Build, servers: list[Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr("engine.artifacts.artifact.tree_problems", lambda tree, deploy: (select(tree, deploy)[0], []))
+        release = build("1.0", "x86_64", "py3-none-any", unit="[Service]\nExecStartPre=+/bin/sh -c id\n")
+    said = r"was stored under earlier rules, and today's refuse it: systemd/dice-bot\.service.*ExecStartPre"
+    for _ in range(2):
+        with pytest.raises(InvalidRequest, match=said) as refused:
+            asked(release)
+    assert (refused.value.reason, refused.value.hint) == (
+        "release_against_rules",
+        "Correct it, raise VERSION and build it again.",
+    )
+    assert exit_code("deploy", "test", "--release", str(release.identifier), "--no-wait") == 2
+    assert not Deployment.objects.exists()
+
+
+def test_a_release_is_looked_at_once(build: Build, servers: list[Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    release = build("1.0", "x86_64", "py3-none-any")
+    monkeypatch.setattr(fitness, "_in_order", set())
+    monkeypatch.setattr(fitness, "refuse_what_no_build_makes", lambda reader: looked.append(reader.digest))
+    asked(release)
+    asked(release)
+    assert looked == [release.manifest_digest]

@@ -1,5 +1,6 @@
 """Hooks of a release on a server played from a script: what fails takes back what had begun, data as before."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -11,14 +12,17 @@ import pytest
 
 from engine.host.agent.errors import Refused
 from engine.host.agent.fake_machine import Machine
+from engine.host.agent.hooks import Hooks
 from engine.host.agent.journal import Journal
 from engine.host.agent.limits import Record
+from engine.host.agent.processes import Tools
 from engine.host.agent.recorder import Masker, Recorder
 from engine.host.agent.settle import EARLY, LATE, plan_summary
 from engine.host.agent.tree import Tree
 from engine.host.agent.verbs import verb_recover
 from tests.engine.host import stand_in
 from tests.engine.host.runs import NEW, OLD, UNIT, frames, plan, put_live, request, run, said, stream
+from tests.engine.host.runs import role as make_role
 from tests.stories.running import wait_for
 
 UP = "create table half (x); insert into tea values (4)"
@@ -257,6 +261,21 @@ def test_a_killed_agent_of_a_running_hook_is_settled_by_the_next_who_asks(tree: 
     os.waitpid(child, 0)
     result = recover(tree)
     assert (result["status"], result["reason"], contents(tree)) == ("reverted", "agent_died", before), result
+
+
+@pytest.mark.parametrize(("role", "unit"), [("bot", UNIT), ("portal", ""), ("monitoring", "")])
+def test_a_hook_is_given_what_its_service_has_and_nothing_of_the_portals_and_the_watchers(
+    role: str, unit: str, tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = tmp_path / "asked"
+    monkeypatch.setattr("engine.host.agent.one_off.SUDO", ())
+    script = f"""head -n 1 > {asked}; echo '{{"result": "success", "code": 0}}' >&2"""
+    monkeypatch.setattr("engine.host.agent.one_off.run_command", lambda name: ["sh", "-c", script])
+    monkeypatch.setattr("engine.host.agent.hooks.taken", lambda tree: {"units": {UNIT: ""}})
+    wanted = hooked(tree, hook(account="application", role=role), roles=[make_role(role=role)])
+    Hooks(tree, Tools("hook", tree.root), wanted)._begin(wanted["hooks"][0], ["true"], 5.0).told()
+    request = json.loads(asked.read_text())
+    assert (request["role"], request["unit"], request["argv"][-1]) == (role, unit, "true")
 
 
 def test_root_is_asked_to_end_what_a_killed_agent_left_and_its_refusal_is_told(

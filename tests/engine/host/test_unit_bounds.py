@@ -228,11 +228,11 @@ def test_a_command_gets_the_surroundings_of_the_applications_own_account_alone(
     hook, dump = (
         {"unit": "w.service", "role": role, **more} for more in ({"directory": "releases/1"}, {"apart": True})
     )
-    for asked in (hook, dump):  # what a release says itself
-        assert f"User={account}" in systemd_run("tea", read_request(json.dumps({**ASKED, **asked}).encode()))
-    typed = read_request(json.dumps({**ASKED, "unit": "w.service"}).encode())
-    if account == "tea":
-        assert "User=tea" in systemd_run("tea", typed)
-    else:
+    assert f"User={account}" in systemd_run("tea", read_request(json.dumps({**ASKED, **dump}).encode()))
+    for asked in (hook, {"unit": "w.service"}):
+        request = read_request(json.dumps({**ASKED, **asked}).encode())
+        if account == "tea":
+            assert "User=tea" in systemd_run("tea", request)
+            continue
         with pytest.raises(Refused, match="no command is given its keys"):
-            systemd_run("tea", typed)
+            systemd_run("tea", request)
