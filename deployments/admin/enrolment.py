@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.http import urlencode
 
 from deployments.access.policy import may
 from deployments.access.verbs import Verb
@@ -131,7 +132,7 @@ def enrol_view(admin: "ModelAdmin[Server]", request: HttpRequest) -> HttpRespons
     if not admin.has_add_permission(request):
         raise PermissionDenied
     sent = request.POST if request.method == "POST" else None
-    form = EnrolForm(sent, actor=actor, initial={key: request.GET[key] for key in request.GET if key != "roles"})
+    form = EnrolForm(sent, actor=actor, initial=_linked(request))
     error: PortalError | None = None
     asked: list[Question] = []
     if sent is not None and form.is_valid() and "again" not in sent:
@@ -145,6 +146,19 @@ def enrol_view(admin: "ModelAdmin[Server]", request: HttpRequest) -> HttpRespons
     if error is not None and (field := _FIELD_OF.get(error.reason)):
         form.add_error(field, str(error))
     return _page(admin, request, form, asked[-1] if asked and error is None else None, error)
+
+
+def enrol_again_address(server: Server) -> str:
+    """The form, filled in with what is recorded: for another address, account or host key."""
+    known = {name: getattr(server, name) for name in ("name", "host", "port", "user", "jump", "roles")}
+    query = {"environment": server.environment_id, **known}
+    return f"{reverse('admin:deployments_server_add')}?{urlencode(query, doseq=True)}"
+
+
+def _linked(request: HttpRequest) -> dict[str, Any]:
+    """What a link fills in."""
+    given: dict[str, Any] = {name: request.GET[name] for name in request.GET}
+    return {**given, "roles": request.GET.getlist("roles")} if "roles" in given else given
 
 
 def _enrol(actor: Actor, given: dict[str, Any], asked: list[Question]) -> Server:

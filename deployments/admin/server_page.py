@@ -10,6 +10,7 @@ from django.urls import reverse
 from deployments.access.policy import may
 from deployments.access.verbs import Verb
 from deployments.admin.actors import actor_of
+from deployments.admin.enrolment import enrol_again_address
 from deployments.environments.stored_secrets import StoredSecret, stored_secrets
 from deployments.models import Operation, Server
 from deployments.operations.selectors import reads_journal
@@ -44,6 +45,7 @@ def server_page(request: HttpRequest, server: Server, actions: list[dict[str, An
         "drift_actions": [by_slug[slug] for slug in AT_DRIFT if slug in by_slug],
         "last_actions": [_quiet(by_slug[slug]) for slug in last if slug in by_slug],
         "missing": missing,
+        "enrol_again": enrol_again_address(server) if may(actor_of(request), Verb.ENROL, server.environment) else "",
         "reads_journal": reads_journal(actor=actor_of(request), server=server),
         "accepted": [one for one in server.drift.get("differences", []) if one not in server.open_drift],
         "deployments": [row.deployment for row in targets.defer("deployment__snapshot").order_by("-id")[:SHOWN]],

@@ -60,7 +60,7 @@ def check_name(name: str) -> None:
         Secret._meta.get_field("name").clean(name, None)
     except ValidationError as error:
         raise InvalidRequest(
-            "The name of a secret has lower-case letters, digits and hyphens, begins with a letter, and ends after 63.",
+            "The name of a secret is lower-case letters, digits and hyphens, a letter first, 63 at most.",
             hint="Nothing was stored.",
             reason="bad_secret_name",
         ) from error

@@ -163,6 +163,33 @@ def test_a_jump_hosts_key_is_asked_about_before_the_servers(world: World, ask: C
     assert "authorized_keys there" in text_of(answer.content.decode())
 
 
+def test_a_servers_page_leads_to_the_form_with_what_is_recorded(
+    world: World, machine: tuple[int, HostKey], ask: Callable[..., str]
+) -> None:
+    there = world.servers["production"]
+    Server.objects.filter(pk=there.pk).update(roles=["bot", "monitoring"])
+    Server.objects.filter(pk=world.servers["test"].pk).update(state=Server.State.RETIRED)
+    own = reverse("admin:deployments_server_change", args=[there.pk])
+    address = re.search(rf'href="({ADD}[^"]+)"', world.client("administrator").get(own).content.decode())
+    assert address is not None
+    assert ADD not in world.client("operator").get(own).content.decode()
+    form = world.client("administrator").get(unescape(address[1])).content.decode()
+    for value in (
+        f'value="{there.name}"',
+        'value="production.invalid"',
+        'value="rosey"',
+        f'value="{there.environment_id}" selected',
+    ):
+        assert value in form
+    assert len(re.findall(r'name="roles" value="(?:bot|monitoring)"[^>]* checked', form)) == 2
+    page = ask(name=there.name, user="rosey", roles=["bot", "monitoring"])
+    assert world.client("administrator").post(ADD, carried(page)).status_code == 302
+    there.refresh_from_db()
+    assert (there.host, there.port, there.fingerprint) == ("127.0.0.1", *machine[:1], machine[1].fingerprint)
+    assert there.state == Server.State.PROVISIONED, "it goes on where it was"
+    assert AuditEvent.objects.filter(name="server.host_key_confirmed", actor="administrator").exists()
+
+
 @pytest.mark.parametrize("who", ["viewer", "operator", "approver"])
 def test_nobody_else_adds_servers(who: str, world: World, ask: Callable[..., str]) -> None:
     assert world.client(who).get(ADD).status_code == 403

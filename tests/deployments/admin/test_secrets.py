@@ -60,7 +60,7 @@ def test_another_value_is_the_next_version_and_the_page_says_so(unreached: World
 @pytest.mark.parametrize(
     ("sent", "said"),
     [
-        ({"name": "Dice Token", "value": VALUE}, "has lower-case letters, digits and hyphens"),
+        ({"name": "Dice Token", "value": VALUE}, "is lower-case letters, digits and hyphens"),
         ({"name": "", "value": VALUE}, "This field is required"),
         ({"name": "dice-token", "value": ""}, "This field is required"),
         ({"name": "dice-token", "value": "\r\n"}, "1 byte to 64 KiB"),
