@@ -8,6 +8,7 @@ from deployments.core import queueing
 from deployments.core.actors import system_actor
 from deployments.core.read_only import unless_read_only
 from deployments.drills import drills
+from deployments.environments import locks
 from deployments.execution import reaper, remote_cancellation, rescue, run
 from deployments.execution import watch as watching
 from deployments.http import limits
@@ -59,8 +60,9 @@ def reap() -> list[int]:
 
 @unless_read_only
 def expire_requests() -> int:
-    """End requests that nobody approved in time, and pushes whose worker died."""
+    """End requests that nobody approved in time, and pushes whose worker died; write down which locks have ended."""
     building.end_lost()
+    locks.end_passed_locks(actor=system_actor("schedule"))
     return approvals.expire_requests(actor=system_actor("schedule"))
 
 

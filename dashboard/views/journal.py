@@ -9,10 +9,11 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from deployments.core.moments import moment
 from deployments.http.members import members_only, signed_in
 from deployments.http.pages import present, uncached
 from deployments.models import Server
-from deployments.operations.journal import FOLLOW_SECONDS, LEVELS, Line, LogQuery, moment, read
+from deployments.operations.journal import FOLLOW_SECONDS, LEVELS, Line, LogQuery, read
 from deployments.operations.requesting import units_of
 from engine.errors import PortalError
 

@@ -58,7 +58,7 @@ class Verb(StrEnum):
     READ_JOURNAL = "read_journal", _by(_O, scope=Scope.OPERATE, at_shell=True)
     RUN = "run", _by(_O, scope=Scope.RUN)
     RESTORE_DATA = "restore_data", _by(_M, scope=Scope.ADMINISTER)
-    LOCK = "lock", _by(_O)
+    LOCK = "lock", _by(_O, scope=Scope.OPERATE)
     DRILL = "drill", _by(_O)
     BREAK_GLASS = "break_glass", _by(_O, person=True)
     ACKNOWLEDGE = "acknowledge", _by(_O, _A, scope=Scope.ALERTS)

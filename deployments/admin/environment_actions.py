@@ -3,17 +3,20 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django.utils import timezone
+
 from deployments.access.team import is_alone
 from deployments.access.verbs import Verb
 from deployments.admin.confirmations import Confirmation, Made
 from deployments.admin.forms import PageForm, ReasonForm, choice, number, switch, text, word
 from deployments.core import selectors
 from deployments.core.actors import Actor
+from deployments.core.moments import moment
 from deployments.core.texts import spoken
 from deployments.environments.guards import locked_sentence
+from deployments.environments.locks import lock_environment, unlock_environment
 from deployments.environments.policies import MAX_HOURS, MOST_FAILURES, change_policy
 from deployments.environments.policy_floors import MAX_APPROVALS
-from deployments.environments.settings import lock_environment, unlock_environment
 from deployments.lifecycle import Kind
 from deployments.models import Environment, Release
 from deployments.requests.rollback_targets import can_roll_back, releases_to_go_back_to, why_none
@@ -74,15 +77,26 @@ class RollBackEnvironment(Confirmation[Environment]):
         return Made(f"Rollback {made.pk} to {made.release} is {made.get_status_display().lower()}.", made)
 
 
+class LockForm(ReasonForm):
+    """Why, and until when."""
+
+    until = word(
+        "Until",
+        required=False,
+        max_length=40,
+        help_text="30m, 2h, 3d from now, or a date and time (UTC): 2026-12-01T09:30. Empty: until somebody unlocks it.",
+    )
+
+
 class Lock(Confirmation[Environment]):
-    """No deployments until it is unlocked."""
+    """No deployments until it is unlocked, or until a time."""
 
     slug = "lock"
     label = "Lock"
     icon = "lock"
     verb = Verb.LOCK
     bulk = True
-    form_class = ReasonForm
+    form_class = LockForm
 
     def offered(self, obj: Environment, actor: Actor) -> bool:
         """While it is open."""
@@ -90,12 +104,15 @@ class Lock(Confirmation[Environment]):
 
     def consequences(self, obj: Environment) -> Sequence[str]:
         """What a lock does."""
-        return [f"Nobody can deploy to {obj} or approve for it until it is unlocked. Rollbacks go on."]
+        return [
+            f"Nobody can deploy to {obj} or approve for it until the lock ends or somebody unlocks it. Rollbacks go on."
+        ]
 
     def perform(self, *, actor: Actor, obj: Environment, data: dict[str, Any]) -> str:
         """Lock it."""
-        lock_environment(actor=actor, environment=obj, reason=data["reason"])
-        return f"{obj} is locked."
+        until = moment(data["until"], timezone.now(), ahead=True)
+        lock_environment(actor=actor, environment=obj, reason=data["reason"], until=until)
+        return f"{obj} is locked{f' until {until:%-d %b %Y %H:%M} UTC' if until else ''}."
 
 
 class Unlock(Confirmation[Environment]):

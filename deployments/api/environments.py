@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from django.http import HttpRequest
 from ninja import Router, Schema
 from ninja import Status as HttpStatus
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from deployments.api.schemas import EnvironmentOut
 from deployments.core import selectors
-from deployments.environments import registry
+from deployments.environments import locks, registry
 from deployments.http.auth import BearerToken, actor_of, reader
 from deployments.http.limits import READS, WRITES
 from deployments.http.paging import EnvironmentName, Name, Text
@@ -50,6 +50,23 @@ class RetireIn(Named):
     """Why it is retired."""
 
     reason: Text = Field(min_length=1, examples=["The trial is over"])
+
+
+class UnlockIn(Named):
+    """Why it is unlocked."""
+
+    reason: Text = Field(min_length=1, examples=["The exams are over"])
+
+
+class LockIn(Named):
+    """Why it is locked, and until when."""
+
+    reason: Text = Field(min_length=1, examples=["Nothing new during the exams"])
+    until: AwareDatetime | None = Field(
+        None,
+        description="When it ends by itself; left out: when somebody unlocks it.",
+        examples=["2026-12-01T09:30:00Z"],
+    )
 
 
 class OrderIn(Schema):
@@ -94,6 +111,32 @@ def rename_environment(request: HttpRequest, wanted: RenameIn) -> EnvironmentOut
     """What it ran, its keys, secrets and history stay; what waits for approval there loses its seal."""
     row = selectors.environment_named(wanted.environment)
     return _environment(registry.rename_environment(actor=actor_of(request), environment=row, name=wanted.name))
+
+
+@router.post(
+    "/environments/lock",
+    response=answers({200: EnvironmentOut}, 404, 409),
+    throttle=WRITES,
+    summary="Lock an environment",
+)
+def lock_environment(request: HttpRequest, wanted: LockIn) -> EnvironmentOut:
+    """Deployments and approvals are refused there; going back is not."""
+    row = selectors.environment_named(wanted.environment)
+    locks.lock_environment(actor=actor_of(request), environment=row, reason=wanted.reason, until=wanted.until)
+    return _environment(row)
+
+
+@router.post(
+    "/environments/unlock",
+    response=answers({200: EnvironmentOut}, 404, 409),
+    throttle=WRITES,
+    summary="Unlock an environment",
+)
+def unlock_environment(request: HttpRequest, wanted: UnlockIn) -> EnvironmentOut:
+    """Deployments happen again."""
+    row = selectors.environment_named(wanted.environment)
+    locks.unlock_environment(actor=actor_of(request), environment=row, reason=wanted.reason)
+    return _environment(row)
 
 
 @router.post(
@@ -148,7 +191,8 @@ def _described(row: Environment, standing: EnvironmentStatus) -> EnvironmentOut:
         approvals_required=row.approvals_required,
         releases_from=row.releases_from,
         locked=row.locked,
-        lock_reason=row.lock_reason,
+        lock_reason=row.lock_reason if row.locked else "",
+        locked_until=row.lock_until if row.locked else None,
         live_release=live.identifier if live else None,
         rollback_target=target.identifier if target else None,
         active_deployment=active.pk if active else None,

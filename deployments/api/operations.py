@@ -16,6 +16,7 @@ from deployments.access.verbs import Verb
 from deployments.api.deployments import Waiting
 from deployments.core import selectors
 from deployments.core.actors import Actor
+from deployments.core.moments import moment
 from deployments.http.auth import BearerToken, actor_of, reader
 from deployments.http.limits import READS, WRITES
 from deployments.http.paging import Name, Number, Text
@@ -23,7 +24,7 @@ from deployments.http.problems import answers
 from deployments.models import Operation
 from deployments.operations import journal, one_off
 from deployments.operations.data import backups_on, restore_data
-from deployments.operations.journal import MOST_LINES, Level, LogQuery, moment
+from deployments.operations.journal import MOST_LINES, Level, LogQuery
 from deployments.operations.requesting import operate, refuse_idle
 from deployments.operations.selectors import may_read_output, operation_numbered
 from deployments.operations.status import status_of

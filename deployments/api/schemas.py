@@ -103,6 +103,7 @@ class EnvironmentOut(Schema):
     )
     locked: bool
     lock_reason: str
+    locked_until: datetime | None = Field(description="When the lock ends by itself; null: when somebody unlocks it.")
     live_release: str | None = Field(description="What runs there by the record.")
     rollback_target: str | None
     active_deployment: int | None

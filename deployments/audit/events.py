@@ -57,6 +57,7 @@ _ALL = (
     Event("environment.configured", "Environment configured"),
     Event("environment.locked", "Environment locked"),
     Event("environment.unlocked", "Environment unlocked"),
+    Event("environment.lock_ended", "Lock of an environment ended by itself"),
     Event("environment.policy_change_requested", "Looser policy asked for"),
     Event("environment.policy_change_refused", "Looser policy refused"),
     Event("environment.policy_change_withdrawn", "Looser policy not asked for any more"),

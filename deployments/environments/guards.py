@@ -36,5 +36,7 @@ def refuse_locked(environment: Environment) -> None:
 
 
 def locked_sentence(environment: Environment) -> str:
-    """Who locked it, and why."""
-    return f"{environment} was locked by {environment.locked_by}: {environment.lock_reason}."
+    """Who locked it, why, and until when."""
+    until = environment.lock_until
+    end = f" The lock ends at {until:%Y-%m-%d %H:%M} UTC." if until else ""
+    return f"{environment} was locked by {environment.locked_by}: {environment.lock_reason}.{end}"

@@ -1,4 +1,4 @@
-"""Environments: their configuration, and locking them with a reason."""
+"""Environments: their configuration and their other settings."""
 
 from collections.abc import Mapping
 from copy import copy
@@ -6,7 +6,6 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.utils import timezone
 
 from deployments.access.policy import require
 from deployments.access.verbs import Verb
@@ -15,13 +14,11 @@ from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.core.masking import Mask
 from deployments.core.row_locks import locked_environment
-from deployments.core.texts import checked
 from deployments.models import Environment, Release
-from deployments.notifications.notify import notify_environment
 from deployments.releases import artifacts
 from deployments.releases.artifacts import open_release
 from engine.artifacts.errors import BadConfiguration
-from engine.errors import Conflict, InvalidRequest, NotFound, PortalError
+from engine.errors import InvalidRequest, NotFound, PortalError
 
 EDITABLE = ("configuration", "batch", "bake_seconds", "bake_action", "order")
 
@@ -55,58 +52,6 @@ def configure_environment(*, actor: Actor, environment: Environment, changes: Ma
             )
     environment.refresh_from_db()
     return environment
-
-
-def lock_environment(*, actor: Actor, environment: Environment, reason: str) -> Environment:
-    """Refuse deployments until somebody unlocks it; rollbacks go on. Raises InvalidRequest, Conflict when locked."""
-    reason = _reason(reason, "Locking an environment")
-    require(actor, Verb.LOCK, environment)
-    with transaction.atomic():
-        locked = locked_environment(environment.pk)
-        if locked.locked:
-            raise Conflict(
-                f"{locked} was locked already by {locked.locked_by}: {locked.lock_reason}.", reason="already_locked"
-            )
-        locked.locked_at, locked.locked_by, locked.lock_reason = timezone.now(), str(actor), reason
-        _write_lock(actor, locked, "environment.locked", {"reason": reason}, what=f"locked by {actor}", lines=[reason])
-    environment.refresh_from_db()
-    return environment
-
-
-def unlock_environment(*, actor: Actor, environment: Environment, reason: str) -> Environment:
-    """Let deployments happen again. Raises InvalidRequest without a reason, Conflict when it is not locked."""
-    reason = _reason(reason, "Unlocking an environment")
-    require(actor, Verb.LOCK, environment)
-    with transaction.atomic():
-        locked = locked_environment(environment.pk)
-        if not locked.locked:
-            raise Conflict(f"{locked} is not locked.", reason="not_locked")
-        was = {"by": locked.locked_by, "because": locked.lock_reason, "since": locked.locked_at}
-        locked.locked_at, locked.locked_by, locked.lock_reason = None, "", ""
-        _write_lock(
-            actor,
-            locked,
-            "environment.unlocked",
-            {"reason": reason, "was_locked": was},
-            what=f"unlocked by {actor}",
-            lines=[reason],
-        )
-    environment.refresh_from_db()
-    return environment
-
-
-def _write_lock(
-    actor: Actor, locked: Environment, name: str, data: dict[str, Any], *, what: str, lines: list[str]
-) -> None:
-    locked.save(update_fields=["locked_at", "locked_by", "lock_reason"])
-    trail.record(actor=actor, name=name, subject=f"environment:{locked}", environment=locked, data=data)
-    notify_environment(locked, "locked", what=what, lines=lines)
-
-
-def _reason(reason: str, what: str) -> str:
-    if not reason.strip():
-        raise InvalidRequest(f"{what} needs a reason.", hint="Say why, for those who find it so.")
-    return checked(reason)
 
 
 def check_configuration(environment: Environment, configuration: object) -> None:

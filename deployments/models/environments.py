@@ -2,6 +2,7 @@
 
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
+from django.utils import timezone
 
 from deployments.models.applications import name_validator
 from deployments.models.encryption import EncryptedTextField
@@ -74,6 +75,12 @@ class Environment(models.Model):
     locked_at = models.DateTimeField(null=True, blank=True, editable=False)
     locked_by = models.CharField(max_length=150, blank=True, editable=False)
     lock_reason = models.CharField(max_length=500, blank=True, editable=False)
+    lock_until = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When it ends by itself; empty: when somebody unlocks it.",
+    )
     fence = models.PositiveBigIntegerField(
         default=0, editable=False, help_text="Taken by each execution; a server refuses a lower one."
     )
@@ -127,8 +134,8 @@ class Environment(models.Model):
 
     @property
     def locked(self) -> bool:
-        """Whether new deployments are refused (rollbacks never are)."""
-        return self.locked_at is not None
+        """Whether new deployments are refused (rollbacks never are): a lock holds no longer than until its end."""
+        return self.locked_at is not None and (self.lock_until is None or self.lock_until > timezone.now())
 
 
 class PolicyChange(models.Model):

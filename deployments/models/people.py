@@ -23,7 +23,7 @@ class Scope(models.TextChoices):
     READ = "read", "Read"
     RELEASE = "release", "Upload releases"
     DEPLOY = "deploy", "Request, cancel and roll back"
-    OPERATE = "operate", "Restart, stop and start; read journals"
+    OPERATE = "operate", "Restart, stop and start; read journals; lock environments"
     RUN = "run", "Run commands as an application's account"
     APPROVE = "approve", "Approve and reject"
     ADMINISTER = "administer", "Enrol and provision servers, set secrets"

@@ -1,9 +1,8 @@
 """What services write: their servers' journal, bounded, masked and made visible at our end."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -25,8 +24,6 @@ from engine.errors import InvalidRequest, TargetError
 MOST_LINES, MOST_FOLLOWED = 5000, 100_000
 LONGEST = 4000  # characters of a line
 READ_SECONDS, FOLLOW_SECONDS = 20.0, 3600.0
-_AGO = re.compile(r"(\d{1,6})\s*(s|m|min|h|d)")
-_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
 class Level(StrEnum):
@@ -75,20 +72,6 @@ class LogQuery:
             raise InvalidRequest(f"Between 1 and {MOST_LINES} lines can be asked for.")
         if len(self.grep) > 200:
             raise InvalidRequest("A search has at most 200 characters.")
-
-
-def moment(text: str, now: datetime) -> datetime | None:
-    """`10m`, `2h`, `3d` ago, or a date and time (UTC) as ISO 8601 has it; None for nothing. Raises InvalidRequest."""
-    text = text.strip()
-    if not text:
-        return None
-    if ago := _AGO.fullmatch(text):
-        return now - timedelta(seconds=int(ago[1]) * _SECONDS[ago[2]])
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidRequest(f"{text!r} is no moment.", hint="Write 30m, 2h, 3d or 2026-12-01T09:30.") from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def read(*, actor: Actor, server: Server, wanted: LogQuery, recorded: bool = True) -> list[Line]:

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from deployments.audit import trail
@@ -93,9 +94,9 @@ def _end_bake(deployment: Deployment) -> bool:
 
 def _pause(actor: Actor, environment: Environment, baking: Deployment, reason: str) -> None:
     with transaction.atomic():
-        if Environment.objects.filter(pk=environment.pk, locked_at=None).update(
-            locked_at=timezone.now(), locked_by=str(actor), lock_reason=reason
-        ):
+        # a lock that ends by itself would let go on what somebody has to look at first
+        free = Environment.objects.filter(Q(locked_at=None) | Q(lock_until__isnull=False), pk=environment.pk)
+        if free.update(locked_at=timezone.now(), locked_by=str(actor), lock_reason=reason, lock_until=None):
             trail.record(
                 actor=actor,
                 name="environment.locked",

@@ -7,8 +7,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
+from deployments.environments.locks import lock_environment
 from deployments.environments.policies import change_policy
-from deployments.environments.settings import configure_environment, lock_environment
+from deployments.environments.settings import configure_environment
 from deployments.lifecycle import Status
 from deployments.models import AuditEvent, Deployment, NotificationChannel
 from deployments.requests.rollbacks import request_rollback

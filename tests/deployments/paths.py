@@ -17,8 +17,8 @@ from django.utils import timezone
 from alerting.models import Alert
 from deployments.access.tokens import issue_token
 from deployments.core.actors import system_actor
+from deployments.environments.locks import lock_environment
 from deployments.environments.policies import change_policy
-from deployments.environments.settings import lock_environment
 from deployments.lifecycle import Kind, Status
 from deployments.models import (
     ApiToken,
@@ -358,6 +358,18 @@ def _(world: World, who: str) -> bool:
     return world.production.locked
 
 
+@tried("lock", "api")
+def _(world: World, who: str) -> bool:
+    world.api(who, "post", "/environments/lock", {"environment": "production", "reason": "x"})
+    return world.production.locked
+
+
+@tried("lock", "command")
+def _(world: World, who: str) -> bool:
+    world.command(who, "lock", environment_for(who), "--reason", "x")
+    return Environment.objects.get(name=environment_for(who)).locked
+
+
 @tried("unlock", "admin")
 def _(world: World, who: str) -> bool:
     lock_environment(actor=world.people["operator"], environment=world.production, reason="exams")
@@ -370,6 +382,21 @@ def _(world: World, who: str) -> bool:
     lock_environment(actor=world.people["operator"], environment=world.production, reason="exams")
     bulk(world, who, "deployments_environment", world.production, "unlock", reason="x")
     return not world.production.locked
+
+
+@tried("unlock", "api")
+def _(world: World, who: str) -> bool:
+    lock_environment(actor=world.people["operator"], environment=world.production, reason="exams")
+    world.api(who, "post", "/environments/unlock", {"environment": "production", "reason": "x"})
+    return not world.production.locked
+
+
+@tried("unlock", "command")
+def _(world: World, who: str) -> bool:
+    home = Environment.objects.get(name=environment_for(who))
+    lock_environment(actor=world.people["operator"], environment=home, reason="exams")
+    world.command(who, "unlock", home, "--reason", "x")
+    return not Environment.objects.get(pk=home.pk).locked
 
 
 # decisions

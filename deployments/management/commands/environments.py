@@ -7,6 +7,7 @@ from deployments.access.policy import require
 from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.environments import registry
+from deployments.environments.guards import locked_sentence
 from deployments.management.base import PortalCommand
 from deployments.management.numbers import Whole
 from deployments.models import Environment, Server
@@ -81,6 +82,8 @@ class Command(PortalCommand):
             servers = ", ".join(said["servers"]) or "no servers"
             state = "retired" if row.retired else f"{row.approvals_required} approvals"
             self.say(f"{row!s:32} {row.application or 'no application yet':20} {state:12} {servers}")
+            if row.locked:
+                self.say(f"    {locked_sentence(row)}")
         return 0
 
 
@@ -93,5 +96,7 @@ def _document(row: Environment) -> dict[str, Any]:
         "approvals_required": row.approvals_required,
         "releases_from": row.releases_from,
         "retired": row.retired,
+        "locked": row.locked,
+        "locked_until": row.lock_until if row.locked else None,
         "servers": [server.name for server in row.servers.all() if server.state != Server.State.RETIRED],
     }

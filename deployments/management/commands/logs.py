@@ -9,10 +9,11 @@ from django.utils import timezone
 
 from deployments.access.verbs import Verb
 from deployments.core import selectors
+from deployments.core.moments import moment
 from deployments.management.base import PortalCommand
 from deployments.management.numbers import COUNT
 from deployments.management.operating import servers_of
-from deployments.operations.journal import LEVELS, Line, LogQuery, follow, moment, read
+from deployments.operations.journal import LEVELS, Line, LogQuery, follow, read
 from engine.errors import InvalidRequest
 
 INTERRUPTED = 130

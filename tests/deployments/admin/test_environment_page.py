@@ -8,7 +8,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from deployments.admin.environment_page import policy_in_words
-from deployments.environments.settings import configure_environment, lock_environment
+from deployments.environments.locks import lock_environment
+from deployments.environments.settings import configure_environment
 from deployments.models import Environment, Server
 from tests.deployments.admin.test_pages import text_of
 from tests.deployments.world import World

@@ -12,8 +12,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from deployments.drills.drills import drill_rollback
+from deployments.environments.locks import lock_environment
 from deployments.environments.policies import change_policy
-from deployments.environments.settings import configure_environment, lock_environment
+from deployments.environments.settings import configure_environment
 from deployments.execution.claims import claim
 from deployments.lifecycle import Status, StepState
 from deployments.models import AuditEvent, ClusterBeat, Deployment, Environment, LogLine, Release, Server, Step

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from deployments.environments.settings import lock_environment
+from deployments.environments.locks import lock_environment
 from deployments.lifecycle import Status
 from deployments.models import Deployment, Release
 from deployments.requests import release_options

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from deployments.environments.settings import lock_environment
+from deployments.environments.locks import lock_environment
 from deployments.models import AuditEvent, Server
 from tests.deployments.admin.test_pages import text_of
 from tests.deployments.world import World

@@ -13,8 +13,8 @@ from alerting.silences import Wanted, silence
 from deployments.access.tokens import issue_token
 from deployments.core.actors import shell_actor, system_actor
 from deployments.core.texts import checked, one_line
+from deployments.environments.locks import lock_environment, unlock_environment
 from deployments.environments.policies import change_policy, decide_policy_change
-from deployments.environments.settings import lock_environment, unlock_environment
 from deployments.models import AuditEvent, Deployment, NotificationChannel, NotificationDelivery, Role, Scope
 from deployments.notifications import messages
 from deployments.notifications.channels import save_channel

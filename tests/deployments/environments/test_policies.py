@@ -12,9 +12,10 @@ from deployments.access.policy import token_actor
 from deployments.access.team import is_alone
 from deployments.access.tokens import authenticate
 from deployments.core.actors import shell_actor, system_actor
+from deployments.environments.locks import lock_environment, unlock_environment
 from deployments.environments.policies import change_policy, decide_policy_change, withdraw_policy_change
 from deployments.environments.policy_floors import floor_of, raised
-from deployments.environments.settings import configure_environment, lock_environment, unlock_environment
+from deployments.environments.settings import configure_environment
 from deployments.models import AuditEvent, Environment, NotificationDelivery, PolicyChange, Role
 from deployments.notifications.channels import save_channel
 from deployments.people.accounts import add_person, change_person

@@ -7,8 +7,9 @@ import pytest
 from django.urls import reverse
 
 from deployments.core.masking import Mask
+from deployments.core.moments import moment
 from deployments.models import AuditEvent, Server
-from deployments.operations.journal import LONGEST, Line, LogQuery, _Listener, moment
+from deployments.operations.journal import LONGEST, Line, LogQuery, _Listener
 from engine.errors import InvalidRequest, TargetError
 from engine.host.agent.logs import as_line
 from tests.deployments.world import World
@@ -92,8 +93,12 @@ def test_moments_as_people_write_them(text: str, at: datetime | None) -> None:
 def test_what_cannot_be_asked_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
         LogQuery(**wrong)
+
+
+@pytest.mark.parametrize("text", ["yesterday", "999999d", "12:30", "2026-13-01"])
+def test_what_is_no_moment_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest, match="is no moment"):
-        moment("yesterday", NOW)
+        moment(text, NOW)
 
 
 def test_a_page_without_an_answer_keeps_what_was_typed_and_says_why(world: World) -> None:

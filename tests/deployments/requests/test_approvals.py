@@ -11,7 +11,7 @@ from deployments.access.policy import token_actor
 from deployments.access.tokens import issue_token
 from deployments.core import queueing
 from deployments.core.actors import Actor, shell_actor, system_actor
-from deployments.environments.settings import lock_environment
+from deployments.environments.locks import lock_environment
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, AuditEvent, Deployment, Environment, NotificationDelivery, Scope
 from deployments.notifications.channels import save_channel

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from deployments.core.actors import system_actor
 from deployments.drills.drills import drill_rollback, hold_scheduled
-from deployments.environments.settings import lock_environment
+from deployments.environments.locks import lock_environment
 from deployments.execution.claims import claim
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, AuditEvent, Deployment, Release

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from deployments import tasks
 from deployments.core import queueing
-from deployments.environments.settings import lock_environment
+from deployments.environments.locks import lock_environment
 from deployments.github.accounts import link_account
 from deployments.lifecycle import Status
 from deployments.models import AuditEvent, Deployment, Environment, Push, PushSource, Release
