@@ -82,6 +82,15 @@ def test_use_is_noted_and_makes_no_session_last_longer(world: World) -> None:
     assert abs(Session.objects.get().expire_date - row.expire_date) < timedelta(seconds=1)
 
 
+def test_the_session_one_looks_from_stands_first_then_the_one_used_last(world: World) -> None:
+    keys = []
+    for agent in ("old", "newer", "here"):
+        signed_in("viewer", agent)
+        keys.append(Session.objects.exclude(session_key__in=keys).get().session_key)
+    assert [one.agent for one in sessions_of(world.user("viewer"), keys[0])] == ["old", "here", "newer"]
+    assert [one.agent for one in sessions_of(world.user("viewer"), None)] == ["here", "newer", "old"]
+
+
 def test_a_session_of_an_earlier_password_is_not_listed(world: World) -> None:
     signed_in("viewer")
     person = world.user("viewer")

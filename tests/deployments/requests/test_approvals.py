@@ -162,6 +162,8 @@ def test_an_approval_after_its_hour_is_refused_even_before_the_schedule_ran(worl
 
 
 def test_a_newer_request_supersedes_a_waiting_one_visibly(world: World) -> None:
+    values = {"name": "all", "url": "json://localhost/x", "environment": None, "events": ["withdrawn"], "enabled": True}
+    save_channel(actor=world.people["administrator"], channel=None, values=values)
     older = world.request()
     newer = world.request("operator")
     older.refresh_from_db()
@@ -169,6 +171,7 @@ def test_a_newer_request_supersedes_a_waiting_one_visibly(world: World) -> None:
     assert older.superseded_by == newer
     assert older.sentence.startswith(f"Deployment {newer.pk} of ")
     assert AuditEvent.objects.get(name="deployment.superseded").data == {"by": newer.pk}
+    assert older.sentence in NotificationDelivery.objects.get().body, "who hears of it reads why"
 
 
 def test_break_glass_is_queued_at_once_and_marked_until_somebody_else_reviewed_it(world: World) -> None:

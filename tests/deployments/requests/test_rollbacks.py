@@ -8,7 +8,7 @@ from deployments.drills.drills import drill_rollback
 from deployments.environments.settings import configure_environment
 from deployments.execution.claims import claim
 from deployments.lifecycle import Kind, Status
-from deployments.models import Deployment, Environment, Secret, Server
+from deployments.models import AuditEvent, Deployment, Environment, Secret, Server
 from deployments.requests.approvals import approve
 from deployments.requests.bake import report_alert
 from deployments.requests.rollbacks import request_rollback
@@ -108,13 +108,34 @@ def test_nor_when_it_waited_and_is_sealed_again(settled: World) -> None:
     Deployment.objects.filter(pk=row.pk).update(status=Status.RUNNING)
     rollback = request_rollback(actor=settled.people["operator"], environment=settled.production, reason="x")
     assert rollback.status == Status.AWAITING_APPROVAL
+    assert rollback.sentence == f"Waits until deployment {row.pk} is cancelled."
     Deployment.objects.filter(pk=row.pk).update(status=Status.QUEUED)
     _edit(settled)
     assert claim(row.pk) is None, "the deployment itself is void"
     rollback.refresh_from_db()
-    assert rollback.status == Status.QUEUED
+    assert (rollback.status, rollback.sentence) == (Status.QUEUED, "")
+    event = AuditEvent.objects.get(name="rollback.queued")
+    assert (event.actor, event.subject) == ("system:queue", f"deployment:{rollback.pk}")
+    assert event.data == {"after": row.pk, "seal": rollback.seal}
     _check(rollback)
     assert claim(rollback.pk) is not None
+
+
+def test_after_an_interruption_a_rollback_goes_to_what_ran_before_and_says_what_it_undoes(settled: World) -> None:
+    row = settled.request()
+    Deployment.objects.filter(pk=row.pk).update(status=Status.INTERRUPTED, fence=9, finished_at=row.requested_at)
+    rollback = request_rollback(actor=settled.people["operator"], environment=settled.production, reason="x")
+    assert rollback.rollback_of == row
+    assert rollback.release == settled.releases[0]
+    event = AuditEvent.objects.get(name="rollback.requested", subject=f"deployment:{rollback.pk}")
+    assert event.data == {
+        "release": rollback.release.identifier,
+        "reason": "x",
+        "seal": rollback.seal,
+        "status": "queued",
+        "targets": [settled.servers["production"].name],
+        "rollback_of": row.pk,
+    }
 
 
 def test_a_rollback_that_succeeded_is_no_success_of_its_own(settled: World) -> None:

@@ -23,6 +23,7 @@ from deployments.people.trusted_keys import anchor_servers, trust_key
 from deployments.requests.approvals import approve
 from deployments.requests.requests import request_deployment
 from deployments.requests.rollbacks import request_rollback
+from deployments.requests.signed_approvals import signatures_needed
 from deployments.snapshot import seal
 from engine.errors import InvalidRequest, NotAllowed, PortalError
 from tests.deployments.world import World
@@ -315,3 +316,15 @@ def test_every_task_of_ours_is_found_by_the_workers() -> None:
     names = {task for task, _, _ in queueing.SCHEDULES.values()} | {queueing.EXECUTE, "deployments.tasks.cancel_remote"}
     assert all(callable(worker.pydoc.locate(name)) for name in names)
     assert worker.pydoc.locate("os.system") is None
+
+
+def test_of_a_success_those_servers_count_that_a_way_back_to_it_would_reach_now(
+    signer: Signer, world: World, tmp_path: Path
+) -> None:
+    success = world.succeeded(world.releases[0], "test")
+    assert signatures_needed(success) == 0, "this machine knows the server, and that nobody signs for it"
+    there = Server.objects.filter(environment=world.test)
+    there.update(host_key=_host_key(tmp_path / "stranger"))
+    assert signatures_needed(success) == 1, "of another machine it knows nothing"
+    there.update(state=Server.State.RETIRED)
+    assert signatures_needed(success) == 0

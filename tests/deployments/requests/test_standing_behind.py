@@ -71,7 +71,9 @@ def test_what_somebody_who_left_asked_for_is_withdrawn_at_its_approval(
     assert refused.value.reason == "nobody_behind_it"
     row.refresh_from_db()
     assert (row.status, row.outcome) == (Status.SUPERSEDED, "nobody_behind_it")
-    assert AuditEvent.objects.get(name="deployment.withdrawn").subject == f"deployment:{row.pk}"
+    event = AuditEvent.objects.get(name="deployment.withdrawn")
+    assert event.subject == f"deployment:{row.pk}"
+    assert event.data == {"requested_by": "operator", "seal": row.seal}
 
 
 @pytest.mark.parametrize("leave", GONE)
