@@ -68,15 +68,15 @@ def drawn(package: str, sample: int, state: Path) -> Drawn:
     data.read()
     seconds: dict[str, float] = json.loads((state / "seconds.json").read_text())
     found = every(package)
-    tests = {str(mutant): _asked(mutant, data, seconds) for mutant in found}
+    reaching = {path: data.contexts_by_lineno(str(ROOT / path)) for path in {mutant.path for mutant in found}}
+    tests = {str(mutant): _asked(mutant, reaching[mutant.path], seconds) for mutant in found}
     random.Random(f"{SEED} {package}").shuffle(found)
     reached = [mutant for mutant in found if tests[str(mutant)]]
     return Drawn(package, len(found), len(reached), reached[: sample or None], tests)
 
 
-def _asked(mutant: Mutant, data: CoverageData, seconds: dict[str, float]) -> list[str]:
+def _asked(mutant: Mutant, contexts: dict[int, list[str]], seconds: dict[str, float]) -> list[str]:
     """Tests that reach a line of it and passed: those of its own package first, the quickest first."""
-    contexts = data.contexts_by_lineno(str(ROOT / mutant.path))
     names = {name for line in mutant.lines for name in contexts.get(line, []) if name in seconds}
     home = f"tests/{Path(mutant.path).parent}"
     return sorted(names, key=lambda name: (not name.startswith(home), seconds[name], name))

@@ -1,5 +1,6 @@
 """The core notices small changes; and what is said of how that is found out is true."""
 
+import os
 import subprocess
 import sys
 import types
@@ -17,6 +18,16 @@ def test_each_package_notices_nine_of_ten_sampled_changes() -> None:
     for act in (["reach"], ["try", "--seconds", "7200"]):
         done = subprocess.run([sys.executable, "-m", "tests.mutation", *act], cwd=ROOT, timeout=10_800, check=False)
     assert done.returncode == 0, "what was alive stands above"
+
+
+def test_what_tries_them_starts_beside_the_fixtures_of_all_tests(tmp_path: Path) -> None:
+    (tmp_path / "orders.json").write_text("[]")
+    command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "tests.mutation.trying", "-p", "no:cacheprovider"]
+    environment = {**os.environ, "MUTATION_STATE": str(tmp_path)}
+    done = subprocess.run(
+        [*command, str(Path(__file__))], cwd=ROOT, env=environment, capture_output=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
 
 
 def test_every_operator_has_mutants_and_no_two_of_a_function_have_one_name() -> None:

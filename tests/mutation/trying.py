@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 from _pytest.runner import runtestprotocol
 
-from tests.fixtures.database import renew
 from tests.mutation.operators import Mutant, compiled
 from tests.mutation.verdicts import key
 
@@ -86,6 +85,8 @@ def _nobody(session: pytest.Session) -> Any:
 
 def _in_a_fork(order: Order, items: list[pytest.Item], every: list[Mutant]) -> str:
     from django.db import connections
+
+    from tests.fixtures.database import renew  # a plugin too, that pytest has to load itself
 
     connections.close_all()
     renew()
