@@ -91,7 +91,9 @@ def records_of(releases: Iterable[Release], *, without: Deployment | None = None
         history[release][_LIVE, where] = Happening(
             _LIVE, where, ran.deployment if ran else None, ran.at if ran else None
         )
-    return [
-        ReleaseRecord(row, sorted(history[row.pk].values(), key=lambda one: (one.deployment or 0, one.environment)))
-        for row in releases
-    ]
+    return [ReleaseRecord(row, sorted(history[row.pk].values(), key=_when)) for row in releases]
+
+
+def _when(one: Happening) -> tuple[bool, int, str]:
+    """What has no deployment stands for now."""
+    return one.deployment is None, one.deployment or 0, one.environment
