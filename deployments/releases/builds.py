@@ -2,6 +2,8 @@
 
 import getpass
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +18,11 @@ from deployments.core.texts import one_line
 from deployments.models import Release
 from deployments.releases.artifacts import contents, only_known, share_wheels
 from engine.artifacts.artifact import Artifact, build_artifact
+from engine.artifacts.fetching import fetch
 from engine.artifacts.git import repository_at
 from engine.artifacts.version import tag_names
 from engine.artifacts.wheels import PipWheels
-from engine.errors import Conflict
+from engine.errors import Conflict, InvalidRequest
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,26 @@ class _Origin:
     builder: str
     change_log: str
     tag: str
+
+
+@contextmanager
+def brought_here(source: str, ref: str | None) -> Iterator[Path]:
+    """The directory that is meant; a repository elsewhere is fetched for as long as the block lasts.
+
+    Raises InvalidRequest without a `ref` of it, FetchFailed.
+    """
+    if "://" not in source:
+        yield Path(source)
+        return
+    if ref is None:
+        raise InvalidRequest(
+            f"Which commit of {source} is to be built?", hint="Name a branch, tag or commit (--ref).", reason="no_ref"
+        )
+    settings.STATE_DIR.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="fetched-", dir=settings.STATE_DIR) as scratch:
+        repository = Path(scratch) / "repository.git"
+        fetch(source, "refs/heads/*", repository)
+        yield repository
 
 
 def build_release(*, actor: Actor, source: Path, ref: str | None, by_commit: bool = False) -> tuple[Release, bool]:

@@ -9,17 +9,21 @@ from django.conf import settings
 from deployments.access.verbs import Verb
 from deployments.management.base import PortalCommand
 from deployments.releases.artifacts import write_whole
-from deployments.releases.builds import build_release
+from deployments.releases.builds import brought_here, build_release
 
 
 class Command(PortalCommand):
-    """`build_release [--source DIR] [--ref REF] [--by-commit] [--into DIR]`."""
+    """`build_release [--source DIR|URL] [--ref REF] [--by-commit] [--into DIR]`."""
 
     help = "Build a release from a directory or git ref that has a deploy.toml."
 
     def arguments(self, parser: ArgumentParser) -> None:
         """Source and ref, and where the artifact is wanted."""
-        parser.add_argument("--source", type=Path, default=settings.BASE_DIR, help="the tree (default: this project)")
+        parser.add_argument(
+            "--source",
+            default=str(settings.BASE_DIR),
+            help="a directory (default: this project), or https://HOST/OWNER/NAME.git",
+        )
         parser.add_argument("--ref", help="a commit, tag or branch (default: the directory as it is)")
         parser.add_argument("--by-commit", action="store_true", help="its version is VERSION+gCOMMIT")
         parser.add_argument("--into", type=Path, metavar="DIR", help="put the artifact there too, as one file")
@@ -27,9 +31,8 @@ class Command(PortalCommand):
     def run(self, options: dict[str, Any]) -> int:
         """Build and store."""
         actor = self.actor(Verb.ADD_RELEASE)
-        release, new = build_release(
-            actor=actor, source=options["source"], ref=options["ref"], by_commit=options["by_commit"]
-        )
+        with brought_here(options["source"], options["ref"]) as source:
+            release, new = build_release(actor=actor, source=source, ref=options["ref"], by_commit=options["by_commit"])
         artifact = write_whole(release, options["into"]) if options["into"] else None
         if self.as_json:
             self.emit(
