@@ -108,6 +108,7 @@ def test_roles_hold_where_they_were_given(two: World) -> None:
     assert still_may("operator", Verb.REQUEST, home("tea-bot"))
     assert not still_may("operator", Verb.REQUEST, home("dice-bot"))
     assert not still_may("operator/token:ci", Verb.REQUEST, home("dice-bot"))
+    assert all(still_may(who, Verb.REQUEST, home("dice-bot")) for who in ("shell:root", "system:queue"))
     superuser = two.people["superuser"]
     assert superuser.applications is None
 

@@ -83,7 +83,7 @@ def test_use_is_noted_and_makes_no_session_last_longer(world: World) -> None:
 
 
 def test_the_session_one_looks_from_stands_first_then_the_one_used_last(world: World) -> None:
-    keys = []
+    keys: list[str] = []
     for agent in ("old", "newer", "here"):
         signed_in("viewer", agent)
         keys.append(Session.objects.exclude(session_key__in=keys).get().session_key)

@@ -175,8 +175,16 @@ def test_tokens_of_machines_that_administrators_made_in_their_own_name_become_th
 
 def test_a_token_is_ended_by_its_owner_or_an_administrator_and_the_trail_says_whose_it_was(world: World) -> None:
     token, _ = issue_token(
-        actor=world.people["operator"], name="of the operator", scopes=[Scope.READ], owner=world.user("operator")
+        actor=world.people["operator"],
+        name="of the operator",
+        scopes=[Scope.READ],
+        owner=world.user("operator"),
+        days=7,
     )
+    issued = AuditEvent.objects.get(name="token.issued", subject=f"token:{token.pk}")
+    assert token.expires_at is not None
+    assert issued.data.pop("expires")[:16] == token.expires_at.isoformat()[:16]
+    assert issued.data == {"name": "of the operator", "scopes": ["read"], "owner": "operator", "server": ""}
     for who in ("viewer", "approver"):
         with pytest.raises(NotAllowed):
             revoke_token(actor=world.people[who], token=token)
