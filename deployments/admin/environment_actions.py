@@ -190,7 +190,7 @@ class PolicyForm(PageForm):
         """As it is now; a confirmation only from a team of one."""
         if self.actor is None or not is_alone(self.actor):
             del self.fields["confirmation"]
-        self.fields["releases_from"].choices = Environment.ReleasesFrom.choices  # type: ignore[attr-defined]
+        self.fields["releases_from"].choices = Environment.ReleasesFrom.choices  # type: ignore[attr-defined]  # a ChoiceField
         if self.subject is not None:
             self.fields["approvals_required"].initial = self.subject.approvals_required
             self.fields["approval_hours"].initial = self.subject.approval_hours
