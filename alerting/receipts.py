@@ -6,6 +6,7 @@ the portal was told of, each of these has arrived there too. What cannot be told
 channel stays behind) gets no receipt: no proof is better than a wrong one.
 """
 
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -71,13 +72,16 @@ def _settle(channel: AlertChannel, now: datetime) -> None:
         if channel.proven_at is None or now - channel.proven_at > TOLD_WITHIN:
             channel.settled_messages = channel.messages
         return
-    messages = {(receipt.group_key, receipt.received_at) for receipt in told}
-    arrived = channel.messages - channel.settled_messages >= len(messages)
+    recent = AlertReceipt.objects.filter(channel=channel.name, received_at__gt=now - GIVEN_UP_AFTER)
+    known = set(recent.values_list("alert", "status"))
+    number = _messages(told, known)
+    arrived = channel.messages - channel.settled_messages >= number
     if not arrived and min(receipt.received_at for receipt in told) > now - GIVEN_UP_AFTER:
         return
-    channel.settled_messages = channel.settled_messages + len(messages) if arrived else channel.messages
+    channel.settled_messages = channel.settled_messages + number if arrived else channel.messages
     channel.settled_at = max(receipt.received_at for receipt in told)
     if arrived:
+        new = {(each.alert_id, each.status): each for each in told if (each.alert_id, each.status) not in known}
         AlertReceipt.objects.bulk_create(
             AlertReceipt(
                 alert_id=receipt.alert_id,
@@ -87,5 +91,15 @@ def _settle(channel: AlertChannel, now: datetime) -> None:
                 group_key=receipt.group_key,
                 received_at=now,
             )
-            for receipt in told
+            for receipt in new.values()
         )
+
+
+def _messages(told: Sequence[AlertReceipt], known: Collection[tuple[int, str]]) -> int:
+    """How many messages of Alertmanager's these are. The portal hears one again when its answer came too late: what
+    says the same as another one, or nothing but what is `known` to have arrived, is none of its own.
+    """
+    contents: dict[tuple[str, datetime], set[tuple[int, str]]] = {}
+    for each in told:
+        contents.setdefault((each.group_key, each.received_at), set()).add((each.alert_id, each.status))
+    return len({frozenset(said) for said in contents.values() if not said <= set(known)})

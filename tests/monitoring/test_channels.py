@@ -93,6 +93,21 @@ def test_what_mail_took_before_the_portal_was_told_of_it_has_its_receipt(mail: C
     assert read(25) == ["BotDown", "DiskSpaceLow"]
 
 
+def test_what_the_portal_was_told_twice_is_one_message(mail: Counted) -> None:
+    """Alertmanager tells it again when the answer came too late for it."""
+    mail(5, 0)
+    read(0)
+    told(10, "BotDown")
+    told(12, "BotDown")
+    mail(6, 0)
+    assert read(15) == ["BotDown"]
+    told(17, "BotDown")
+    told(18, "DiskSpaceLow", group="b")
+    assert read(19) == ["BotDown"]
+    mail(7, 0)
+    assert read(20) == ["BotDown", "DiskSpaceLow"]
+
+
 def test_what_was_being_stored_during_a_look_has_its_receipt_after_the_next(mail: Counted) -> None:
     mail(5, 0)
     read(0)
