@@ -1,7 +1,8 @@
 """The ten things that must be true of a running system. Each reads facts of its own: one that ends turns one."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -13,7 +14,8 @@ from alerting.receipts import PORTAL
 from dashboard.intervals import DAY
 from dashboard.models import Condition
 from dashboard.readiness import ways_back
-from dashboard.readiness.limits import RECORDS, ROLLBACK_SECONDS
+from dashboard.readiness.deployment_records import RECORDS, Took
+from dashboard.readiness.limits import ROLLBACK_SECONDS
 from dashboard.readiness.record import span
 from dashboard.readiness.rows import Row, Verdict, judged
 from dashboard.selectors import bots
@@ -23,8 +25,8 @@ from deployments.audit import verification
 from deployments.core import beats, queueing
 from deployments.core.texts import spoken
 from deployments.drills import records as drill_records
-from deployments.lifecycle import Kind, Status
-from deployments.models import AuditEvent, Deployment
+from deployments.lifecycle import Kind
+from deployments.models import AuditEvent
 from deployments.notifications import messages
 from engine import http_client
 from engine.errors import NotFound
@@ -168,19 +170,32 @@ def _proof(channel: channels.Channel, now: datetime) -> str:
     return f"{channel.label} proven {spoken(age.total_seconds())} ago" + (", too long" if age > PROOF_AGE else "")
 
 
-def rehearsed(application: str, now: datetime) -> Row:
+@dataclass(frozen=True)
+class Rehearsal:
+    """The last drill of a rollback and how long it took, and why no worker would go back now: for all applications."""
+
+    drill: drill_records.Drill
+    seconds: float
+    stuck: str
+
+
+def rehearsal(now: datetime) -> Rehearsal:
+    """Read once. Three queries."""
+    drill = next(drill for drill in drill_records.latest() if drill.key == "drill.rollback")
+    event = AuditEvent.objects.filter(name="drill.rollback").order_by("-sequence").first()
+    return Rehearsal(drill, event.data.get("seconds", {}).get("back", 0.0) if event else 0.0, _nobody_goes_back(now))
+
+
+def rehearsed(application: str, last: Rehearsal, now: datetime) -> Row:
     """7: going back was tried within thirty days, took less than five minutes, and every server could go back."""
     title, measure = "A rollback was rehearsed and timed, and is possible", "manage.py drill rollback test"
     evidence = "/admin/deployments/auditevent/?name=drill.rollback"
-    drill = next(drill for drill in drill_records.latest() if drill.key == "drill.rollback")
+    drill, seconds, stuck = last.drill, last.seconds, last.stuck
     row = partial(Row, "7", title, evidence=evidence, **span(PROOF_AGE, now))
     if drill.at is None:
         sentence = "No rollback drill was held yet."
         return row(verdict=Verdict.UNMEASURED, sentence=sentence, measure=measure, missing="a drill")
-    event = AuditEvent.objects.filter(name="drill.rollback").order_by("-sequence").first()
-    seconds = event.data.get("seconds", {}).get("back", 0.0) if event else 0.0
     way = ways_back.of(application, now)
-    stuck = _nobody_goes_back(now)
     good = drill.passed and seconds < ROLLBACK_SECONDS and not way.lost and not stuck
     words = f"{'Passed' if drill.passed else 'Failed'} on {drill.at:%Y-%m-%d}; going back took {seconds:.1f} s"
     missing, since = "", None
@@ -220,17 +235,9 @@ def traffic(production: Sequence[Bot], now: datetime) -> Row:
     return row(window=float(DAY), observed=min(float(DAY), observed), missing=missing, since=since)
 
 
-def measured(application: str, now: datetime) -> Row:
+def measured(took: Mapping[str, Took], now: datetime) -> Row:
     """9: there are deployments and rollbacks of this application on record that ended, well or not."""
-    counts = {
-        kind: Deployment.objects.filter(
-            environment__application=application,
-            kind=kind,
-            status__in=(Status.SUCCEEDED, Status.FAILED, Status.ROLLED_BACK, Status.INTERRUPTED),
-            finished_at__gte=now - RECORDS,
-        ).count()
-        for kind in (Kind.DEPLOYMENT, Kind.ROLLBACK)
-    }
+    counts = {kind: took.get(kind, Took()).ended for kind in (Kind.DEPLOYMENT, Kind.ROLLBACK)}
     sentence = f"{counts[Kind.DEPLOYMENT]} deployments and {counts[Kind.ROLLBACK]} rollbacks in 90 days."
     missing = " and ".join(f"a {kind}" for kind, count in counts.items() if not count)
     title, measure = "Measured findings are on record", "manage.py drill rollback test"

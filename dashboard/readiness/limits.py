@@ -2,44 +2,30 @@
 connected > 23 h of 24, verification 100 %; and ours: a health answer within 2 s, where HighResponseTime begins.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
-
-from django.db.models import Count, F, Max, Q
 
 from dashboard.charts.bars import percent
 from dashboard.intervals import DAY, HOUR, PROMISED_UPTIME
+from dashboard.readiness.deployment_records import RECORDS, Took
 from dashboard.readiness.record import span
 from dashboard.readiness.rows import Row, Verdict, judged
 from dashboard.readiness.validated import validated
 from dashboard.selectors import bots
 from dashboard.selectors.bots import Bot, Day
 from deployments.core.texts import spoken
-from deployments.lifecycle import Kind, Status
-from deployments.models import Deployment
+from deployments.lifecycle import Kind
 
 DEPLOYMENT_SECONDS, ROLLBACK_SECONDS = 600.0, 300.0
 CONNECTED_SECONDS, ERROR_RATE, RESPONSE_MS = 23.0 * HOUR, 0.01, 2000.0
 WEEK = 7 * DAY
 COUNTERS_NEED = DAY / 2
 """Counters go on while nobody listens, so that half a day of listening tells of a day; uptimes need it all."""
-RECORDS = timedelta(days=90)
 
 
-@dataclass(frozen=True)
-class Took:
-    """Deployments or rollbacks of one application: how many, and how long the slowest took."""
-
-    count: int = 0
-    slowest: float = 0.0
-    unverified: int = 0
-
-
-def limits(application: str, everyone: Sequence[Bot], now: datetime) -> list[Row]:
-    """Every limit of one application, those of a bot once per bot."""
-    took = _took(application, now)
+def limits(took: Mapping[str, Took], everyone: Sequence[Bot], now: datetime) -> list[Row]:
+    """Every limit of one application, whose records are given; those of a bot once per bot."""
     return [
         _within(Kind.DEPLOYMENT, "A deployment takes less than 10 min", took, DEPLOYMENT_SECONDS, now),
         _within(Kind.ROLLBACK, "A rollback takes less than 5 min", took, ROLLBACK_SECONDS, now),
@@ -61,33 +47,9 @@ def of_bots(everyone: Sequence[Bot], now: datetime) -> Iterator[Row]:
         yield _response(bot, day, now)
 
 
-def _took(application: str, now: datetime) -> dict[str, Took]:
-    """What the records of ninety days say, by kind. One query."""
-    rows = (
-        Deployment.objects.filter(
-            environment__application=application,
-            status=Status.SUCCEEDED,
-            finished_at__gte=now - RECORDS,
-            started_at__isnull=False,
-        )
-        .order_by()
-        .values("kind")
-        .annotate(
-            number=Count("pk"),
-            slowest=Max(F("finished_at") - F("started_at")),
-            asked=Max(F("finished_at") - F("requested_at")),
-            unverified=Count("pk", filter=Q(verified_at=None)),
-        )
-    )
-    found: dict[str, Took] = {Kind.DEPLOYMENT: Took(), Kind.ROLLBACK: Took()}
-    for row in rows:
-        longest: Any = row["asked"] if row["kind"] == Kind.ROLLBACK else row["slowest"]
-        found[row["kind"]] = Took(row["number"], longest.total_seconds(), row["unverified"])
-    return found
-
-
-def _within(kind: Kind, title: str, took: dict[str, Took], limit: float, now: datetime) -> Row:
-    count, slowest = took[kind].count, took[kind].slowest
+def _within(kind: Kind, title: str, took: Mapping[str, Took], limit: float, now: datetime) -> Row:
+    done = took.get(kind, Took())
+    count, slowest = done.count, done.slowest
     measure = "manage.py drill rollback test" if kind == Kind.ROLLBACK else "manage.py deploy test"
     missing, sentence = "", f"The slowest of {count} in the last 90 days took {spoken(slowest)}."
     if not count:
@@ -96,7 +58,7 @@ def _within(kind: Kind, title: str, took: dict[str, Took], limit: float, now: da
     return Row(f"{kind}-time", title, verdict, sentence, measure, evidence, missing=missing, **span(RECORDS, now))
 
 
-def _verified(took: dict[str, Took], now: datetime) -> Row:
+def _verified(took: Mapping[str, Took], now: datetime) -> Row:
     total, unverified = sum(one.count for one in took.values()), sum(one.unverified for one in took.values())
     sentence = f"{total - unverified} of {total} successes in the last 90 days were verified on their servers."
     missing = "" if total else "a deployment that succeeded"

@@ -1,10 +1,11 @@
 """The scorecard: per application ten conditions and its limits, each pass, fail or not measured yet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from dashboard.readiness import conditions
+from dashboard.readiness.deployment_records import Took, deployment_records
 from dashboard.readiness.limits import limits
 from dashboard.readiness.rows import Row, Verdict
 from dashboard.selectors import bots
@@ -31,6 +32,16 @@ class Scorecard:
         return self.application or "Not deployed yet"
 
 
+@dataclass(frozen=True)
+class _Common:
+    """What is true of the whole portal, read once for all applications."""
+
+    now: datetime
+    alerts: Row
+    trusted: Row
+    rehearsal: conditions.Rehearsal
+
+
 def scorecards(now: datetime) -> list[Scorecard]:
     """One per application, in the order of their environments."""
     everyone = bots.all_bots(now)
@@ -38,11 +49,12 @@ def scorecards(now: datetime) -> list[Scorecard]:
     names = dict.fromkeys(inuse.values_list("application", flat=True))
     if len(names) > 1:  # environments in which nothing was deployed yet belong to no application
         names.pop("", None)
-    common = conditions.alerts(now), conditions.trusted(now)
-    return [
-        _scorecard(name, [bot for bot in everyone if bot.server.environment.application == name], common, now)
-        for name in names
-    ]
+    common = _Common(now, conditions.alerts(now), conditions.trusted(now), conditions.rehearsal(now))
+    records = deployment_records(now)
+    theirs: dict[str, list[Bot]] = {}
+    for bot in everyone:
+        theirs.setdefault(bot.server.environment.application, []).append(bot)
+    return [_scorecard(name, theirs.get(name, []), records.get(name, {}), common) for name in names]
 
 
 def counted(cards: Sequence[Scorecard]) -> dict[Verdict, int]:
@@ -51,9 +63,9 @@ def counted(cards: Sequence[Scorecard]) -> dict[Verdict, int]:
     return {verdict: sum(row.verdict is verdict for row in rows) for verdict in Verdict}
 
 
-def _scorecard(application: str, ours: list[Bot], common: tuple[Row, Row], now: datetime) -> Scorecard:
-    """`common` are the two conditions of the whole portal. Of an application without a room only what it could meet."""
-    alerts, trusted = common
+def _scorecard(application: str, ours: list[Bot], took: Mapping[str, Took], common: _Common) -> Scorecard:
+    """By its bots and its records. Of an application without a room only what it could meet."""
+    now = common.now
     production = [bot for bot in ours if _is_production(bot)]
     test = [bot for bot in ours if not _is_production(bot)]
     of_rooms = all(bot.has_room for bot in ours)  # nobody promised figures of a service without a room
@@ -63,13 +75,13 @@ def _scorecard(application: str, ours: list[Bot], common: tuple[Row, Row], now: 
         conditions.health(production),
         *([conditions.collected(ours)] if of_rooms else []),
         conditions.shown(ours),
-        alerts,
-        conditions.rehearsed(application, now),
+        common.alerts,
+        conditions.rehearsed(application, common.rehearsal, now),
         *([conditions.traffic(production, now)] if of_rooms else []),
-        conditions.measured(application, now),
-        trusted,
+        conditions.measured(took, now),
+        common.trusted,
     ]
-    return Scorecard(application, rows, limits(application, ours, now))
+    return Scorecard(application, rows, limits(took, ours, now))
 
 
 def _is_production(bot: Bot) -> bool:

@@ -51,8 +51,8 @@ def tidy(*, actor: Actor, dry_run: bool = False) -> Tidied:
     require(actor, Verb.PRUNE)
     done = Tidied()
     _take_apart(done, dry_run)
-    _prune_artifacts(done, dry_run)
-    _prune_files(done, dry_run)
+    going = _prune_artifacts(done, dry_run)
+    _prune_files(done, going if dry_run else None)
     _prune_rows(done, timezone.now() - timedelta(days=settings.KEEP_LOG_DAYS), dry_run)
     if done and not dry_run:
         with transaction.atomic():
@@ -74,10 +74,12 @@ def _take_apart(done: Tidied, dry_run: bool) -> None:
             logger.warning("%s stays in one piece: %s", release, error)
 
 
-def _prune_artifacts(done: Tidied, dry_run: bool) -> None:
+def _prune_artifacts(done: Tidied, dry_run: bool) -> list[Path]:
+    """Where those lie, or lay, that nothing needs."""
     if dry_run:
-        done.releases = [str(release) for release in needs.unneeded()]
-        return
+        rows = list(needs.unneeded())
+        done.releases = [str(release) for release in rows]
+        return [Path(release.artifact.path) for release in rows]
     with contents().held(alone=True):
         with transaction.atomic():  # a request that is being made holds its release; what it needs is asked after that
             locked = needs.unneeded().select_for_update()
@@ -89,11 +91,13 @@ def _prune_artifacts(done: Tidied, dry_run: bool) -> None:
         done.bytes += artifacts.room(paths)
         for path in paths:
             path.unlink(missing_ok=True)
+        return paths
 
 
-def _prune_files(done: Tidied, dry_run: bool) -> None:
-    if dry_run:
-        leaving = [*artifacts.orphans(), *(Path(row.artifact.path) for row in needs.unneeded())]
+def _prune_files(done: Tidied, would_go: list[Path] | None) -> None:
+    """What is left over; only counted, with artifacts that would go before, where these are given."""
+    if would_go is not None:
+        leaving = [*artifacts.orphans(), *would_go]
         done.bytes += artifacts.room([*leaving, *artifacts.surplus(leaving)])
         return
     with contents().held(alone=True):
@@ -113,18 +117,20 @@ def _prune_rows(done: Tidied, before: datetime, dry_run: bool) -> None:
     done.tasks = len(failures)
     sent = NotificationDelivery.objects.filter(created_at__lt=before).exclude(state=NotificationDelivery.State.WAITING)
     done.notifications = sent.count()
-    if not dry_run:
-        queueing.forget_failures(failures)
-        sent.delete()
+    if dry_run:
+        done.logs = old_logs(before).count()
+        done.lines = LogLine.objects.filter(deployment__in=old_logs(before).order_by()).count()
+        return
+    queueing.forget_failures(failures)
+    sent.delete()
     for number in old_logs(before).values_list("pk", flat=True):
         lines = LogLine.objects.filter(deployment=number)
         count = lines.count()
         done.logs, done.lines = done.logs + 1, done.lines + count
-        if not dry_run:
-            with transaction.atomic():
-                lines.delete()
-                told = f"({count} lines of this log were deleted after {settings.KEEP_LOG_DAYS} days)"
-                LogLine.objects.create(deployment_id=number, step=PRUNED, text=told)
+        with transaction.atomic():
+            lines.delete()
+            told = f"({count} lines of this log were deleted after {settings.KEEP_LOG_DAYS} days)"
+            LogLine.objects.create(deployment_id=number, step=PRUNED, text=told)
 
 
 def old_logs(before: datetime) -> QuerySet[Deployment]:

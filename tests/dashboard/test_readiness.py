@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import get_commands, load_command_class
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from alerting import dead_mans_switch
@@ -467,6 +469,19 @@ def test_every_row_has_a_fact_that_fails_it_or_ends_it(world: World) -> None:
     several = {key.partition(":")[0] for _, expected in SPOKEN_OF_BY_SEVERAL.values() for key in expected}
     assert kinds == alone | {"8", "9"}
     assert {"8", "9"} <= several
+
+
+def test_the_record_is_read_once_for_all_applications(world: World) -> None:
+    def asked() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            scorecards(world.now)
+        return sum('FROM "deployments_deployment"' in query["sql"] for query in queries)
+
+    few = asked()
+    for number in range(3):
+        Environment.objects.create(name=f"place-{number}", order=10 + number, application=f"app-{number}")
+    assert len(scorecards(world.now)) == 4
+    assert asked() == few > 0
 
 
 def test_every_row_has_figure_window_evidence_and_a_command(world: World) -> None:
