@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from alerting import assignments, selectors, silences
 from alerting.actions import act
-from alerting.models import Alert
+from alerting.models import Alert, Incident
 from alerting.views.durations import DURATIONS, minutes_of
 from deployments.access.policy import may
 from deployments.access.verbs import Verb
@@ -60,6 +60,8 @@ def _alert(request: HttpRequest, alert: Alert, refused: PortalError | None = Non
     }
     if request.GET.get("part") != "live":
         context |= _silencing(actor, alert)
+        context["incidents"] = list(Incident.objects.filter(alert=alert))
+        context["may_open"] = may(actor, Verb.MANAGE_INCIDENTS, alert.environment)
         context["people"] = assignments.assignable(alert.environment) if may_acknowledge else []
     if refused is not None:
         return render(request, "dashboard/alert.html", context, status=refused.http_status)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from alerting.incidents.selectors import open_incidents
+from alerting.models import Incident
 from alerting.summary import MOODS, Mood, Summary, summary
 from dashboard.models import Condition
 from dashboard.selectors.bot_status import Stands, bot_statuses
@@ -20,11 +22,12 @@ _GONE = {Condition.DOWN, Condition.DISCONNECTED}
 
 @dataclass(frozen=True)
 class OverallStatus:
-    """All bots, what fires, and deployments that nobody has settled."""
+    """All bots, what fires, deployments that nobody has settled, and open incidents."""
 
     bots: Sequence[Stands]
     alerts: Summary
     interrupted: Sequence[Deployment] = ()
+    incidents: Sequence[Incident] = ()
 
     @property
     def expected(self) -> int:
@@ -43,13 +46,13 @@ class OverallStatus:
 
     @property
     def mood(self) -> Mood:
-        """The worst of what bots, alerts and deployments say."""
+        """The worst of what bots, alerts, deployments and incidents say."""
         bots: Mood = "calm" if self.expected else "empty"
         if self.troubled:
             bots = "alarmed" if any(bot.condition in _GONE for bot in self.troubled) else "wary"
         said: list[Mood] = [bots]
-        if self.interrupted:
-            said.append("wary")
+        if self.interrupted or self.incidents:
+            said.append("alarmed" if any(row.urgent for row in self.incidents) else "wary")
         if self.alerts.firing:
             said.append(self.alerts.mood)
         return max(said, key=MOODS.index)
@@ -64,7 +67,7 @@ class OverallStatus:
         if self.interrupted:
             row = self.interrupted[0]
             return f"Deployment {row.pk} to {row.environment} was interrupted and needs action"
-        return self._calm()
+        return self._incident() or self._calm()
 
     @property
     def remarks(self) -> list[str]:
@@ -76,6 +79,8 @@ class OverallStatus:
             said.append(f"{self._calm()}.")
         if self.interrupted and (self.troubled or self.alerts.need):
             said += [f"Deployment {row.pk} to {row.environment} was interrupted." for row in self.interrupted]
+        if self.incidents and self.headline != self._incident():
+            said.append(f"{self._incident()}.")
         if self.alerts.aside:
             said.append(f"{self.alerts.aside}.")
         if self.alerts.unwatched:
@@ -94,6 +99,12 @@ class OverallStatus:
         if count == self.expected:
             return f"{self._everyone} {self._kind}s need attention"
         return f"{count} of {self.expected} {self._kind}s {'needs' if count == 1 else 'need'} attention"
+
+    def _incident(self) -> str:
+        if len(self.incidents) == 1:
+            row = self.incidents[0]
+            return f"Incident: {row.title} ({row.get_state_display().lower()})"
+        return f"{len(self.incidents)} incidents are open" if self.incidents else ""
 
     def _calm(self) -> str:
         if not self.bots:
@@ -129,12 +140,14 @@ def _idle(bot: Stands) -> bool:
 
 
 def overall_status(now: datetime, bots: Sequence[Stands] | None = None) -> OverallStatus:
-    """How everything stands, for members; of bots that were just read, or of all. Seven queries at most."""
+    """How everything stands, for members; of bots that were just read, or of all. Ten queries at most."""
     if bots is None:
         bots = bot_statuses(now)
-    return OverallStatus(bots, summary(now), selectors.unsettled_deployments())
+    return OverallStatus(bots, summary(now), selectors.unsettled_deployments(), open_incidents(members=True))
 
 
 def public_status(bots: Sequence[Stands], now: datetime, *, alerts: bool) -> OverallStatus:
-    """What strangers may know: bots, and firing alerts where the page shows them; not whether anybody watches."""
-    return OverallStatus(bots, Summary(summary(now).firing if alerts else [], ""))
+    """What strangers may know: bots, public incidents, and firing alerts where the page shows them; not whether anybody
+    watches."""
+    firing = summary(now).firing if alerts else []
+    return OverallStatus(bots, Summary(firing, ""), incidents=open_incidents(members=False))

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from django.utils.safestring import SafeString
 
 from alerting import channels
+from alerting.incidents.selectors import ended_lately
+from alerting.models import Incident
 from dashboard.charts.bars import DayBar, drawn, overall_said
 from dashboard.charts.timeline import Mark
 from dashboard.intervals import DAY
@@ -79,6 +81,7 @@ class Status:
     marks: list[Mark]
     active: list[progress.Progress]
     recent: list[Deployment]
+    ended: list[Incident]
     drills: list[drills.Drill]
     channels: list[channels.Channel]
     environments: list[str]
@@ -119,6 +122,7 @@ def status(page: StatusPage, choice: Choice, now: datetime, *, members: bool) ->
         else [],
         active=progress.active(now) if with_deployments else [],
         recent=history.recent(RECENT) if with_deployments else [],
+        ended=ended_lately(now, members=members),
         drills=drills.latest() if members else [],
         channels=channels.channels() if members else [],
         environments=list(dict.fromkeys(bot.environment for bot in everyone)),

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.utils.html import escape
 from django.views.decorators.http import require_safe
 
+from alerting.models import Incident
 from dashboard.models import Condition
 from dashboard.selectors.bot_status import bot_statuses
 from dashboard.selectors.bots import bot_named
@@ -23,7 +25,7 @@ _LETTER = 6.6
 
 @require_safe
 def status_json(_request: HttpRequest) -> HttpResponse:
-    """Headline, mood and every bot's condition, for any origin."""
+    """Headline, mood, every bot's condition and open incidents, for any origin."""
     page = page_settings()
     if not page.public:
         raise Http404
@@ -38,8 +40,23 @@ def status_json(_request: HttpRequest) -> HttpResponse:
         "bots": [
             {"name": bot.name, "environment": bot.bare, "condition": bot.condition, "word": bot.word} for bot in bots
         ],
+        "incidents": [_incident(row) for row in found.incidents],
     }
-    return _for_anybody(JsonResponse(body))
+    return for_anybody(JsonResponse(body))
+
+
+def _incident(row: Incident) -> dict[str, Any]:
+    return {
+        "number": row.pk,
+        "title": row.title,
+        "severity": row.severity,
+        "state": row.state,
+        "opened_at": row.opened_at.isoformat(timespec="seconds"),
+        "updated_at": row.updated_at.isoformat(timespec="seconds"),
+        "affected": row.affected,
+        "latest": getattr(row, "latest", ""),
+        "url": f"{settings.PORTAL_URL}/incidents/{row.pk}/",
+    }
 
 
 @require_safe
@@ -75,10 +92,10 @@ def _badge(left: str, right: str, mood: str) -> HttpResponse:
         f'<text x="{first / 2}" y="14">{escape(left)}</text>'
         f'<text x="{first + second / 2}" y="14">{escape(right)}</text></g></svg>'
     )
-    return _for_anybody(HttpResponse(drawn, content_type="image/svg+xml"))
+    return for_anybody(HttpResponse(drawn, content_type="image/svg+xml"))
 
 
-def _for_anybody(response: HttpResponse) -> HttpResponse:
+def for_anybody(response: HttpResponse) -> HttpResponse:
     """Read from any page, and kept for a moment: many readers must not cost more than one."""
     response["Access-Control-Allow-Origin"] = "*"
     response["Cross-Origin-Resource-Policy"] = "cross-origin"

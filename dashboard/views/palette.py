@@ -23,6 +23,8 @@ _PAGES = (
     ("Deployments", "deployments"),
     ("Alerts", "alerts"),
     ("Silences", "silences"),
+    ("Incidents", "incidents"),
+    ("Open an incident", "incident-new"),
     ("Readiness", "readiness"),
     ("Validations", "validations"),
     ("Documentation", "documents"),

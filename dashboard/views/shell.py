@@ -29,7 +29,7 @@ class Shell:
 
 
 def shell_of(request: HttpRequest) -> Shell | None:
-    """Of a member's page, read once; None for strangers. Ten queries at most."""
+    """Of a member's page, read once; None for strangers. Thirteen queries at most."""
     if _KEY not in request.META:
         request.META[_KEY] = _read() if is_member(request) else None
     found: Shell | None = request.META[_KEY]

@@ -63,6 +63,7 @@ class Verb(StrEnum):
     BREAK_GLASS = "break_glass", _by(_O, person=True)
     ACKNOWLEDGE = "acknowledge", _by(_O, _A, scope=Scope.ALERTS)
     SILENCE = "silence", _by(_O, scope=Scope.ALERTS)
+    MANAGE_INCIDENTS = "manage_incidents", _by(_O, _A, scope=Scope.ALERTS)
     APPROVE = "approve", _by(_A, scope=Scope.APPROVE, person=True)
     REVIEW = "review", _by(_A, scope=Scope.APPROVE, person=True)
     DECIDE_POLICY = "decide_policy", _by(_A, person=True)

@@ -34,6 +34,7 @@ EVENTS: dict[str, str] = {
     "monitoring": "Prometheus or Alertmanager went quiet, or is heard again",
     "drill": "A drill that the portal holds by itself failed",
     "unattended": "An alert fires on after somebody's acknowledgement ran out",
+    "incident": "An incident was opened, updated or resolved",
     "people": "An account was recovered, or somebody vouched for its owner",
     "drift": "A server differs from its record, or no longer does",
 }

@@ -15,7 +15,7 @@ from django.test import Client
 from django.utils import timezone
 
 from alerting import dead_mans_switch
-from alerting.models import Acknowledgement, Alert
+from alerting.models import Acknowledgement, Alert, Incident
 from dashboard.models import StatusPage
 from deployments.lifecycle import Status
 from deployments.models import Environment, Scope, Server
@@ -140,6 +140,12 @@ def _settled(stage: Stage) -> None:
     records.deployment(Server.objects.get(name="prod-1"), Status.SUCCEEDED, pk=42)
 
 
+def _incident(stage: Stage, **changes: Any) -> None:
+    _well(stage)
+    fields: dict[str, Any] = {"title": "The room is gone", "severity": "major", "public": True, "opened_by": "olga"}
+    Incident.objects.create(**(fields | changes))
+
+
 # situation: mood, headline for members, alarms, what strangers read where it differs
 SITUATIONS: dict[str, tuple[Callable[[Stage], object], str, str, int, tuple[str, str] | None]] = {
     "all is well": (_well, "calm", "Both bots are in their rooms", 0, None),
@@ -170,6 +176,28 @@ SITUATIONS: dict[str, tuple[Callable[[Stage], object], str, str, int, tuple[str,
         ("calm", "Both bots are in their rooms"),
     ),
     "one that was settled since": (_settled, "calm", "Both bots are in their rooms", 0, None),
+    "an open incident": (_incident, "wary", "Incident: The room is gone (investigating)", 0, None),
+    "one that only members know of": (
+        lambda stage: _incident(stage, public=False),
+        "wary",
+        "Incident: The room is gone (investigating)",
+        0,
+        ("calm", "Both bots are in their rooms"),
+    ),
+    "a critical incident": (
+        lambda stage: _incident(stage, severity="critical"),
+        "alarmed",
+        "Incident: The room is gone (investigating)",
+        0,
+        None,
+    ),
+    "a critical incident that is watched": (
+        lambda stage: _incident(stage, severity="critical", state="monitoring"),
+        "wary",
+        "Incident: The room is gone (monitoring)",
+        0,
+        None,
+    ),
     "nothing at all": (lambda _stage: None, "empty", "No bot has been enrolled yet", 0, None),
     "only a critical alert": (
         lambda _stage: records.alert(Environment.objects.get(name="production"), "PortalDown"),

@@ -14,7 +14,7 @@ from django.test import Client, override_settings
 from django.urls import reverse
 from django.utils import timezone
 
-from alerting.models import Alert
+from alerting.models import Alert, Incident
 from deployments.access.tokens import issue_token
 from deployments.core.actors import system_actor
 from deployments.environments.locks import lock_environment
@@ -796,3 +796,31 @@ def _(world: World, who: str) -> bool:
     with _alertmanager():
         world.command(who, "silences", "make", "alertname=BotDown", "environment=production", "--reason", "x")
     return AuditEvent.objects.filter(name="silence.made").exists()
+
+
+# incidents
+
+
+def _opened() -> bool:
+    return Incident.objects.filter(title="Silent").exists()
+
+
+@tried("manage_incidents", "page")
+def _(world: World, who: str) -> bool:
+    sent = {"title": "Silent", "text": "x", "severity": "minor", "environment": world.production.pk}
+    world.client(who).post(reverse("incident-new"), sent)
+    return _opened()
+
+
+@tried("manage_incidents", "api")
+def _(world: World, who: str) -> bool:
+    body = {"title": "Silent", "text": "x", "severity": "minor", "environments": ["production"]}
+    world.api(who, "post", "/incidents", body)
+    return _opened()
+
+
+@tried("manage_incidents", "command")
+def _(world: World, who: str) -> bool:
+    more = ("--text", "x", "--severity", "minor", "--environment", environment_for(who))
+    world.command(who, "incident", "open", "Silent", *more)
+    return _opened()
