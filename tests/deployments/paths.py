@@ -108,7 +108,8 @@ def _(world: World, who: str) -> bool:
 
 @tried("request", "admin")
 def _(world: World, who: str) -> bool:
-    page(world, who, "deployments_environment", world.production, "request", release=world.releases[1].pk, reason="x")
+    number = world.releases[1].pk
+    page(world, who, "deployments_environment", world.production, "request", release=number, plan_of=number, reason="x")
     return requested_by(world, who)
 
 
@@ -127,7 +128,8 @@ def _(world: World, who: str) -> bool:
 
 @tried("break_glass", "admin")
 def _(world: World, who: str) -> bool:
-    data = {"release": world.releases[1].pk, "reason": "x", "break_glass": "on"}
+    number = world.releases[1].pk
+    data = {"release": number, "plan_of": number, "reason": "x", "break_glass": "on"}
     page(world, who, "deployments_environment", world.production, "request", **data)
     return Deployment.objects.filter(break_glass=True, status=Status.QUEUED).exists()
 
