@@ -57,6 +57,11 @@ def test_one_unit_alone(tree: Tree, machine: Machine) -> None:
     assert asked(machine) == [f"restart {WORKER}"]
 
 
+def test_all_of_them_by_name(tree: Tree, machine: Machine) -> None:
+    assert operate(tree, "stop", SOCKET, UNIT, WORKER)["status"] == "succeeded"
+    assert operate(tree, "start", WORKER, UNIT, SOCKET)["facts"]["units"] == [SOCKET, UNIT, WORKER]
+
+
 def test_a_unit_that_fails_after_the_restart_is_said_to(tree: Tree, machine: Machine) -> None:
     Path(machine.path(".lines")).write_text("Traceback: no such room")
     machine.next_starts(WORKER, "failed")

@@ -211,5 +211,6 @@ def test_no_verb_listens_to_another_protocol(tree: Tree, machine: Machine, verb:
 
 def test_a_request_that_is_no_frame_is_refused(tree: Tree, machine: Machine) -> None:
     sent: Any = frames((b"T", b"files before anything was asked"))
-    with pytest.raises(Refused, match="something else than the protocol says"):
+    with pytest.raises(Refused, match="something else than the protocol says") as refused:
         VERBS["inspect"](tree, sent, stream(tree))
+    assert refused.value.reason == "bad_request"
