@@ -17,7 +17,7 @@ from dashboard.metrics import PortalCollector
 from dashboard.models import BotState
 from dashboard.portal_metrics import UpkeepCollector
 from deployments.lifecycle import Kind, Status
-from deployments.models import Deployment, Environment, Server
+from deployments.models import ClusterBeat, Deployment, Environment, Server
 from tests.fixtures.records import MakeRelease
 from tests.monitoring import rules as shipped
 
@@ -63,6 +63,7 @@ def lived_in(db: None, make_release: MakeRelease, ready_server: Any) -> None:
     Alert.objects.create(
         fingerprint="1", name="DeadMansSwitch", severity="none", status=Alert.Status.FIRING, starts_at=now
     )
+    ClusterBeat.objects.create(machine="ops-1", cluster="rescue", at=now)
     with transaction.atomic():
         trail.record(actor=system_actor("tests"), name="backup.made", subject="portal")
 
