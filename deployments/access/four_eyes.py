@@ -5,7 +5,7 @@ from datetime import datetime
 from deployments.access.account_control import controllers_of, with_controllers
 from deployments.access.policy import maker_of
 from deployments.core.actors import PUSH_MARK, TOKEN_MARK, Actor, identity_in
-from deployments.models import ApiToken, PushSource
+from deployments.models import ApiToken, AuditEvent
 from engine.errors import NotAllowed
 
 
@@ -32,11 +32,12 @@ def refuse_same_person(actor: Actor, requested_by: str, *, what: str) -> None:
 def people_behind(requested_by: str, *, at: datetime | None = None) -> frozenset[str]:
     """Who answers for a recorded actor: the person, who made a token of theirs by that name, who controls either.
 
-    Of what a webhook asked for in a person's name: who made the source too, for they know its secret.
+    Of what a webhook asked for in a person's name: who made the source too, by the audit trail: they know its secret.
     """
     person, mark, name = requested_by.partition(TOKEN_MARK)
     tokens = ApiToken.objects.filter(owner__username=person, name=name).select_related("owner") if mark else ()
     source = name.removeprefix(PUSH_MARK)
-    makers = PushSource.objects.filter(name=source).values_list("created_by", flat=True) if source != name else ()
+    made = AuditEvent.objects.filter(name="source.made", subject=f"source:{source}").values_list("actor", flat=True)
+    makers = made if source != name else ()
     found = {identity_in(requested_by), *(maker_of(token) for token in tokens), *map(identity_in, makers)}
     return with_controllers(frozenset(found), at=at)

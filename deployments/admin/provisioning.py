@@ -100,7 +100,8 @@ class Provision(Confirmation[Server]):
             "secrets brought. What is right already stays as it is.",
             f"The units are those of {release}{f', {why}' if why else ''}.",
             "A worker signs in there with the key below. It lies encrypted until the worker begins, and is deleted "
-            "then; if none begins within six minutes it is deleted, too. No log, page or record shows it.",
+            "then; if none begins within six minutes, the next one that looks after what is lost deletes it. No log, "
+            "page or record shows it.",
             f"A key that only an ssh-agent holds: run manage.py provision {obj} where the agent is.",
         ]
 

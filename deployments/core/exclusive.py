@@ -15,8 +15,8 @@ from django.db import DatabaseError, connection
 def exclusively(name: str) -> Iterator[None]:
     """Wait until nobody else is at `name`, and keep others from it.
 
-    On PostgreSQL a lock of the session, which ends with its connection; else the processes are one machine's, and it is
-    one of 256 files, which names share.
+    For moments: on PostgreSQL it is a lock of the session, which ends with its connection; else the processes are one
+    machine's, and it is one of 256 files, which names share, so whoever holds one for long holds others up.
     """
     digest = hashlib.sha256(name.encode()).digest()
     with _in_postgresql(digest) if connection.vendor == "postgresql" else _in_file(digest):

@@ -8,6 +8,7 @@ from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.masking import Mask
+from deployments.core.row_locks import locked_environment
 from deployments.core.sessions import agent, open_session
 from deployments.models import Environment, Secret, Server
 from engine.errors import InvalidRequest, PortalError, TargetError
@@ -31,6 +32,7 @@ def set_secret(*, actor: Actor, environment: Environment, name: str, value: str)
             reason="secret_in_configuration",
         )
     with transaction.atomic():
+        locked_environment(environment.pk)  # versions are counted one after the other
         newest = Secret.objects.filter(environment=environment, name=name).order_by("-version").first()
         if newest is not None and newest.value == value:
             secret = newest

@@ -18,7 +18,7 @@ from deployments.core.masking import Mask
 from deployments.core.retrying import retry
 from deployments.core.sessions import agent, open_session
 from deployments.core.texts import one_line
-from deployments.environments.guards import refuse_retired
+from deployments.environments.guards import refuse_busy, refuse_retired
 from deployments.execution import silences
 from deployments.models import AuditEvent, Operation, Server
 from deployments.operations.hearing import Heard, Say
@@ -117,7 +117,9 @@ def _refuse_nobodys(row: Operation) -> None:
 def _refuse_changed(row: Operation) -> None:
     """Raise what asking for it now would: policy, lock and what runs may have changed while it waited."""
     refuse_retired(row.server.environment)
-    if row.kind != Operation.Kind.PROVISION:
+    if row.kind == Operation.Kind.PROVISION:
+        refuse_busy(row.server.environment)  # it writes units and rules, and no lock of the server's keeps it from that
+    else:
         refuse_idle(row.server)
     if row.kind == Operation.Kind.RUN:
         refuse_untimely(row.server.environment)

@@ -10,17 +10,17 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.db import transaction
 from django.utils import timezone
 
 from deployments.access.policy import applications_of, roles_of
 from deployments.core import queueing
 from deployments.core.actors import MAX_ACTOR, PUSH_MARK, TOKEN_MARK, Actor, identity_in
-from deployments.core.exclusive import exclusively
 from deployments.core.texts import one_line
 from deployments.models import Deployment, Environment, Push, PushSource, Release, Role, Scope
 from deployments.releases.builds import build_release
 from deployments.requests.requests import request_deployment
-from deployments.sources.registry import mirror
+from deployments.sources.registry import alone, mirror
 from engine.artifacts.fetching import fetch
 from engine.artifacts.git import Repository
 from engine.errors import EnvironmentBusy, PortalError
@@ -95,7 +95,7 @@ def _built(push: Push, actor: Actor, environment: Environment) -> Release:
     source = PushSource.objects.get(pk=push.source_id)
     if source.ended_at is not None:
         raise Outdated(f"The push source {source} has ended.")
-    with exclusively(f"source:{source.pk}"):
+    with alone(source):
         fetch(source.url, push.ref, mirror(source), access_token=str.__str__(source.access_token))
         _refuse_outdated(push, source)
         by_commit = push.ref.startswith("refs/heads/") and environment.releases_from == Environment.ReleasesFrom.COMMITS
@@ -113,8 +113,9 @@ def _refuse_outdated(push: Push, source: PushSource) -> None:
 def _later(push: Push, error: EnvironmentBusy) -> str:
     if timezone.now() - push.received_at > WAITED_FOR:
         return _end(push, Push.State.FAILED, f"Given up after an hour. {error.said}")
-    Push.objects.filter(pk=push.pk).update(state=Push.State.QUEUED, sentence=f"It waits. {error.message}"[:500])
-    queueing.enqueue_build(push.pk, after=BUSY_SECONDS)
+    with transaction.atomic():
+        Push.objects.filter(pk=push.pk).update(state=Push.State.QUEUED, sentence=f"It waits. {error.message}"[:500])
+        queueing.enqueue_build(push.pk, after=BUSY_SECONDS)
     return "later"
 
 

@@ -1,8 +1,12 @@
 """Which repositories may tell of pushes, and which environment follows which ref: made, ended, never edited."""
 
+import fcntl
 import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -13,7 +17,6 @@ from deployments.access.policy import require
 from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor
-from deployments.core.exclusive import exclusively
 from deployments.environments.guards import refuse_retired
 from deployments.models import Environment, PushSource
 from deployments.models.encryption import SecretText
@@ -65,7 +68,8 @@ def end_source(*, actor: Actor, source: PushSource) -> None:
         rows = PushSource.objects.filter(pk=source.pk, ended_at=None)
         if rows.update(ended_at=timezone.now(), access_token=""):
             _record(actor, source, "source.ended", {"url": source.url, "ref": source.ref})
-    with exclusively(f"source:{source.pk}"):
+    with _lock(source) as file, suppress(BlockingIOError):  # who builds of it just now deletes it then
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(mirror(source), ignore_errors=True)
 
 
@@ -79,6 +83,18 @@ def mirror(source: PushSource) -> Path:
     return Path(settings.STATE_DIR) / "sources" / f"{source.name}.git"
 
 
+@contextmanager
+def alone(source: PushSource) -> Iterator[None]:
+    """Wait until nobody else on this machine fetches or builds of it, and keep others from it, for minutes maybe."""
+    with _lock(source) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            if PushSource.objects.filter(pk=source.pk).exclude(ended_at=None).exists():
+                shutil.rmtree(mirror(source), ignore_errors=True)
+
+
 def source_named(name: str) -> PushSource:
     """The source, ended ones too, or NotFound."""
     found = PushSource.objects.select_related("environment").filter(name=name).first()
@@ -87,6 +103,13 @@ def source_named(name: str) -> PushSource:
             f"There is no push source {name!r}.", hint="`manage.py sources` lists them.", reason="unknown_push_source"
         )
     return found
+
+
+def _lock(source: PushSource) -> IO[str]:
+    """A file of its own: those of `core.exclusive` are shared, and held for a moment."""
+    path = mirror(source).with_suffix(".lock")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path.open("w")
 
 
 def _record(actor: Actor, source: PushSource, name: str, data: dict[str, object]) -> None:

@@ -89,6 +89,8 @@ class _Way:
             sock = socket.create_connection((self.host, self.port), timeout=timeout)
         except OSError as error:
             raise self.unreachable(f"({error.strerror or error})") from error
+        except UnicodeError as error:  # what no name server could be asked for: a label too long, or empty
+            raise self.unreachable("(it is no host name)") from error
         _tune(sock)
         return sock
 

@@ -126,6 +126,7 @@ def test_a_server_with_another_key_than_the_pinned_one_is_asked_about_loudly(
         ("roles", [], "This field is required."),
         ("jump", "gate", "is no jump host"),
         ("host", "new.invalid", "new.invalid"),
+        ("host", "a" * 64, "it is no host name"),
     ],
 )
 def test_a_refused_form_keeps_what_was_typed_and_names_the_field(

@@ -16,6 +16,7 @@ from deployments.models import AuditEvent, Operation, Server
 from deployments.operations.carrying_out import carry_out, settle_lost
 from deployments.operations.provisioning import BootstrapAccount, ask_for_provisioning
 from deployments.operations.requesting import operate
+from deployments.requests.approvals import approve
 from engine.errors import Conflict, NotAllowed, PortalError
 from engine.remote.bootstrap import Bootstrap
 from engine.ssh.keys import generate_key
@@ -120,6 +121,15 @@ def test_nobody_signs_in_where_the_record_was_changed_meanwhile(
     assert done.state == Operation.State.FAILED
     assert "has another address or host key than when this was asked for" in done.sentence
     assert not done.output
+
+
+def test_it_begins_beside_no_deployment_that_began_meanwhile(world: World, server: Server) -> None:
+    row = ask(world, server)
+    Server.objects.filter(pk=server.pk).update(state=Server.State.PROVISIONED)
+    approve(actor=world.people["approver"], deployment=world.request("operator"))
+    done = carry_out(number=row.pk)
+    assert (done.state, done.outcome, done.output) == (Operation.State.FAILED, "environment_busy", "")
+    assert stored(row.pk) == ""
 
 
 def test_it_is_carried_out_once_and_beside_nothing_else(world: World, server: Server) -> None:

@@ -14,10 +14,11 @@ from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.queueing import EXECUTE
 from deployments.environments.policies import change_policy, decide_policy_change
+from deployments.environments.secrets import set_secret
 from deployments.execution.claims import Claimed, claim
 from deployments.execution.finish import finish
 from deployments.lifecycle import ACTIVE, Status
-from deployments.models import Approval, AuditEvent, Deployment, Environment
+from deployments.models import Approval, AuditEvent, Deployment, Environment, Secret, Server
 from deployments.requests.approvals import approve
 from deployments.requests.cancellation import cancel
 from deployments.requests.rollbacks import request_rollback
@@ -195,3 +196,15 @@ def test_consent_to_a_policy_change_is_given_once(crowd: list[Actor], world: Wor
     assert said["done"] == 1
     assert set(said) <= {"done", "not_waiting", "outdated"}
     assert AuditEvent.objects.filter(name="environment.policy_loosened").count() == 1
+
+
+def test_secrets_that_are_set_at_once_get_a_version_each(crowd: list[Actor], world: World) -> None:
+    Server.objects.update(state=Server.State.ENROLLED)
+
+    def job(value: str) -> Callable[[], object]:
+        actor = world.people["administrator"]
+        return lambda: set_secret(actor=actor, environment=world.test, name="cytube-password", value=value)
+
+    assert at_once(job(f"value-{number}") for number in range(10)) == {"done": 10}
+    versions = Secret.objects.filter(environment=world.test, name="cytube-password").values_list("version", flat=True)
+    assert len(set(versions)) == 10

@@ -1,11 +1,13 @@
 """A push becomes a release and a request, over HTTP with a real repository; whatever is not one becomes nothing."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from deployments import tasks
@@ -17,7 +19,7 @@ from deployments.models import AuditEvent, Deployment, Environment, Push, PushSo
 from deployments.requests.approvals import approve
 from deployments.requests.seals import broken_seal
 from deployments.sources import building
-from deployments.sources.registry import end_source, make_source, mirror
+from deployments.sources.registry import alone, end_source, make_source, mirror
 from engine.errors import InvalidRequest, NotAllowed, PortalError
 from tests.deployments.sources.git_host import TOKEN, GitHost, body_of, deliver, git_host, said_of_push, signed
 from tests.deployments.world import World
@@ -224,6 +226,7 @@ def test_whoever_made_the_source_could_have_said_that_anybody_pushed(
     assert work() == ["requested"]
     row = Deployment.objects.get()
     assert row.requested_by == "operator/token:push:dice"
+    PushSource.objects.update(created_by="administrator")  # the trail knows better than the row
     with pytest.raises(NotAllowed) as refused:
         approve(actor=world.people["superuser"], deployment=row)
     assert refused.value.reason == "four_eyes"
@@ -356,6 +359,23 @@ def test_a_source_that_ended_takes_nothing_and_leaves_no_files(
     assert send(source, commit).status_code == 403
     with pytest.raises(PortalError, match="was, a push source"):
         make()
+
+
+def test_ending_a_source_waits_for_no_build_and_the_build_cleans_up(make: Make, world: World) -> None:
+    source = make()
+    mirror(source).mkdir(parents=True)
+    ended = threading.Event()
+
+    def end() -> None:
+        end_source(actor=world.people["administrator"], source=source)
+        connection.close()
+        ended.set()
+
+    with alone(source):
+        threading.Thread(target=end, daemon=True).start()
+        assert ended.wait(60)
+        assert mirror(source).exists(), "somebody builds of it"
+    assert not mirror(source).exists()
 
 
 @pytest.mark.parametrize(
