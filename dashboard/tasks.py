@@ -3,7 +3,16 @@
 from django.conf import settings
 from django.utils import timezone
 
-from alerting import acknowledgements, alert_expiry, assignments, dead_mans_switch, drills, receipts, silenced
+from alerting import (
+    acknowledgements,
+    alert_expiry,
+    assignments,
+    dead_mans_switch,
+    drills,
+    maintenance,
+    receipts,
+    silenced,
+)
 from dashboard.services import heartbeats, probing, samples
 from dashboard.validation import running as validating
 from deployments.core.actors import system_actor
@@ -38,9 +47,10 @@ def validate() -> int:
 
 @unless_read_only
 def tend_alerts() -> tuple[int, int]:
-    """Write receipts, end alerts whose end nobody told, make those loud again that nobody has in hand any more,
-    take them from people who may do nothing about them any more, and note what is silenced."""
+    """Write receipts, see to maintenance, end alerts whose end nobody told, make those loud again that nobody has in
+    hand any more, take them from people who may do nothing about them any more, and note what is silenced."""
     receipts.read()
+    maintenance.tend()
     silenced.mark()
     assignments.end_of_absent()
     return alert_expiry.end_unheard(), acknowledgements.end_run_out() + acknowledgements.end_of_absent()

@@ -19,10 +19,12 @@ from dashboard.selectors.bots import Bot, Day
 from dashboard.selectors.overall_status import OverallStatus, overall_status, public_status
 from dashboard.selectors.series import Range, Series, range_for, series
 from deployments.drills import records as drills
-from deployments.models import Deployment
+from deployments.models import Deployment, Maintenance
 
 BOTS_PER_PAGE = 12
 RECENT = 5
+AHEAD = timedelta(days=30)
+"""How early the page tells of maintenance."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Status:
     active: list[progress.Progress]
     recent: list[Deployment]
     ended: list[Incident]
+    maintenance: list[Maintenance]
     drills: list[drills.Drill]
     channels: list[channels.Channel]
     environments: list[str]
@@ -123,10 +126,18 @@ def status(page: StatusPage, choice: Choice, now: datetime, *, members: bool) ->
         active=progress.active(now) if with_deployments else [],
         recent=history.recent(RECENT) if with_deployments else [],
         ended=ended_lately(now, members=members),
+        maintenance=maintenance_ahead(now, members=members),
         drills=drills.latest() if members else [],
         channels=channels.channels() if members else [],
         environments=list(dict.fromkeys(bot.environment for bot in everyone)),
     )
+
+
+def maintenance_ahead(now: datetime, *, members: bool) -> list[Maintenance]:
+    """What is under way, and what begins within `AHEAD`, the next first. One query."""
+    rows = Maintenance.objects.filter(ended_at=None, ends_at__gt=now, starts_at__lt=now + AHEAD)
+    rows = rows if members else rows.filter(public=True)
+    return list(rows.select_related("environment").order_by("starts_at")[:BOTS_PER_PAGE])
 
 
 def _situation(page: StatusPage, everyone: list[BotStatus], now: datetime, *, members: bool) -> OverallStatus:

@@ -13,7 +13,8 @@ from dashboard.models import Condition
 from dashboard.selectors.bot_status import bot_statuses
 from dashboard.selectors.bots import bot_named
 from dashboard.selectors.overall_status import public_status
-from dashboard.selectors.status import page_settings
+from dashboard.selectors.status import maintenance_ahead, page_settings
+from deployments.models import Maintenance
 
 FRESH_SECONDS = 10
 WORDS = {"calm": "all well", "wary": "look", "alarmed": "trouble", "empty": "nothing yet"}
@@ -41,6 +42,7 @@ def status_json(_request: HttpRequest) -> HttpResponse:
             {"name": bot.name, "environment": bot.bare, "condition": bot.condition, "word": bot.word} for bot in bots
         ],
         "incidents": [_incident(row) for row in found.incidents],
+        "maintenance": [_maintenance(row) for row in maintenance_ahead(now, members=False)],
     }
     return for_anybody(JsonResponse(body))
 
@@ -56,6 +58,15 @@ def _incident(row: Incident) -> dict[str, Any]:
         "affected": row.affected,
         "latest": getattr(row, "latest", ""),
         "url": f"{settings.PORTAL_URL}/incidents/{row.pk}/",
+    }
+
+
+def _maintenance(row: Maintenance) -> dict[str, Any]:
+    return {
+        "title": row.title,
+        "environment": str(row.environment),
+        "starts_at": row.starts_at.isoformat(timespec="seconds"),
+        "ends_at": row.ends_at.isoformat(timespec="seconds"),
     }
 
 

@@ -24,6 +24,7 @@ _PAGES = (
     ("Alerts", "alerts"),
     ("Silences", "silences"),
     ("Incidents", "incidents"),
+    ("Maintenance", "maintenance"),
     ("Open an incident", "incident-new"),
     ("Readiness", "readiness"),
     ("Validations", "validations"),

@@ -223,11 +223,13 @@ class EnvironmentAdmin(PortalAdmin[Environment]):
 
     @admin.display(description="State")
     def shown_state(self, obj: Environment) -> str:
-        """Locked, busy or idle."""
+        """Locked, under maintenance, busy or idle."""
         if obj.retired:
             return labels.status("expired", "Retired")
         if obj.locked:
             return labels.status("interrupted", "Locked")
+        if _standing(obj).maintenance:
+            return labels.status("interrupted", "Maintenance")
         if active := _standing(obj).active:
             return labels.status(active.status, active.get_status_display())
         return labels.status("expired", "Idle")

@@ -105,5 +105,5 @@ def _buttons(environment: Environment, standing: EnvironmentStatus, actor: Actor
         for verb, slug, label, icon, tone in offered
         if may(actor, verb, environment)
         and (verb != Verb.ROLL_BACK or standing.can_roll_back)
-        and (verb != Verb.REQUEST or not environment.locked)
+        and (verb != Verb.REQUEST or not (environment.locked or standing.maintenance))
     ]

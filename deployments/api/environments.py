@@ -193,6 +193,7 @@ def _described(row: Environment, standing: EnvironmentStatus) -> EnvironmentOut:
         locked=row.locked,
         lock_reason=row.lock_reason if row.locked else "",
         locked_until=row.lock_until if row.locked else None,
+        maintenance_until=standing.maintenance.ends_at if standing.maintenance else None,
         live_release=live.identifier if live else None,
         rollback_target=target.identifier if target else None,
         active_deployment=active.pk if active else None,

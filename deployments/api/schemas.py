@@ -104,6 +104,7 @@ class EnvironmentOut(Schema):
     locked: bool
     lock_reason: str
     locked_until: datetime | None = Field(description="When the lock ends by itself; null: when somebody unlocks it.")
+    maintenance_until: datetime | None = Field(description="The end of the maintenance that is under way.")
     live_release: str | None = Field(description="What runs there by the record.")
     rollback_target: str | None
     active_deployment: int | None

@@ -25,7 +25,7 @@ from deployments.audit import trail
 from deployments.backup import backups
 from deployments.core import selectors
 from deployments.core.actors import Actor
-from deployments.environments.guards import refuse_busy, refuse_locked
+from deployments.environments.guards import frozen, refuse_busy, refuse_locked
 from deployments.lifecycle import Status
 from deployments.models import Deployment, Environment, Release
 from deployments.notifications import notify
@@ -98,13 +98,14 @@ def _nothing_quarantined(*releases: Release) -> Iterator[None]:
 def hold_scheduled(*, actor: Actor) -> Rehearsal | None:
     """The rollback drill that nobody has to think of; None where it is not safe or there is nothing to go back to.
 
-    Safe is an environment without approvals that is not locked, where nothing is going on or being watched.
+    Safe is an environment without approvals, neither locked nor under maintenance, where nothing is going on or being
+    watched.
     """
-    for environment in Environment.objects.filter(approvals_required=0, locked_at=None):
+    for environment in Environment.objects.filter(approvals_required=0):
         going_on = Deployment.objects.active().filter(environment=environment).exists()
         live = selectors.live_release(environment)
         possible = live and is_way_back(environment, live) and rollback_target(environment)
-        if possible and not going_on and baking_deployment(environment) is None:
+        if possible and not going_on and not frozen(environment) and baking_deployment(environment) is None:
             return drill_rollback(actor=actor, environment=environment, carry_out=_by_a_worker)
     return None
 

@@ -1,7 +1,9 @@
-"""What is refused whatever the verb: a busy, a locked or a retired environment."""
+"""What is refused whatever the verb: a busy, a locked or a retired environment, and one under maintenance."""
+
+from django.utils import timezone
 
 from deployments.core import selectors
-from deployments.models import Environment
+from deployments.models import Environment, Maintenance
 from engine.errors import EnvironmentBusy, InvalidRequest, NotAllowed
 
 
@@ -26,13 +28,33 @@ def refuse_retired(environment: Environment) -> None:
 
 
 def refuse_locked(environment: Environment) -> None:
-    """Raise NotAllowed, naming who locked it and why, if the environment is locked."""
+    """Raise NotAllowed, naming who locked it and why, if the environment is locked or under maintenance."""
     if environment.locked:
         raise NotAllowed(
             locked_sentence(environment),
             hint="Unlock the environment first; rollbacks are possible all the same.",
             reason="environment_locked",
         )
+    if said := frozen(environment):
+        raise NotAllowed(
+            said,
+            hint="Wait for its end, or end it; rollbacks are possible all the same.",
+            reason="under_maintenance",
+        )
+
+
+def frozen(environment: Environment) -> str:
+    """Why nothing is deployed there now: its lock, or maintenance; empty where nothing is in the way. One query."""
+    if environment.locked:
+        return locked_sentence(environment)
+    window = Maintenance.objects.under_way(timezone.now()).filter(environment=environment).first()
+    return maintenance_sentence(window) if window else ""
+
+
+def maintenance_sentence(window: Maintenance) -> str:
+    """Of what, until when, and who planned it."""
+    until = f"{window.ends_at:%Y-%m-%d %H:%M} UTC"
+    return f"{window.environment} is under maintenance until {until}, planned by {window.made_by}: {window.title}."
 
 
 def locked_sentence(environment: Environment) -> str:

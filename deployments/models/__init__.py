@@ -8,6 +8,7 @@ from deployments.models.deployments import Approval, Deployment, LogLine, Step, 
 from deployments.models.environments import Environment, PolicyChange, Secret
 from deployments.models.github import GitHubAccount, WorkflowBinding
 from deployments.models.idempotency import IdempotencyKey
+from deployments.models.maintenance import Maintenance
 from deployments.models.moves import Move
 from deployments.models.notifications import NotificationChannel, NotificationDelivery
 from deployments.models.operations import Operation
@@ -31,6 +32,7 @@ __all__ = [
     "IdempotencyKey",
     "Invitation",
     "LogLine",
+    "Maintenance",
     "Move",
     "NotificationChannel",
     "NotificationDelivery",

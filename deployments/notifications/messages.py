@@ -31,6 +31,7 @@ EVENTS: dict[str, str] = {
     "break_glass": "Break-glass was used, or reviewed",
     "policy": "An approval policy is to change, or has",
     "locked": "An environment was locked or unlocked",
+    "maintenance": "Maintenance was planned, began or ended",
     "monitoring": "Prometheus or Alertmanager went quiet, or is heard again",
     "drill": "A drill that the portal holds by itself failed",
     "unattended": "An alert fires on after somebody's acknowledgement ran out",

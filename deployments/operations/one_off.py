@@ -9,7 +9,7 @@ from deployments.access.verbs import Verb
 from deployments.core.actors import Actor
 from deployments.core.masking import Mask, storable
 from deployments.core.texts import checked
-from deployments.environments.guards import refuse_locked
+from deployments.environments.guards import frozen, refuse_locked
 from deployments.models import Environment, Operation, Server
 from deployments.operations.requesting import ask, check_units, units_of
 from engine.errors import InvalidRequest, NotAllowed
@@ -80,7 +80,7 @@ def services_on(server: Server) -> list[str]:
 def takes_commands(server: Server) -> bool:
     """Whether anybody may run a command there now, as far as its roles and its environment say."""
     environment = server.environment
-    return not (environment.protected or environment.locked) and not set(server.roles) <= ROLE_ACCOUNTS.keys()
+    return not (environment.protected or frozen(environment)) and not set(server.roles) <= ROLE_ACCOUNTS.keys()
 
 
 def service_for(server: Server, unit: str = "") -> str:

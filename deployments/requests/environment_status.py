@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from statistics import median
 
 from django.db.models import Case, Exists, F, OuterRef, Subquery, When
+from django.utils import timezone
 
 from deployments.core.selectors import newest_of_each
 from deployments.lifecycle import Kind, Status
-from deployments.models import Deployment, Environment, Release, Server
+from deployments.models import Deployment, Environment, Maintenance, Release, Server
 from deployments.requests.audit_evidence import Evidence
 from deployments.requests.rollback_targets import lacking_of, rollback_target
 
@@ -27,6 +28,8 @@ class EnvironmentStatus:
     last: Deployment | None
     way_back: Release | None
     rollback_seconds: float | None
+    maintenance: Maintenance | None = None
+    """The window that holds now."""
 
     @property
     def can_roll_back(self) -> bool:
@@ -35,7 +38,7 @@ class EnvironmentStatus:
 
 
 def environment_statuses(environments: Sequence[Environment]) -> dict[int, EnvironmentStatus]:
-    """The standing of each environment, by its number. Eight queries."""
+    """The standing of each environment, by its number. Nine queries."""
     pks = [environment.pk for environment in environments]
     ended = Deployment.objects.filter(finished_at__isnull=False).order_by("-finished_at", "-id")
     went_back = Deployment.objects.filter(kind=Kind.ROLLBACK, status=Status.SUCCEEDED, started_at__isnull=False)
@@ -46,6 +49,8 @@ def environment_statuses(environments: Sequence[Environment]) -> dict[int, Envir
     running = Deployment.objects.active().filter(environment__in=pks).select_related("release").defer("snapshot")
     active = {row.environment_id: row for row in running.order_by()}
     evidence = _evidence([rows[candidate] for _, candidate in successes.values() if candidate])
+    windows = Maintenance.objects.under_way(timezone.now()).filter(environment__in=pks)
+    maintained = {row.environment_id: row for row in windows}
     found = {}
     for environment in environments:
         live, candidate = successes[environment.pk]
@@ -56,6 +61,7 @@ def environment_statuses(environments: Sequence[Environment]) -> dict[int, Envir
             last=next((rows[pk] for pk in last[environment.pk]), None),
             way_back=_way_back(environment, evidence[candidate]) if candidate else None,
             rollback_seconds=median(seconds) if seconds else None,
+            maintenance=maintained.get(environment.pk),
         )
     return found
 

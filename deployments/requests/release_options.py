@@ -9,7 +9,7 @@ from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.core.masking import Mask
-from deployments.environments.guards import locked_sentence
+from deployments.environments.guards import frozen
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Release
 from deployments.releases.diffs import FileChange, configuration_changes
@@ -85,5 +85,5 @@ def preview(*, actor: Actor, environment: Environment, release: Release) -> Prev
         configuration=configuration_changes(before, snapshot.configuration.files, mask),
         approvals=snapshot.policy.approvals_required,
         expected_seconds=selectors.expected_seconds(environment, Kind.DEPLOYMENT),
-        locked=locked_sentence(environment) if environment.locked else "",
+        locked=frozen(environment),
     )

@@ -2,7 +2,7 @@
 
 from deployments.access.signatures import until
 from deployments.core.actors import Actor, identity_in
-from deployments.environments.guards import locked_sentence
+from deployments.environments.guards import frozen
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, Deployment
 from deployments.releases.artifacts import ArtifactElsewhere
@@ -58,11 +58,8 @@ def approvals_given(deployment: Deployment) -> int:
 
 
 def _locked(deployment: Deployment) -> str:
-    """A locked environment lets back, and only back."""
-    home = deployment.environment
-    if deployment.kind == Kind.ROLLBACK or not home.locked:
-        return ""
-    return locked_sentence(home)
+    """An environment that is locked or under maintenance lets back, and only back."""
+    return "" if deployment.kind == Kind.ROLLBACK else frozen(deployment.environment)
 
 
 def _lacking_approvals(evidence: Evidence) -> str:

@@ -16,13 +16,14 @@ from django.test import Client
 from django.utils import timezone
 
 from alerting import inbox as deliveries
-from alerting import silenced, silences
+from alerting import maintenance, silenced, silences
 from alerting.acknowledgements import acknowledge
 from alerting.alert_expiry import end_unheard
 from alerting.dead_mans_switch import SILENT, SWITCH
 from alerting.inbox import Delivery, Report
 from alerting.models import Alert
 from alerting.silences import Wanted
+from dashboard.tasks import tend_alerts
 from deployments.access.policy import user_actor
 from deployments.access.tokens import issue_token
 from deployments.audit import trail
@@ -431,3 +432,24 @@ def caller(token: str) -> Callable[..., Any]:
         return getattr(Client(), method)(f"/api/v1{path}", headers=headers, **sent)
 
     return call
+
+
+def test_maintenance_silences_its_environment_until_it_ends(olga: Actor, settings: Any) -> None:
+    home = Environment.objects.get(name="production")
+    settings.ALERTMANAGER_URL, there = "http://127.0.0.1:9", settings.ALERTMANAGER_URL
+    row = maintenance.plan(actor=olga, environment=home, title="new disks", ends_at=timezone.now() + HOUR)
+    assert row.silence == "", "Alertmanager is away, and the window is made all the same"
+    settings.ALERTMANAGER_URL = there
+    fire(server="prod-1")
+    fire(server="test-1", environment="test")
+    tend_alerts()
+    until(lambda: state_of("prod-1") == "suppressed", "the silence to hold")
+    assert state_of("test-1") == "active"
+    (one,) = silences.standing()
+    assert (one.created_by, one.comment) == ("olga", "Maintenance: new disks")
+    assert abs(one.ends_at - row.ends_at) < timedelta(seconds=1)
+    tend_alerts()
+    assert len(silences.standing()) == 1
+    maintenance.end(actor=olga, window=row, reason="it went quicker")
+    until(lambda: state_of("prod-1") == "active", "the alert to be loud again")
+    assert silences.standing() == []
