@@ -77,13 +77,15 @@ def records_of(releases: Iterable[Release], *, without: Deployment | None = None
     """What became of each, `without` a deployment that is looked at itself. Two queries."""
     releases = list(releases)
     pks = [row.pk for row in releases]
-    rows = Deployment.objects.filter(release__in=pks, status__in=list(_WENT)).order_by()
+    # by status as well, a database would rather read every deployment that ended than those of these releases
+    rows = Deployment.objects.filter(release__in=pks).order_by()
     if without is not None:
         rows = rows.exclude(pk=without.pk)
     columns = ("release_id", "status", "environment__name")
     ended = rows.values_list(*columns).annotate(last=Max("pk"), at=Max("finished_at"))
     history: dict[int, dict[tuple[str, str], Happening]] = {pk: {} for pk in pks}
-    for release, status, where, last, at in sorted(ended, key=lambda row: row[3]):
+    went = [row for row in ended if row[1] in _WENT]
+    for release, status, where, last, at in sorted(went, key=lambda row: row[3]):
         history[release][_WENT[status], where] = Happening(_WENT[status], where, last, at)
     running = Server.objects.filter(current_release__in=pks).exclude(state=Server.State.RETIRED).order_by()
     for release, where in running.values_list("current_release_id", "environment__name").distinct():
