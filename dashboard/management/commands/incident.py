@@ -11,6 +11,7 @@ from deployments.access.policy import require
 from deployments.access.verbs import Verb
 from deployments.core.selectors import environment_named, server_named
 from deployments.management.base import PortalCommand
+from deployments.management.numbers import RECORD
 from engine.errors import InvalidRequest, NotFound
 
 _ROW = "{:>6}  {:<14}  {:<8}  {:<8}  {}"
@@ -32,7 +33,7 @@ class Command(PortalCommand):
             "--environment", action="append", default=[], metavar="E", help="open: affected; repeatable"
         )
         parser.add_argument("--server", action="append", default=[], metavar="NAME", help="open: affected; repeatable")
-        parser.add_argument("--alert", type=int, metavar="N", help="open: the alert that it is about")
+        parser.add_argument("--alert", type=RECORD, metavar="N", help="open: the alert that it is about")
         seen = parser.add_mutually_exclusive_group()
         seen.add_argument("--public", action="store_true", default=None, help="show it to everybody")
         seen.add_argument("--private", dest="public", action="store_false", help="show it to members only")
