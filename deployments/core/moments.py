@@ -22,6 +22,6 @@ def moment(text: str, now: datetime, *, ahead: bool = False) -> datetime | None:
             length = timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
             return now + length if ahead else now - length
         at = datetime.fromisoformat(text)
-        return at if at.tzinfo else at.replace(tzinfo=UTC)
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise InvalidRequest(f"{text!r} is no moment.", hint="Write 30m, 2h, 3d or 2026-12-01T09:30.") from None

@@ -1,6 +1,6 @@
 """Locking an environment with a reason, until somebody unlocks it or until a time, and unlocking it."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
@@ -29,6 +29,7 @@ def lock_environment(
     """
     reason = _reason(reason, "Locking an environment")
     require(actor, Verb.LOCK, environment)
+    until = _in_utc(until)
     with transaction.atomic():
         locked, now = locked_environment(environment.pk), timezone.now()
         if until is not None and until <= now:
@@ -67,6 +68,16 @@ def end_passed_locks(*, actor: Actor) -> int:
         with transaction.atomic():
             ended += _end_passed(actor, locked_environment(pk))
     return ended
+
+
+def _in_utc(until: datetime | None) -> datetime | None:
+    """As every sentence about it says it."""
+    try:
+        return until.astimezone(UTC) if until else None
+    except OverflowError as error:
+        raise InvalidRequest(
+            "The lock would end in a year that no calendar has.", hint="Name a time to come."
+        ) from error
 
 
 def _end_passed(actor: Actor, locked: Environment) -> bool:

@@ -107,6 +107,28 @@ def test_an_end_that_has_passed_is_refused(world: World) -> None:
     assert not world.production.locked
 
 
+@pytest.mark.parametrize("until", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"])
+def test_an_end_that_no_calendar_has_is_refused(until: str, world: World) -> None:
+    address = reverse("admin:deployments_environment_lock", args=[world.production.pk])
+    refused = world.client("operator").post(address, {"reason": "exams", "until": until})
+    assert refused.status_code == 422
+    body = {"environment": "production", "reason": "exams", "until": until}
+    assert world.api("operator", "post", "/environments/lock", body).status_code == 422
+    assert not world.production.locked
+
+
+def test_an_end_of_another_time_zone_is_told_in_utc(world: World) -> None:
+    values = {"name": "all", "url": "json://localhost/x", "environment": None, "events": ["locked"], "enabled": True}
+    save_channel(actor=world.people["administrator"], channel=None, values=values)
+    body = {"environment": "production", "reason": "exams", "until": "2036-12-01T09:30:00+02:00"}
+    assert world.api("operator", "post", "/environments/lock", body).status_code == 200
+    assert "It ends by itself at 2036-12-01 07:30 UTC." in NotificationDelivery.objects.get().body
+    unlock_environment(actor=world.people["operator"], environment=world.production, reason="over")
+    address = reverse("admin:deployments_environment_lock", args=[world.production.pk])
+    page = world.client("operator").post(address, {"reason": "exams", "until": "2036-12-01T09:30+02:00"}, follow=True)
+    assert "is locked until 1 Dec 2036 07:30 UTC" in page.content.decode()
+
+
 def test_unlocking_takes_the_end_along(world: World) -> None:
     lock(world, in_two_hours())
     unlock_environment(actor=world.people["operator"], environment=world.production, reason="done early")
