@@ -59,4 +59,4 @@ def test_approving_one(world: World) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_carrying_one_out_on_two_servers(scene: Scene) -> None:
     row = scene.ask()
-    told("execute", hops(lambda: execute(row.pk)), 109)
+    told("execute", hops(lambda: execute(row.pk)), 112)
