@@ -428,14 +428,14 @@ def _(world: World, who: str) -> bool:
 @tried("reject", "admin")
 def _(world: World, who: str) -> bool:
     row = world.request(asker(who))
-    page(world, who, "deployments_deployment", row, "reject", reason="no")
+    page(world, who, "deployments_deployment", row, "reject", comment="no")
     return status(row) == Status.REJECTED
 
 
 @tried("reject", "bulk")
 def _(world: World, who: str) -> bool:
     row = world.request(asker(who))
-    bulk(world, who, "deployments_deployment", row, "reject", reason="no")
+    bulk(world, who, "deployments_deployment", row, "reject", comment="no")
     return status(row) == Status.REJECTED
 
 
