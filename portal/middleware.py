@@ -71,6 +71,8 @@ class SessionsAreSeen:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if settings.SESSION_COOKIE_NAME in request.COOKIES:
+        response = self.get_response(request)
+        anybodys = "public" in response.headers.get("Cache-Control", "")  # a cache keeps it: with no cookie in it
+        if settings.SESSION_COOKIE_NAME in request.COOKIES and not anybodys:
             own_sessions.seen(request)
-        return self.get_response(request)
+        return response
