@@ -33,7 +33,7 @@ ADMIN = (
 )
 HEARD = (
     "from deployments.models import ClusterBeat; print(','.join(str(row) for row in "
-    "ClusterBeat.objects.filter(at__gt='{since}'))))"
+    "ClusterBeat.objects.filter(at__gt='{since}')))"
 )
 NAME = "from deployments.core import beats; print(beats.machine())"
 
