@@ -68,7 +68,7 @@ def _approvals(environment: Environment) -> str:
 
 _ORIGIN: dict[str, str] = {
     Environment.ReleasesFrom.COMMITS: "It takes any release, also one that a commit named (1.4.0+g3f2a91c).",
-    Environment.ReleasesFrom.VERSIONS: "It takes releases with a version that somebody gave.",
+    Environment.ReleasesFrom.VERSIONS: "It takes releases with a version of their own, none that a commit named.",
     Environment.ReleasesFrom.TAGS: "It takes releases from tags only: the commit has the tag of its version.",
 }
 

@@ -72,5 +72,8 @@ def _said(item: Any) -> str:
 def _short(value: Any, most: int = 60) -> str:
     if value in (None, "", [], {}):
         return "–"
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, dict):
+        text = json.dumps(value, ensure_ascii=False)
+    else:
+        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if len(text) <= most else f"{text[: most - 1]}…"

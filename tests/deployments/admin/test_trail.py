@@ -17,6 +17,7 @@ from deployments.admin.trail import gist
             "user rosey: home /home/rosey; reloaded",
         ),
         ({"changes": {"bake_seconds": [300, 60]}}, "bake_seconds: 300 → 60"),
+        ({"changes": {"dice.json": [{"on": None}, {"on": True}]}}, 'dice.json: {"on": null} → {"on": true}'),
         ({"path": "somewhere"}, ""),
     ],
 )
