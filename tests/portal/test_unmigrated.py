@@ -30,6 +30,7 @@ ARGUMENTS = {
     "history": [],
     "incident": ["list"],
     "invite": ["alice", "--role", "operator"],
+    "maintenance": ["list"],
     "overview": [],
     "promote": ["test", "production"],
     "readiness": [],
