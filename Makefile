@@ -29,7 +29,7 @@ ASKED_ALREADY := $(addprefix --ignore=tests/,deployments/access/test_policy.py d
   portal/test_proxies.py portal/test_growth.py portal/test_request_limits.py portal/test_copies.py stories/test_drills.py \
   deployments/test_hops.py)
 # A test that hangs says where, and fails: each has deadlines of its own and ends long before.
-NO_HANG := -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
+NO_HANG := -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
 HOST_PACKAGES := systemd-container debootstrap iproute2 openssh-client gcc libc6-dev
 DEMO_PACKAGES := $(HOST_PACKAGES) prometheus prometheus-alertmanager
