@@ -27,7 +27,7 @@ def enrol(*options: str, name: str = "x-1") -> str:
         (("--host", "web.example.org:22"), "Give --host web.example.org --port 22"),
         (("--host", "[2001:db8::1]"), "Give --host 2001:db8::1"),
         (("--host", "a b"), "The host 'a b' cannot be used"),
-        (("--host", "192.0.2.4", "--port", "70000"), "The port 70000 cannot be used"),
+        (("--host", "192.0.2.4", "--port", "70000"), "'70000' is no whole number from 1 to 65535"),
         (("--host", "192.0.2.4", "--user", "Root"), "The user 'Root' cannot be used"),
         (("--host", "192.0.2.4", "--jump", "gate"), "'gate' is no jump host"),
     ],
