@@ -56,13 +56,15 @@ test: packages-test ## prove it, in about 25 minutes on two cores
 	  { $(SELF) check >build/check.txt 2>&1 || { cat build/check.txt; false; }; } & checking=$$!; \
 	  failed=""; \
 	  echo "== 1/2 everything, on SQLite, $(WORKERS) tests at a time"; \
-	  $(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(NO_HANG) --durations=15 -m "not full" $(ARGS) || failed=tests; \
+	  $(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(NO_HANG) --durations=15 -m "not full" $(ARGS) \
+	    2>&1 | tee build/sqlite.txt || failed=tests; \
 	  echo "== 2/2 what concerns the database, on PostgreSQL"; \
 	  $(BIN)/python -m tests.postgres $(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(NO_HANG) \
 	  --database=sample -m "not full and not hosts and not browser and not monitoring" $(DATABASE_TESTS) $(ASKED_ALREADY) \
-	  || [ $$? = 77 ] || failed="$$failed PostgreSQL"; \
+	  2>&1 | tee build/postgresql.txt || [ $$? = 77 ] || failed="$$failed PostgreSQL"; \
 	  wait $$checking || failed="$$failed check"; wait; \
-	  [ -z "$$failed" ] || { echo "== red: $$failed"; exit 1; }
+	  [ -z "$$failed" ] || { grep -hE "^(FAILED|ERROR|INTERNALERROR|E   |!!!)" build/sqlite.txt build/postgresql.txt | tail -60 || :; \
+	  echo "== red: $$failed"; exit 1; }
 
 test-full: packages-test venv ## every matrix at full size (hours)
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --durations=30 $(ARGS)
