@@ -13,7 +13,7 @@ from django.views.decorators.csrf import csrf_protect
 from unfold.sites import UnfoldAdminSite
 
 from dashboard.templatetags.shell import icon_of
-from dashboard.views.shell import shell_of
+from dashboard.views.navigation_counts import shell_of
 from deployments.access.policy import roles_of
 from deployments.core import read_only, selectors
 

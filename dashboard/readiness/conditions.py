@@ -13,10 +13,10 @@ from alerting.models import AlertReceipt
 from alerting.receipts import PORTAL
 from dashboard.intervals import DAY
 from dashboard.models import Condition
-from dashboard.readiness import ways_back
+from dashboard.readiness import rollback_targets
 from dashboard.readiness.deployment_records import RECORDS, Took
 from dashboard.readiness.limits import ROLLBACK_SECONDS
-from dashboard.readiness.record import span
+from dashboard.readiness.observed_window import span
 from dashboard.readiness.rows import Row, Verdict, judged
 from dashboard.selectors import bots
 from dashboard.selectors.bots import Bot
@@ -195,7 +195,7 @@ def rehearsed(application: str, last: Rehearsal, now: datetime) -> Row:
     if drill.at is None:
         sentence = "No rollback drill was held yet."
         return row(verdict=Verdict.UNMEASURED, sentence=sentence, measure=measure, missing="a drill")
-    way = ways_back.of(application, now)
+    way = rollback_targets.of(application, now)
     good = drill.passed and seconds < ROLLBACK_SECONDS and not way.lost and not stuck
     words = f"{'Passed' if drill.passed else 'Failed'} on {drill.at:%Y-%m-%d}; going back took {seconds:.1f} s"
     missing, since = "", None

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from dashboard.charts.bars import percent
 from dashboard.intervals import DAY, HOUR, PROMISED_UPTIME
 from dashboard.readiness.deployment_records import RECORDS, Took
-from dashboard.readiness.record import span
+from dashboard.readiness.observed_window import span
 from dashboard.readiness.rows import Row, Verdict, judged
 from dashboard.readiness.validated import validated
 from dashboard.selectors import bots

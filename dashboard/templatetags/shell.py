@@ -5,7 +5,7 @@ from typing import Any
 from django import template
 
 from dashboard.views import navigation
-from dashboard.views.shell import Shell, shell_of
+from dashboard.views.navigation_counts import Shell, shell_of
 
 register = template.Library()
 

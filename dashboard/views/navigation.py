@@ -8,7 +8,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
 
-from dashboard.views.shell import shell_of
+from dashboard.views.navigation_counts import shell_of
 
 _GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     # title, (title, icon, model)

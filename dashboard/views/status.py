@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 from dashboard.models import StatusPage
 from dashboard.selectors.series import RANGES
 from dashboard.selectors.status import Choice, page_settings, status
-from dashboard.views.shared import Part, shared
+from dashboard.views.cached_parts import Part, shared
 from deployments.core.texts import whole_number
 from deployments.http.members import is_member
 from deployments.http.pages import revalidated, uncached

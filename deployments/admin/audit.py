@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from deployments.access.export import export
 from deployments.access.policy import may
 from deployments.access.verbs import Verb
-from deployments.admin import labels, trail
+from deployments.admin import event_display, labels
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
 from deployments.admin.lists import MOST, SEARCHED, EnvironmentFilter
@@ -152,7 +152,7 @@ class AuditEventAdmin(PortalAdmin[AuditEvent]):
     @admin.display(description="Details")
     def shown_gist(self, obj: AuditEvent) -> str:
         """The most telling part."""
-        return trail.gist(obj.data)
+        return event_display.gist(obj.data)
 
     @admin.display(description="When")
     def shown_at(self, obj: AuditEvent) -> str:
@@ -162,4 +162,4 @@ class AuditEventAdmin(PortalAdmin[AuditEvent]):
     @admin.display(description="Data")
     def shown_data(self, obj: AuditEvent) -> str:
         """All of it."""
-        return format_html('<pre class="cy-data" tabindex="0">{}</pre>', trail.pretty(obj.data))
+        return format_html('<pre class="cy-data" tabindex="0">{}</pre>', event_display.pretty(obj.data))

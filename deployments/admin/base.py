@@ -11,8 +11,8 @@ from deployments.access.policy import may, may_somewhere
 from deployments.access.verbs import Verb
 from deployments.admin.actors import actor_of
 from deployments.admin.confirmations import Confirmation, bulk_action, page
+from deployments.admin.event_display import shown
 from deployments.admin.lists import BoundedPaginator, newest
-from deployments.admin.trail import shown
 from deployments.http.error_messages import show_error
 from deployments.models import AuditEvent
 from engine.errors import PortalError

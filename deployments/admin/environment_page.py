@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from deployments.access.policy import may
 from deployments.access.verbs import Verb
-from deployments.admin import trail
+from deployments.admin import event_display
 from deployments.admin.actors import actor_of
 from deployments.core import selectors
 from deployments.core.actors import Actor, identity_in
@@ -44,7 +44,7 @@ def environment_page(request: HttpRequest, environment: Environment, actions: li
         "recent": list(rows.order_by("-id")[:RECENT]),
         "policy": policy_in_words(environment),
         "configuration": [(name, sorted(values)) for name, values in sorted(environment.configuration.items())],
-        "configuration_text": trail.pretty(environment.configuration),
+        "configuration_text": event_display.pretty(environment.configuration),
         "secrets": stored_secrets(environment),
         "may_configure": may(actor, Verb.CONFIGURE, environment),
         "settings_url": reverse("admin:deployments_environment_settings", args=[environment.pk]),

@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from deployments.access.verbs import Verb
-from deployments.admin import labels, trail
+from deployments.admin import event_display, labels
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import change_url
@@ -36,7 +36,7 @@ from deployments.environments.settings import EDITABLE, check_configuration, con
 from deployments.models import Environment, Server
 from deployments.requests.environment_status import EnvironmentStatus, environment_statuses
 from engine.artifacts.errors import BadConfiguration
-from engine.artifacts.typed import line_of, read_typed
+from engine.artifacts.json_input import line_of, read_typed
 
 
 class PrettyJSONField(forms.JSONField):
@@ -243,4 +243,4 @@ class EnvironmentAdmin(PortalAdmin[Environment]):
     @admin.display(description="Configuration")
     def shown_configuration(self, obj: Environment) -> str:
         """As people write it."""
-        return format_html('<pre class="cy-data" tabindex="0">{}</pre>', trail.pretty(obj.configuration))
+        return format_html('<pre class="cy-data" tabindex="0">{}</pre>', event_display.pretty(obj.configuration))

@@ -9,7 +9,7 @@ from django.urls import reverse
 from deployments.access.policy import may
 from deployments.access.verbs import Verb
 from deployments.admin.actors import actor_of
-from deployments.admin.trail import shown
+from deployments.admin.event_display import shown
 from deployments.audit import trail
 from deployments.core import queueing, selectors
 from deployments.core.actors import Actor, identity_in

@@ -19,10 +19,10 @@ from deployments.admin import labels
 from deployments.admin.actors import actor_of
 from deployments.admin.base import EVENTS_SHOWN, PortalAdmin
 from deployments.admin.confirmations import Confirmation
+from deployments.admin.event_display import shown
 from deployments.admin.forms import ModelForm
 from deployments.admin.invitations import Invite, Recover, Vouch
 from deployments.admin.lists import newest
-from deployments.admin.trail import shown
 from deployments.core.actors import TOKEN_MARK, Actor
 from deployments.github.accounts import unlink_account
 from deployments.models import ApiToken, Application, AuditEvent, GitHubAccount, Role

@@ -21,7 +21,7 @@ from deployments.lifecycle import Kind, Status, TargetStatus
 from deployments.models import Deployment, Release, Server, Target
 from deployments.notifications import messages
 from deployments.releases import artifacts
-from deployments.requests.inputs import identity_of
+from deployments.requests.snapshots import identity_of
 from deployments.requests.waiting_rollbacks import queue_waiting_rollback
 from engine.artifacts.deploy_toml import DeployToml, Health
 from engine.errors import Conflict, PortalError

@@ -16,9 +16,9 @@ from deployments.releases.diffs import FileChange, configuration_changes
 from deployments.releases.origin import taken_by
 from deployments.requests.choices import choose_release
 from deployments.requests.hook_effects import no_way_back
-from deployments.requests.inputs import take_snapshot
 from deployments.requests.release_records import ReleaseRecord, records_of
 from deployments.requests.server_plans import ServerPlan, server_plans
+from deployments.requests.snapshots import take_snapshot
 from deployments.snapshot import SealedHook
 from engine.errors import PortalError
 

@@ -17,7 +17,7 @@ from deployments.environments.guards import refuse_busy, refuse_locked, refuse_r
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Release
 from deployments.notifications.notify import notify
-from deployments.requests.inputs import take_snapshot
+from deployments.requests.snapshots import take_snapshot
 from deployments.requests.targets import write_targets
 from deployments.requests.waiting_rollbacks import queue_waiting_rollback
 from deployments.snapshot import Snapshot

@@ -12,8 +12,8 @@ from deployments.core import selectors
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Release, Server
 from deployments.requests.audit_evidence import Evidence
-from deployments.requests.inputs import take_snapshot
 from deployments.requests.signed_approvals import from_before, signatures_needed, signers
+from deployments.requests.snapshots import take_snapshot
 from deployments.snapshot import Snapshot, seal
 from engine.errors import InvalidRequest
 

@@ -7,10 +7,10 @@ from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, Deployment
 from deployments.releases.artifacts import ArtifactElsewhere
 from deployments.requests.audit_evidence import Evidence
-from deployments.requests.inputs import take_snapshot
 from deployments.requests.requests import withdraw
 from deployments.requests.rollback_targets import rollback_snapshot
 from deployments.requests.signed_approvals import signatures_needed, signers
+from deployments.requests.snapshots import take_snapshot
 from deployments.snapshot import Snapshot, differences, seal
 from engine.errors import NotApproved, PortalError
 

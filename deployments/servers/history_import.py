@@ -10,7 +10,7 @@ from deployments.core.agent_records import STATUSES, moment
 from deployments.core.texts import LIMIT, one_line, whole_number
 from deployments.lifecycle import Kind, Status, StepState, TargetStatus
 from deployments.models import Approval, Deployment, Release, Server, Step, Target
-from deployments.requests.inputs import sealed_release
+from deployments.requests.snapshots import sealed_release
 from deployments.snapshot import (
     FORMAT,
     Imported,

@@ -23,7 +23,7 @@ from deployments.environments.machines import refuse_account, refuse_clash
 from deployments.environments.secrets import deliver_to, newest_secrets
 from deployments.models import ApiToken, Release, Scope, Server
 from deployments.releases import artifacts
-from deployments.releases.fitness import architectures_of
+from deployments.releases.compatibility import architectures_of
 from deployments.servers.access_proof import prove_access
 from deployments.servers.drift import secret_faults
 from deployments.servers.enrolment import ensure_key, refuse_decommissioned

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.artifacts.config_schema import schema_problem
 from engine.artifacts.deploy_toml import FILE, DeployToml, examine
 from engine.artifacts.errors import BadConfiguration, BadTemplate, UnknownSource
 from engine.artifacts.git import repository_at
 from engine.artifacts.lock import read_lock
 from engine.artifacts.problems import Problem, key_path
 from engine.artifacts.rendering import check_template
-from engine.artifacts.schemas import schema_problem
 from engine.artifacts.selection import VERSION, SelectedFile, select
 from engine.artifacts.source import DirectoryTree, SourceTree
 from engine.artifacts.version import EXPLAINED, read_version

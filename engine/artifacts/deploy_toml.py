@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from engine.artifacts import crosschecks, mistakes
+from engine.artifacts import crosschecks, validation_messages
 from engine.artifacts.backups import Backups, Dump
 from engine.artifacts.crosschecks import DEFAULT_TIMEOUT, DEFAULT_VERIFY, DEFAULT_WATCH
 from engine.artifacts.errors import BadDeployToml
@@ -287,7 +287,7 @@ def examine(content: bytes) -> tuple[DeployToml | None, list[Problem]]:
     try:
         deploy = DeployToml.model_validate(raw)
     except ValidationError as error:
-        problems = mistakes.explain(error, DeployToml)
+        problems = validation_messages.explain(error, DeployToml)
     problems += crosschecks.problems(raw)
     return (None if problems else deploy), problems
 

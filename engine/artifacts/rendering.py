@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from engine.artifacts import schemas
+from engine.artifacts import config_schema
 from engine.artifacts.errors import BadConfiguration, BadTemplate
 from engine.artifacts.formats import Format, format_of
 
@@ -24,7 +24,7 @@ def render_file(name: str, template: bytes, overrides: Mapping[str, Any], schema
         return template
     merged = _merged(_parsed(template, form), overrides)
     if schema is not None:
-        schemas.check(name, merged, schema)
+        config_schema.check(name, merged, schema)
     if form.title != "JSON" and not overrides:
         return template
     try:
@@ -46,7 +46,7 @@ def check_template(name: str, template: bytes, schema: bytes | None) -> None:
     form = format_of(name)
     if form is None:
         raise BadTemplate(f"{name!r} has a schema, but is none of .json, .yaml, .toml, .ini and .env.")
-    schemas.check(name, _parsed(template, form), schema, whole=False)
+    config_schema.check(name, _parsed(template, form), schema, whole=False)
 
 
 def check_kinds(name: str, template: bytes, overrides: Mapping[str, Any]) -> None:

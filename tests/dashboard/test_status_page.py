@@ -16,7 +16,7 @@ from django.utils import timezone
 from dashboard.models import BotState, Sample, StatusPage
 from dashboard.selectors.series import RANGES
 from dashboard.selectors.status import Choice, page_settings, status
-from dashboard.views.shared import _cache_in
+from dashboard.views.cached_parts import _cache_in
 from deployments.audit.trail import record_alone
 from deployments.core.actors import system_actor
 from deployments.lifecycle import Kind, Status

@@ -14,8 +14,8 @@ from django.test import Client
 
 from deployments.core.actors import Actor
 from deployments.models import Deployment, Environment, Release, Server
-from deployments.requests.inputs import take_snapshot
 from deployments.requests.requests import request_deployment
+from deployments.requests.snapshots import take_snapshot
 from deployments.requests.targets import write_targets
 from tests.fixtures.records import hand_token, record_success
 

@@ -8,8 +8,8 @@ from deployments.core import selectors
 from deployments.management.planning import print_plan
 from deployments.management.waiting import RequestCommand, waiting_arguments
 from deployments.requests.choices import choose_release
-from deployments.requests.inputs import take_snapshot
 from deployments.requests.requests import request_deployment
+from deployments.requests.snapshots import take_snapshot
 
 
 class Command(RequestCommand):

@@ -16,7 +16,7 @@ from deployments.management.summary import append_summary, deployment_summary, f
 from deployments.management.waiting import RequestCommand
 from deployments.models import Deployment
 from deployments.releases.uploads import add_artifact
-from deployments.requests.inputs import take_snapshot
+from deployments.requests.snapshots import take_snapshot
 from engine.artifacts.values import ROLES
 from engine.errors import PortalError
 

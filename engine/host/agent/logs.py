@@ -9,7 +9,7 @@ import signal
 import time
 from typing import Any, List, Optional
 
-from .commanding import listens
+from .attached_command import listens
 from .limits import ALIVE_EVERY, LINE_LIMIT, LISTENER_PATIENCE, OUTPUT_LIMIT, UNIT_NAME, Record
 from .processes import Tools
 from .recorder import Masker, outcome

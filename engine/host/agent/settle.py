@@ -11,6 +11,7 @@ from .errors import Refused, StepFailed
 from .fault_injection import inject_fault
 from .files import discard, fsync_path, swap_link, unlink, write_atomic
 from .health import Expectation
+from .hook_undo import WayBack
 from .journal import Journal, RunState
 from .limits import REVERT_PATIENCE, Record
 from .processes import Tools, sweep, wait_exit
@@ -19,7 +20,6 @@ from .systemd import RUNNING, Systemd, keeps_running, starting_order
 from .tree import Tree, clear_leftovers
 from .units import take_units, taken
 from .verification import Verifier
-from .way_back import WayBack
 
 EARLY, LATE = 1, 2  # in a boot
 

@@ -6,9 +6,9 @@ import os
 import time
 from typing import Callable, Dict, Optional
 
+from .attached_command import verb_command
 from .bake_watch import verb_watch
 from .bytecode import PROGRAM
-from .commanding import verb_command
 from .data import settle_restore, verb_data
 from .dumps import refuse_unfinished
 from .errors import Refused, StepFailed
@@ -19,7 +19,6 @@ from .journal import Journal, RunState
 from .limits import LOCK_PATIENCE, PLAIN_NAME, REVERT_PATIENCE, Record
 from .lock import Lock, describe_owner, end_owner, take_lock
 from .logs import verb_logs
-from .operating import verb_operate
 from .processes import Tools, sweep
 from .recorder import Masker, Recorder, outcome
 from .request import check_plan, need
@@ -27,6 +26,7 @@ from .settle import DIED, EARLY, Settler, settle_last
 from .supervisor import Supervisor
 from .systemd import RUNNING
 from .tree import Tree, clear_leftovers
+from .unit_operations import verb_operate
 from .units import take_units, taken
 from .verification import Verifier
 from .wire import Frames, Stream

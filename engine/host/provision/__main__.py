@@ -24,8 +24,8 @@ from .inventory import LOOK, recorded_operations
 from .machine import Change, Machine, Operation
 from .ownership import ours
 from .paths import Refused
-from .people import op_authorized_key, op_member, op_package, op_user
 from .units import op_bounds, op_ended, op_unit, op_unit_check, op_units, op_units_dropped
+from .users import op_authorized_key, op_member, op_package, op_user
 
 if sys.version_info < (3, 9):  # said in a sentence rather than as a SyntaxError
     sys.stdout.write(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from deployments.admin.trail import gist
+from deployments.admin.event_display import gist
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from django.utils import timezone
 from deployments.http import idempotency
 from deployments.lifecycle import Status
 from deployments.models import Approval, Deployment, Environment, IdempotencyKey, LogLine, Release, Scope, Server
-from deployments.requests.inputs import take_snapshot
 from deployments.requests.requests import request_deployment
+from deployments.requests.snapshots import take_snapshot
 from tests.deployments.api.conftest import Caller
 from tests.fixtures.records import record_success
 

@@ -16,7 +16,7 @@ from deployments.environments.registry import add_environment
 from deployments.models import Environment, Server
 from deployments.people.trusted_keys import anchor_servers
 from deployments.releases import artifacts
-from deployments.requests.inputs import take_snapshot
+from deployments.requests.snapshots import take_snapshot
 from engine.errors import Conflict, InvalidRequest
 from engine.host.provision.ownership import own_account
 from tests.deployments.world import World

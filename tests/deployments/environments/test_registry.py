@@ -14,9 +14,9 @@ from deployments.environments.policies import change_policy, decide_policy_chang
 from deployments.lifecycle import Status
 from deployments.models import Application, AuditEvent, Deployment, Environment, PolicyChange, Scope, Secret, Server
 from deployments.requests.approvals import approve
-from deployments.requests.inputs import take_snapshot
 from deployments.requests.requests import request_deployment
 from deployments.requests.rollback_targets import rollback_snapshot
+from deployments.requests.snapshots import take_snapshot
 from engine.errors import Conflict, EnvironmentBusy, InvalidRequest, NotAllowed, NotApproved, NotFound
 from tests.deployments.world import World
 

@@ -124,7 +124,7 @@ def test_a_sealed_input_that_changed_after_the_approval_is_not_run(what: str, wo
 
 def test_a_second_server_voids_the_request(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     # the example bot refuses two servers with one account, which is not what this is about
-    monkeypatch.setattr("deployments.requests.inputs._refuse_second_account", lambda *_: None)
+    monkeypatch.setattr("deployments.requests.snapshots._refuse_second_account", lambda *_: None)
     row = world.request()
     _second_server(world)
     with pytest.raises(NotApproved, match=r"Server production-2 was added\."):

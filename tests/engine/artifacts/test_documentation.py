@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from engine.artifacts import errors, schema
+from engine.artifacts import deploy_toml_schema, errors
 from engine.artifacts.backups import Backups, Dump
 from engine.artifacts.deploy_toml import Deadlines, DeployToml, Environment, Health, Role, parse_deploy_toml
 from engine.artifacts.hooks import Hooks, UndoableHook
@@ -74,8 +74,8 @@ def test_the_unit_on_the_page_is_that_of_the_example_bot() -> None:
 
 
 def test_the_schema_is_not_stale() -> None:
-    message = "run: python -m engine.artifacts.schema docs/deploy-toml.schema.json"
-    assert SCHEMA.read_text() == schema.text(), message
+    message = "run: python -m engine.artifacts.deploy_toml_schema docs/deploy-toml.schema.json"
+    assert SCHEMA.read_text() == deploy_toml_schema.text(), message
 
 
 def check_jsonschema(path: Path) -> "subprocess.CompletedProcess[str]":

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.artifacts.errors import BadConfiguration, BadTemplate
+from engine.artifacts.json_input import line_of, read_typed
 from engine.artifacts.rendering import check_kinds, check_template, render_file
-from engine.artifacts.typed import line_of, read_typed
 
 TEMPLATES = {
     "a.json": b'{"room": {"name": "tea", "seats": 4}, "open": true}',

@@ -11,10 +11,10 @@ from engine.host.agent.data import Restoration, list_backups, verb_data
 from engine.host.agent.errors import Refused, StepFailed
 from engine.host.agent.fake_machine import Machine
 from engine.host.agent.limits import Record
-from engine.host.agent.operating import verb_operate
 from engine.host.agent.steps.prune import outdated
 from engine.host.agent.systemd import Systemd
 from engine.host.agent.tree import Tree
+from engine.host.agent.unit_operations import verb_operate
 from tests.engine.host import stand_in
 from tests.engine.host.runs import OLD, UNIT, frames, plan, put_live, request, role, run, stream
 

@@ -165,7 +165,7 @@ def test_whatever_a_way_back_meets_links_and_units_are_put_back(
     Recorder(Journal(tree), lambda record: None, Masker(tree), {"deployment": "7", "fence": 3, "seq": 9}).begin(
         "restart"
     )
-    module = "hooks" if place.startswith("Hooks") else "way_back"
+    module = "hooks" if place.startswith("Hooks") else "hook_undo"
     monkeypatch.setattr(f"engine.host.agent.{module}.{place}", breaks)
     result = recover(tree)
     assert (result["status"], tree.current_release()) == ("interrupted", OLD), result

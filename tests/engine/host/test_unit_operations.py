@@ -13,10 +13,10 @@ from engine.host.agent.fake_machine import Machine
 from engine.host.agent.journal import Journal
 from engine.host.agent.limits import Record
 from engine.host.agent.lock import Lock
-from engine.host.agent.operating import verb_operate
 from engine.host.agent.recorder import Masker, Recorder
 from engine.host.agent.settle import plan_summary
 from engine.host.agent.tree import Tree
+from engine.host.agent.unit_operations import verb_operate
 from tests.engine.host.runs import OLD, UNIT, frames, plan, put_live, request, role, run, said, stream
 
 SOCKET, WORKER = "bot.socket", "worker.service"

@@ -13,11 +13,11 @@ from .errors import Refused, StepFailed
 from .limits import ALIVE_EVERY, COMMAND_LINES, LISTENER_PATIENCE, LOCK_PATIENCE, OUTPUT_LIMIT, Record
 from .lock import Lock, describe_owner
 from .one_off import OneOff, asked_of, said_of
-from .operating import must_run
 from .processes import Tools
 from .recorder import Masker, outcome
 from .request import check_roles, need
 from .tree import Tree
+from .unit_operations import must_run
 from .wire import Frames, Stream
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from engine.host.agent import one_off
-from engine.host.agent.commanding import verb_command
+from engine.host.agent.attached_command import verb_command
 from engine.host.agent.errors import Refused
 from engine.host.agent.fake_machine import Machine
 from engine.host.agent.limits import Record
@@ -97,8 +97,8 @@ def test_what_root_refuses_was_not_run(tree: Tree, root: Root) -> None:
 
 
 def test_of_endless_output_the_beginning_is_kept(tree: Tree, root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.host.agent.commanding.OUTPUT_LIMIT", 30)
-    monkeypatch.setattr("engine.host.agent.commanding.COMMAND_LINES", 3)
+    monkeypatch.setattr("engine.host.agent.attached_command.OUTPUT_LIMIT", 30)
+    monkeypatch.setattr("engine.host.agent.attached_command.COMMAND_LINES", 3)
     root(f"for word in one two three four five six; do echo $word; done; {ends('exit')}")
     command(tree)
     assert printed(tree) == ["one", "two", "three", "(what it printed further is left out)"]

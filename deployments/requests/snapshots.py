@@ -9,7 +9,7 @@ from deployments.environments.machines import refuse_clash
 from deployments.lifecycle import Kind
 from deployments.models import Deployment, Environment, Release, Secret, Server
 from deployments.releases import artifacts
-from deployments.releases.fitness import refuse_by_todays_rules, refuse_unfit
+from deployments.releases.compatibility import refuse_by_todays_rules, refuse_unfit
 from deployments.releases.origin import From, refuse_origin
 from deployments.snapshot import (
     BATCH,

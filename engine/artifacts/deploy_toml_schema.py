@@ -1,6 +1,6 @@
 """The JSON schema of deploy.toml, for editors and check-jsonschema.
 
-`python -m engine.artifacts.schema docs/deploy-toml.schema.json` writes it; a test fails when that file is stale.
+`python -m engine.artifacts.deploy_toml_schema docs/deploy-toml.schema.json` writes it; a test fails when it is stale.
 """
 
 import json

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from deployments.models import Deployment, Environment, Release, Server
-from deployments.releases import fitness
-from deployments.requests.inputs import take_snapshot
+from deployments.releases import compatibility
+from deployments.requests.snapshots import take_snapshot
 from deployments.servers.provisioning import setup_for
 from engine.artifacts.artifact import build_artifact
 from engine.artifacts.selection import select
@@ -133,8 +133,8 @@ def test_a_release_that_was_stored_under_earlier_rules_is_refused_by_todays(
 def test_a_release_is_looked_at_once(build: Build, servers: list[Server], monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
     release = build("1.0", "x86_64", "py3-none-any")
-    monkeypatch.setattr(fitness, "_in_order", set())
-    monkeypatch.setattr(fitness, "refuse_what_no_build_makes", lambda reader: looked.append(reader.digest))
+    monkeypatch.setattr(compatibility, "_in_order", set())
+    monkeypatch.setattr(compatibility, "refuse_what_no_build_makes", lambda reader: looked.append(reader.digest))
     asked(release)
     asked(release)
     assert looked == [release.manifest_digest]
