@@ -18,7 +18,7 @@ from engine.alertmanager import AlertmanagerError, AlertmanagerUnreachable, Matc
 
 logger = logging.getLogger(__name__)
 
-EXPECTED = ("BotDown", "BotDisconnected", "BotRestarting", "HighResponseTime", "MetricsStale")
+EXPECTED = ("BotDown", "BotDisconnected", "BotRestarting", "HighResponseTime", "MetricsStale", "ServiceDown")
 """What a restart can look like. Error rates are not among them: a new release that fails is what alerts are for."""
 LONGEST = timedelta(minutes=10)
 """A deployment's own deadline."""

@@ -75,6 +75,7 @@ EQUIVALENT: dict[tuple[str, str], str] = {
     ),
     ("RollbacksRepeated", "2 → 2.4 (token 17)"): _WHOLE,
     ("ServerDrifted", "max → sum (token 0)"): _COUNTS,
+    ("ServiceDown", "max → sum (token 0)"): _FLAGS,
     ("DeadMansSwitch", "1 → 0 (token 1)"): _VALUE,
     ("DeadMansSwitch", "1 → 0.8 (token 1)"): _VALUE,
     ("DeadMansSwitch", "1 → 1.2 (token 1)"): _VALUE,

@@ -46,20 +46,25 @@ def lived_in(db: None, make_release: MakeRelease, ready_server: Any) -> None:
             started_at=now,
             finished_at=None if status == Status.RUNNING else now,
         )
-    BotState.objects.create(
-        server=server,
-        connected=True,
-        channel="rosey",
-        uptime=1,
-        version="1.0.0",
-        user_count=1,
-        requests=0,
-        errors=0,
-        sent_at=now,
-        heard_at=now,
-        first_heard_at=now,
-        changed_at=now,
-    )
+    service = Server.objects.exclude(pk=server.pk).first()
+    assert service is not None
+    service.service = Server.Service.ASKED
+    service.save()
+    for heard in (server, service):
+        BotState.objects.create(
+            server=heard,
+            connected=True,
+            channel="rosey",
+            uptime=1,
+            version="1.0.0",
+            user_count=1,
+            requests=0,
+            errors=0,
+            sent_at=now,
+            heard_at=now,
+            first_heard_at=now,
+            changed_at=now,
+        )
     Alert.objects.create(
         fingerprint="1", name="DeadMansSwitch", severity="none", status=Alert.Status.FIRING, starts_at=now
     )

@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from deployments.execution.silences import EXPECTED
 from tests.monitoring import rules as shipped
 
 ASKED_FOR = {
@@ -16,6 +17,7 @@ ASKED_FOR = {
     "HighResponseTime": "warning",
     "HighMemoryUsage": "warning",
     "MetricsStale": "warning",
+    "ServiceDown": "critical",
     "DeploymentFailed": "critical",
     "DeploymentSlow": "warning",
     "RollbackOccurred": "warning",
@@ -59,9 +61,14 @@ def test_every_alert_says_what_happened_and_where_to_read_on() -> None:
         assert rule["annotations"]["runbook"] == f"docs/runbook.md#{rule['alert'].lower()}"
 
 
-def test_only_alerts_about_bots_can_roll_a_deployment_back() -> None:
+def test_only_alerts_about_what_runs_can_roll_a_deployment_back() -> None:
     """A deployment that failed must not make the next one, which bakes, roll back."""
     for rule in shipped.rules("deployments.yml"):
         assert rule["labels"]["concerns"] == "deployment"
-    for rule in shipped.rules("bots.yml"):
+    for rule in (*shipped.rules("bots.yml"), *shipped.rules("services.yml")):
         assert "concerns" not in rule["labels"]
+
+
+def test_what_a_deployment_silences_are_alerts_that_a_restart_can_look_like() -> None:
+    down = {name for name, severity in ASKED_FOR.items() if name.endswith("Down") and severity == "critical"}
+    assert down - {"PortalDown"} <= set(EXPECTED) <= set(ASKED_FOR)

@@ -20,6 +20,7 @@ from tests.monitoring import rules as shipped
 PAGE = shipped.ROOT.parent / "docs" / "runbook.md"
 SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL))
 BOT = '{job="bots", environment="production", server="prod-1"}'
+SERVICE = '{environment="shop/live", server="shop-1"}'
 ENDED = "portal_deployment_last_end_timestamp_seconds"
 PLACES = {"E": "production", "S": "prod-1", "N": "1", "X": "1"}
 
@@ -69,6 +70,7 @@ CASES = {
         "5m",
         "11m",
     ),
+    "ServiceDown": Case("rollback E", "15s", {f"portal_service_up{SERVICE}": "1 0x20 1x20"}, "4m", "6m"),
     "DeploymentFailed": Case(
         "verify E",
         "1m",
