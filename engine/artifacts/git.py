@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -92,7 +93,8 @@ class GitTree:
         self.repository = repository
         self.commit = commit
         self._reader: subprocess.Popen[bytes] | None = None
-        self._watchdog: threading.Timer | None = None
+        self._asked: float | None = None
+        self._over = threading.Event()
         self._shield = ExitStack()
 
     @cached_property
@@ -117,6 +119,7 @@ class GitTree:
     def _read_object(self, identifier: str) -> bytes:
         reader = self._reader = self._reader or self._started()
         asked, answers = cast(IO[bytes], reader.stdin), cast(IO[bytes], reader.stdout)
+        self._asked = time.monotonic()
         try:
             asked.write(f"{identifier}\n".encode())
             asked.flush()
@@ -125,6 +128,9 @@ class GitTree:
             header = []
         size = int(header[2]) if len(header) == 3 and header[1] == b"blob" else -1
         content = answers.read(size + 1)[:size] if size >= 0 else b""
+        self._asked = None
+        if self._over.is_set():
+            raise _too_slow(self.repository.directory)
         if len(content) != size:
             hint = "Run `git fsck`, or fetch the commit again."
             raise UnknownSource(f"git cannot read the object {identifier} of {self.commit}.", hint=hint)
@@ -139,18 +145,23 @@ class GitTree:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        self._watchdog = threading.Timer(PATIENCE, reader.kill)
-        self._watchdog.daemon = True
-        self._watchdog.start()
+        self._asked, self._over = None, threading.Event()
+        threading.Thread(target=self._watch, args=(reader, self._over, PATIENCE), daemon=True).start()
         return reader
+
+    def _watch(self, reader: subprocess.Popen[bytes], over: threading.Event, patience: float) -> None:
+        """End a git that owes one answer for so long; between questions it may wait, while wheels are fetched."""
+        while not over.wait(patience / 10):
+            asked = self._asked
+            if asked is not None and time.monotonic() - asked > patience:
+                over.set()
+                reader.kill()
 
     def __enter__(self) -> "GitTree":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._watchdog is not None:
-            self._watchdog.cancel()
-            self._watchdog = None
+        self._over.set()
         if self._reader is not None:
             self._reader.communicate()  # closes its input, which ends it, and waits
             self._reader = None
@@ -185,7 +196,11 @@ def _git(directory: Path, *argv: str) -> subprocess.CompletedProcess[bytes]:
                 check=False,
             )
     except subprocess.TimeoutExpired as error:
-        raise UnknownSource(f"git needs more than {PATIENCE:g} s to read {directory}.") from error
+        raise _too_slow(directory) from error
+
+
+def _too_slow(directory: Path) -> UnknownSource:
+    return UnknownSource(f"git needs more than {PATIENCE:g} s to read {directory}.")
 
 
 def _entries(listing: bytes) -> Iterator[tuple[str, tuple[Entry, str]]]:

@@ -1,11 +1,14 @@
 """Commits as trees: exactly what was committed, and nothing that the repository configures is run."""
 
 import os
+import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
+import engine.artifacts.git as module
 from engine.artifacts.errors import UnknownRef, UnknownSource
 from engine.artifacts.git import Repository, repository_at
 from engine.artifacts.source import Kind
@@ -264,3 +267,34 @@ def test_a_linked_work_tree_and_a_bare_repository_are_read_as_ever(tmp_path: Pat
     git(tmp_path, "clone", "--bare", str(work), "bare")
     with at(tmp_path / "bare").tree(commit) as tree:
         assert tree.read("a") == b"1\n"
+
+
+def test_a_build_may_take_longer_between_two_files_than_git_may_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {"a": "1", "b": "2"})
+    commit_all(tmp_path)
+    monkeypatch.setattr(module, "PATIENCE", 5.0)
+    with at(tmp_path).tree("HEAD") as tree:
+        assert sorted(tree.entries) == ["a", "b"]
+        monkeypatch.setattr(module, "PATIENCE", 0.2)
+        assert tree.read("a") == b"1"
+        time.sleep(0.6)  # three times what git may take: packages are fetched meanwhile
+        assert tree.read("b") == b"2"
+
+
+def test_a_git_that_owes_an_answer_is_ended_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository, programs = tmp_path / "repository", tmp_path / "bin"
+    write(repository, {"a": "1"})
+    commit_all(repository)
+    write(
+        programs,
+        {"git": f'#!/bin/sh\ncase "$*" in *cat-file*) exec sleep 60;; esac\nexec {shutil.which("git")} "$@"\n'},
+    )
+    (programs / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    with at(repository).tree("HEAD") as tree:
+        assert list(tree.entries) == ["a"]
+        monkeypatch.setattr(module, "PATIENCE", 0.2)
+        with pytest.raises(UnknownSource, match=r"git needs more than 0\.2 s"):
+            tree.read("a")
