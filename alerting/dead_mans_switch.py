@@ -37,7 +37,7 @@ _SENTENCE = (
 )
 
 
-class Pulse(Enum):
+class SwitchState(Enum):
     """What is known of those who watch."""
 
     NEVER = "never"
@@ -51,13 +51,13 @@ def last_heard() -> datetime | None:
     return row.last_received_at if row else None
 
 
-def pulse(now: datetime) -> Pulse:
+def state(now: datetime) -> SwitchState:
     """Whether somebody watches. An end of the switch that was told is silence at once."""
     row = Alert.objects.filter(name=SWITCH).order_by("-last_received_at").first()
     if row is None:
-        return Pulse.NEVER
+        return SwitchState.NEVER
     fresh = row.status == Alert.Status.FIRING and now - row.last_received_at <= SILENT_AFTER
-    return Pulse.HEARD if fresh else Pulse.SILENT
+    return SwitchState.HEARD if fresh else SwitchState.SILENT
 
 
 def unwatched(now: datetime, *, heard: bool = False) -> str:
@@ -65,21 +65,21 @@ def unwatched(now: datetime, *, heard: bool = False) -> str:
 
     `heard` is whether the caller has just seen an alert, which need not be looked for again.
     """
-    found = pulse(now)
-    if found is Pulse.SILENT:
+    found = state(now)
+    if found is SwitchState.SILENT:
         return "Monitoring has gone quiet"
-    if found is Pulse.HEARD or heard or Alert.objects.exists():
+    if found is SwitchState.HEARD or heard or Alert.objects.exists():
         return ""
     return "Monitoring has not been heard yet" if settings.ALERTMANAGER_URL else "Monitoring is not configured"
 
 
-def watch(now: datetime | None = None) -> Pulse:
+def watch(now: datetime | None = None) -> SwitchState:
     """Look, tell of a change once, and ask the outbound URL while somebody watches."""
     now = now or timezone.now()
-    found = pulse(now)
-    if found is Pulse.SILENT:
+    found = state(now)
+    if found is SwitchState.SILENT:
         _began(now)
-    elif found is Pulse.HEARD:
+    elif found is SwitchState.HEARD:
         _ended(now)
         _ping()
     return found

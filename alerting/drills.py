@@ -62,7 +62,7 @@ def hold_scheduled(*, actor: Actor, timeout: float = TIMEOUT) -> Rehearsal | Non
     """The drill that nobody has to think of; None where no monitoring was ever heard. The channels are the same for all
     environments, so it is held for the one that matters least. An Alertmanager that is away is a failed drill."""
     environment = Environment.objects.order_by("order", "name").first()
-    if environment is None or dead_mans_switch.pulse(timezone.now()) is dead_mans_switch.Pulse.NEVER:
+    if environment is None or dead_mans_switch.state(timezone.now()) is dead_mans_switch.SwitchState.NEVER:
         return None
     try:
         return drill_alerts(actor=actor, environment=environment, timeout=timeout)

@@ -105,7 +105,7 @@ def silence(*, actor: Actor, wanted: Wanted, reason: str, lasting: timedelta) ->
             subject = f"silence:{made}"
             trail.record(actor=actor, name="silence.made", subject=subject, environment=environment or "", data=facts)
     except BaseException:
-        with contextlib.suppress(AlertmanagerError):  # what nobody answers for must not hush anything
+        with contextlib.suppress(AlertmanagerError):  # what nobody answers for must not silence anything
             alertmanager().expire_silence(made)
         raise
     silenced.mark()
@@ -149,7 +149,7 @@ def ours(found: Sequence[Silence]) -> set[str]:
 
 
 def covering(alert: Alert) -> list[Silence]:
-    """The silences that hush this alert now, as Alertmanager says; it may not hold it. Raises AlertmanagerError."""
+    """The silences that silence this alert now, as Alertmanager says; it may not hold it. Raises AlertmanagerError."""
     held = alertmanager().alerts([Matcher("alertname", alert.name)])
     identifiers = {each for one in held if one.fingerprint == alert.fingerprint for each in one.silenced_by}
     return [one for one in standing() if one.identifier in identifiers] if identifiers else []

@@ -1,6 +1,6 @@
 """How fast CyTube answers: a small question asked every half minute, whatever else goes on.
 
-The question is a PM to ourselves, which CyTube refuses and which changes nothing (recording, scenario 06).
+The question is a PM to itself, which CyTube refuses and which changes nothing (recording, scenario 06).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Metrics about the portal's own upkeep: its disk, its age, and when it last heard from those who watch."""
+"""Metrics about the portal itself: its disk, its age, and when it last heard from those who watch."""
 
 import shutil
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from alerting import dead_mans_switch
 from deployments.notifications import messages
 
 
-class UpkeepCollector(Collector):
+class PortalStateCollector(Collector):
     """Read at every scrape; three queries."""
 
     def collect(self) -> Iterator[Metric]:

@@ -110,7 +110,7 @@ def _judge(migration: Migration, state: ProjectState, fresh: set[tuple[str, str]
         model = str(getattr(operation, "model_name", getattr(operation, "name", ""))).lower()
         if isinstance(operation, operations.CreateModel):
             fresh.add((migration.app_label, model))
-        if (migration.app_label, model) not in fresh and (why := _objection(operation, migration.app_label, state)):
+        if (migration.app_label, model) not in fresh and (why := _why_not(operation, migration.app_label, state)):
             yield f"({operation.describe()}) {why}"
         operation.state_forwards(migration.app_label, state)
 
@@ -123,7 +123,7 @@ def _flat(listed: Sequence[Operation]) -> Iterator[Operation]:
             yield operation
 
 
-def _objection(operation: Operation, app: str, state: ProjectState) -> str:
+def _why_not(operation: Operation, app: str, state: ProjectState) -> str:
     if isinstance(operation, operations.AddField):
         return _added(operation.field)
     if isinstance(operation, operations.AlterField):

@@ -28,7 +28,7 @@ _MOST_LABELS = 50
 
 @members_only
 def silences_page(request: HttpRequest) -> HttpResponseBase:
-    """The silences that stand. A form is answered with what it would hush, or by doing it."""
+    """The silences that stand. A form is answered with which alerts it matches, or by doing it."""
     wanted, actor = Wanted(), signed_in(request)
     lasting = timedelta(minutes=minutes_of(request.POST))
     try:

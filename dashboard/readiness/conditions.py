@@ -145,10 +145,10 @@ def alerts(now: datetime) -> Row:
         .count()
         for status in ("firing", "resolved")
     }
-    watched, ways, late = dead_mans_switch.pulse(now), channels.channels(), messages.undelivered()
-    failing = watched is dead_mans_switch.Pulse.SILENT or late or any(one.failing_since for one in ways)
+    watched, ways, late = dead_mans_switch.state(now), channels.channels(), messages.undelivered()
+    failing = watched is dead_mans_switch.SwitchState.SILENT or late or any(one.failing_since for one in ways)
     proven = all(one.proven_at and one.proven_at >= since for one in ways)
-    known = all(told.values()) and proven and watched is dead_mans_switch.Pulse.HEARD
+    known = all(told.values()) and proven and watched is dead_mans_switch.SwitchState.HEARD
     fired, resolved = (f"{'at least ' * (count == MOST_COUNTED)}{count}" for count in told.values())
     words = f"{fired} fired and {resolved} resolved in 30 days; dead man's switch: {watched.value}; "
     words += ", ".join(_proof(one, now) for one in ways)

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
 
 from dashboard.metrics import PortalCollector
-from dashboard.portal_metrics import UpkeepCollector
+from dashboard.portal_metrics import PortalStateCollector
 from dashboard.selectors.targets import targets
 from deployments.audit import trail
 from deployments.core import beats, queueing, read_only
@@ -65,7 +65,7 @@ def metrics(_request: HttpRequest) -> HttpResponseBase:
     """This portal's metrics: of all its web processes, and what the database knows."""
     registry = CollectorRegistry()
     registry.register(PortalCollector())
-    registry.register(UpkeepCollector())
+    registry.register(PortalStateCollector())
     page = generate_latest(registry)
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         processes = CollectorRegistry()

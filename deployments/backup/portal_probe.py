@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from engine.errors import TargetError
 
-PATIENCE_SECONDS = 10.0
+TIMEOUT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ def ask_over_tls(host: str, authority: str = "") -> Answer:
     try:
         if authority.strip():
             context.load_verify_locations(cadata=authority)
-        connection = http.client.HTTPSConnection(host.strip("[]"), timeout=PATIENCE_SECONDS, context=context)
+        connection = http.client.HTTPSConnection(host.strip("[]"), timeout=TIMEOUT_SECONDS, context=context)
         try:
             connection.request("GET", "/healthz")
             answer = connection.getresponse()

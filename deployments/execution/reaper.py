@@ -36,7 +36,7 @@ def reap(*, timeout: float = 0.0) -> list[int]:
 
     A server that still works on one is asked again for `timeout` seconds.
 
-    Also: queue again what nobody has, insist on cancellations, promote rollbacks whose deployment is gone, and complete
+    Also: queue again what nobody has, repeat cancellations, promote rollbacks whose deployment is gone, and complete
     interrupted deployments whose servers answer again.
     """
     settled = [deployment.pk for deployment in _stale() if settle(deployment, timeout=timeout)]

@@ -25,8 +25,8 @@ _PAUSE_SECONDS = 0.2
 def cancel_remote(deployment_id: int) -> str:
     """End what agents do for this deployment, until it has ended; returns what was found.
 
-    The worker concludes when its agent says how it ended. It may be about to begin when we come, so this insists; and
-    it may be dead, so this settles the deployment when the lease has run out.
+    The worker concludes when its agent says how it ended. It may be about to begin when we come, so this asks
+    again; and it may be dead, so this settles the deployment when the lease has run out.
     """
     heard: defaultdict[int, OutputCount] = defaultdict(OutputCount)
     said = "Nothing was running on any server."
@@ -38,7 +38,7 @@ def cancel_remote(deployment_id: int) -> str:
         running = deployment.targets.select_related("server").filter(status=TargetStatus.RUNNING)
         try:
             told = side_by_side([partial(_end_agent, deployment, target, heard[target.pk]) for target in running])
-        except Flooded as error:  # to insist would be to listen to as much again
+        except Flooded as error:  # to ask again would be to listen to as much again
             return str(error)
         said = " ".join(dict.fromkeys(told)) or said
         if deployment.lease_until and deployment.lease_until <= timezone.now():

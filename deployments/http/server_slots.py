@@ -8,7 +8,7 @@ from deployments.http.limits import TooManyRequests
 
 AT_ONCE = 4
 """Of one process, which has twice as many threads and more (`portal.gunicorn`)."""
-PATIENCE_SECONDS = 1.0
+TIMEOUT_SECONDS = 1.0
 _AGAIN_SECONDS = 5
 _TURNS = threading.BoundedSemaphore(AT_ONCE)
 
@@ -16,7 +16,7 @@ _TURNS = threading.BoundedSemaphore(AT_ONCE)
 @contextmanager
 def server_slot() -> Iterator[None]:
     """While the block lasts, servers are asked and waited for. Raises TooManyRequests when too many are already."""
-    if not _TURNS.acquire(timeout=PATIENCE_SECONDS):
+    if not _TURNS.acquire(timeout=TIMEOUT_SECONDS):
         raise TooManyRequests(_AGAIN_SECONDS)
     try:
         yield

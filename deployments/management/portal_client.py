@@ -29,7 +29,7 @@ from engine.artifacts.git import repository_at
 from engine.errors import PortalError
 
 WAIT_SECONDS = 5
-PATIENCE_SECONDS = 120.0
+TIMEOUT_SECONDS = 120.0
 """How long the portal may be away while it is followed: it may be deploying itself."""
 FAILED, USAGE, BUSY = 1, 2, 8
 _CHANGE_LOG = 20000  # characters that the portal takes
@@ -104,7 +104,7 @@ class Following:
                 away_since = away_since or time.monotonic()
                 if 0 < failure.status < 500 and failure.status != 429:
                     raise
-                if time.monotonic() - away_since > PATIENCE_SECONDS:
+                if time.monotonic() - away_since > TIMEOUT_SECONDS:
                     raise
                 time.sleep(1.0)
                 continue

@@ -136,8 +136,8 @@ class InlineWorker(threading.Thread):
 
     def run(self) -> None:
         """Claim, execute; and when a server could not be asked how it ended, keep asking as the reaper does."""
-        heeding = threading.Thread(target=self._heed_cancellation, name="inline-cancel", daemon=True)
-        heeding.start()
+        cancelling = threading.Thread(target=self._watch_for_cancellation, name="inline-cancel", daemon=True)
+        cancelling.start()
         try:
             execution.execute(self._deployment_id)
             while Deployment.objects.executing().filter(pk=self._deployment_id).exists():
@@ -147,7 +147,7 @@ class InlineWorker(threading.Thread):
             self.error = error
         finally:
             self.stopped.set()
-            heeding.join(REAP_SECONDS)  # it looks once more whether the deployment has ended
+            cancelling.join(REAP_SECONDS)  # it looks once more whether the deployment has ended
             connection.close()
 
     def let_go(self) -> None:
@@ -156,7 +156,7 @@ class InlineWorker(threading.Thread):
         if deployment.claim is not None:
             hand_over(Claimed(deployment, deployment.claim))
 
-    def _heed_cancellation(self) -> None:
+    def _watch_for_cancellation(self) -> None:
         wanted = Deployment.objects.executing().filter(pk=self._deployment_id).exclude(cancel_requested_by="")
         try:
             while not self.stopped.wait(CANCEL_POLL_SECONDS):

@@ -20,7 +20,7 @@ from engine.errors import Conflict
 
 _LOCK = ".lock"
 _DRAFTS = ".new-"
-_PATIENCE = 120.0  # s; whoever holds the lock alone takes one artifact apart, or deletes
+_TIMEOUT = 120.0  # s; whoever holds the lock alone takes one artifact apart, or deletes
 _PAUSE = 0.1
 
 
@@ -142,7 +142,7 @@ def sync(path: Path) -> None:
 
 
 def _lock(descriptor: int, kind: int) -> None:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT
     while True:
         try:
             return fcntl.flock(descriptor, kind | fcntl.LOCK_NB)

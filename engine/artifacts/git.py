@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from engine.artifacts.errors import UnknownRef, UnknownSource
-from engine.artifacts.git_shield import PATIENCE, environment, shielded
+from engine.artifacts.git_shield import TIMEOUT, environment, shielded
 from engine.artifacts.source import NEVER, NEVER_SUFFIX, Entry, Kind
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -146,14 +146,14 @@ class GitTree:
             stderr=subprocess.DEVNULL,
         )
         self._asked, self._over = None, threading.Event()
-        threading.Thread(target=self._watch, args=(reader, self._over, PATIENCE), daemon=True).start()
+        threading.Thread(target=self._watch, args=(reader, self._over, TIMEOUT), daemon=True).start()
         return reader
 
-    def _watch(self, reader: subprocess.Popen[bytes], over: threading.Event, patience: float) -> None:
+    def _watch(self, reader: subprocess.Popen[bytes], over: threading.Event, timeout: float) -> None:
         """End a git that owes one answer for so long; between questions it may wait, while wheels are fetched."""
-        while not over.wait(patience / 10):
+        while not over.wait(timeout / 10):
             asked = self._asked
-            if asked is not None and time.monotonic() - asked > patience:
+            if asked is not None and time.monotonic() - asked > timeout:
                 over.set()
                 reader.kill()
 
@@ -192,7 +192,7 @@ def _git(directory: Path, *argv: str) -> subprocess.CompletedProcess[bytes]:
                 cwd=directory,
                 env=environ or environment(),
                 capture_output=True,
-                timeout=PATIENCE,
+                timeout=TIMEOUT,
                 check=False,
             )
     except subprocess.TimeoutExpired as error:
@@ -200,7 +200,7 @@ def _git(directory: Path, *argv: str) -> subprocess.CompletedProcess[bytes]:
 
 
 def _too_slow(directory: Path) -> UnknownSource:
-    return UnknownSource(f"git needs more than {PATIENCE:g} s to read {directory}.")
+    return UnknownSource(f"git needs more than {TIMEOUT:g} s to read {directory}.")
 
 
 def _entries(listing: bytes) -> Iterator[tuple[str, tuple[Entry, str]]]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-PATIENCE = 120.0
+TIMEOUT = 120.0
 """Seconds for one git command; listing a repository of 100,000 files takes about one."""
 _LEFT_OUT = frozenset({"config", "config.worktree", "hooks", "worktrees", "modules", "HEAD", "commondir", "gitdir"})
 _FORMATS = {"objectformat": ("sha1", "sha256"), "refstorage": ("files", "reftable")}
@@ -71,6 +71,6 @@ def _configuration(path: Path, bare: bool) -> str:
 def _asked(directory: Path, *argv: str) -> str | None:
     """What a command of git's says that runs nothing; None when it says no."""
     answer = subprocess.run(
-        ["git", *argv], cwd=directory, env=environment(), capture_output=True, timeout=PATIENCE, check=False
+        ["git", *argv], cwd=directory, env=environment(), capture_output=True, timeout=TIMEOUT, check=False
     )
     return os.fsdecode(answer.stdout) if answer.returncode == 0 else None

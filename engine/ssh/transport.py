@@ -198,15 +198,15 @@ def _mismatch(way: _Way, timeout: float, pinned: HostKey) -> SSHError:
 
 def _authenticate(transport: paramiko.Transport, address: Address, keys: Sequence[PrivateKey], timeout: float) -> None:
     for tried, key in enumerate(keys, start=1):
-        patience = SIGNING_SECONDS if isinstance(key, AgentKey) else timeout
-        transport.auth_timeout = patience
-        ends = time.monotonic() + patience
+        signing_timeout = SIGNING_SECONDS if isinstance(key, AgentKey) else timeout
+        transport.auth_timeout = signing_timeout
+        ends = time.monotonic() + signing_timeout
         try:
-            with closing_after(transport, patience):
+            with closing_after(transport, signing_timeout):
                 left = transport.auth_publickey(address.user, key.pkey)
         except paramiko.AuthenticationException as error:
             if time.monotonic() >= ends:  # it was not refused: nothing was said
-                raise _late(address, patience) from error
+                raise _late(address, signing_timeout) from error
             if tried < len(keys) and transport.is_active():
                 continue
             raise _refused(address, keys, tried) from error
@@ -225,9 +225,9 @@ def _authenticate(transport: paramiko.Transport, address: Address, keys: Sequenc
         return
 
 
-def _late(address: Address, patience: float) -> HostUnreachable:
+def _late(address: Address, signing_timeout: float) -> HostUnreachable:
     return HostUnreachable(
-        f"{address.host}:{address.port} did not end the sign-in of {address.user} within {patience:g} s.",
+        f"{address.host}:{address.port} did not end the sign-in of {address.user} within {signing_timeout:g} s.",
         hint="Its sshd may wait for a name server that does not answer: set `UseDNS no` in the server's sshd_config, "
         "and have /etc/resolv.conf name one that does.",
     )

@@ -86,8 +86,8 @@ async def serve(
         line.put(ERROR + json.dumps(refusal) if refusal else CONNECT)
         if refusal:
             line.hang_up()
-        async with asyncio.timeout(None) as patience:
-            await _listen(socket, line, handlers, patience, seconds=sum(ping))
+        async with asyncio.timeout(None) as idle:
+            await _listen(socket, line, handlers, idle, seconds=sum(ping))
     except TimeoutError:
         await socket.close()
     finally:
@@ -99,12 +99,12 @@ async def serve(
 
 
 async def _listen(
-    socket: web.WebSocketResponse, line: Line, handlers: Handlers, patience: asyncio.Timeout, *, seconds: float
+    socket: web.WebSocketResponse, line: Line, handlers: Handlers, idle: asyncio.Timeout, *, seconds: float
 ) -> None:
     loop = asyncio.get_running_loop()
-    patience.reschedule(loop.time() + seconds)
+    idle.reschedule(loop.time() + seconds)
     async for frame in socket:
-        patience.reschedule(loop.time() + seconds)
+        idle.reschedule(loop.time() + seconds)
         if frame.type is not WSMsgType.TEXT:
             continue
         packet: str = frame.data

@@ -11,7 +11,7 @@ import socketio
 from sandbox.cytube.errors import JoinRefused, LoginRefused, NoAnswer, ViewerError
 
 #: Seconds that a wait lasts when nobody says otherwise.
-PATIENCE = 5.0
+TIMEOUT = 5.0
 
 Predicate = Callable[[Any], bool]
 
@@ -82,7 +82,7 @@ class Viewer:
 
     async def connect(self, url: str, channel: str, *, transports: tuple[str, ...] = ("websocket",)) -> None:
         """Find the socket server of the channel and connect to it. Raises ViewerError."""
-        timeout = aiohttp.ClientTimeout(total=PATIENCE)
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT)
         async with (
             aiohttp.ClientSession(timeout=timeout) as http,
             http.get(f"{url}/socketconfig/{channel}.json") as response,
@@ -120,7 +120,7 @@ class Viewer:
         """Send an event."""
         await self._client.emit(event, data)
 
-    async def call(self, event: str, data: object = None, *, deadline: float = PATIENCE) -> Any:
+    async def call(self, event: str, data: object = None, *, deadline: float = TIMEOUT) -> Any:
         """Send an event and return its acknowledgement. Raises NoAnswer."""
         try:
             return await self._client.call(event, data, timeout=deadline)
@@ -135,7 +135,7 @@ class Viewer:
         """Say something to one person."""
         await self.emit("pm", {"to": to, "msg": text, "meta": {}})
 
-    async def wait_for(self, event: str, predicate: Predicate | None = None, deadline: float = PATIENCE) -> Any:
+    async def wait_for(self, event: str, predicate: Predicate | None = None, deadline: float = TIMEOUT) -> Any:
         """Data of the first event of that name that satisfies ``predicate`` and was not handed out before.
 
         ``deadline`` in seconds. Raises NoAnswer, naming what did arrive.
@@ -145,16 +145,16 @@ class Viewer:
         )
         return heard.data
 
-    async def wait_for_any(self, *events: str, deadline: float = PATIENCE) -> Heard:
+    async def wait_for_any(self, *events: str, deadline: float = TIMEOUT) -> Heard:
         """The first of several events. Raises NoAnswer."""
         return await self._next(lambda each: each.event in events, deadline, " or ".join(events))
 
-    async def wait_disconnected(self, deadline: float = PATIENCE) -> str:
+    async def wait_disconnected(self, deadline: float = TIMEOUT) -> str:
         """The reason for which the connection ended. Raises NoAnswer."""
         heard = await self._next(lambda each: each.event == "<disconnect>", deadline, "the disconnect")
         return str(heard.data)
 
-    async def has_heard(self, count: int, deadline: float = PATIENCE) -> None:
+    async def has_heard(self, count: int, deadline: float = TIMEOUT) -> None:
         """Wait until at least ``count`` events have arrived in all, handed out or not. Raises NoAnswer."""
         try:
             async with asyncio.timeout(deadline):

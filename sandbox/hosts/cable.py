@@ -86,7 +86,7 @@ class Cable:
     def start(self, tap: str, groups: Sequence[Path]) -> int:
         """Lay the cable, and return the id of its process, in whose network namespace the far end is.
 
-        It has the weather that the last one had. Raises CommandFailed, ImageFailed.
+        It has the profile that the last one had. Raises CommandFailed, ImageFailed.
         """
         if not self._state.exists():
             self._state.write_bytes(FORMAT.pack(*astuple(LinkProfile())))
@@ -121,13 +121,13 @@ class Cable:
             wait_until(lambda: not process.alive(), deadline=10, what="for a network cable to go away")
 
     @property
-    def weather(self) -> LinkProfile:
+    def profile(self) -> LinkProfile:
         """What it does to frames now."""
         delay_us, loss_ppm, rate_kbit, plugged = FORMAT.unpack(self._state.read_bytes())
         return LinkProfile(delay_us, loss_ppm, rate_kbit, bool(plugged))
 
-    @weather.setter
-    def weather(self, weather: LinkProfile) -> None:
+    @profile.setter
+    def profile(self, profile: LinkProfile) -> None:
         """Holds for the very next frame. Written in place: the cable has the file mapped."""
         with self._state.open("r+b") as file:
-            file.write(FORMAT.pack(*astuple(weather)))
+            file.write(FORMAT.pack(*astuple(profile)))

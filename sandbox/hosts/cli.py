@@ -70,10 +70,10 @@ def _faults(add: Callable[[str, str, Callable[[argparse.Namespace], int | None]]
         ("rate", "KBIT", "kilobits per second each way; 0 for no limit"),
         ("clear", "", "no latency, no loss, no limit"),
     ):
-        weather = add(name, text, _weather)
+        fault = add(name, text, _shape)
         if unit:
-            weather.add_argument("value", type=float, metavar=unit)
-        weather.add_argument("hosts", type=int, nargs="*", metavar="I", help="which hosts (default: all)")
+            fault.add_argument("value", type=float, metavar=unit)
+        fault.add_argument("hosts", type=int, nargs="*", metavar="I", help="which hosts (default: all)")
     disk = add("disk", "a small disk under /opt/rosey-bot, or room again", _disk)
     disk.add_argument("size", metavar="SIZE|off", help="30M, 1G …: all that fits; `off` gives room again")
     disk.add_argument("host", type=int, metavar="I")
@@ -162,7 +162,7 @@ def _status(arguments: argparse.Namespace) -> None:
         state = "no power"
         if host.on:
             state = host.root(["systemctl", "is-system-running"], check=False).stdout.decode().strip()
-        print(f"{host.name}  {host.address}  {state}  {host.machine.cable.weather}")
+        print(f"{host.name}  {host.address}  {state}  {host.machine.cable.profile}")
 
 
 def _become(argv: list[str]) -> None:
@@ -178,7 +178,7 @@ def _root(arguments: argparse.Namespace) -> None:
     _become(_attach(arguments).host(arguments.host).root_command(arguments.argv or ["bash", "--login"]))
 
 
-def _weather(arguments: argparse.Namespace) -> None:
+def _shape(arguments: argparse.Namespace) -> None:
     for host in _chosen(arguments):
         if arguments.command == "clear":
             host.clear()

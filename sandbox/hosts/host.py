@@ -94,23 +94,23 @@ class Host:
 
     def latency(self, ms_rtt: float) -> None:
         """Milliseconds of round trip, half of it each way; 0 takes it away. Holds for the next frame."""
-        self.machine.cable.weather = self.machine.cable.weather.with_latency(ms_rtt)
+        self.machine.cable.profile = self.machine.cable.profile.with_latency(ms_rtt)
 
     def loss(self, percent: float) -> None:
         """Percent of frames lost each way. 100 is a black hole: no answer, no reset, nothing."""
-        self.machine.cable.weather = self.machine.cable.weather.with_loss(percent)
+        self.machine.cable.profile = self.machine.cable.profile.with_loss(percent)
 
     def rate(self, kbit: float) -> None:
         """Kilobits per second each way; 0 for no limit. Half a second of backlog, then frames are dropped."""
-        self.machine.cable.weather = self.machine.cable.weather.with_rate(kbit)
+        self.machine.cable.profile = self.machine.cable.profile.with_rate(kbit)
 
     def clear(self) -> None:
         """No latency, no loss, no limit. A cable that is out stays out."""
-        self.machine.cable.weather = LinkProfile(plugged=self.machine.cable.weather.plugged)
+        self.machine.cable.profile = LinkProfile(plugged=self.machine.cable.profile.plugged)
 
     def link(self, up: bool) -> None:
         """Cable in, or cable out: connections hang, and go on if it comes back before they time out."""
-        self.machine.cable.weather = replace(self.machine.cable.weather, plugged=up)
+        self.machine.cable.profile = replace(self.machine.cable.profile, plugged=up)
 
     # the disk
 

@@ -11,7 +11,7 @@ import aiohttp
 from sandbox.cytube.control import PREFIX
 from sandbox.cytube.errors import SandboxError
 
-PATIENCE = aiohttp.ClientTimeout(total=10)
+TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
 class NotToBeLoaded(SandboxError):
@@ -48,7 +48,7 @@ class Control:
 
     async def __aenter__(self) -> "Control":
         refuse_public(self.url)
-        self._http = aiohttp.ClientSession(timeout=PATIENCE)
+        self._http = aiohttp.ClientSession(timeout=TIMEOUT)
         return self
 
     async def __aexit__(

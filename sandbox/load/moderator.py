@@ -14,7 +14,7 @@ from sandbox.load.control import Control
 from sandbox.load.questions import Question
 
 NAME = "Moderator"
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds that an answer may take; then it is missing."""
 LIMIT_SECONDS = 0.12
 """Between two questions: of one person CyTube takes ten lines a second, and drops the rest without a word."""
@@ -103,7 +103,7 @@ class Moderator:
         assert self._viewer is not None  # noqa: S101 - ready() sees to it
         command, began = question.words.split()[0], time.monotonic()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 await self._viewer.pm(self._bot, question.words)
                 text = await self._answer(self._viewer)
         except TimeoutError:
@@ -120,7 +120,7 @@ class Moderator:
     async def _answer(self, viewer: Viewer) -> str:
         """The next private message of the bot. Raises Interrupted when it leaves instead."""
         while True:
-            heard = await viewer.wait_for_any("pm", "userLeave", "<disconnect>", deadline=2 * PATIENCE)
+            heard = await viewer.wait_for_any("pm", "userLeave", "<disconnect>", deadline=2 * TIMEOUT)
             if heard.event == "<disconnect>" or heard.data.get("name") == self._bot:
                 raise Interrupted("The connection broke.")
             if heard.event == "pm" and heard.data.get("username") == self._bot:

@@ -18,7 +18,7 @@ from sandbox.mail.arrivals import Arrivals, Folder, NotListening
 #: Largest message in bytes.
 LARGEST = 10_000_000
 #: Seconds that starting and stopping the server's thread may take.
-PATIENCE = 10.0
+TIMEOUT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class MailSink:
         thread.start()
         self._loop, self._thread = loop, thread
         try:
-            self._server = asyncio.run_coroutine_threadsafe(self._listen(loop), loop).result(PATIENCE)
+            self._server = asyncio.run_coroutine_threadsafe(self._listen(loop), loop).result(TIMEOUT)
         except BaseException:
             self._end_thread()
             raise
@@ -117,7 +117,7 @@ class MailSink:
         """Stop listening; what has arrived stays."""
         if self._server is None or self._loop is None:
             return
-        asyncio.run_coroutine_threadsafe(self._close(self._server), self._loop).result(PATIENCE)
+        asyncio.run_coroutine_threadsafe(self._close(self._server), self._loop).result(TIMEOUT)
         self._server = None
         self._end_thread()
 
@@ -160,6 +160,6 @@ class MailSink:
     def _end_thread(self) -> None:
         if self._loop is not None and self._thread is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(PATIENCE)
+            self._thread.join(TIMEOUT)
             self._loop.close()
         self._loop = self._thread = None

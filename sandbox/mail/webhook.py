@@ -21,7 +21,7 @@ SLACK_PATH = "/services/sandbox"
 #: Largest body in bytes.
 LARGEST = 1_000_000
 #: Seconds a client may take to send what it announced.
-PATIENCE = 10.0
+TIMEOUT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class WebhookSink:
         if self._server is None or self._thread is None:
             return
         self._server.shutdown()
-        self._thread.join(PATIENCE)
+        self._thread.join(TIMEOUT)
         self._server.server_close()
         self._server = self._thread = None
 
@@ -162,7 +162,7 @@ class WebhookSink:
 
 class _Handler(BaseHTTPRequestHandler):
     take: Callable[[str, Mapping[str, str], bytes], tuple[int, str]]
-    timeout = PATIENCE
+    timeout = TIMEOUT
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")

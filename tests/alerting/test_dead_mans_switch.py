@@ -42,21 +42,21 @@ def told() -> list[str]:
 
 
 def test_a_portal_without_monitoring_complains_about_nothing(channel: NotificationChannel) -> None:
-    assert dead_mans_switch.watch(NOON) is dead_mans_switch.Pulse.NEVER
+    assert dead_mans_switch.watch(NOON) is dead_mans_switch.SwitchState.NEVER
     assert told() == []
 
 
 def test_silence_is_told_once_and_so_is_its_end(channel: NotificationChannel) -> None:
     deliver(NOON)
-    assert dead_mans_switch.watch(NOON + timedelta(minutes=5)) is dead_mans_switch.Pulse.HEARD
+    assert dead_mans_switch.watch(NOON + timedelta(minutes=5)) is dead_mans_switch.SwitchState.HEARD
     for minute in (6, 7, 8):
-        assert dead_mans_switch.watch(NOON + timedelta(minutes=minute)) is dead_mans_switch.Pulse.SILENT
+        assert dead_mans_switch.watch(NOON + timedelta(minutes=minute)) is dead_mans_switch.SwitchState.SILENT
     (alert,) = Alert.objects.filter(name=dead_mans_switch.SILENT)
     assert (alert.status, alert.severity, alert.starts_at) == ("firing", "critical", NOON)
     assert told() == ["Portal: monitoring is silent"]
 
     deliver(NOON + timedelta(minutes=9))
-    assert dead_mans_switch.watch(NOON + timedelta(minutes=9)) is dead_mans_switch.Pulse.HEARD
+    assert dead_mans_switch.watch(NOON + timedelta(minutes=9)) is dead_mans_switch.SwitchState.HEARD
     alert.refresh_from_db()
     assert (alert.status, alert.ends_at) == ("resolved", NOON + timedelta(minutes=9))
     assert told() == ["Portal: monitoring is silent", "Portal: monitoring is heard again"]
@@ -75,7 +75,7 @@ def test_a_second_silence_is_a_new_alert(channel: NotificationChannel) -> None:
 def test_a_switch_that_alertmanager_says_has_ended_is_silence_at_once() -> None:
     deliver(NOON)
     deliver(NOON + timedelta(minutes=1), status="resolved")
-    assert dead_mans_switch.pulse(NOON + timedelta(minutes=1)) is dead_mans_switch.Pulse.SILENT
+    assert dead_mans_switch.state(NOON + timedelta(minutes=1)) is dead_mans_switch.SwitchState.SILENT
 
 
 def test_a_switch_delivered_every_minute_leaves_one_receipt() -> None:
@@ -99,7 +99,7 @@ def test_an_outbound_url_that_does_not_answer_is_not_written_into_the_log(
     settings.PING_URL = "http://127.0.0.1:9/a-secret-path"
     deliver(NOON)
     with caplog.at_level("DEBUG", "dashboard"):
-        assert dead_mans_switch.watch(NOON) is dead_mans_switch.Pulse.HEARD
+        assert dead_mans_switch.watch(NOON) is dead_mans_switch.SwitchState.HEARD
     assert "did not take a ping" in caplog.text
     assert "a-secret-path" not in caplog.text
 

@@ -22,10 +22,10 @@ from sandbox.cytube import SANDBOX_PASSWORD, CytubeServer, Viewer
 
 CHANNEL = "test-rosey"
 NAME = "RoseyBot-Test"
-PATIENCE = 10.0
+TIMEOUT = 10.0
 
 
-async def until(condition: Callable[[], Any], *, deadline: float = PATIENCE, why: str = "") -> None:
+async def until(condition: Callable[[], Any], *, deadline: float = TIMEOUT, why: str = "") -> None:
     """Wait for a condition."""
     end = time.monotonic() + deadline
     while not condition():
@@ -89,11 +89,11 @@ class Running:
         """Why sessions ended, and how often."""
         return dict(self.bot.telemetry.ended)
 
-    async def in_room(self, *, deadline: float = PATIENCE) -> Running:
+    async def in_room(self, *, deadline: float = TIMEOUT) -> Running:
         await until(lambda: self.connected, deadline=deadline, why=f"in the room; {self.reasons}")
         return self
 
-    async def ended_with(self, kind: type[SessionError], *, times: int = 1, deadline: float = PATIENCE) -> None:
+    async def ended_with(self, kind: type[SessionError], *, times: int = 1, deadline: float = TIMEOUT) -> None:
         await until(
             lambda: self.ended.get(kind.reason, 0) >= times, deadline=deadline, why=f"{kind.reason}: {self.ended}"
         )
@@ -111,7 +111,7 @@ async def running(
         yield Running(bot)
     finally:
         bot.stop()
-        await asyncio.wait_for(task, PATIENCE)
+        await asyncio.wait_for(task, TIMEOUT)
     await until(lambda: not _left(before), why=f"tasks left: {_left(before)}")
 
 

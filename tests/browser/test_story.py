@@ -21,7 +21,7 @@ from tests.dashboard.browsing import Visitor, Visitors
 from tests.fixtures.records import EXAMPLE
 
 pytestmark = [pytest.mark.hosts, pytest.mark.browser]
-PATIENCE = 120_000
+TIMEOUT = 120_000
 """Milliseconds a deployment may take on a busy machine."""
 MORE_ROLES = """
 from django.contrib.auth.models import Group, User
@@ -215,7 +215,7 @@ def _watched(world: World, visitor: Visitor, number: int, end: str) -> None:
     if not page.url.endswith(f"/deployments/{number}/"):
         world.go(visitor, f"deployments/deployment/{number}/change/")
     page.evaluate("window.here = true")
-    page.locator("h1 .pill").filter(has_text=end).wait_for(timeout=PATIENCE)
+    page.locator("h1 .pill").filter(has_text=end).wait_for(timeout=TIMEOUT)
     assert page.evaluate("window.here") is True, "the page was not loaded again"
     steps = page.locator(".server .step").all_inner_texts()
     assert [step.split()[0] for step in steps][:7] == [

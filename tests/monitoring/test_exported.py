@@ -15,7 +15,7 @@ from botcore.status import Status as BotStatus
 from botcore.telemetry import Telemetry
 from dashboard.metrics import PortalCollector
 from dashboard.models import BotState
-from dashboard.portal_metrics import UpkeepCollector
+from dashboard.portal_metrics import PortalStateCollector
 from deployments.lifecycle import Kind, Status
 from deployments.models import ClusterBeat, Deployment, Environment, Server
 from tests.fixtures.records import MakeRelease
@@ -81,7 +81,7 @@ def bot_page() -> set[str]:
 
 
 def portal_page() -> set[str]:
-    families = [family for collector in (PortalCollector(), UpkeepCollector()) for family in collector.collect()]
+    families = [family for collector in (PortalCollector(), PortalStateCollector()) for family in collector.collect()]
     return {sample.name for family in families for sample in family.samples}
 
 

@@ -294,7 +294,7 @@ def test_a_deployment_silences_its_own_bots_and_lifts_the_silence_at_its_end(
 
 @pytest.mark.django_db(transaction=True)
 def test_the_dead_mans_switch_reaches_the_portal_and_nobody_else(watched: Watched) -> None:
-    until(lambda: dead_mans_switch.pulse(timezone.now()) is dead_mans_switch.Pulse.HEARD, "the switch")
+    until(lambda: dead_mans_switch.state(timezone.now()) is dead_mans_switch.SwitchState.HEARD, "the switch")
     first = dead_mans_switch.last_heard()
     until(lambda: dead_mans_switch.last_heard() != first, "the switch again")
     assert AlertReceipt.objects.filter(alert__name=dead_mans_switch.SWITCH).count() == 1

@@ -17,7 +17,7 @@ from portal.request_limits import SIGN_INS
 from tests.portal.attacking import Web, run_there, web
 
 Attack = Callable[[threading.Event], None]
-PATIENT = 2.5
+ANSWER_TIMEOUT = 2.5
 """Seconds in which everything else answers while an attack lasts; without bounds it does not for as long as that."""
 LASTS = 3.0
 """Seconds of an attack in which the others ask; it goes on for as long as one of them waits for an answer."""
@@ -100,7 +100,7 @@ def answers_throughout(
             for what, (status, took) in serves(running, tokens).items():
                 expected = {"health": {200}, "heartbeat": {204, 429}, "approval": {404, 403, 429}}[what]
                 assert status in expected, (what, status)
-                assert took < PATIENT, (what, took)
+                assert took < ANSWER_TIMEOUT, (what, took)
             assert running.spooled() < 8 << 20
             time.sleep(0.2)
     finally:
@@ -319,7 +319,7 @@ def test_a_body_of_a_megabyte_is_read(running: Web, tokens: list[str]) -> None:
 def test_a_length_that_can_be_read_in_two_ways_holds_no_thread(running: Web, odd: bytes) -> None:
     with running.connect() as one:
         one.sendall(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n" + odd + b"\r\n\r\nabcde")
-        one.settimeout(PATIENT)
+        one.settimeout(ANSWER_TIMEOUT)
         said = one.recv(100)
         assert said.split()[1][:1] == b"4", said
 

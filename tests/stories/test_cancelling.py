@@ -103,7 +103,7 @@ def test_with_a_dead_worker_the_rescue_settles_it_when_the_lease_has_run_out(fle
     assert [fleet.current(1), fleet.current(2)] == [old, old]
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_deadlines")
 def test_a_server_that_is_off_does_not_hold_a_cancellation_for_half_an_hour(fleet: Fleet, old: str) -> None:
     claimed = claims.claim(fleet.request(fleet.release("1.0.1")).pk)
     assert claimed is not None

@@ -135,7 +135,7 @@ def test_a_killed_process_leaves_nothing_running(fleet: Fleet, deployed: None, t
 
 
 def test_a_cut_line_leaves_nothing_running_and_a_deployment_waits_meanwhile(
-    fleet: Fleet, deployed: None, impatient: None
+    fleet: Fleet, deployed: None, short_deadlines: None
 ) -> None:
     heard: list[str] = []
     said: list[Operation] = []

@@ -93,7 +93,7 @@ def test_it_ends_truthfully_and_leaves_everything_in_order(
         world.calm()
         old, rows = world.running, world.roll()
         slow = "activate" if step == SWITCH else step
-        new = world.impatient(slow) if name in NEEDS_DEADLINE and step != "prune" else world.another()
+        new = world.with_short_deadline(slow) if name in NEEDS_DEADLINE and step != "prune" else world.another()
         deployment = held_at(world, new, step, fault)
         fault.strike(world, deployment)
         world.until_ended(deployment)

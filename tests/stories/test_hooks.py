@@ -112,7 +112,7 @@ def test_a_killed_agent_leaves_no_migration_behind(fleet: Fleet, before: str) ->
     assert_as_before(fleet, deployment, before)
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_deadlines")
 def test_a_power_cut_in_a_migration_is_undone_before_the_services_start(fleet: Fleet, before: str) -> None:
     machine = fleet.machines[0]
     shell(machine, f"systemctl is-enabled {UNIT} || systemctl enable {UNIT}")

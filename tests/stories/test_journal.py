@@ -47,7 +47,9 @@ def write(fleet: Fleet, text: str, level: int = 6) -> None:
     shell(fleet.machines[0], f"printf '<{level}>%s\\n' '{text}' >> {HEARD}")
 
 
-def test_lines_are_read_searched_and_followed_and_whoever_leaves_leaves_nothing(fleet: Fleet, impatient: None) -> None:
+def test_lines_are_read_searched_and_followed_and_whoever_leaves_leaves_nothing(
+    fleet: Fleet, short_deadlines: None
+) -> None:
     fleet.enrol()
     assert fleet.deploy(fleet.release("1.0.0", talkative)).status == Status.SUCCEEDED
     for number in range(30):

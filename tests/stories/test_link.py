@@ -65,7 +65,7 @@ def test_cut_for_good_during_the_restart_the_server_reverts_without_us(fleet: Fl
     assert trail.verify() == []
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_deadlines")
 def test_cut_for_good_and_the_worker_gave_up_the_reaper_tells_it_later(
     fleet: Fleet, old: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,7 +78,7 @@ def _ended(deployment: Deployment) -> bool:
     return deployment.ended
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_deadlines")
 @pytest.mark.parametrize(
     ("script", "ends"), [(HOLD, Status.ROLLED_BACK), (GO, Status.SUCCEEDED)], ids=["reverted", "verified"]
 )
@@ -112,7 +112,7 @@ def test_interrupted_becomes_what_the_server_tells_when_it_is_back(
 
 
 @pytest.mark.full
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_deadlines")
 def test_a_later_deployment_leaves_an_interrupted_one_as_it_is(
     fleet: Fleet, old: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,7 +124,7 @@ def test_a_later_deployment_leaves_an_interrupted_one_as_it_is(
     assert fleet.server().current_release.version == "1.0.2"  # type: ignore[union-attr]  # it was deployed
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_deadlines")
 def test_back_after_an_interruption_is_the_release_that_was_live(
     fleet: Fleet, old: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,7 +200,7 @@ def test_a_worker_that_was_only_asleep_writes_nothing_any_more(fleet: Fleet, old
     assert deployment.status == Status.SUCCEEDED
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_deadlines")
 def test_a_server_off_from_the_start_fails_in_a_sentence(fleet: Fleet, old: str) -> None:
     machine = fleet.machines[0]
     deployment = fleet.request(fleet.release("1.0.1"))

@@ -80,7 +80,7 @@ def test_without_sudo_rights_nothing_is_begun(running: Fleet) -> None:
         machine.root(["mv", "/root/sudoers.kept", "/etc/sudoers.d/dice-bot"])
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_deadlines")
 def test_a_server_that_is_switched_off(running: Fleet) -> None:
     machine = running.machines[0]
     machine.link(False)

@@ -147,7 +147,7 @@ def test_without_a_bake_a_crash_is_told_once_and_nothing_is_done(fleet: Fleet) -
     assert WORKER in bad.targets.get().looked_at
 
 
-def test_a_server_that_does_not_answer_has_not_crashed(fleet: Fleet, impatient: None) -> None:
+def test_a_server_that_does_not_answer_has_not_crashed(fleet: Fleet, short_deadlines: None) -> None:
     bake(fleet, 300)
     good = deployed(fleet, "1.0.4", WELL)
     fleet.machines[0].power_off()

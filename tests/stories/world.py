@@ -152,7 +152,7 @@ class World:
             self._releases[version] = self.fleet.release(version, change)
         return self._releases[version]
 
-    def impatient(self, step: str) -> Release:
+    def with_short_deadline(self, step: str) -> Release:
         """A release whose `step` has a short deadline."""
         return self.release(f"2.{sum(step.encode())}.0", deadlines(**{step: HUNG_SECONDS}))
 

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from .errors import Refused, StepFailed
-from .limits import ALIVE_EVERY, COMMAND_LINES, LISTENER_PATIENCE, LOCK_PATIENCE, OUTPUT_LIMIT, Record
+from .limits import ALIVE_EVERY, COMMAND_LINES, LISTENER_TIMEOUT, LOCK_TIMEOUT, OUTPUT_LIMIT, Record
 from .lock import Lock, describe_owner
 from .one_off import OneOff, asked_of, said_of
 from .processes import Tools
@@ -30,7 +30,7 @@ def verb_command(tree: Tree, frames: Frames, stream: Stream) -> Record:
     need(argv and all(isinstance(word, str) and "\0" not in word for word in argv), "there is no command")
     need(not request["unit"] or request["unit"] in units, "the unit is none of the release's")
     lock = Lock(tree)
-    if not lock.acquire(LOCK_PATIENCE):
+    if not lock.acquire(LOCK_TIMEOUT):
         raise Refused("host_locked", describe_owner(lock.owner()) + "; try again when it has ended.")
     try:
         lock.own_briefly("A command", yields=False)
@@ -77,7 +77,7 @@ class _Listened:
         while True:
             if self._told_to_end:
                 return "A deployment took over."
-            if time.monotonic() - heard > LISTENER_PATIENCE:
+            if time.monotonic() - heard > LISTENER_TIMEOUT:
                 return "Nobody was heard of any more."
             waiting = [self._stream.fd] if self._stream.waiting else []
             sources = [0] if self._stream.crowded else [0, self._command.output]

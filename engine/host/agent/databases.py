@@ -8,7 +8,7 @@ from typing import Any, Dict, Optional
 
 from .errors import StepFailed
 from .files import fsync_path
-from .limits import DATABASE_PATIENCE, TABLES_COUNTED
+from .limits import DATABASE_TIMEOUT, TABLES_COUNTED
 from .live_database import LiveDatabase, remove_copy
 
 
@@ -31,10 +31,10 @@ def count_rows(copy: str, said: str) -> Dict[str, Optional[int]]:
     import threading
 
     database = sqlite3.connect("file:%s?mode=ro&immutable=1" % quoted(copy), uri=True)
-    limit = threading.Timer(DATABASE_PATIENCE, database.interrupt)  # a counted tree may be built to have no end
+    limit = threading.Timer(DATABASE_TIMEOUT, database.interrupt)  # a counted tree may be built to have no end
     limit.daemon = True
     limit.start()
-    ends = time.monotonic() + DATABASE_PATIENCE
+    ends = time.monotonic() + DATABASE_TIMEOUT
     try:
         database.execute("PRAGMA trusted_schema=OFF")
         names = database.execute(

@@ -6,7 +6,7 @@ import json
 import time
 from typing import Any, Optional, Tuple
 
-from .limits import BLOCK, HEALTH_URL, PROBE_PATIENCE, Record
+from .limits import BLOCK, HEALTH_URL, PROBE_TIMEOUT, Record
 from .sockets import connect
 
 
@@ -17,12 +17,12 @@ def dig(body: Any, dotted: Optional[str]) -> Any:
     return body
 
 
-def probe(health: Record, patience: float = PROBE_PATIENCE) -> Record:
+def probe(health: Record, timeout: float = PROBE_TIMEOUT) -> Record:
     """One question to a role's health URL. `http.client` would cost more time to import than all of this to run."""
     host, port, path = HEALTH_URL.fullmatch(health["url"]).groups()  # type: ignore[union-attr]  # checked on arrival
-    ends = time.monotonic() + patience
+    ends = time.monotonic() + timeout
     try:
-        sock = connect(host, int(port), patience)
+        sock = connect(host, int(port), timeout)
         try:
             sock.sendall(
                 b"GET %s HTTP/1.0\r\nHost: %s:%s\r\nUser-Agent: deployment-agent\r\nAccept: application/json\r\n\r\n"

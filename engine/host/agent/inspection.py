@@ -13,7 +13,7 @@ from .files import read_bytes, read_json, sha256_file
 from .health import Expectation, probe
 from .integrity import environment_problems, secret_proofs
 from .journal import Journal, RunState
-from .limits import RELEASE_NAME, REVERT_PATIENCE, Record
+from .limits import RELEASE_NAME, REVERT_TIMEOUT, Record
 from .lock import Lock
 from .processes import Tools
 from .recent_activity import look_back
@@ -49,7 +49,7 @@ def verb_verify(tree: Tree, frames: Frames, stream: Stream) -> Record:
     systemd = Systemd(Tools("verify", tree.root))
     verifier = Verifier(systemd, lambda line: None, stream.tick)
     try:
-        facts = verifier.prove(expectations, {}, 0.0, time.monotonic() + REVERT_PATIENCE, watch=False)
+        facts = verifier.prove(expectations, {}, 0.0, time.monotonic() + REVERT_TIMEOUT, watch=False)
         facts["units"] = look_back(tree, systemd, request["roles"])
     except StepFailed as error:
         return outcome("failed", error.reason, str(error), **error.facts)

@@ -10,7 +10,7 @@ from typing import Dict, Tuple
 
 from .errors import StepFailed
 from .files import unlink, write_all
-from .limits import BLOCK, DATABASE_PATIENCE, MARGIN
+from .limits import BLOCK, DATABASE_TIMEOUT, MARGIN
 
 
 def open_below(top: str, name: str, flags: int = os.O_RDONLY) -> int:
@@ -58,7 +58,7 @@ class LiveDatabase:
     def __init__(self, top: str, name: str) -> None:
         self._top, self._name = top, name
         self.path = os.path.join(top, name)
-        self._ends = time.monotonic() + DATABASE_PATIENCE
+        self._ends = time.monotonic() + DATABASE_TIMEOUT
         self._open: Dict[str, int] = {}
 
     def copy_to(self, copy: str) -> None:
@@ -134,7 +134,7 @@ class LiveDatabase:
     def _wait(self) -> None:
         if time.monotonic() > self._ends:
             raise StepFailed(
-                "backup_failed", "%s was locked by its application for %d s." % (self.path, DATABASE_PATIENCE)
+                "backup_failed", "%s was locked by its application for %d s." % (self.path, DATABASE_TIMEOUT)
             )
         time.sleep(0.005)
 

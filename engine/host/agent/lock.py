@@ -10,7 +10,7 @@ from typing import Optional, Tuple
 
 from .errors import Refused
 from .files import canonical, now_iso, read_json, unlink, write_atomic
-from .limits import CANCEL_PATIENCE, LOCK_PATIENCE, REVERT_PATIENCE, Record
+from .limits import CANCEL_TIMEOUT, LOCK_TIMEOUT, REVERT_TIMEOUT, Record
 from .processes import process_start, same_process, sweep
 from .tree import Tree
 from .wire import Stream
@@ -23,10 +23,10 @@ class Lock:
         self._path = tree.lock
         self.fd = -1
 
-    def acquire(self, patience: float) -> bool:
-        """Take it, waiting `patience` seconds at most; False when somebody else holds it."""
+    def acquire(self, timeout: float) -> bool:
+        """Take it, waiting `timeout` seconds at most; False when somebody else holds it."""
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        ends = time.monotonic() + patience
+        ends = time.monotonic() + timeout
         while True:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -104,7 +104,7 @@ def take_lock(tree: Tree, request: Record, stream: Stream, takeover: bool) -> Tu
     lock = Lock(tree)
     deployment, fence = request["deployment"], request["fence"]
     seen, _ = tree.highest_fence()
-    if fence >= seen and lock.acquire(LOCK_PATIENCE):
+    if fence >= seen and lock.acquire(LOCK_TIMEOUT):
         tree.raise_fence(fence, deployment)
         return lock, None
     owner = lock.owner()
@@ -118,7 +118,7 @@ def end_owner(tree: Tree, lock: Lock, why: Record, stream: Stream) -> Record:
     """End the run that holds the lock and take it: asked first, killed when it does not react. Raises Refused."""
     asked: Record = {}
     owner: Record = {}
-    ends = time.monotonic() + REVERT_PATIENCE + CANCEL_PATIENCE
+    ends = time.monotonic() + REVERT_TIMEOUT + CANCEL_TIMEOUT
     killed = False
     while not lock.acquire(0.2):
         stream.tick()

@@ -10,7 +10,7 @@ import time
 from typing import Any, List, Optional
 
 from .attached_command import listens
-from .limits import ALIVE_EVERY, LINE_LIMIT, LISTENER_PATIENCE, OUTPUT_LIMIT, UNIT_NAME, Record
+from .limits import ALIVE_EVERY, LINE_LIMIT, LISTENER_TIMEOUT, OUTPUT_LIMIT, UNIT_NAME, Record
 from .processes import Tools
 from .recorder import Masker, outcome
 from .request import need
@@ -64,7 +64,7 @@ class Reader:
         ends, heard, rest = time.monotonic() + float(self._request["seconds"]), time.monotonic(), b""
         while True:
             now = time.monotonic()
-            if now >= ends or now - heard > LISTENER_PATIENCE:
+            if now >= ends or now - heard > LISTENER_TIMEOUT:
                 return self._end("time_over", "The time for reading the journal is over.")
             waiting = [self._stream.fd] if self._stream.waiting else []
             ready, _, _ = select.select([self._source, 0], waiting, [], min(ALIVE_EVERY, ends - now))

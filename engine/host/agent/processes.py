@@ -9,7 +9,7 @@ import time
 from typing import Any, Callable, Dict, List, Tuple
 
 from .files import read_bytes
-from .limits import LINE_LIMIT, OUTPUT_LIMIT, PATH, TOOL_PATIENCE
+from .limits import LINE_LIMIT, OUTPUT_LIMIT, PATH, TOOL_TIMEOUT
 
 
 def process_start(pid: int) -> str:
@@ -59,10 +59,10 @@ def marked_processes(deployment: str, root: str) -> List[int]:
     return found
 
 
-def sweep(deployment: str, root: str, patience: float = 5.0) -> Dict[str, int]:
+def sweep(deployment: str, root: str, timeout: float = 5.0) -> Dict[str, int]:
     """Kill what is left of a run's steps and prove that it is gone: how many there were, how many are left."""
     seen: set[int] = set()
-    ends = time.monotonic() + patience
+    ends = time.monotonic() + timeout
     while True:
         alive = marked_processes(deployment, root)
         if not alive or time.monotonic() > ends:
@@ -110,11 +110,11 @@ class Tools:
         )
 
     @staticmethod
-    def finish(process: Any, patience: float = TOOL_PATIENCE) -> Tuple[int, str]:
+    def finish(process: Any, timeout: float = TOOL_TIMEOUT) -> Tuple[int, str]:
         """Exit code and output. A program that overstays is left to `sweep` and counts as failed (code 124)."""
         import subprocess
 
-        ends, output = time.monotonic() + patience, b""
+        ends, output = time.monotonic() + timeout, b""
         while select.select([process.stdout], [], [], max(0.0, ends - time.monotonic()))[0]:
             block = os.read(process.stdout.fileno(), 1 << 16)
             if len(output) < OUTPUT_LIMIT:
@@ -130,22 +130,22 @@ class Tools:
                 process.wait(timeout=1.0)
             except (OSError, subprocess.TimeoutExpired):
                 pass
-            return 124, "no answer within %d s" % patience
+            return 124, "no answer within %d s" % timeout
         return int(code), output.decode(errors="replace").strip()
 
     @classmethod
-    def tell(cls, process: Any, patience: float) -> Tuple[int, str]:
+    def tell(cls, process: Any, timeout: float) -> Tuple[int, str]:
         """Have a program that waits go on, to its end: exit code and output, none when it has ended before."""
         try:
             process.stdin.write(b"\n")
             process.stdin.close()
         except OSError:  # what it said, if anything, is there all the same
             pass
-        return cls.finish(process, patience)
+        return cls.finish(process, timeout)
 
-    def call(self, argv: List[str], patience: float = TOOL_PATIENCE, cwd: str = "/") -> Tuple[int, str]:
+    def call(self, argv: List[str], timeout: float = TOOL_TIMEOUT, cwd: str = "/") -> Tuple[int, str]:
         """Run a short program to its end: exit code and output."""
-        return self.finish(self.start(argv, cwd), patience)
+        return self.finish(self.start(argv, cwd), timeout)
 
     def logged(self, argv: List[str], cwd: str, log: Callable[[str], None]) -> int:
         """Run to its end, each line to `log`; the step's deadline is the supervisor's business."""

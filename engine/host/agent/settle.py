@@ -13,7 +13,7 @@ from .files import discard, fsync_path, swap_link, unlink, write_atomic
 from .health import Expectation
 from .hook_undo import WayBack
 from .journal import Journal, RunState
-from .limits import REVERT_PATIENCE, Record
+from .limits import REVERT_TIMEOUT, Record
 from .processes import Tools, sweep, wait_exit
 from .recorder import Masker, Recorder
 from .systemd import RUNNING, Systemd, keeps_running, starting_order
@@ -147,7 +147,7 @@ class Settler:
 
     def _restore_units(self, facts: Record) -> None:
         before = self.state.before or {}
-        ends = time.monotonic() + float(self.state.plan["deadlines"].get("revert", REVERT_PATIENCE))
+        ends = time.monotonic() + float(self.state.plan["deadlines"].get("revert", REVERT_TIMEOUT))
         planned = [unit for role in self.state.plan["roles"] for unit in role["units"]]
         others = [unit for unit in before["units"] if unit not in planned]  # which the reverted release did not have
         old = self.systemd.quieten(self.systemd.show([*planned, *others]), ends)

@@ -10,7 +10,7 @@ import struct
 from typing import Any, Dict, List, Optional, Tuple
 
 
-def connect(host: str, port: int, patience: float) -> Any:
+def connect(host: str, port: int, timeout: float) -> Any:
     """A connected TCP socket, to be closed. Raises OSError."""
     import _socket
 
@@ -18,7 +18,7 @@ def connect(host: str, port: int, patience: float) -> Any:
     for family, kind, protocol, _, address in _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM):
         sock = _socket.socket(family, kind, protocol)
         try:
-            sock.settimeout(patience)
+            sock.settimeout(timeout)
             sock.connect(address)
             return sock
         except OSError as error:

@@ -121,9 +121,9 @@ class Supervisor:
                 return True
             *lines, self._heard = (self._heard + block).split(b"\n")
             for line in lines:
-                self._heed(line)
+                self._take(line)
 
-    def _heed(self, line: bytes) -> None:
+    def _take(self, line: bytes) -> None:
         record = json.loads(line)
         if record["kind"] == "outcome":
             self._outcome = record

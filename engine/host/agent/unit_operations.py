@@ -11,7 +11,7 @@ from .dumps import Dumper, refuse_unfinished
 from .errors import Refused, StepFailed, as_failure
 from .health import Expectation, probe
 from .journal import Journal
-from .limits import LINE_LIMIT, LOCK_PATIENCE, OPERATION_PATIENCE, PLAIN_NAME, REVERT_PATIENCE, Record
+from .limits import LINE_LIMIT, LOCK_TIMEOUT, OPERATION_TIMEOUT, PLAIN_NAME, REVERT_TIMEOUT, Record
 from .lock import Lock, describe_owner
 from .processes import Tools, wait_exit
 from .recorder import outcome
@@ -34,7 +34,7 @@ def verb_operate(tree: Tree, frames: Frames, stream: Stream) -> Record:
     units = [unit for unit in known if unit in request["units"] or not request["units"]]
     need(set(request["units"]) <= set(known), "a unit is none of the release's")
     lock = Lock(tree)
-    if not lock.acquire(LOCK_PATIENCE):
+    if not lock.acquire(LOCK_TIMEOUT):
         raise Refused("host_locked", describe_owner(lock.owner()) + "; try again when it has ended.")
     yields = action != "restore"
     if yields:
@@ -75,7 +75,7 @@ class Operation:
         self._request = request
         self._stream = stream
         self._systemd = Systemd(Tools("operation", tree.root), stream.tick)
-        self._ends = time.monotonic() + OPERATION_PATIENCE
+        self._ends = time.monotonic() + OPERATION_TIMEOUT
 
     def carry_out(self, action: str, units: List[str]) -> Record:
         """Raises StepFailed, with what runs then, and what ran before and is stopped."""
@@ -144,11 +144,11 @@ class Operation:
         try:
             if work.kept:
                 self.stop(units)
-                work.undo(time.monotonic() + OPERATION_PATIENCE)
+                work.undo(time.monotonic() + OPERATION_TIMEOUT)
         except Exception as error:  # noqa: BLE001 - the units are started all the same
             held = "What was there before is not back, but in the backup %s: `restore_data` brings it." % work.kept
             words[1:] = [held, str(as_failure(error, "restore"))]
-        self._ends = max(self._ends, time.monotonic() + REVERT_PATIENCE)
+        self._ends = max(self._ends, time.monotonic() + REVERT_TIMEOUT)
         try:
             self._proven("started", units, units)
         except Exception as error:  # noqa: BLE001 - it is told with the rest

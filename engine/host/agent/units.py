@@ -9,7 +9,7 @@ from typing import Any, List
 
 from .errors import StepFailed
 from .files import read_json, sha256_file
-from .limits import SUDO, TAKE_PATIENCE, Record
+from .limits import SUDO, TAKE_TIMEOUT, Record
 from .processes import Tools
 from .tree import Tree
 
@@ -47,11 +47,11 @@ def take_units(tree: Tree, tools: Tools, ready: Any = None) -> Record:
     `ready` is a program that waits for it already; one that has ended is done without.
     """
     command = take_command(os.path.basename(tree.root))
-    code, output = tools.tell(ready, TAKE_PATIENCE) if ready else (0, "")
+    code, output = tools.tell(ready, TAKE_TIMEOUT) if ready else (0, "")
     if not output:
-        code, output = tools.call([*SUDO, *command], TAKE_PATIENCE)
+        code, output = tools.call([*SUDO, *command], TAKE_TIMEOUT)
     if code != 0 and os.strerror(errno.ENOSPC) in output and tree.drop_ballast():
-        code, output = tools.call([*SUDO, *command], TAKE_PATIENCE)
+        code, output = tools.call([*SUDO, *command], TAKE_TIMEOUT)
     try:
         said = dict(json.loads(output.splitlines()[-1]))
     except (ValueError, TypeError, IndexError, RecursionError):

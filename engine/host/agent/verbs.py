@@ -16,7 +16,7 @@ from .files import canonical, read_json, readlink, swap_link, unlink, write_atom
 from .health import Expectation
 from .inspection import verb_inspect, verb_matches, verb_verify
 from .journal import Journal, RunState
-from .limits import LOCK_PATIENCE, PLAIN_NAME, REVERT_PATIENCE, Record
+from .limits import LOCK_TIMEOUT, PLAIN_NAME, REVERT_TIMEOUT, Record
 from .lock import Lock, describe_owner, end_owner, take_lock
 from .logs import verb_logs
 from .processes import Tools, sweep
@@ -67,7 +67,7 @@ def verb_revert(tree: Tree, frames: Frames, stream: Stream) -> Record:
     lock, _ = take_lock(tree, request, stream, takeover=False)
     try:
         journal = Journal(tree)
-        lock.own(request["deployment"], request["fence"], REVERT_PATIENCE)
+        lock.own(request["deployment"], request["fence"], REVERT_TIMEOUT)
         state = journal.last_run()
         run = (request["deployment"], request["run_fence"])  # another portal may have given the same number
         if state is None or (state.deployment, state.fence) != run:
@@ -132,7 +132,7 @@ def verb_recover(tree: Tree, frames: Frames, stream: Stream, boot: int = 0) -> R
     if not boot:
         frames.request()
     lock = Lock(tree)
-    if not lock.acquire(LOCK_PATIENCE):
+    if not lock.acquire(LOCK_TIMEOUT):
         owner = lock.owner()
         return outcome("running", "host_locked", describe_owner(owner) + ".", owner=owner)
     try:
@@ -170,7 +170,7 @@ def after_boot(tree: Tree, state: RunState, stream: Stream) -> Record:
         expectations = [Expectation(role, version, current, connected=False) for role in state.plan["roles"]]
     try:
         Verifier(settler.systemd, lambda line: None, stream.tick).prove(
-            expectations, {}, 0.0, time.monotonic() + REVERT_PATIENCE
+            expectations, {}, 0.0, time.monotonic() + REVERT_TIMEOUT
         )
     except StepFailed as error:
         return {"healthy": False, "sentence": str(error)}
@@ -194,7 +194,7 @@ def verb_secret(tree: Tree, frames: Frames, stream: Stream) -> Record:
     need(isinstance(version, int) and version > 0, "the version is no positive number")
     value = frames.value()
     lock = Lock(tree)
-    if not lock.acquire(LOCK_PATIENCE):
+    if not lock.acquire(LOCK_TIMEOUT):
         raise Refused("host_locked", describe_owner(lock.owner()) + "; deliver the secret afterwards.")
     try:
         write_atomic(os.path.join(tree.secrets, name), value, 0o400)

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, List, NoReturn, Tuple
 
 from .errors import StepFailed
 from .health import Expectation, probe
-from .limits import GRACE_DISCONNECTED, HEALTH_URL, PROBE_PATIENCE, WATCH_PAUSE, Record, Shown
+from .limits import GRACE_DISCONNECTED, HEALTH_URL, PROBE_TIMEOUT, WATCH_PAUSE, Record, Shown
 from .sockets import owns_port
 from .systemd import Systemd, explain
 from .unit_journal import History, ask_journal, read_journal
@@ -90,7 +90,7 @@ class Verifier:
         said: tuple[str, str] | None = None
         while True:
             self._tick()
-            seen = probe(health, max(0.5, min(PROBE_PATIENCE, ends - time.monotonic())))
+            seen = probe(health, max(0.5, min(PROBE_TIMEOUT, ends - time.monotonic())))
             problem = expectation.problem(seen)
             now = time.monotonic()
             if problem and expectation.tolerates(problem[0]):

@@ -12,7 +12,7 @@ from collections import deque
 from typing import Iterator, Tuple
 
 from .errors import Hangup, Refused
-from .limits import ALIVE_EVERY, BACKLOG, BLOCK, PROTOCOL, READ_PATIENCE, Record
+from .limits import ALIVE_EVERY, BACKLOG, BLOCK, PROTOCOL, READ_TIMEOUT, Record
 
 
 class Stream:
@@ -72,9 +72,9 @@ class Stream:
             self.record({"kind": "alive"})
         self.pump()
 
-    def drain(self, patience: float = 5.0) -> None:
+    def drain(self, timeout: float = 5.0) -> None:
         """Give a slow reader a little time to take the rest."""
-        ends = time.monotonic() + patience
+        ends = time.monotonic() + timeout
         while self.waiting and time.monotonic() < ends:
             select.select([], [self.fd], [], 0.2)
             self.pump()
@@ -103,14 +103,14 @@ class Frames:
         return b"".join(parts)
 
     def _some(self, limit: int) -> bytes:
-        ends = time.monotonic() + READ_PATIENCE
+        ends = time.monotonic() + READ_TIMEOUT
         while True:
             try:
                 block = os.read(self._fd, limit)
             except BlockingIOError:
                 left = ends - time.monotonic()
                 if left <= 0 or not select.select([self._fd], [], [], left)[0]:
-                    raise Hangup("nothing came from the portal for %d s" % READ_PATIENCE) from None
+                    raise Hangup("nothing came from the portal for %d s" % READ_TIMEOUT) from None
                 continue
             except OSError as error:
                 raise Hangup(str(error)) from None

@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 os.umask(0o077)
-tree, patience, wanted = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+tree, timeout, wanted = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 request = json.load(sys.stdin)
 release = os.path.realpath(os.path.join(tree, "current"))
 if os.path.basename(release) != wanted:
@@ -47,11 +47,11 @@ try:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=patience,
+            timeout=timeout,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        print("It did not end within %d s." % patience)
+        print("It did not end within %d s." % timeout)
         sys.exit(124)
 finally:
     shutil.rmtree(directory)

@@ -10,7 +10,7 @@ from typing import Iterator, List, Tuple
 
 from .paths import DIRECTORY, Place, Refused, place
 
-DELETION_PATIENCE = 900.0  # s; a tree may hold a million files
+DELETION_TIMEOUT = 900.0  # s; a tree may hold a million files
 
 
 class Clearing:
@@ -60,7 +60,7 @@ def remove(parent: int, name: str) -> None:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=DELETION_PATIENCE,
+        timeout=DELETION_TIMEOUT,
         check=False,
     )
     if done.returncode != 0:

@@ -8,7 +8,7 @@ import time
 
 from .paths import Refused, place
 
-LOCK_PATIENCE = 60.0  # s
+LOCK_TIMEOUT = 60.0  # s
 
 
 def put_root_file(path: str, content: bytes, mode: int) -> None:
@@ -56,7 +56,7 @@ class RootLock:
             if not where.trusted:
                 raise Refused("%s lies where others than root may write." % self._path)
             self._fd = where.open(os.O_RDWR | os.O_CREAT)
-        ends = time.monotonic() + LOCK_PATIENCE
+        ends = time.monotonic() + LOCK_TIMEOUT
         while True:
             try:
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

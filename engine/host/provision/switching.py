@@ -23,7 +23,7 @@ from .unit_checks import refuse_units
 from .unit_file import in_the_end, read_unit
 from .unit_rules import BESIDE_A_RELEASE, generated_units
 
-STOP_PATIENCE = 30.0  # s for a unit that is gone; then it is killed
+STOP_TIMEOUT = 30.0  # s for a unit that is gone; then it is killed
 SYSTEMCTL = "/usr/bin/systemctl"
 NEEDS_RELOAD = ("show", "-p", "NeedDaemonReload", "--value")
 
@@ -156,7 +156,7 @@ def _note(name: str, release: Optional[str], units: Dict[str, str]) -> None:
 def _end(ours: Ours, gone: Iterable[str]) -> None:
     """Units that the release has no more end for good."""
     for unit in gone:
-        if call([SYSTEMCTL, "stop", "--", unit], STOP_PATIENCE)[0] == 124:
+        if call([SYSTEMCTL, "stop", "--", unit], STOP_TIMEOUT)[0] == 124:
             call([SYSTEMCTL, "kill", "--signal=KILL", "--", unit])
         call([SYSTEMCTL, "--no-reload", "--quiet", "disable", "--", unit])
         for path in (_drop_in_path(unit), _path(unit)):
@@ -173,7 +173,7 @@ def _close(sockets: Iterable[str], units: Dict[str, bytes]) -> None:
     for unit in sockets:
         named = in_the_end(read_unit(units[unit]), "Socket", "Service") or [unit[: -len("socket")] + "service"]
         behind = [service for service in named if service in units and service.endswith(".service")]
-        call([SYSTEMCTL, "stop", "--", unit, *behind], STOP_PATIENCE)
+        call([SYSTEMCTL, "stop", "--", unit, *behind], STOP_TIMEOUT)
 
 
 def _remove_empty(directory: str) -> None:

@@ -7,7 +7,7 @@ from typing import List, Tuple
 
 from .paths import Refused
 
-TOOL_PATIENCE = 120.0  # s for any program but apt
+TOOL_TIMEOUT = 120.0  # s for any program but apt
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LANG": "C.UTF-8",
@@ -16,7 +16,7 @@ ENVIRONMENT = {
 }
 
 
-def call(argv: List[str], patience: float = TOOL_PATIENCE) -> Tuple[int, str]:
+def call(argv: List[str], timeout: float = TOOL_TIMEOUT) -> Tuple[int, str]:
     """Exit code and output of a program; 127 when it is not installed, 124 when it takes too long."""
     try:
         done = subprocess.run(
@@ -25,19 +25,19 @@ def call(argv: List[str], patience: float = TOOL_PATIENCE) -> Tuple[int, str]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=ENVIRONMENT,
-            timeout=patience,
+            timeout=timeout,
             check=False,
         )
     except FileNotFoundError:
         return 127, "%s is not installed" % argv[0]
     except subprocess.TimeoutExpired:
-        return 124, "%s did not end within %d s" % (argv[0], patience)
+        return 124, "%s did not end within %d s" % (argv[0], timeout)
     return done.returncode, done.stdout.decode(errors="replace").strip()
 
 
-def must(argv: List[str], patience: float = TOOL_PATIENCE) -> str:
+def must(argv: List[str], timeout: float = TOOL_TIMEOUT) -> str:
     """The output of a program that has to succeed. Raises Refused with what it said."""
-    code, output = call(argv, patience)
+    code, output = call(argv, timeout)
     if code != 0:
         raise Refused("'%s' failed: %s" % (" ".join(argv), output[-500:] or "exit code %d" % code))
     return output

@@ -12,7 +12,7 @@ from .machine import Change, Machine, Operation, group_id, user_id
 from .paths import Refused
 from .tools import call, must
 
-APT_PATIENCE = 900.0  # s
+APT_TIMEOUT = 900.0  # s
 
 
 def op_package(machine: Machine, operation: Operation) -> Change:
@@ -24,9 +24,9 @@ def op_package(machine: Machine, operation: Operation) -> Change:
     machine.ours.add("package", name)
     if not machine.plan:
         install = ["apt-get", "install", "-y", "--no-install-recommends", "-q", name]
-        if call(install, APT_PATIENCE)[0] != 0:
-            must(["apt-get", "update", "-q"], APT_PATIENCE)
-            must(install, APT_PATIENCE)
+        if call(install, APT_TIMEOUT)[0] != 0:
+            must(["apt-get", "update", "-q"], APT_TIMEOUT)
+            must(install, APT_TIMEOUT)
     return "not installed", "installed"
 
 

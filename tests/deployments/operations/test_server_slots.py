@@ -43,7 +43,7 @@ def test_half_of_the_threads_answer_everybody_else() -> None:
 
 @pytest.mark.parametrize("asked", ["journal", "status", "backups", "page"])
 def test_one_more_is_told_to_come_again(world: World, monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
-    monkeypatch.setattr(server_slots, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(server_slots, "TIMEOUT_SECONDS", 0.01)
     world.succeeded(world.releases[0])
     server = Server.objects.get(environment=world.production)
     with many_wait():
@@ -55,7 +55,7 @@ def test_one_more_is_told_to_come_again(world: World, monkeypatch: pytest.Monkey
 
 
 def test_a_turn_is_given_back_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_slots, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(server_slots, "TIMEOUT_SECONDS", 0.01)
     for _ in range(server_slots.AT_ONCE + 1):
         with pytest.raises(ValueError, match="broken"), server_slots.server_slot():
             raise ValueError("broken")

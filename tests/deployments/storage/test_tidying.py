@@ -170,7 +170,7 @@ def test_what_nobody_names_goes_after_a_day(world: World) -> None:
 def test_tidying_waits_for_a_backup_and_the_nightly_one_tries_again_tomorrow(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stored_contents, "_PATIENCE", 0.0)
+    monkeypatch.setattr(stored_contents, "_TIMEOUT", 0.0)
     with contents().held():
         with pytest.raises(Conflict):
             tidy(actor=ACTOR)

@@ -173,7 +173,7 @@ def test_a_damaged_artifact_is_not_taken_apart(contents: Contents, built: list[A
 
 
 def test_who_deletes_waits_for_who_adds(contents: Contents, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PATIENCE", 0.0)
+    monkeypatch.setattr(module, "_TIMEOUT", 0.0)
     with contents.held(), contents.held(), pytest.raises(Conflict, match="Try again"), contents.held(alone=True):
         pytest.fail("nobody may be alone here")
     with contents.held(alone=True), pytest.raises(Conflict), contents.held():

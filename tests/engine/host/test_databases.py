@@ -180,7 +180,7 @@ def test_a_lock_that_is_never_let_go_ends_the_step(tree: Tree, monkeypatch: pyte
         f"import sqlite3; database = sqlite3.connect({str(path)!r}); database.execute('BEGIN EXCLUSIVE'); "
         "print(1, flush=True); input()"
     )
-    monkeypatch.setattr(databases, "DATABASE_PATIENCE", 0.3)
+    monkeypatch.setattr(databases, "DATABASE_TIMEOUT", 0.3)
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
@@ -219,7 +219,7 @@ def endless_tree(path: Path) -> None:
 
 def test_a_table_that_never_ends_is_not_counted_for_ever(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     endless_tree(rolls(Path(tree.data, "bot.db")))
-    monkeypatch.setattr(databases, "DATABASE_PATIENCE", 0.5)
+    monkeypatch.setattr(databases, "DATABASE_TIMEOUT", 0.5)
     watch = threading.Timer(20, os._exit, [9])
     watch.start()
     try:

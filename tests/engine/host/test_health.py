@@ -104,7 +104,7 @@ def test_where_nobody_listens_that_is_said(service: Service) -> None:
 def test_who_never_answers_is_waited_for_as_long_as_was_said() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        seen = probe({"url": url, "connected_field": "", "version_field": ""}, patience=0.05)
+        seen = probe({"url": url, "connected_field": "", "version_field": ""}, timeout=0.05)
     assert seen["answered"] is False
 
 

@@ -231,7 +231,7 @@ def test_a_database_that_is_none_ends_the_run_before_anything_changes(tree: Tree
 def test_a_database_that_stays_locked_cannot_be_backed_up(
     tree: Tree, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.host.agent.live_database.DATABASE_PATIENCE", 0.1)
+    monkeypatch.setattr("engine.host.agent.live_database.DATABASE_TIMEOUT", 0.1)
     database = sqlite3.connect(Path(tree.data, "bot.db"), isolation_level=None)
     database.execute("CREATE TABLE kept (id INTEGER)")
     database.execute("BEGIN EXCLUSIVE")

@@ -74,7 +74,7 @@ def test_of_a_tool_that_says_too_much_the_beginning_is_kept() -> None:
 def test_a_tool_that_overstays_is_ended_also_when_it_has_closed_its_output() -> None:
     tools = Tools("d1", "/")
     for script in ("sleep 30", "exec >&- 2>&-; sleep 30"):
-        assert tools.call(["/bin/sh", "-c", script], patience=0.2)[0] == 124
+        assert tools.call(["/bin/sh", "-c", script], timeout=0.2)[0] == 124
 
 
 def test_the_short_ones_are_all_known() -> None:

@@ -50,14 +50,14 @@ def test_a_key_is_let_in_once_and_taken_out_whole(
     assert [path.name for path in keys.parent.iterdir()] == ["authorized_keys"]
 
 
-def check(tree: Path, *argv: str, patience: int = 20, wanted: str = "1.0") -> CompletedProcess[str]:
+def check(tree: Path, *argv: str, timeout: int = 20, wanted: str = "1.0") -> CompletedProcess[str]:
     request: dict[str, Any] = {
         "role": "bot",
         "argv": list(argv),
         "config": {"bot.json": '{"a": 1}'},
         "credentials": {"password": "hunter2"},
     }
-    command = [sys.executable, "-I", "-S", "-B", "-c", program("credential_check"), str(tree), str(patience), wanted]
+    command = [sys.executable, "-I", "-S", "-B", "-c", program("credential_check"), str(tree), str(timeout), wanted]
     return run(command, input=json.dumps(request), capture_output=True, text=True, check=False)
 
 
@@ -87,7 +87,7 @@ def test_a_check_of_the_environment_comes_before_one_of_the_system(release: Path
 
 
 def test_a_check_that_does_not_end_is_ended(release: Path) -> None:
-    done = check(release, "sh", "-c", "echo {config} >&2; exec sleep 60", patience=1)
+    done = check(release, "sh", "-c", "echo {config} >&2; exec sleep 60", timeout=1)
     assert (done.returncode, done.stdout) == (124, "It did not end within 1 s.\n")
 
 

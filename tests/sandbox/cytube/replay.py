@@ -37,7 +37,7 @@ ANSWER_MS = 100
 #: What comes from a timer may have been recorded this many ms before our timer, which starts a little later, runs out.
 TIMER_MS = 20
 #: Seconds to wait for an event that the recording has; after a first miss the replay is lost and hurries.
-PATIENCE = 5.0
+TIMEOUT = 5.0
 HURRY = 0.05
 
 
@@ -75,7 +75,7 @@ class Replay:
         self._viewers: dict[str, Viewer] = {}
         self._streams: dict[str, list[Viewer]] = defaultdict(list)
         self._expected: dict[str, int] = defaultdict(int)
-        self._patience = PATIENCE
+        self._timeout = TIMEOUT
 
     async def run(self) -> None:
         """Play everything and compare."""
@@ -135,11 +135,11 @@ class Replay:
 
     async def _until(self, happened: Callable[[], bool], entry: Entry) -> None:
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 while not happened():
                     await asyncio.sleep(0)
         except TimeoutError:
-            self._patience = HURRY
+            self._timeout = HURRY
             self.differences[entry.scenario].append(f"The server never saw {entry.client}'s {entry.event}.")
 
     async def _close(self, entry: Entry, viewer: Viewer) -> None:
@@ -175,9 +175,9 @@ class Replay:
         viewer, others = self._streams[entry.client][-1], self._streams[entry.client][:-1]
         missing = self._expected[entry.client] - sum(len(other.heard) for other in others)
         try:
-            await viewer.has_heard(missing, deadline=self._patience)
+            await viewer.has_heard(missing, deadline=self._timeout)
         except NoAnswer:
-            self._patience = HURRY
+            self._timeout = HURRY
 
     def _answered_at(self, number: int) -> float:
         entry = self._entries[number]

@@ -97,11 +97,11 @@ def test_what_is_no_network_of_a_set_is_refused(text: str) -> None:
 
 
 def test_the_cable_is_told_in_the_units_people_use() -> None:
-    weather = LinkProfile().with_latency(50).with_loss(0.5).with_rate(20_000)
+    profile = LinkProfile().with_latency(50).with_loss(0.5).with_rate(20_000)
 
-    assert (weather.delay_us, weather.loss_ppm, weather.rate_kbit) == (25_000, 5_000, 20_000)
-    assert str(weather) == "50 ms  0.5 % lost  20000 kbit/s"
-    assert weather.with_latency(0).delay_us == 0
+    assert (profile.delay_us, profile.loss_ppm, profile.rate_kbit) == (25_000, 5_000, 20_000)
+    assert str(profile) == "50 ms  0.5 % lost  20000 kbit/s"
+    assert profile.with_latency(0).delay_us == 0
 
 
 @pytest.mark.parametrize(("text", "size"), [("30M", 30 << 20), ("64k", 64 << 10), ("1G", 1 << 30), ("4096", 4096)])

@@ -86,7 +86,7 @@ async def test_an_answer_that_is_not_right_is_wrong_and_none_is_missing(
     await asking.ask(Question("help kick", "pick <name>"))
     await asking.leave()
     server.crowd().enter("Mute")
-    monkeypatch.setattr(moderator, "PATIENCE", 0.2)
+    monkeypatch.setattr(moderator, "TIMEOUT", 0.2)
     silent = Moderator(control, "Mute", tally)
     await silent.ask(Question("help", "Chat commands"))
     await silent.leave()

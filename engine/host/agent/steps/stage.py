@@ -38,7 +38,7 @@ def _sync(work: Work) -> None:
 
     Measured on a busy machine with 6 new files in 25 directories: 15 ms against 115.
     """
-    code, output = work.tools.call(["/usr/bin/sync", "-f", work.tree.releases], patience=work.plan["deadline"])
+    code, output = work.tools.call(["/usr/bin/sync", "-f", work.tree.releases], timeout=work.plan["deadline"])
     if code != 0:
         raise StepFailed("disk_full" if "space" in output else "disk_failed", "Nothing was activated: %s." % output)
 
