@@ -109,7 +109,7 @@ WantedBy=multi-user.target
 
 
 def settle_unit(name: str, deploys: str = DEPLOY_USER) -> bytes:
-    """What goes the way back of hooks that a power cut left undone: late enough for databases, before our services.
+    """What runs the ways back of hooks that a power cut left: late enough for databases, before our services.
 
     It has root's programs do what needs root, by sudo, as any deployment has. Every boot waits for what it is after, so
     that is no network-online.target, which may take minutes.

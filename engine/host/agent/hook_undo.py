@@ -20,7 +20,7 @@ BETWEEN = " Data may be between the two releases: `backups` lists what was kept 
 
 
 class WayBack:
-    """The ways back of a run's hooks, the last one first. Repeatable: one that was gone is not gone again."""
+    """The ways back of a run's hooks, the last one first. Repeatable: one that ran is not run again."""
 
     def __init__(self, tree: Tree, state: RunState, recorder: Recorder, tools: Tools, tick: Callable[[], None]) -> None:
         self._state = state
@@ -36,7 +36,7 @@ class WayBack:
 
     @property
     def waiting(self) -> List[str]:
-        """Those whose way back has to be gone, in the order in which that is done."""
+        """Those whose way back has to run, in the order in which that is done."""
         left = [moment for moment in self.begun if moment not in self._state.went_back and self._words(moment)]
         return left[::-1]
 
@@ -105,4 +105,4 @@ class WayBack:
 
 
 def _lost(moments: List[str], error: Exception) -> str:
-    return " The way back of %s was not gone: %s" % (" and ".join(moments), as_failure(error, "back"))
+    return " The way back of %s failed: %s" % (" and ".join(moments), as_failure(error, "back"))

@@ -135,7 +135,7 @@ class RunState:
         self.verified: Optional[Record] = None
         self.result: Optional[Record] = None
         self.cause: Optional[Record] = None
-        self.went_back: List[str] = []  # hooks whose way back was gone
+        self.went_back: List[str] = []  # hooks whose way back ran
         self.facts: Dict[str, Any] = {}
         self.seconds: Dict[str, float] = {}
 

@@ -38,7 +38,7 @@ class Settler:
         self._way_back = WayBack(tree, state, recorder, self.tools, tick)
 
     def leaves_for_later(self) -> bool:
-        """Whether a way back waits, which cannot be gone this early in a boot; it is noted for `recover --late`."""
+        """Whether a way back waits, which cannot run this early in a boot; it is noted for `recover --late`."""
         if self.state.verified is not None or not self._way_back.waiting:
             return False
         write_atomic(self.tree.unsettled, b"A way back waits: see recover --late.\n")
@@ -265,7 +265,7 @@ def settle_last(
 ) -> Optional[Record]:
     """Settle the run that the journal shows as unfinished; None when there is none. The lock must be held.
 
-    `boot`: EARLY, before anything else runs; a way back that has to be gone needs more, and is left to LATE, which the
+    `boot`: EARLY, before anything else runs; a way back that has to run needs more, and is left to LATE, which the
     services wait for.
     """
     state = journal.last_run()

@@ -146,7 +146,7 @@ def verb_recover(tree: Tree, frames: Frames, stream: Stream, boot: int = 0) -> R
         if settled is not None or state.unfinished:
             if boot != EARLY:
                 unlink(tree.unsettled)
-            waits = "A way back has to be gone, which is done before the services start."
+            waits = "A hook's way back has to run, which happens before the services start."
             return settled or outcome("interrupted", "way_back_waits", waits)
         result = state.result or {}
         if result.get("facts", {}).get("boot") and not boot:
