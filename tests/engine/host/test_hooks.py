@@ -136,7 +136,7 @@ def test_a_way_back_that_hides_its_output_ends_at_its_deadline_and_what_ran_runs
     result = run(tree, hooked(tree, hook(back=SILENT, deadline=1.5)))
     assert (result["status"], tree.current_release()) == ("interrupted", OLD), result
     assert machine.unit(UNIT)["ActiveState"] == "active"
-    assert "not gone: The hook after_activate (sh) did not end within 1.5 s and was ended." in result["sentence"]
+    assert "failed: The hook after_activate (sh) did not end within 1.5 s and was ended." in result["sentence"]
 
 
 @pytest.mark.parametrize("code", [0, 3])

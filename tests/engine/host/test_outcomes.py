@@ -90,7 +90,7 @@ def test_a_unit_that_starts_neither_way_needs_a_person(tree: Tree, machine: Mach
 def test_an_old_process_that_does_not_end_fails_the_restart(tree: Tree, machine: Machine) -> None:
     machine.unit(UNIT, MainPID=str(os.getpid()))
     machine.next_starts(UNIT, "stuck", "active")
-    result = run(tree, plan(tree, deadlines={"restart": 1.0, "revert": 0.2}))
+    result = run(tree, plan(tree, deadlines={"restart": 4.0, "revert": 0.2}))
     assert result["reason"] == "unit_stuck", result
     assert result["status"] == "interrupted"  # nor does it end for the revert, and that is said
     assert f"{UNIT} does not stop" in result["facts"]["problem"]
