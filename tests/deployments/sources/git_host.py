@@ -1,47 +1,27 @@
 """A git host on loopback: a real repository over real HTTP, and webhooks as GitHub, GitLab and Gitea sign them."""
 
-import base64
 import hashlib
 import hmac
 import json
 import shutil
-import threading
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from tests.deployments.sources import git_files
+from tests.deployments.sources.git_files import TOKEN
 from tests.engine.artifacts.projects import commit_all, git
 from tests.fixtures.records import EXAMPLE
 
-TOKEN = "glpat-only-for-reading"
-
-
-class _Files(SimpleHTTPRequestHandler):
-    """The dumb protocol of git, which is files; `private` ones are for who has the token."""
-
-    def do_GET(self) -> None:
-        pair = base64.b64encode(f"oauth2:{TOKEN}".encode()).decode()
-        if self.path.startswith("/acme/private") and self.headers.get("Authorization") != f"Basic {pair}":
-            self.send_response(401)
-            self.send_header("WWW-Authenticate", 'Basic realm="git"')
-            self.end_headers()
-            return
-        if self.path.startswith("/acme/moved"):
-            self.send_response(302)
-            self.send_header("Location", self.path.replace("/acme/moved", "/acme/dice"))
-            self.end_headers()
-            return
-        super().do_GET()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+__all__ = ["TOKEN"]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass
@@ -87,15 +67,15 @@ def git_host(root: Path) -> Iterator[GitHost]:
         git(there, "init", "--quiet", "--bare", "--initial-branch=main")
     shutil.copytree(EXAMPLE, host.work)
     commit_all(host.work, "The bot")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, directory=str(root / "www")))
-    host.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    host.publish("refs/heads/main")
-    try:
-        yield host
-    finally:
-        server.shutdown()
-        server.server_close()
+    serving = [sys.executable, "-m", git_files.__name__, str(root / "www")]
+    with subprocess.Popen(serving, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            host.url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+            host.publish("refs/heads/main")
+            yield host
+        finally:
+            server.kill()
 
 
 def said_of_push(kind: str, commit: str, *, ref: str = "refs/heads/main", of: str = "acme/dice") -> dict[str, Any]:

@@ -1,0 +1,43 @@
+"""Repositories as files over HTTP, which git calls the dumb protocol; in a process that nothing else has a hand in.
+
+In the process of the tests, once in some thousand fetches git got what was no answer of this server's.
+"""
+
+import base64
+import sys
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+TOKEN = "glpat-only-for-reading"
+
+
+class _Files(SimpleHTTPRequestHandler):
+    """`private` ones are for who has the token."""
+
+    def do_GET(self) -> None:
+        pair = base64.b64encode(f"oauth2:{TOKEN}".encode()).decode()
+        if self.path.startswith("/acme/private") and self.headers.get("Authorization") != f"Basic {pair}":
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="git"')
+            self.end_headers()
+            return
+        if self.path.startswith("/acme/moved"):
+            self.send_response(302)
+            self.send_header("Location", self.path.replace("/acme/moved", "/acme/dice"))
+            self.end_headers()
+            return
+        super().do_GET()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def serve(directory: str) -> None:
+    """Say the port, and answer until killed."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, directory=directory))
+    print(server.server_port, flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
