@@ -77,7 +77,7 @@ class DemoPortal:
             raise CommandFailed("The portal does not run.")
         return self._process.pid
 
-    def wait_until_up(self, deadline: float = 60.0) -> None:
+    def wait_until_up(self, deadline: float = 180.0) -> None:
         """Return when the web process answers. Raises CommandFailed with the end of its log."""
         end = time.monotonic() + deadline
         while time.monotonic() < end:
