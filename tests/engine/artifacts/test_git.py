@@ -274,10 +274,10 @@ def test_a_build_may_take_longer_between_two_files_than_git_may_for_one(
 ) -> None:
     write(tmp_path, {"a": "1", "b": "2"})
     commit_all(tmp_path)
-    monkeypatch.setattr(module, "PATIENCE", 5.0)
+    monkeypatch.setattr(module, "TIMEOUT", 5.0)
     with at(tmp_path).tree("HEAD") as tree:
         assert sorted(tree.entries) == ["a", "b"]
-        monkeypatch.setattr(module, "PATIENCE", 0.2)
+        monkeypatch.setattr(module, "TIMEOUT", 0.2)
         assert tree.read("a") == b"1"
         time.sleep(0.6)  # three times what git may take: packages are fetched meanwhile
         assert tree.read("b") == b"2"
@@ -295,6 +295,6 @@ def test_a_git_that_owes_an_answer_is_ended_and_named(tmp_path: Path, monkeypatc
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     with at(repository).tree("HEAD") as tree:
         assert list(tree.entries) == ["a"]
-        monkeypatch.setattr(module, "PATIENCE", 0.2)
+        monkeypatch.setattr(module, "TIMEOUT", 0.2)
         with pytest.raises(UnknownSource, match=r"git needs more than 0\.2 s"):
             tree.read("a")
