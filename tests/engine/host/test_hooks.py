@@ -120,9 +120,7 @@ def test_before_activate_without_a_way_back_claims_no_more_than_that_nothing_was
 def test_a_way_back_that_fails_needs_a_person_and_the_links_are_back_all_the_same(tree: Tree) -> None:
     result = run(tree, hooked(tree, hook(command=["false"], back=["sh", "-c", "echo not today; exit 9"])))
     assert (result["status"], tree.current_release()) == ("interrupted", OLD), result
-    assert (
-        "The way back of after_activate failed: The hook after_activate (sh) ended with 9" in result["sentence"]
-    )
+    assert "The way back of after_activate failed: The hook after_activate (sh) ended with 9" in result["sentence"]
     assert "restore_data" in result["sentence"]
     assert [r["text"] for r in said(tree) if r["kind"] == "log" and r["step"] == "back"] == ["not today"]
 
