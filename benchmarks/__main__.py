@@ -1,26 +1,27 @@
 """`make bench`: every measurement, one after the other; 1 when a promise was not kept or a ratio got worse.
 
-All of them together are kept as a file in benchmarks/results, and docs/performance.md is written from it; named ones
-(`make bench ARGS=agent_start`), or the short ones (`make bench ARGS=--short`, as CI does), are compared with the last
-run that was kept, and leave nothing. What got worse is measured again: only what is worse twice is a regression.
-Options behind the name of one measurement are its own (`make bench ARGS="redeploy --servers 4 --rtt 0"`); what it
-prints then is compared with nothing, because it is of something else.
+All of them together are kept as a file in benchmarks/results as they come, and docs/performance.md is written from it;
+so are they with `--small`, each in a form that takes minutes. Named ones (`make bench ARGS=agent_start`), or the short
+ones (`make bench ARGS=--short`, as CI does), are compared with the last that was kept of them, and leave nothing. What
+got worse is measured again: only what is worse twice is a regression. Options behind the name of one measurement are
+its own (`make bench ARGS="redeploy --servers 4 --rtt 0"`); what it prints then is compared with nothing.
 """
 
 import contextlib
 import importlib
 import io
 import itertools
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from benchmarks.results import PAGE, Measured, keep, kept, machine, page, worse
+from benchmarks import page
+from benchmarks.results import MEASUREMENTS, Measured, Run, begin, kept, last, moment, worse
 
 SHORT = ("agent_start", "health_proxy")
 """Without servers, in about a minute, and steady on a machine that others use."""
-MEASUREMENTS = ("agent_start", "redeploy", "rollback", "bot_day", "health_proxy", "dashboard", "growth")
+INTERRUPTED = 130
 
 
 class _Tee(io.StringIO):
@@ -33,24 +34,46 @@ class _Tee(io.StringIO):
 
 
 def main(argv: list[str]) -> int:
-    """Run the named measurements, or all; 2 for words that name none."""
+    """Run the named measurements, or all; 2 for words that name none, 130 when interrupted."""
+    if argv in ([], ["--small"]):
+        return _everything(small=bool(argv))
     named = list(itertools.takewhile(lambda word: not word.startswith("-"), argv))
-    if argv != ["--short"] and (why := _not_understood(named, argv)):
+    if argv == ["--short"]:
+        return _compared(SHORT, needed=True)
+    if why := _not_understood(named, argv):
         print(why, file=sys.stderr)
         return 2
-    if named and named != argv:
-        return measure(named[0], argv[1:]).code
-    names = named or (SHORT if argv else MEASUREMENTS)
-    about, before = machine(), kept()
-    measured = [measure(name) for name in names]
-    if not before:
-        print("Nothing was kept to compare with.")
-    grown = regressions(before[-1], measured, measure) if before else []
+    return _compared(named) if named == argv else measure(named[0], argv[1:]).code
+
+
+def _everything(*, small: bool) -> int:
+    """Each is kept, and the page written, as soon as it was measured: who interrupts it loses only the one that ran."""
+    before, run = kept(), begin()
+    try:
+        for name, options in MEASUREMENTS.items():
+            run.measured.append(measure(name, options if small else ()))
+            print(f"kept in {run.keep()}", flush=True)
+            page.write()
+        return _verdict(before, run.measured)
+    except KeyboardInterrupt:
+        print(f"\nInterrupted: {len(run.measured)} of {len(MEASUREMENTS)} are kept.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _compared(names: Sequence[str], *, needed: bool = False) -> int:
+    """These, against the last that was kept of each; 1 for one that is needed and that no kept run has."""
+    before, measured = kept(), [measure(name) for name in names]
+    alone = [one.name for one in measured if last(before, one.name, one.options) is None]
+    if alone:
+        print(f"Nothing was kept to compare {', '.join(alone)} with: run `make bench`.")
+    return max(int(needed and bool(before) and bool(alone)), _verdict(before, measured))
+
+
+def _verdict(before: Sequence[Run], measured: Sequence[Measured]) -> int:
+    """Say what got worse; 1 for that, and for a promise that was not kept."""
+    grown = regressions(before, measured, measure)
     print("\n".join(grown))
-    if not argv:
-        print(f"kept in {keep(about, measured)}")
-        PAGE.write_text(page(kept()[-1]))
-    return max([1 if grown else 0, *(one.code for one in measured)])
+    return max([int(bool(grown)), *(one.code for one in measured)])
 
 
 def _not_understood(named: Sequence[str], argv: Sequence[str]) -> str:
@@ -64,24 +87,30 @@ def _not_understood(named: Sequence[str], argv: Sequence[str]) -> str:
 
 def measure(name: str, options: Sequence[str] = ()) -> Measured:
     """Run one; what breaks off is a promise that was not kept, and the others are measured all the same."""
-    print(f"\n== {name}", flush=True)
-    began, said = time.monotonic(), _Tee()
+    print(f"\n== {' '.join([name, *options])}", flush=True)
+    at, load, began, said = moment(), os.getloadavg()[0], time.monotonic(), _Tee()
     with contextlib.redirect_stdout(said):
         try:
             code = importlib.import_module(f"benchmarks.{name}").main(list(options))
         except (Exception, SystemExit) as error:  # noqa: BLE001  (minutes of measuring were before it)
             print(f"It broke off: {type(error).__name__}: {error}")
             code = 1
-    return Measured(name, code, round(time.monotonic() - began, 1), said.getvalue().splitlines())
+    loads = [round(each, 2) for each in (load, os.getloadavg()[0])]
+    seconds = round(time.monotonic() - began, 1)
+    return Measured(name, code, seconds, said.getvalue().splitlines(), list(options), at, loads)
 
 
-def regressions(before: dict[str, Any], measured: Sequence[Measured], again: Callable[[str], Measured]) -> list[str]:
+def regressions(
+    before: Sequence[Run], measured: Sequence[Measured], again: Callable[[str, Sequence[str]], Measured]
+) -> list[str]:
     """Sentences for ratios that are worse than `before`, and still are when they are measured `again`."""
-    grown = worse(before, {"measured": [vars(one) for one in measured]})
-    names = dict.fromkeys(line.partition(":")[0] for line in grown)
-    twice = worse(before, {"measured": [vars(again(name)) for name in names]})
-    kept_up = {line.partition(" was ")[0] for line in grown}
-    return [line for line in twice if line.partition(" was ")[0] in kept_up]
+    found = []
+    for one in measured:
+        was = last(before, one.name, one.options)
+        if was and (once := worse(was, one)):
+            twice = worse(was, again(one.name, one.options))
+            found += [sentence for label, sentence in twice.items() if label in once]
+    return found
 
 
 if __name__ == "__main__":

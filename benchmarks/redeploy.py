@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.peers import INTERVAL, SAMPLES, WAIT, Peers
 from benchmarks.processes import cluster, start_django
+from benchmarks.results import METHOD
 
 if TYPE_CHECKING:  # Django is not ready when this is imported
     from deployments.models import Deployment, Release
@@ -71,6 +72,7 @@ def main(argv: list[str]) -> int:
         for name in ("deploys", "rescue"):
             stack.enter_context(cluster(name))
         bench, missed = _Bench(hosts, scratch, options.peers), 0
+        print(f"{METHOD}{options.repeats} of each in turns, after a round that is not counted; medians (least to most)")
         for servers in options.servers:
             bench.use(servers)
             for rtt in options.rtt:
