@@ -22,6 +22,7 @@ from dashboard.views import (
     monitoring_access,
     palette,
     readiness,
+    statistics,
     status,
     validations,
 )
@@ -69,6 +70,7 @@ urlpatterns = [
     path("deployments/<number:number>/", deployments.deployment_page, name="deployment"),
     path("deployments/<number:number>/log", log.log_after, name="deployment-log"),
     path("deployments/<number:number>/log.txt", log.log_text, name="deployment-log-text"),
+    path("statistics/", statistics.statistics_page, name="statistics"),
     path("alerts/", inbox.inbox_page, name="alerts"),
     path("alerts/act", bulk_actions.act_on_many, name="alerts-act"),
     path("alerts/<number:number>/", alert_page.alert_page, name="alert"),

@@ -7,17 +7,10 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from dashboard.charts import bars
 from deployments.templatetags.ops import age, duration
 
 register = template.Library()
 register.filter("duration", duration)
-
-
-@register.filter
-def percentage(part: float | None) -> str:
-    """0.9991 → 99.91 %; never rounded up to 100. A dash for None."""
-    return "–" if part is None else bars.percent(part)
 
 
 @register.filter

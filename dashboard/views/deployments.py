@@ -9,7 +9,6 @@ from django.views.decorators.http import require_safe
 
 from dashboard.selectors import history, log, progress
 from dashboard.selectors.guidance import guidance, mood, tone
-from dashboard.selectors.statistics import DAYS, statistics
 from deployments.access.signatures import signed
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
@@ -28,7 +27,7 @@ _WITHOUT_SCRIPT = 200  # lines of the log that the page itself carries
 @require_safe
 @members_only
 def history_page(request: HttpRequest) -> HttpResponseBase:
-    """Past deployments with filters, and how deploying has gone."""
+    """Past deployments with filters."""
     wanted = history.Filter.parse(request.GET)
     now = timezone.now()
     query = request.GET.copy()
@@ -38,8 +37,6 @@ def history_page(request: HttpRequest) -> HttpResponseBase:
         "now": now,
         "filter": wanted,
         "page": history.page(wanted),
-        "statistics": statistics(wanted.environment, now),
-        "days": DAYS,
         "environments": [str(row) for row in Environment.objects.all()],
         "statuses": Status.choices,
         "kinds": Kind.choices,

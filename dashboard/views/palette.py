@@ -21,6 +21,7 @@ MOST, OF_EACH = 20, 6
 _PAGES = (
     ("Status", "status"),
     ("Deployments", "deployments"),
+    ("Deployment statistics", "statistics"),
     ("Alerts", "alerts"),
     ("Silences", "silences"),
     ("Incidents", "incidents"),

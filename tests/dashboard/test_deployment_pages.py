@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -15,7 +14,6 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dashboard.selectors.guidance import guidance
-from dashboard.selectors.statistics import statistics
 from deployments.lifecycle import FINAL, Kind, Status
 from deployments.models import Approval, Deployment, Environment, LogLine, Release, Server
 from tests.dashboard import records
@@ -286,33 +284,6 @@ class TestHistory:
         for _ in range(30):
             records.deployment(server)
         assert queries() == one
-
-
-def test_statistics_measure_what_they_say(server: Server) -> None:
-    now = timezone.now()
-    wanted = records.release("1.0.0")
-    Release.objects.update(built_at=now - timedelta(hours=2))
-    hour_ago = now - timedelta(hours=1)
-    good = records.deployment(server, release=wanted, at=hour_ago, seconds=4)
-    records.deployment(server, release=wanted, at=hour_ago, seconds=6)
-    records.deployment(server, Status.FAILED, release=wanted, at=hour_ago)
-    records.deployment(server, Status.ROLLED_BACK, release=wanted, at=hour_ago, seconds=10)
-    records.deployment(server, Status.CANCELLED, release=wanted, at=hour_ago)
-    records.deployment(server, kind=Kind.ROLLBACK, rollback_of=good, release=wanted, at=hour_ago, seconds=2)
-    records.deployment(server, Status.FAILED, release=wanted, at=now - timedelta(days=100))
-    found = statistics("production", now)
-    assert (found.deployments, found.rollbacks) == (4, 1)
-    assert found.success_rate == 0.5
-    assert found.change_fail_rate == 0.75  # failed, reverted itself, and rolled back afterwards
-    assert found.median_seconds == pytest.approx(5)
-    assert found.lead_seconds == pytest.approx(3605, abs=1)
-    assert found.restore_seconds == pytest.approx(6)  # 2 s by the rollback, 10 s by the revert
-    assert statistics("test", now).deployments == 0
-
-
-def test_nothing_to_measure_is_no_number(db: None) -> None:
-    found = statistics("", timezone.now())
-    assert (found.success_rate, found.median_seconds, found.restore_seconds) == (None, None, None)
 
 
 def fleet(enrol: Enrol, count: int) -> Deployment:

@@ -23,7 +23,7 @@ from alerting import selectors as alerts
 from benchmarks import filling
 from dashboard.readiness import conditions
 from dashboard.readiness.rows import Row, Verdict
-from dashboard.selectors import history, statistics
+from dashboard.selectors import history
 from deployments.admin import audit, lists
 from deployments.admin.base import PortalAdmin
 from deployments.models import Deployment, Environment
@@ -48,6 +48,7 @@ PAGES = [
     "/deployments/NEWEST/",
     "/deployments/NEWEST/?part=live",
     "/deployments/1/log?after=0",
+    "/statistics/",
     "/alerts/",
     "/alerts/?q=nothing-of-this",
     "/alerts/?status=firing",
@@ -106,7 +107,6 @@ WINDOWS: list[tuple[Any, str]] = [
     (audit, "MOST"),
     (history, "SEARCHED"),
     (alerts, "SEARCHED"),
-    (statistics, "MOST"),
     (conditions, "MOST_COUNTED"),
 ]
 COMMANDS = [
@@ -119,6 +119,7 @@ EVERYTHING = {
     "manage.py history --format changelog": "prints every version",
     "manage.py releases": "prints every release",
     "manage.py releases --json": "prints every release",
+    "/statistics/": "counts every deployment of twelve weeks in the environments it shows, on an index",
     "/readiness/": "judges every deployment of ninety days",
     "manage.py readiness": "judges every deployment of ninety days",
     "manage.py audit verify": "verifies every event",
