@@ -11,6 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from alerting.models import Alert, AlertReceipt
+from dashboard.models import StatusPage
 from deployments.models import ApiToken, Deployment, Environment, Scope, Server
 from tests.dashboard import records
 
@@ -129,6 +130,7 @@ def test_an_alert_of_a_server_belongs_to_its_environment(deliver: Deliver, enrol
 
 def test_the_dead_mans_switch_is_kept_and_alarms_nobody(deliver: Deliver, anyone: Client, enrol: Enrol) -> None:
     enrol()
+    StatusPage.objects.create(pk=1, show_alerts=True)
     deliver(told(labels={"alertname": "DeadMansSwitch", "severity": "none"}))
     assert AlertReceipt.objects.count() == 1
     assert b"DeadMansSwitch" not in anyone.get("/").content

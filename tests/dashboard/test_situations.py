@@ -233,6 +233,7 @@ def found(pattern: str, html: str) -> list[str]:
 def test_every_surface_says_the_same(
     name: str, enrol: Callable[..., Server], member: Client, anyone: Client, token_for: Callable[..., str]
 ) -> None:
+    StatusPage.objects.create(pk=1, show_alerts=True)
     set_up, mood, headline, alarms, public = SITUATIONS[name]
     set_up(Stage(enrol))
     for client, (its_mood, its_headline) in ((member, (mood, headline)), (anyone, public or (mood, headline))):
@@ -304,9 +305,8 @@ def test_strangers_are_told_of_alerts_only_where_the_page_shows_them(
     enrol: Callable[..., Server], anyone: Client
 ) -> None:
     _critical(Stage(enrol))
-    StatusPage.objects.create(pk=1, show_alerts=False)
     told = json.loads(anyone.get("/status.json").content)
     assert (told["mood"], told["headline"]) == ("calm", "Both bots are in their rooms")
-    StatusPage.objects.update(public=False)
+    StatusPage.objects.create(pk=1, public=False)
     for path in ("/status.json", "/status.svg"):
         assert anyone.get(path).status_code == 404

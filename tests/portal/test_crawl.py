@@ -2,12 +2,20 @@
 
 import re
 from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.test import override_settings
 
+from alerting.models import Alert, Incident
+from dashboard.models import StatusPage
+from dashboard.services.statuspage import EDITABLE
+from deployments.models import Approval, Deployment, Release, Server
 from tests.fixtures import showroom
 from tests.portal.crawling import Crawl, Page, patterns
 
@@ -74,6 +82,52 @@ def crawls(filled: None, django_db_blocker: Any) -> dict[str, tuple[Crawl, list[
     with django_db_blocker.unblock():
         made = {who: Crawl(who, left_out=NOT_AGAIN.get(who, "")) for who in EVERYBODY}
         return {who: (crawl, list(crawl.pages())) for who, crawl in made.items()}
+
+
+def _values(rows: Any, *names: str) -> set[str]:
+    return {str(value) for row in rows.values_list(*names) for value in row if value}
+
+
+@pytest.fixture(scope="module")
+def read_by_strangers(crawls: Any, django_db_blocker: Any) -> dict[str, Any]:
+    """What people who are not signed in read, as the page is at first and with everything chosen; what they may not."""
+    with django_db_blocker.unblock():
+        never = _values(User.objects, "username") | _values(Server.objects, "host", "fingerprint")
+        never |= _values(Deployment.objects, "reason", "sentence") | _values(Approval.objects, "comment")
+        never |= {alert.summary for alert in Alert.objects.all() if alert.summary != alert.name}
+        never |= _values(Incident.objects.filter(public=False), "title")
+        at_first = _values(Release.objects, "version", "identifier") | _values(Alert.objects, "name")
+        StatusPage.objects.update_or_create(pk=1, defaults=dict.fromkeys(EDITABLE[1:], True))
+        with override_settings(STATE_DIR=_another(settings.STATE_DIR)):
+            chosen = list(Crawl("").pages())
+        StatusPage.objects.all().delete()
+    return {"never": never, "at first": at_first, "pages": crawls[""][1], "everything": chosen}
+
+
+def _another(state: Path) -> Path:
+    """A directory in which no page has been drawn yet."""
+    (state / "another").mkdir(exist_ok=True)
+    return state / "another"
+
+
+def leaks(pages: list[Page], secret: set[str]) -> set[tuple[str, str]]:
+    """Which of these words stand on a page; documentation and `/healthz` are about the product, with its version."""
+    return {
+        (page.path, word)
+        for page in pages
+        if not page.answer.streaming and not page.path.startswith(("/docs/", "/api/v1/docs", "/healthz"))
+        for word in secret
+        if re.search(rf"(?<![\w.-]){re.escape(word)}(?![\w-])", unescape(page.answer.content.decode()))
+    }
+
+
+def test_strangers_read_nothing_of_the_work_behind_it(read_by_strangers: dict[str, Any]) -> None:
+    pages, chosen = read_by_strangers["pages"], read_by_strangers["everything"]
+    never, at_first = read_by_strangers["never"], read_by_strangers["at first"]
+    assert leaks(pages, never | at_first) == set()
+    assert leaks(chosen, never) == set()
+    assert {word for _, word in leaks(chosen, at_first)} >= {"0.2.0", "BotErrors"}, "it is seen where it is shown"
+    assert {"/", "/bots/prod-1/", "/incidents/", "/status.json", "/incidents.rss"} <= {page.path for page in pages}
 
 
 @pytest.mark.parametrize("who", EVERYBODY)
