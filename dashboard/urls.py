@@ -24,6 +24,7 @@ from dashboard.views import (
     readiness,
     statistics,
     status,
+    subscriptions,
     validations,
 )
 
@@ -59,6 +60,9 @@ urlpatterns = [
     path("incidents/new/", incidents.open_page, name="incident-new"),
     path("incidents/<number:number>/", incidents.incident_page, name="incident"),
     path("incidents/<number:number>/update", incidents.update, name="incident-update"),
+    path("incidents/subscribe/", subscriptions.subscribe_page, name="subscribe"),
+    path("incidents/subscription/confirm/<str:token>/", subscriptions.confirm_page, name="subscription-confirm"),
+    path("incidents/subscription/end/<str:token>/", subscriptions.end_page, name="subscription-end"),
     path("incidents.rss", feeds.Rss(), name="incidents-rss"),
     path("incidents.atom", feeds.Atom(), name="incidents-atom"),
     path("maintenance/", maintenance.maintenance_page, name="maintenance"),

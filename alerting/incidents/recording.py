@@ -14,7 +14,7 @@ from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.texts import checked
 from deployments.models import Environment, Server
-from deployments.notifications import notify
+from deployments.notifications import notify, subscribers
 from engine.errors import InvalidRequest, NotAllowed
 
 TITLE_CHARACTERS, TEXT_CHARACTERS = 120, 1000
@@ -123,7 +123,7 @@ def _take(row: Incident, said: Said) -> None:
 
 
 def _tell(actor: Actor, row: Incident, what: str, said: Said, **more: object) -> None:
-    """On record, and to the channels that hear of incidents."""
+    """On record, to the channels that hear of incidents, and to subscribers while everybody may see it."""
     environments = list(row.environments.all())
     one = environments[0] if len(environments) == 1 else None
     facts = {"title": row.title, "state": row.state, "severity": row.severity, "public": row.public, "text": said.text}
@@ -138,6 +138,9 @@ def _tell(actor: Actor, row: Incident, what: str, said: Said, **more: object) ->
     words = f"incident {row.pk} was {what} by {actor}: {row.title}"
     lines = [f"{row.get_severity_display()}, {row.get_state_display().lower()}: {said.text}"]
     lines += [row.affected and f"Affected: {row.affected}", f"{settings.PORTAL_URL}/incidents/{row.pk}/"]
+    if row.public:
+        title = f"{row.title} ({row.get_state_display().lower()})"
+        subscribers.tell_subscribers(subject=f"incident:{row.pk}", title=title, lines=lines)
     if one is not None:
         notify.notify_environment(one, "incident", what=words, lines=lines)
     else:

@@ -20,6 +20,7 @@ from dashboard.selectors.overall_status import OverallStatus, overall_status, pu
 from dashboard.selectors.series import Range, Series, range_for, series
 from deployments.drills import records as drills
 from deployments.models import Deployment, Maintenance
+from deployments.notifications.subscribers import mail_channel
 
 BOTS_PER_PAGE = 12
 RECENT = 5
@@ -88,6 +89,8 @@ class Status:
     drills: list[drills.Drill]
     channels: list[channels.Channel]
     environments: list[str]
+    mails: bool
+    """Whether everybody may subscribe to incidents by e-mail."""
 
 
 def page_settings() -> StatusPage:
@@ -130,6 +133,7 @@ def status(page: StatusPage, choice: Choice, now: datetime, *, members: bool) ->
         drills=drills.latest() if members else [],
         channels=channels.channels() if members else [],
         environments=list(dict.fromkeys(bot.environment for bot in everyone)),
+        mails=page.public and mail_channel() is not None,
     )
 
 

@@ -21,6 +21,7 @@ from deployments.core.actors import Actor
 from deployments.http.members import is_member, members_only, signed_in
 from deployments.http.pages import present, uncached
 from deployments.models import Environment, Server
+from deployments.notifications.subscribers import confirmed, mail_channel
 from engine.errors import PortalError
 
 _MOST_SERVERS = 200
@@ -42,6 +43,8 @@ def incidents_page(request: HttpRequest) -> HttpResponseBase:
         "members": members,
         "incidents": found[:PER_PAGE],
         "more": found[PER_PAGE - 1].pk if len(found) > PER_PAGE else None,
+        "mails": page.public and mail_channel() is not None,
+        "subscribers": confirmed() if members else 0,
         "may_open": members and bool(_own_environments(signed_in(request))),
     }
     return uncached(render(request, "dashboard/incidents.html", context))

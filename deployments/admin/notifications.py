@@ -45,7 +45,7 @@ class ChannelForm(ModelForm[NotificationChannel]):
 
     class Meta:
         model = NotificationChannel
-        fields = ("name", "url", "application", "environment", "events", "enabled")
+        fields = ("name", "url", "application", "environment", "events", "enabled", "mails_subscribers")
         widgets = {"name": UnfoldAdminTextInputWidget()}  # noqa: RUF012  (Django's attribute)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -87,7 +87,7 @@ class ChannelAdmin(PortalAdmin[NotificationChannel]):
     form = ChannelForm
     change_verb = add_verb = Verb.CONFIGURE
     list_display = ("name", "shown_kind", "application", "environment", "shown_events", "enabled", "proven")
-    fields = ("name", "url", "application", "environment", "events", "enabled")
+    fields = ("name", "url", "application", "environment", "events", "enabled", "mails_subscribers")
     readonly_fields = ("shown_kind", "shown_events")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[NotificationChannel]:

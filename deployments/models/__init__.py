@@ -10,7 +10,7 @@ from deployments.models.github import GitHubAccount, WorkflowBinding
 from deployments.models.idempotency import IdempotencyKey
 from deployments.models.maintenance import Maintenance
 from deployments.models.moves import Move
-from deployments.models.notifications import NotificationChannel, NotificationDelivery
+from deployments.models.notifications import NotificationChannel, NotificationDelivery, Subscriber
 from deployments.models.operations import Operation
 from deployments.models.people import ApiToken, Role, Scope, SigningKey
 from deployments.models.portal_keys import PortalKeys
@@ -51,6 +51,7 @@ __all__ = [
     "SigningKey",
     "SingleSignOn",
     "Step",
+    "Subscriber",
     "Target",
     "WorkflowBinding",
 ]

@@ -20,12 +20,41 @@ class NotificationChannel(models.Model):
     )
     events = models.JSONField(default=list, blank=True, help_text="Names of events; empty: all.")
     enabled = models.BooleanField(default=True)
+    mails_subscribers = models.BooleanField(
+        "mails subscribers",
+        default=False,
+        db_default=False,
+        help_text="Sends public incidents to whoever subscribed on the status page; for mailto:// and mailtos://.",
+    )
 
     class Meta:
         ordering = ("name",)
 
     def __str__(self) -> str:
         return self.name
+
+
+class Subscriber(models.Model):
+    """An e-mail address that asked to be told of public incidents; told once its owner has confirmed it.
+
+    Tokens of its links are made of `secret` when a message leaves, and only their digests are kept to compare.
+    """
+
+    address = EncryptedTextField()
+    address_digest = models.CharField(max_length=64, unique=True)
+    secret = EncryptedTextField()
+    confirmation = models.CharField(  # noqa: DJ001  (unique, and empty of many)
+        max_length=64, unique=True, null=True, help_text="Digest; empty once it was used."
+    )
+    cancellation = models.CharField(max_length=64, unique=True, help_text="Digest of what ends it.")
+    asked_at = models.DateTimeField()
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("id",)
+
+    def __str__(self) -> str:
+        return f"subscriber {self.pk}"
 
 
 class NotificationDelivery(models.Model):
@@ -39,6 +68,15 @@ class NotificationDelivery(models.Model):
         FAILED = "failed", "Failed"
 
     channel = models.ForeignKey(NotificationChannel, on_delete=models.CASCADE, related_name="deliveries")
+    subscriber = models.ForeignKey(
+        Subscriber,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="deliveries",
+        help_text="Who gets it instead of the channel's own recipients.",
+    )
     event = models.CharField(max_length=60)
     subject = models.CharField(max_length=100)
     title = models.CharField(max_length=250)

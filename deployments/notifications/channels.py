@@ -17,7 +17,7 @@ from deployments.models import Application, Environment, NotificationChannel, No
 from deployments.notifications import messages
 from engine.errors import Conflict, InvalidRequest
 
-FIELDS = ("name", "url", "application", "environment", "events", "enabled")
+FIELDS = ("name", "url", "application", "environment", "events", "enabled", "mails_subscribers")
 
 
 def save_channel(
@@ -118,6 +118,7 @@ def _shown(channel: NotificationChannel) -> dict[str, Any]:
         "environment": str(channel.environment or ""),
         "events": list(channel.events),
         "enabled": channel.enabled,
+        "mails_subscribers": channel.mails_subscribers,
     }
 
 
@@ -129,6 +130,14 @@ def _check(channel: NotificationChannel) -> None:
             "This is no address that Apprise understands.",
             hint="For example mailto://user:password@example.org, slack://…, json://host/path.",
             reason="bad_url",
+        )
+    if channel.mails_subscribers and str(channel.url).partition("://")[0] not in ("mailto", "mailtos"):
+        raise InvalidRequest(
+            "Only mail reaches subscribers.", hint="Give the channel a mailto:// or mailtos:// URL.", reason="bad_url"
+        )
+    if channel.mails_subscribers and (channel.application or channel.environment):
+        raise InvalidRequest(
+            "A channel that mails subscribers is for everything.", hint="Leave application and environment empty."
         )
     try:
         channel.full_clean(exclude=["url"])

@@ -7,17 +7,23 @@ from typing import Any
 
 import apprise
 from django.conf import settings
-from django.db.models import Count, Q
+from django.db.models import Count, F, Q
 from django.utils import timezone
 
+from deployments.core import queueing
 from deployments.core.hidden_characters import visible
 from deployments.lifecycle import Status
 from deployments.models import AuditEvent, Deployment, Environment, NotificationChannel, NotificationDelivery
+from deployments.notifications import subscribers
 
 ATTEMPTS = 78
 """Later each time, hourly from the eighth on: three days and an hour in all."""
 TEST_ATTEMPTS = 6
 """Whoever asked for a test message waits a quarter of an hour."""
+GO = 100
+"""Messages that one task sends."""
+SUBSCRIBER_ATTEMPTS = 12
+"""Six hours and a half: an incident is over, and an address that never was one is forgotten."""
 EVENTS: dict[str, str] = {
     "approval_wanted": "A deployment waits for approval",
     "decided": "A request was approved or rejected",
@@ -84,32 +90,41 @@ def announce_test(channel: NotificationChannel, *, by: str) -> NotificationDeliv
 
 
 def deliver_waiting() -> int:
-    """Send what waits and is due; returns how many were delivered. What fails is tried again, later each time."""
+    """Send what waits and is due, to channels before subscribers; returns how many were delivered.
+
+    What fails is tried again, later each time; what is more than one go sends is left to the next.
+    """
     now = timezone.now()
     due = NotificationDelivery.objects.filter(state=NotificationDelivery.State.WAITING).filter(
         Q(next_attempt_at=None) | Q(next_attempt_at__lte=now)
     )
     delivered = 0
-    for delivery in due.select_related("channel").order_by("id")[:100]:
+    waiting = list(
+        due.select_related("channel", "subscriber").order_by(F("subscriber").asc(nulls_first=True), "id")[:GO]
+    )
+    for delivery in waiting:
         # claimed by moving the next attempt: a second worker finds nothing due
         taken = NotificationDelivery.objects.filter(
             pk=delivery.pk, state=NotificationDelivery.State.WAITING, attempts=delivery.attempts
         ).update(attempts=delivery.attempts + 1, next_attempt_at=now + _pause(delivery.attempts))
         if taken:
             delivered += _send(delivery)
+    if len(waiting) == GO:
+        queueing.enqueue_delivery()
     return delivered
 
 
 def counts() -> dict[str, int]:
-    """How many messages are in each state. One query."""
-    rows = NotificationDelivery.objects.order_by().values_list("state").annotate(Count("pk"))
+    """How many messages to channels are in each state: strangers' addresses are no trouble of the team's. One query."""
+    rows = NotificationDelivery.objects.filter(subscriber=None).order_by().values_list("state").annotate(Count("pk"))
     return dict.fromkeys(NotificationDelivery.State.values, 0) | dict(rows)
 
 
 def undelivered() -> int:
     """How many messages have failed at least once and not arrived: they wait for another attempt, or were given up."""
     state = NotificationDelivery.State
-    return NotificationDelivery.objects.filter(Q(state=state.FAILED) | Q(state=state.WAITING, attempts__gt=0)).count()
+    rows = NotificationDelivery.objects.filter(subscriber=None)
+    return rows.filter(Q(state=state.FAILED) | Q(state=state.WAITING, attempts__gt=0)).count()
 
 
 def _write(environment: Environment | None, event: str, subject: str, title: str, lines: list[str]) -> int:
@@ -142,22 +157,40 @@ def _send(delivery: NotificationDelivery) -> bool:
         )
         return False
     url = str(delivery.channel.url)
-    sender = apprise.Apprise()
     with apprise.LogCapture(level=logging.WARNING) as said:  # type: ignore[no-untyped-call]  # published untyped
-        if not sender.add(url):
+        if not (sender := apprise.Apprise()).add(url):
             error = "The channel's URL is not one that Apprise understands."
-        elif sender.notify(title=delivery.title, body=delivery.body):
+        elif sender.notify(title=delivery.title, body=_addressed(sender, delivery)):
             NotificationDelivery.objects.filter(pk=delivery.pk).update(
                 state=NotificationDelivery.State.DELIVERED, delivered_at=timezone.now(), error=""
             )
             return True
         else:
             error = f"The service did not accept the message. {_without_secrets(said.getvalue(), url)}".strip()
-    last = delivery.attempts + 1 >= (TEST_ATTEMPTS if delivery.event == TEST else ATTEMPTS)
+    last = delivery.attempts + 1 >= _most_attempts(delivery)
     NotificationDelivery.objects.filter(pk=delivery.pk).update(
         error=error[:500], state=NotificationDelivery.State.FAILED if last else NotificationDelivery.State.WAITING
     )
     return False
+
+
+def _most_attempts(delivery: NotificationDelivery) -> int:
+    if delivery.subscriber is not None:
+        return SUBSCRIBER_ATTEMPTS
+    return TEST_ATTEMPTS if delivery.event == TEST else ATTEMPTS
+
+
+def _addressed(sender: apprise.Apprise, delivery: NotificationDelivery) -> str:
+    """What is sent; of a message to a subscriber, which goes to them alone, with the links that only they get."""
+    if delivery.subscriber is None:
+        return delivery.body
+    confirms, ends = subscribers.links_of(delivery.subscriber)
+    mail: Any = sender[0]  # of apprise.plugins.email: see `channels._check`
+    mail.targets, mail.cc, mail.bcc = [(False, str(delivery.subscriber.address))], set(), set()
+    mail.headers |= {"List-Unsubscribe": f"<{ends}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    mail.notify_format = apprise.NotifyFormat.TEXT
+    asks = f"Confirm within a day: {confirms}\n\nWhoever did not ask for it ignores this." if confirms else ""
+    return "\n\n".join(filter(None, [delivery.body, asks, f"No more of these mails: {ends}"]))
 
 
 def _is_over(delivery: NotificationDelivery) -> bool:

@@ -21,6 +21,7 @@ from deployments.core import queueing
 from deployments.core.actors import Actor
 from deployments.lifecycle import Status
 from deployments.models import Deployment, LogLine, NotificationDelivery, Release
+from deployments.notifications import subscribers
 from deployments.releases.artifacts import contents
 from deployments.storage import artifacts, needs
 from engine.artifacts.errors import ArtifactCorrupt
@@ -123,6 +124,7 @@ def _prune_rows(done: Tidied, before: datetime, dry_run: bool) -> None:
         return
     queueing.forget_failures(failures)
     sent.delete()
+    subscribers.forget_unconfirmed()
     for number in old_logs(before).values_list("pk", flat=True):
         lines = LogLine.objects.filter(deployment=number)
         count = lines.count()
