@@ -1,4 +1,4 @@
-"""What every answer carries: a content security policy, and that nobody keeps a copy."""
+"""What every answer carries: a content security policy, that nobody keeps a copy, one shape of failure under /api/."""
 
 import logging
 from collections.abc import Callable
@@ -8,7 +8,8 @@ from django.http import HttpRequest, HttpResponse
 
 from deployments.access import own_sessions
 from deployments.core.disk_full import is_full
-from deployments.http.problems import problem
+from deployments.http.problems import CONTENT_TYPE, from_portal_error, problem
+from engine.errors import NotFound
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,27 @@ class NoRoom:
         logger.error("the disk of the portal's state is full: %s", error)
         sentence = "The portal's disk is full: nothing was changed."
         return problem(507, sentence, reason="disk_full", hint="Make room, then do it again.")
+
+
+class ApiProblems:
+    """Under /api/ an address that is not there, or takes other methods, is answered with a problem document as well."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        unshaped = response.headers.get("Content-Type") != CONTENT_TYPE
+        if not request.path.startswith("/api/") or not unshaped or response.status_code not in {404, 405}:
+            return response
+        if response.status_code == 404:
+            error = NotFound("There is nothing at this address.", hint="/api/v1/docs lists every address.")
+            return from_portal_error(request, error)
+        taken = response.headers.get("Allow", "")
+        sentence = f"This address does not take {(request.method or '')[:20]}."
+        answer = problem(405, sentence, reason="method_not_allowed", hint=f"It takes {taken}.")
+        answer["Allow"] = taken
+        return answer
 
 
 class NothingIsKept:

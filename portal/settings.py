@@ -63,6 +63,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "portal.middleware.NothingIsKept",
     "portal.middleware.NoRoom",
+    "portal.middleware.ApiProblems",
     "portal.request_limits.Bounds",
     "portal.hidden_characters.HiddenCharacters",
     "csp.middleware.CSPMiddleware",
