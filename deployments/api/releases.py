@@ -20,10 +20,10 @@ from deployments.http.paging import Name, Paging, page_of
 from deployments.http.problems import TooLarge, answers
 from deployments.models import ApiToken, Release
 from deployments.releases.uploads import add_artifact
+from engine.artifacts.source import LARGEST
 
 router = Router(tags=["Releases"], auth=BearerToken())
 
-LARGEST = 2 << 30  # bytes
 _CHUNK = 1 << 20
 
 

@@ -16,21 +16,21 @@ from engine.artifacts import tarstream
 from engine.artifacts.check import NO_DEPLOY_TOML, tree_problems
 from engine.artifacts.contents import sync
 from engine.artifacts.deploy_toml import FILE, DeployToml, parse_deploy_toml
-from engine.artifacts.errors import DirtyTree, UnknownRef, UnknownSource, WheelsUnavailable, refusal
+from engine.artifacts.errors import DirtyTree, ReleaseTooLarge, UnknownRef, UnknownSource, WheelsUnavailable, refusal
 from engine.artifacts.git import Repository, repository_at
 from engine.artifacts.lock import Lock, read_lock
 from engine.artifacts.manifest import EXECUTABLE, PLAIN, Manifest, ManifestFile, wheel_directory
 from engine.artifacts.problems import Problem
+from engine.artifacts.project_locks import as_requirements
 from engine.artifacts.reader import MANIFEST, MANIFEST_MODE, ArtifactReader, open_artifact, release_id
-from engine.artifacts.selection import VERSION, SelectedFile, covered
-from engine.artifacts.source import DirectoryTree, Overlaid, SourceTree
+from engine.artifacts.selection import VERSION, SelectedFile, covered, pointer_problem
+from engine.artifacts.source import LARGEST, DirectoryTree, Overlaid, SourceTree
 from engine.artifacts.version import EXPLAINED, MAX_VERSION, commit_version, read_version
 from engine.artifacts.wheels import WheelSource, mismatch
 
 __all__ = ["Artifact", "ArtifactReader", "build_artifact", "open_artifact", "release_id"]
 
 _CHUNK = 1024 * 1024
-_LFS = b"version https://git-lfs.github.com/spec/"
 _SHOWN = 20
 
 
@@ -82,6 +82,7 @@ def build_artifact(
             raise refusal(problems)
         if by_commit:
             tree = _named_by_commit(opened, source, files)
+        tree = _with_requirements(tree, deploy, files)
         locks = {path: _lock(tree, files, path) for path in deploy.locks()}
         wheels = {path: _wheels(lock, deploy, wheel_source) for path, lock in locks.items()}
         return _written(tree, opened.commit, deploy, files, locks, wheels, out_dir)
@@ -131,6 +132,16 @@ def _named_by_commit(opened: _Source, where: Path, files: list[SelectedFile]) ->
     if len(version) > MAX_VERSION:
         raise refusal([Problem(VERSION, f"leaves no room for a commit: {version}", "Shorten it.", "missing_version")])
     return Overlaid(opened.tree, path, f"{version}\n".encode())
+
+
+def _with_requirements(tree: SourceTree, deploy: DeployToml, files: list[SelectedFile]) -> SourceTree:
+    """The tree with every lock of a project's tool as servers install it."""
+    for path in deploy.locks():
+        source = next(file.source for file in files if file.path == path)
+        content = tree.read(source)
+        pinned, _ = as_requirements(path, content, deploy.python, deploy.architecture)
+        tree = tree if pinned is content else Overlaid(tree, source, pinned)
+    return tree
 
 
 def _lock(tree: SourceTree, files: list[SelectedFile], path: str) -> Lock:
@@ -195,13 +206,14 @@ def _appended(body: IO[bytes], tree: SourceTree, path: str, origin: SelectedFile
         content, mode = origin.read_bytes(), PLAIN
     else:
         content, mode = tree.read(origin.source), EXECUTABLE if origin.executable else PLAIN
-        if content.startswith(_LFS):
-            hint = "Its content is not in the repository: add it without Git LFS, or exclude it."
-            raise refusal([Problem(path, "is only a pointer to a Git LFS object", hint, "special_file")])
+        if problem := pointer_problem(path, content):
+            raise refusal([problem])
     file = ManifestFile(path, mode, hashlib.sha256(content).hexdigest(), len(content))
     body.write(tarstream.header(path, mode, file.size))
     body.write(content)
     body.write(tarstream.padding(file.size))
+    if body.tell() > LARGEST:
+        raise ReleaseTooLarge(path, LARGEST)
     return file
 
 

@@ -10,6 +10,7 @@ from engine.artifacts.errors import BadConfiguration, BadTemplate, UnknownSource
 from engine.artifacts.git import repository_at
 from engine.artifacts.lock import read_lock
 from engine.artifacts.problems import Problem, key_path
+from engine.artifacts.project_locks import as_requirements
 from engine.artifacts.rendering import check_template
 from engine.artifacts.selection import VERSION, SelectedFile, select
 from engine.artifacts.source import DirectoryTree, SourceTree
@@ -90,7 +91,9 @@ def _locks(candidate: _Candidate) -> Iterator[Problem]:
             hint = "Make it with `uv pip compile --generate-hashes`, or leave `lock` out if no package is needed."
             yield from _missing(candidate, f"roles.{name}.lock", role.lock, hint, "missing_lock")
         else:
-            yield from read_lock(role.lock, content)[1]
+            deploy = candidate.deploy
+            pinned, problems = as_requirements(role.lock, content, deploy.python, deploy.architecture)
+            yield from problems or read_lock(role.lock, pinned)[1]
 
 
 def _units(candidate: _Candidate) -> Iterator[Problem]:

@@ -72,8 +72,8 @@ class Role(Table):
     )
     lock: TreePath | None = Field(
         default=None,
-        description="Path of the requirements file with hashes, for example 'requirements.txt'. Leave it out if the "
-        "role needs no packages.",
+        description="Path of the requirements file with hashes, for example 'requirements.txt', or of a uv.lock or "
+        "poetry.lock. Leave it out if the role needs no packages.",
     )
     check: tuple[Text, ...] = Field(
         default=(),

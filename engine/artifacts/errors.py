@@ -13,7 +13,8 @@ PlanError                    anything below; carries every `Problem` found, not 
 │   ├── SymlinkBroken        symlink_broken       a symbolic link leads to no file
 │   ├── SpecialFile          special_file         a pipe, a device, a submodule, a Git LFS pointer
 │   ├── PathClash            path_clash           two paths differ only in case or Unicode form
-│   └── ReservedPath         reserved_path        a name that a release directory needs for itself
+│   ├── ReservedPath         reserved_path        a name that a release directory needs for itself
+│   └── ReleaseTooLarge      release_too_large    the files of the release are more than one may have
 ├── FileMissing              missing_file         a unit or template named in deploy.toml is not in the tree
 │   ├── MissingVersion       missing_version      no VERSION file, or not one line with a version
 │   └── MissingLock          missing_lock         the dependency lock is not in the tree
@@ -124,6 +125,16 @@ class ReservedPath(SourceRefused):
     """A name that a release directory needs for itself."""
 
     reason = "reserved_path"
+
+
+class ReleaseTooLarge(SourceRefused):
+    """More bytes than a release may have."""
+
+    reason = "release_too_large"
+
+    def __init__(self, path: str, limit: int) -> None:
+        message = f"With {path} the release has more than {limit / (1 << 20):g} MB."
+        super().__init__(message, hint="Keep data out of the release: exclude it, or take it out of the tree.")
 
 
 class FileMissing(PlanError):

@@ -2,16 +2,21 @@
 
 import base64
 import os
+import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from engine.artifacts.errors import FetchFailed
 from engine.artifacts.git_shield import environment
+from engine.artifacts.source import LARGEST
 
 DEADLINE = 300.0
 """Seconds for one fetch."""
+LOOK = 0.2
+"""Seconds between two looks at how large it has become."""
 _LOCAL = frozenset({"localhost", "127.0.0.1"})
 
 
@@ -19,16 +24,16 @@ def fetch(url: str, ref: str, into: Path, *, access_token: str = "") -> None:
     """Bring `ref` (refs/heads/…, refs/tags/…) and all tags to `into`, which is made where there is none.
 
     `access_token` reads a private repository; it is sent to the host of `url` alone, and no argument or file has it.
-    Raises FetchFailed.
+    Raises FetchFailed, also for a repository of more than LARGEST bytes, of which then nothing is kept.
     """
     try:
         into.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not (into / "HEAD").is_file():
-            _run(["git", "init", "--quiet", "--bare", "--template=", "--", str(into)], environment(), url)
+            _run(["git", "init", "--quiet", "--bare", "--template=", "--", str(into)], environment(), url, into)
         wanted = [f"+{spec}:{spec}" for spec in dict.fromkeys((ref, "refs/tags/*"))]
         options = ("--quiet", "--prune", "--no-recurse-submodules", "--no-auto-maintenance", "--no-write-fetch-head")
         argv = ["git", "--no-pager", "fetch", *options, "--", url, *wanted]
-        _run(argv, _environment(url, access_token) | {"GIT_DIR": str(into)}, url)
+        _run(argv, _environment(url, access_token) | {"GIT_DIR": str(into)}, url, into)
     except OSError as error:
         raise FetchFailed(f"{url} cannot be fetched: {error.strerror}.", hint="Is git installed here?") from error
 
@@ -59,7 +64,7 @@ def _environment(url: str, access_token: str) -> dict[str, str]:
     )
 
 
-def _run(argv: list[str], environ: dict[str, str], url: str) -> None:
+def _run(argv: list[str], environ: dict[str, str], url: str, into: Path) -> None:
     """With what it starts: the program that speaks HTTP is git's child, and ends with it."""
     process = subprocess.Popen(
         argv,
@@ -69,17 +74,41 @@ def _run(argv: list[str], environ: dict[str, str], url: str) -> None:
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
+    ends = time.monotonic() + DEADLINE
     try:
-        stderr = process.communicate(timeout=DEADLINE)[1]
-    except subprocess.TimeoutExpired as error:
-        message = f"{url} was not fetched within {DEADLINE:g} s."
-        raise FetchFailed(message, hint="Check the network, and how large the repository is.") from error
+        while (stderr := _said(process)) is None and _bytes_in(into) <= LARGEST:
+            if time.monotonic() > ends:
+                message = f"{url} was not fetched within {DEADLINE:g} s."
+                raise FetchFailed(message, hint="Check the network, and how large the repository is.")
     finally:
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
+    if _bytes_in(into) > LARGEST:
+        shutil.rmtree(into, ignore_errors=True)
+        hint = "Keep data and builds out of its history, or build elsewhere and upload the release."
+        raise FetchFailed(f"{url} has more than {LARGEST / (1 << 20):g} MB.", hint=hint, permanent=True)
     if process.returncode:
-        lines = stderr.decode(errors="replace").strip().splitlines() or ["git gave no reason"]
+        lines = (stderr or b"").decode(errors="replace").strip().splitlines() or ["git gave no reason"]
         told = lines[-1].removeprefix("fatal: ").rstrip(".")[:300]
         hint = "Check its address, the ref, and whether it takes an access token."
         raise FetchFailed(f"git cannot fetch {url}: {told}.", hint=hint)
+
+
+def _said(process: "subprocess.Popen[bytes]") -> bytes | None:
+    """What it had to say once it has ended; None while it runs."""
+    try:
+        return process.communicate(timeout=LOOK)[1]
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _bytes_in(directory: Path) -> int:
+    size = 0
+    for below, _, names in os.walk(directory):
+        for name in names:
+            try:
+                size += Path(below, name).lstat().st_size
+            except FileNotFoundError:
+                continue  # git has put it elsewhere meanwhile
+    return size

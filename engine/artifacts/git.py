@@ -12,9 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, cast
 
-from engine.artifacts.errors import UnknownRef, UnknownSource
+from engine.artifacts.errors import ReleaseTooLarge, UnknownRef, UnknownSource
 from engine.artifacts.git_shield import TIMEOUT, environment, shielded
-from engine.artifacts.source import NEVER, NEVER_SUFFIX, Entry, Kind
+from engine.artifacts.source import LARGEST, NEVER, NEVER_SUFFIX, Entry, Kind
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SAFE = ("--no-replace-objects", "--no-pager")  # nothing may pretend to be another object
@@ -114,9 +114,9 @@ class GitTree:
 
     def read(self, path: str) -> bytes:
         """The content of a file, or where a symbolic link points, as committed: without filters."""
-        return self._read_object(self._listing[path][1])
+        return self._read_object(path, self._listing[path][1])
 
-    def _read_object(self, identifier: str) -> bytes:
+    def _read_object(self, path: str, identifier: str) -> bytes:
         reader = self._reader = self._reader or self._started()
         asked, answers = cast(IO[bytes], reader.stdin), cast(IO[bytes], reader.stdout)
         self._asked = time.monotonic()
@@ -127,6 +127,10 @@ class GitTree:
         except BrokenPipeError:
             header = []
         size = int(header[2]) if len(header) == 3 and header[1] == b"blob" else -1
+        if size > LARGEST:
+            self._asked = None
+            reader.kill()  # what it says is read to its end, else, into memory
+            raise ReleaseTooLarge(path, LARGEST)
         content = answers.read(size + 1)[:size] if size >= 0 else b""
         self._asked = None
         if self._over.is_set():

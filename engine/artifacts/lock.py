@@ -33,7 +33,7 @@ class LockedPackage:
         """Whether any Linux server (CPython) with this Python, whatever its patch release, needs it."""
         if self.marker is None:
             return True
-        return any(self.marker.evaluate(_environment(python, patch, architecture)) for patch in (0, 99))
+        return any(self.marker.evaluate(each) for each in servers(python, architecture))
 
     def line(self) -> str:
         """The requirement with its hashes, without its marker, as pip reads it."""
@@ -102,6 +102,11 @@ def _package(key: str, line: str) -> LockedPackage | Problem:
     return LockedPackage(
         requirement.name, f"{requirement.name}{extras}=={versions[0].version}", digests, requirement.marker
     )
+
+
+def servers(python: str, architecture: str) -> list[dict[str, str]]:
+    """The values of markers on Linux servers (CPython) with the first and the last patch release of this Python."""
+    return [_environment(python, patch, architecture) for patch in (0, 99)]
 
 
 def _environment(python: str, patch: int, architecture: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from engine.artifacts.errors import ArtifactCorrupt, WheelsUnavailable, refusal
 from engine.artifacts.lock import read_lock
 from engine.artifacts.manifest import EXECUTABLE, wheel_directory
 from engine.artifacts.reader import ArtifactReader, open_artifact
-from engine.artifacts.selection import covered
+from engine.artifacts.selection import POINTER_BYTES, covered, pointer_problem
 from engine.artifacts.source import Entry, Kind
 from engine.artifacts.wheels import unmatched
 
@@ -28,6 +28,9 @@ def receive_artifact(path: Path, commit: str | None = None) -> Artifact:
         if FILE not in reader.manifest.by_path:
             raise refusal([NO_DEPLOY_TOML])
         refuse_what_no_build_makes(reader)
+        small = (file.path for file in reader.manifest if file.size <= POINTER_BYTES)
+        if pointers := list(filter(None, (pointer_problem(path, reader.read(path)) for path in small))):
+            raise refusal(pointers)
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         return Artifact(
@@ -81,6 +84,9 @@ def refuse_what_no_build_makes(reader: ArtifactReader) -> None:
     for path in deploy.locks():
         directory = f"{wheel_directory(path)}/"
         wheels = [(file.path, file.sha256) for file in reader.manifest if file.path.startswith(directory)]
-        wrong = unmatched(wheels, read_lock(path, reader.read(path))[0].needed(deploy.python, deploy.architecture))
+        lock, problems = read_lock(path, reader.read(path))
+        if problems:  # a lock of uv or Poetry as it lies in a repository: servers cannot read it
+            raise refusal(problems)
+        wrong = unmatched(wheels, lock.needed(deploy.python, deploy.architecture))
         if wrong is not None:
             raise WheelsUnavailable(f"The wheels of {path} do not fit it: {wrong}.", hint="Build the release again.")

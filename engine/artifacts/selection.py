@@ -10,6 +10,9 @@ from engine.artifacts.problems import Problem
 from engine.artifacts.source import Kind, SourceTree, resolve
 
 VERSION = "VERSION"
+POINTER_BYTES = 1024
+"""What a pointer of Git LFS has at most (its specification, version 1)."""
+_LFS = b"version https://git-lfs.github.com/spec/"
 
 # What a release directory on a server has besides the manifest's files, and where wheels are put.
 RESERVED = (".release", ".envs", ".config", ".checked", WHEELS)
@@ -53,6 +56,14 @@ def select(tree: SourceTree, deploy: DeployToml) -> tuple[list[SelectedFile], li
         else:
             files.append(found)
     return files, problems + _clashing([file.path for file in files])
+
+
+def pointer_problem(path: str, content: bytes) -> Problem | None:
+    """What keeps a file out that only says where its content is."""
+    if not content.startswith(_LFS):
+        return None
+    hint = "Its content is not in the repository: add it without Git LFS, or exclude it."
+    return Problem(path, "is only a pointer to a Git LFS object", hint, "special_file")
 
 
 def _selected(tree: SourceTree, path: str) -> SelectedFile | Problem:

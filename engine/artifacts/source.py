@@ -1,6 +1,7 @@
 """A tree of files that a release can be made from: a directory, or one commit of a repository (see `git`)."""
 
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,12 +11,18 @@ from pathlib import Path
 from typing import Protocol
 
 from engine.artifacts.errors import UnknownSource
+from engine.artifacts.paths import why_unsafe
 from engine.artifacts.problems import Problem
+
+LARGEST = 2 << 30
+"""Bytes: of what is uploaded as a release, built as one, or fetched to build one."""
 
 # Never part of a release: bytecode is made on the servers, beside the release, by the Python that will run it.
 NEVER = frozenset({".git", "__pycache__"})
 NEVER_SUFFIX = ".pyc"
 
+_MODULES = ".gitmodules"
+_MODULE = re.compile(rb'^[ \t]*path[ \t]*=[ \t]*"?([^"\r\n]+?)"?[ \t]*\r?$', re.MULTILINE)
 _MAX_LINKS = 40  # as Linux follows, path_resolution(7)
 
 
@@ -60,9 +67,10 @@ class DirectoryTree:
         """Everything below the root, except what no release ever contains. Raises UnknownSource if unreadable."""
         try:
             if self._paths is None:
-                return dict(_walk(self.root, ""))
-            found = ((path, _entry_at(self.root / path)) for path in self._paths if not _never(path))
-            return {path: entry for path, entry in found if entry}
+                found = dict(_walk(self.root, ""))
+                return found | dict.fromkeys(_left_out(self.root, found), Entry(Kind.SUBMODULE))
+            named = ((path, _entry_at(self.root / path)) for path in self._paths if not _never(path))
+            return {path: entry for path, entry in named if entry}
         except OSError as error:
             raise UnknownSource(f"{error.filename} cannot be read: {error.strerror}.") from error
 
@@ -109,6 +117,18 @@ def _walk(directory: Path, prefix: str) -> Iterator[tuple[str, Entry]]:
                 yield from _walk(Path(item.path), f"{prefix}{item.name}/")
             else:
                 yield prefix + item.name, _entry(item.stat(follow_symlinks=False).st_mode)
+
+
+def _left_out(root: Path, found: Mapping[str, Entry]) -> Iterator[str]:
+    """Submodules of which a copy without git has an empty directory alone."""
+    if _MODULES not in found or found[_MODULES].kind is not Kind.FILE:
+        return
+    with open(root / _MODULES, "rb", opener=_without_following) as file:
+        named = _MODULE.findall(file.read())
+    for path in map(os.fsdecode, named):
+        below = any(other.startswith(f"{path}/") for other in found)
+        if not below and path not in found and why_unsafe(path) is None and (root / path).is_dir():
+            yield path
 
 
 def _entry_at(path: Path) -> Entry | None:

@@ -7,8 +7,10 @@ import base64
 import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 TOKEN = "glpat-only-for-reading"
+_LARGE = 1 << 20
 
 
 class _Files(SimpleHTTPRequestHandler):
@@ -26,7 +28,17 @@ class _Files(SimpleHTTPRequestHandler):
             self.send_header("Location", self.path.replace("/acme/moved", "/acme/dice"))
             self.end_headers()
             return
+        self.path = self.path.replace("/acme/stuck", "/acme/dice")
         super().do_GET()
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        """Of a large file of the `stuck` one the half comes, and then nothing."""
+        whole = source.read()
+        if "/acme/stuck" not in self.requestline or len(whole) < _LARGE:
+            outputfile.write(whole)
+            return
+        outputfile.write(whole[: len(whole) // 2])
+        self.rfile.read()  # until who asked goes away
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""

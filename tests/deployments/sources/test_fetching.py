@@ -1,6 +1,7 @@
 """`build_release --source URL`: a repository elsewhere is fetched, built and not kept."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 from django.conf import settings
 
 from deployments.models import Release
+from engine.artifacts import fetching
+from engine.artifacts import git as git_trees
+from engine.artifacts.errors import FetchFailed
 from tests.deployments.sources.git_host import GitHost, git_host
 from tests.deployments.world import World
 from tests.engine.artifacts.projects import git
@@ -51,3 +55,46 @@ def test_what_cannot_be_fetched_is_said(world: World, host: GitHost, source: str
     code, said = world.command("colleague", "build_release", "--source", address, *([f"--ref={ref}"] if ref else []))
     assert code in (1, 2)
     assert json.loads(said)["error"] == error
+
+
+@pytest.fixture
+def heavy(host: GitHost) -> str:
+    """The address of a repository with 8 MB in it, of which half arrives."""
+    (host.work / "dicebot" / "data.bin").write_bytes(os.urandom(8_000_000))
+    host.push("Data")
+    return host.repository("acme/stuck")
+
+
+def test_a_repository_larger_than_a_release_may_be_is_not_fetched_to_its_end_and_not_kept(
+    world: World, host: GitHost, heavy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(fetching, "LARGEST", 1 << 20)
+    monkeypatch.setattr(fetching, "DEADLINE", 25.0)  # git itself would give up after 30
+    into = tmp_path / "mirror.git"
+    with pytest.raises(FetchFailed, match=r"has more than 1 MB\.") as caught:
+        fetching.fetch(heavy, "refs/heads/main", into)
+    assert caught.value.permanent
+    assert not into.exists()
+    code, said = world.command("colleague", "build_release", "--source", host.repository(), "--ref", "main")
+    assert (code, json.loads(said)["error"]) == (1, "fetch_failed")
+    assert list(Path(settings.STATE_DIR).glob("fetched-*")) == []
+
+
+def test_a_repository_that_does_not_arrive_in_time_is_given_up(
+    heavy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(fetching, "DEADLINE", 0.5)
+    with pytest.raises(FetchFailed, match=r"was not fetched within 0\.5 s\."):
+        fetching.fetch(heavy, "refs/heads/main", tmp_path / "mirror.git")
+
+
+def test_a_file_that_is_small_only_as_git_keeps_it_is_not_read(
+    world: World, host: GitHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (host.work / "dicebot" / "data.bin").write_bytes(bytes(3_000_000))
+    host.push("Zeros")
+    monkeypatch.setattr(fetching, "LARGEST", 1 << 20)
+    monkeypatch.setattr(git_trees, "LARGEST", 1 << 20)
+    code, said = world.command("colleague", "build_release", "--source", host.repository(), "--ref", "main")
+    assert (code, json.loads(said)["error"]) == (1, "release_too_large"), said
+    assert "With dicebot/data.bin the release has more than 1 MB." in said

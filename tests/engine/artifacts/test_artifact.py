@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.artifacts import artifact as building
 from engine.artifacts import errors
 from engine.artifacts.artifact import Artifact, build_artifact, open_artifact
 from engine.artifacts.wheels import DirectoryWheels
@@ -201,10 +202,24 @@ def test_a_deleted_and_a_staged_file_are_differences_too(tmp_path: Path) -> None
         build(source)
 
 
+def test_more_bytes_than_a_release_may_have_are_no_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = project(tmp_path / "p", {"tea/a": "a" * 600_000, "tea/b": "b" * 600_000})
+    assert build(source).size > 1 << 20
+    monkeypatch.setattr(building, "LARGEST", 1 << 20)
+    with pytest.raises(errors.ReleaseTooLarge, match=r"With tea/b the release has more than 1 MB\."):
+        build(source)
+
+
 def _submodule(root: Path) -> None:
     commit = commit_all(root)
     git(root, "update-index", "--add", "--cacheinfo", f"160000,{commit},tea/sub")
     git(root, "commit", "--quiet", "--message=sub")
+    (root / "tea/sub").mkdir()
+
+
+def _downloaded(root: Path) -> None:
+    """As the archive that GitHub offers for download has it: where a submodule belongs there is nothing."""
+    write(root, {".gitmodules": '[submodule "sub"]\n\tpath = tea/sub\n\turl = https://example.org/sub.git\n'})
     (root / "tea/sub").mkdir()
 
 
@@ -283,6 +298,7 @@ REFUSALS: list[tuple[type[errors.PlanError], str, str, Callable[[Path], object],
     (errors.SymlinkBroken, "symlink_broken", "leads to a directory", _link("../config"), None),
     (errors.SpecialFile, "special_file", "tea/pipe: is a pipe", lambda root: os.mkfifo(root / "tea/pipe"), None),
     (errors.SpecialFile, "special_file", "tea/sub: is a repository within", _submodule, "HEAD"),
+    (errors.SpecialFile, "special_file", "tea/sub: is a repository within", _downloaded, None),
     (
         errors.SpecialFile,
         "special_file",

@@ -40,6 +40,7 @@ def test_the_files_of_a_project_are_an_artifact(tmp_path: Path) -> None:
     assert receive_artifact(packed(tmp_path / "x.tar", RELEASE)).version == "1.2.3"
 
 
+UV_LOCK = b'version = 1\n[[package]]\nname = "tea"\nsource = { virtual = "." }\n'
 EVERYTHING = {"deploy.toml": DEPLOY_TOML.replace('["tea"]', '["**"]').encode()}
 
 
@@ -52,6 +53,20 @@ EVERYTHING = {"deploy.toml": DEPLOY_TOML.replace('["tea"]', '["**"]').encode()}
         ({"VERSION": None}, errors.MissingVersion, "no such file"),
         ({"requirements.txt": None}, errors.MissingLock, "is not in the tree"),
         ({"tea.service": None}, errors.FileMissing, "is not in the tree"),
+        (
+            {"tea/big": b"version https://git-lfs.github.com/spec/v1\n"},
+            errors.SpecialFile,
+            "tea/big: is only a pointer",
+        ),
+        (
+            {
+                "deploy.toml": DEPLOY_TOML.replace("requirements.txt", "uv.lock").encode(),
+                "uv.lock": UV_LOCK,
+                "requirements.txt": None,
+            },
+            errors.BadLock,
+            r"uv\.lock line 1: .* is not a requirement",
+        ),
         ({".release": b"RELEASE_ID=x", **EVERYTHING}, errors.ReservedPath, r"\.release"),
         ({".config": b"", **EVERYTHING}, errors.ReservedPath, r"\.config"),
         ({"wheels/other/x.whl": b"", **EVERYTHING}, errors.ReservedPath, "wheels"),
