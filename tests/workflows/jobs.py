@@ -131,12 +131,13 @@ class Runner:
                 ended = self._block(step, contexts, workspace, environment, files / f"script-{number}")
             if ended is not None:
                 result.steps.append(ended)
-                if ended.code:
+                if ended.code and not step.get("continue-on-error"):
                     result.status = "failure"
                     break
             if "id" in step:
                 found = dict(line.partition("=")[::2] for line in output.read_text().splitlines())
-                contexts["steps"][step["id"]] = {"outputs": found}
+                outcome = "failure" if ended is not None and ended.code else "success"
+                contexts["steps"][step["id"]] = {"outputs": found, "outcome": outcome}
         result.outputs = {key: interpolate(value, contexts) for key, value in job.get("outputs", {}).items()}
         summary = files / "summary"
         result.summary = summary.read_text() if summary.exists() else ""
