@@ -11,6 +11,7 @@ from deployments.access.policy import may
 from deployments.access.verbs import Verb
 from deployments.admin.actors import actor_of
 from deployments.admin.enrolment import enrol_again_address
+from deployments.environments.machines import neighbours
 from deployments.environments.stored_secrets import StoredSecret, stored_secrets
 from deployments.models import Operation, Server
 from deployments.operations.selectors import reads_journal
@@ -51,6 +52,7 @@ def server_page(request: HttpRequest, server: Server, actions: list[dict[str, An
         "deployments": [row.deployment for row in targets.defer("deployment__snapshot").order_by("-id")[:SHOWN]],
         "operations": Operation.objects.filter(server=server)[:SHOWN],
         "machine": machine_in_words(server.facts),
+        "installed": _installed(server),
         "jump_fingerprint": HostKey.parse(server.jump_host_key).fingerprint if server.jump else "",
         "secrets": _secrets(server),
         "tokens": [name for name in (PORTAL_TOKEN, MONITORING_TOKEN) if name in server.secret_versions],
@@ -79,6 +81,12 @@ def _missing(request: HttpRequest, server: Server, offered: dict[str, dict[str, 
 def _quiet(action: dict[str, Any]) -> dict[str, Any]:
     """Without a colour that invites."""
     return {**action, "tone": "plain" if action["tone"] == "good" else action["tone"]}
+
+
+def _installed(server: Server) -> list[Server]:
+    """What has a place on its machine, itself among them while it is in service: by address, or by host key."""
+    here = [] if server.state == Server.State.RETIRED else [server]
+    return sorted([*here, *neighbours([server])[0]], key=lambda row: (row.environment.application, row.name))
 
 
 def _secrets(server: Server) -> list[StoredSecret]:

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from deployments.environments.locks import lock_environment
-from deployments.models import AuditEvent, Server
+from deployments.models import AuditEvent, Environment, Server
 from tests.deployments.admin.test_pages import text_of
 from tests.deployments.world import World
 
@@ -65,6 +65,46 @@ def test_what_was_found_is_told_in_words(world: World, running: Server) -> None:
         assert words in said, words
     for raw in ("83956723712", "1795965763", "None", "True", "{", "['", "T00:00", "4.2"):
         assert raw not in said, raw
+
+
+def installed(page: str) -> str:
+    """What the page says of its machine."""
+    found = re.search(r'<section [^>]*aria-labelledby="cy-installed".*?</section>', page, re.DOTALL)
+    assert found is not None
+    return text_of(found[0])
+
+
+def beside(server: Server, name: str, application: str, **changes: Any) -> Server:
+    """The server of another application on its machine."""
+    home = Environment.objects.create(name="live", application=application, order=9)
+    place = {"host": server.host, "port": server.port, "host_key": server.host_key, "user": f"{application}-deploy"}
+    return Server.objects.create(
+        name=name, environment=home, roles=["bot"], fingerprint=server.fingerprint, **(place | changes)
+    )
+
+
+def test_what_is_installed_on_its_machine_is_told_whatever_address_it_is_called_by(
+    world: World, running: Server
+) -> None:
+    Server.objects.exclude(pk=running.pk).update(host_key="of another machine")
+    Environment.objects.filter(pk=running.environment_id).update(application="dice-bot")
+    alone = installed(page(world, "viewer", running))
+    assert f"dice-bot {running}, this one in production" in alone
+    assert "of its own" not in alone
+    by_address = beside(running, "tea-1", "tea", host_key="another")
+    by_key = beside(running, "shop-1", "shop", host="192.0.2.99")
+    gone = beside(running, "gone-1", "gone", state=Server.State.RETIRED)
+    elsewhere = beside(running, "far-1", "far", host="192.0.2.98", host_key="another")
+    both = page(world, "viewer", running)
+    said = installed(both)
+    assert f"shop {by_key} in live nothing yet shop-deploy tea {by_address} in live nothing yet tea-deploy" in said
+    assert reverse("admin:deployments_server_change", args=[by_key.pk]) in both
+    assert str(gone) not in said
+    assert str(elsewhere) not in said
+    assert f"dice-bot {running} in production" in installed(page(world, "viewer", by_key))
+    of_the_retired = installed(page(world, "viewer", gone))
+    assert f"{running} in production" in of_the_retired
+    assert "this one" not in of_the_retired
 
 
 @pytest.mark.parametrize(
