@@ -1,7 +1,7 @@
 """A portal with a long history, made in bulk: what a busy team leaves behind in some years.
 
 Every row is as the services would have written it as far as pages, lists and commands read it; the audit trail is a
-whole chain. The numbers of rows are the caller's, so that tests fill a hundredth of what benchmarks do.
+whole chain. The numbers of rows are the caller's: tests fill a hundredth of what benchmarks do.
 """
 
 import hashlib
@@ -24,6 +24,7 @@ from deployments.core.actors import Actor
 from deployments.lifecycle import Kind, Status, StepState, TargetStatus
 from deployments.models import (
     ApiToken,
+    Approval,
     AuditEvent,
     Deployment,
     Environment,
@@ -122,8 +123,14 @@ def _environments(size: Size) -> list[Environment]:
     numbers = _missing(Environment, size.environments)
     _write(
         Environment,
-        (Environment(name=f"place-{number}", order=number, application=f"app-{number // 2}") for number in numbers),
-    )
+        (
+            Environment(
+                name=f"place-{number}", order=number, application=f"app-{number // 2}", approvals_required=1,
+                public_key="ssh-ed25519 AAAA", private_key="-" * 400,
+            )
+            for number in numbers
+        ),
+    )  # fmt: skip
     return list(Environment.objects.order_by("pk"))
 
 
@@ -200,34 +207,27 @@ def _deployments(
 
 
 def _snapshot(environment: Environment, release: Release) -> dict[str, Any]:
+    known = {name: getattr(release, name) for name in ("identifier", "manifest_digest", "artifact_digest")}
     return {
-        "format": 1,
-        "kind": "deployment",
-        "environment": environment.name,
-        "release": {
-            "identifier": release.identifier,
-            "manifest_digest": release.manifest_digest,
-            "artifact_digest": release.artifact_digest,
-        },
-        "configuration": {"digest": "c" * 64, "files": {}},
-        "targets": [],
+        "format": 1, "kind": "deployment", "environment": environment.name, "release": known,
+        "configuration": {"digest": "c" * 64, "files": {}}, "targets": [],
         "plan": {"steps": list(STEPS), "deadlines": {}, "keep": 5},
-        "policy": {"approvals_required": 0, "on_failure": "revert every server", "bake_seconds": 300},
-    }
+        "policy": {"approvals_required": 1, "on_failure": "revert every server", "bake_seconds": 300},
+    }  # fmt: skip
 
 
 def _consents(environment: Environment) -> None:
-    """The newest successes of an environment with the events that make them ways back."""
+    """The newest successes of an environment with the approvals and events that make them ways back."""
     rows = Deployment.objects.filter(environment=environment, status=Status.SUCCEEDED).select_related("release")
-    for row in rows.order_by("-finished_at")[:3]:
-        snapshot = _snapshot(environment, row.release)
-        sealed: Any = seal(snapshot)
+    for row in rows.order_by("-finished_at")[:10]:
+        sealed: Any = seal(snapshot := _snapshot(environment, row.release))
         Deployment.objects.filter(pk=row.pk).update(snapshot=snapshot, seal=sealed, kind=Kind.DEPLOYMENT)
         subject = f"deployment:{row.pk}"
         with transaction.atomic():
-            for name in ("deployment.requested", "deployment.succeeded"):
-                actor = Actor("user", "person-1")
-                trail.record(actor=actor, name=name, subject=subject, environment=environment, data={"seal": sealed})
+            Approval.objects.get_or_create(deployment=row, actor="person-2", decision="approved", seal=sealed)
+            for name, person in (("requested", "person-1"), ("approved", "person-2"), ("succeeded", "person-1")):
+                actor, event = Actor("user", person), f"deployment.{name}"
+                trail.record(actor=actor, name=event, subject=subject, environment=environment, data={"seal": sealed})
 
 
 def _lines(size: Size, now: datetime) -> None:

@@ -3,12 +3,12 @@
 Workers' own counters never reach the web process, so everything about deployments is counted here, at the scrape.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from statistics import median
 
 from django.conf import settings
-from django.db.models import Case, Count, F, Max, Value, When
+from django.db.models import Count, Max
 from django.utils import timezone
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -25,6 +25,9 @@ from deployments.models import Deployment, Environment, Server
 
 _BEGUN = (Status.SUCCEEDED, Status.FAILED, Status.ROLLED_BACK, Status.INTERRUPTED, Status.CANCELLED)
 _RECENT = 20
+_HEARD = ("connected", "goodbye", "heard_at", "probed", "server__name", "server__service", "server__environment")
+Names = Mapping[int, str]
+"""What each environment is called, by its number."""
 _DRILL = "drill"
 """The kind under which rehearsals are counted: no rule reads it."""
 
@@ -35,19 +38,21 @@ class PortalCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Every family. A fixed number of queries; results are counted on an index."""
         now = timezone.now()
+        called = Environment.objects.only("name", "application", "shared_name")
+        names = {environment.pk: str(environment) for environment in called}
         info = GaugeMetricFamily("portal_build", "1, labelled with the portal's version.", labels=["version"])
         info.add_metric([settings.VERSION], 1)
         yield info
-        yield from _deployments()
-        yield from _waiting(now)
+        yield from _deployments(names)
+        yield from _waiting(names, now)
         yield _clusters(now)
-        yield from _bots()
-        yield from _servers()
+        yield from _bots(names, now)
+        yield from _servers(names)
         yield from _rehearsals()
         yield from _alerts()
 
 
-def _deployments() -> Iterator[Metric]:
+def _deployments(names: Names) -> Iterator[Metric]:
     counted = CounterMetricFamily(
         "portal_deployments", "Deployments that ended, by result.", labels=["environment", "kind", "status"]
     )
@@ -56,24 +61,22 @@ def _deployments() -> Iterator[Metric]:
         "When the latest with this result ended.",
         labels=["environment", "kind", "status"],
     )
-    rows = (
-        Deployment.objects.exclude(finished_at=None)
-        .order_by()
-        .annotate(what=Case(When(drill=True, then=Value(_DRILL)), default=F("kind")))
-        .values("environment_id", "what", "status")
-        .annotate(count=Count("pk"), last=Max("finished_at"))
-    )
-    names = {environment.pk: str(environment) for environment in Environment.objects.all()}
-    for row in rows:
-        labels = [names[row["environment_id"]], row["what"], row["status"]]
-        counted.add_metric(labels, row["count"])
-        ended.add_metric(labels, row["last"].timestamp())
+    # by the columns of an index, in its order: drills are put together afterwards
+    rows = Deployment.objects.exclude(finished_at=None).order_by().values_list("environment", "kind", "drill", "status")
+    found: dict[tuple[str, str, str], tuple[int, datetime]] = {}
+    for environment, kind, drill, status, count, last in rows.annotate(Count("pk"), Max("finished_at")):
+        labels = names[environment], _DRILL if drill else kind, status
+        before, at = found.get(labels, (0, last))
+        found[labels] = before + count, max(at, last)
+    for labels, (count, last) in found.items():
+        counted.add_metric(labels, count)
+        ended.add_metric(labels, last.timestamp())
     yield counted
     yield ended
-    yield from _durations()
+    yield from _durations(names)
 
 
-def _durations() -> Iterator[Metric]:
+def _durations(names: Names) -> Iterator[Metric]:
     labels = ["environment", "kind"]
     last = GaugeMetricFamily(
         "portal_deployment_last_duration_seconds", "Claim to end of the latest that began.", labels=labels
@@ -83,15 +86,14 @@ def _durations() -> Iterator[Metric]:
         f"Median claim to end of the last {_RECENT} successes.",
         labels=labels,
     )
-    environments = {environment.pk: str(environment) for environment in Environment.objects.all()}
     for kind in Kind.values:
         begun = Deployment.objects.filter(kind=kind, drill=False, started_at__isnull=False).order_by("-pk")
-        latest = newest_of_each(environments, begun.filter(status__in=_BEGUN), 1)
-        successes = newest_of_each(environments, begun.filter(status=Status.SUCCEEDED), _RECENT)
+        latest = newest_of_each(names, begun.filter(status__in=_BEGUN), 1)
+        successes = newest_of_each(names, begun.filter(status=Status.SUCCEEDED), _RECENT)
         wanted = {pk for numbers in (*latest.values(), *successes.values()) for pk in numbers}
-        spans = Deployment.objects.filter(pk__in=wanted).values_list("pk", "started_at", "finished_at")
+        spans = Deployment.objects.filter(pk__in=wanted).order_by().values_list("pk", "started_at", "finished_at")
         seconds = {pk: _seconds((begin, end)) for pk, begin, end in spans}
-        for environment, name in environments.items():
+        for environment, name in names.items():
             for number in latest[environment]:
                 last.add_metric([name, kind], seconds[number])
             if took := [seconds[number] for number in successes[environment]]:
@@ -105,7 +107,7 @@ def _seconds(span: tuple[datetime | None, datetime | None]) -> float:
     return (end - begin).total_seconds() if begin and end else 0.0
 
 
-def _waiting(now: datetime) -> Iterator[Metric]:
+def _waiting(names: Names, now: datetime) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "portal_queue_oldest_seconds",
         "Age of the oldest task no worker has taken.",
@@ -119,10 +121,9 @@ def _waiting(now: datetime) -> Iterator[Metric]:
         "portal_deployment_running_seconds", "Age of the deployment that runs, from its claim.", labels=["environment"]
     )
     rows = Deployment.objects.filter(status__in=ACTIVE | WAITING)  # unordered, see selectors.progress
-    rows = rows.select_related("environment").defer("snapshot").order_by()
     waits: dict[str, int] = {}
-    for row in rows:
-        name = str(row.environment)
+    for row in rows.only("environment", "status", "started_at").order_by():
+        name = names[row.environment_id]
         if row.status in WAITING:
             waits[name] = waits.get(name, 0) + 1
             continue
@@ -149,18 +150,16 @@ def _clusters(now: datetime) -> Metric:
     return silent
 
 
-def _bots() -> Iterator[Metric]:
+def _bots(names: Names, now: datetime) -> Iterator[Metric]:
     labels = ["environment", "server"]
     connected = GaugeMetricFamily("portal_bot_connected", "1 when the last heartbeat said so.", labels=labels)
     heard = GaugeMetricFamily("portal_bot_heartbeat_timestamp_seconds", "When the bot was last heard.", labels=labels)
     running = GaugeMetricFamily(
         "portal_service_up", "1 when a service without a room is well, by its probe or heartbeat.", labels=labels
     )
-    now = timezone.now()
-    for state in BotState.objects.select_related("server__environment"):
-        if state.server.state == Server.State.RETIRED:
-            continue
-        values = [str(state.server.environment), state.server.name]
+    rows = BotState.objects.exclude(server__state=Server.State.RETIRED).select_related("server")
+    for state in rows.only(*_HEARD).order_by("server_id"):
+        values = [names[state.server.environment_id], state.server.name]
         if state.server.service != Server.Service.BOT:
             if (condition := state.condition(now)) != Condition.STALE:  # of what nobody looked at nothing is said
                 running.add_metric(values, float(condition == Condition.CONNECTED))
@@ -172,14 +171,15 @@ def _bots() -> Iterator[Metric]:
     yield running
 
 
-def _servers() -> Iterator[Metric]:
+def _servers(names: Names) -> Iterator[Metric]:
     drift = GaugeMetricFamily(
         "portal_server_drift",
         "1 when the server differs from its record in what nobody has accepted.",
         labels=["environment", "server"],
     )
-    for server in Server.objects.exclude(state=Server.State.RETIRED).select_related("environment"):
-        drift.add_metric([str(server.environment), server.name], float(bool(server.open_drift)))
+    rows = Server.objects.exclude(state=Server.State.RETIRED).only("name", "environment", "drift")
+    for server in rows.order_by("pk"):
+        drift.add_metric([names[server.environment_id], server.name], float(bool(server.open_drift)))
     yield drift
 
 

@@ -16,6 +16,7 @@ from alerting.selectors import Shown, in_state, shown, with_deployment
 from deployments.core.actors import Actor
 from deployments.core.selectors import environments_called
 from deployments.http.auth import BearerToken, actor_of, reader
+from deployments.http.documents import Document
 from deployments.http.limits import READS, WRITES
 from deployments.http.paging import EnvironmentName, Number, Paging, Text, page_of
 from deployments.http.problems import answers
@@ -61,7 +62,7 @@ class AcknowledgementIn(Schema):
     minutes: int = Field(ge=1, le=LONGEST.days * 24 * 60, description="How long it holds.", examples=[60])
 
 
-class AcknowledgementOut(Schema):
+class AcknowledgementOut(Document):
     """Who has an alert in hand, or lets it wait, until when."""
 
     kind: Literal["acknowledged", "snoozed"]
@@ -82,7 +83,7 @@ class AcknowledgementOut(Schema):
         )
 
 
-class AlertOut(Schema):
+class AlertOut(Document):
     """One occurrence of an alert."""
 
     number: int
@@ -133,7 +134,7 @@ class AlertOut(Schema):
         )
 
 
-class AlertPage(Schema):
+class AlertPage(Document):
     """Alerts, newest first."""
 
     items: list[AlertOut]

@@ -16,6 +16,7 @@ from alerting.models import Incident, IncidentUpdate
 from deployments.core.actors import Actor
 from deployments.core.selectors import environment_named, server_named
 from deployments.http.auth import BearerToken, actor_of, reader
+from deployments.http.documents import Document
 from deployments.http.limits import READS, WRITES
 from deployments.http.paging import EnvironmentName, Name, Number, Paging, page_of
 from deployments.http.problems import answers
@@ -53,7 +54,7 @@ class IncidentIn(UpdateIn):
     alert: Number | None = Field(None, description="The alert that it is about.", examples=[12])
 
 
-class UpdateOut(Schema):
+class UpdateOut(Document):
     """What was said at one time."""
 
     state: IncidentState
@@ -62,7 +63,7 @@ class UpdateOut(Schema):
     at: datetime
 
 
-class IncidentOut(Schema):
+class IncidentOut(Document):
     """An incident as its latest update left it, with all of them, the newest first."""
 
     number: int
@@ -97,7 +98,7 @@ class IncidentOut(Schema):
         )
 
 
-class IncidentPage(Schema):
+class IncidentPage(Document):
     """Incidents, newest first."""
 
     items: list[IncidentOut]

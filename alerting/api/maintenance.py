@@ -14,6 +14,7 @@ from alerting import maintenance
 from deployments.core.actors import Actor
 from deployments.core.selectors import environment_named
 from deployments.http.auth import BearerToken, actor_of, reader
+from deployments.http.documents import Document
 from deployments.http.limits import READS, WRITES
 from deployments.http.paging import EnvironmentName, Number, Paging, Text, page_of
 from deployments.http.problems import answers
@@ -40,7 +41,7 @@ class EndIn(Schema):
     reason: Text = Field(min_length=1, examples=["It went quicker."])
 
 
-class MaintenanceOut(Schema):
+class MaintenanceOut(Document):
     """A window."""
 
     number: int
@@ -71,7 +72,7 @@ class MaintenanceOut(Schema):
         )
 
 
-class MaintenancePage(Schema):
+class MaintenancePage(Document):
     """Windows, the last that was planned first."""
 
     items: list[MaintenanceOut]

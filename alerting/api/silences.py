@@ -12,6 +12,7 @@ from pydantic import Field
 from alerting import silences
 from alerting.silences import LONGEST, REASON_CHARACTERS, Wanted
 from deployments.http.auth import BearerToken, actor_of
+from deployments.http.documents import Document
 from deployments.http.limits import READS, WRITES
 from deployments.http.paging import EnvironmentName, Text
 from deployments.http.problems import answers
@@ -43,7 +44,7 @@ class SilenceIn(Matched):
     minutes: int = Field(ge=1, le=LONGEST.days * 24 * 60, description="How long it holds.", examples=[60])
 
 
-class SilenceOut(Schema):
+class SilenceOut(Document):
     """A silence that Alertmanager keeps."""
 
     identifier: str = Field(examples=["6f0e4f0b-5f0c-7a52-9b1c-0c1b5a3f2d11"])
@@ -66,7 +67,7 @@ class SilenceOut(Schema):
         )
 
 
-class MatchOut(Schema):
+class MatchOut(Document):
     """An alert that a silence would silence."""
 
     name: str = Field(examples=["BotDown"])
@@ -75,7 +76,7 @@ class MatchOut(Schema):
     suppressed: bool = Field(description="Another silence, or an alert that is its cause, silences it already.")
 
 
-class MadeOut(Schema):
+class MadeOut(Document):
     """A silence that was made."""
 
     identifier: str = Field(description="Of the silence in Alertmanager.")

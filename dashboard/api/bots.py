@@ -13,6 +13,7 @@ from dashboard.selectors.bots import Bot, all_bots, bot_named
 from deployments.access.policy import require
 from deployments.access.verbs import Verb
 from deployments.http.auth import BearerToken, reader
+from deployments.http.documents import Document
 from deployments.http.limits import READS
 from deployments.http.paging import Name
 from deployments.http.problems import answers
@@ -30,7 +31,7 @@ class Stretches(Schema):
     limit: int = Field(144, ge=1, le=1000, description="How many at most.", examples=[144])
 
 
-class BotOut(Schema):
+class BotOut(Document):
     """One bot by its last heartbeat."""
 
     name: str = Field(examples=["prod-1"])
@@ -61,7 +62,7 @@ class BotOut(Schema):
         return cls.model_validate(known | {field: getattr(state, field) for field in fields})
 
 
-class SampleOut(Schema):
+class SampleOut(Document):
     """Sums over one stretch of time."""
 
     at: datetime

@@ -4,20 +4,21 @@ from typing import Literal
 
 from django.http import HttpRequest
 from django.utils import timezone
-from ninja import Router, Schema
+from ninja import Router
 from pydantic import Field
 
 from dashboard.selectors.overall_status import overall_status
 from deployments.access.policy import require
 from deployments.access.verbs import Verb
 from deployments.http.auth import BearerToken, reader
+from deployments.http.documents import Document
 from deployments.http.limits import READS
 from deployments.http.problems import answers
 
 router = Router(tags=["Status"], auth=BearerToken())
 
 
-class SituationOut(Schema):
+class SituationOut(Document):
     """The same answer that the status page gives its members."""
 
     mood: Literal["calm", "wary", "alarmed", "empty"] = Field(

@@ -16,10 +16,9 @@ from dashboard.models import Condition
 from dashboard.readiness import rollback_targets
 from dashboard.readiness.deployment_records import RECORDS, Took
 from dashboard.readiness.limits import ROLLBACK_SECONDS
-from dashboard.readiness.observed_window import span
+from dashboard.readiness.observed_window import Record
 from dashboard.readiness.rows import Row, Verdict, judged
-from dashboard.selectors import bots
-from dashboard.selectors.bots import Bot
+from dashboard.selectors.bots import Bot, Day
 from dashboard.services import proxy
 from deployments.audit import verification
 from deployments.core import beats, queueing
@@ -81,9 +80,17 @@ def health(production: Sequence[Bot]) -> Row:
     return Row("3", title, judged(valid and entry.status == 200), sentence, measure, f"/api/health/{name}")
 
 
-def collected(everyone: Sequence[Bot]) -> Row:
+@dataclass(frozen=True)
+class Series:
+    """The servers of whose bots Prometheus has a series; None where it did not say. `sentence` says why it has none."""
+
+    servers: frozenset[str] | None
+    sentence: str = ""
+
+
+def collected(everyone: Sequence[Bot], known: Series) -> Row:
     """4: Prometheus has a series of every bot."""
-    good, sentence = _asked(everyone)
+    good, sentence = _is_collected(everyone, known)
     missing = "" if good is not None else "an answer of Prometheus" if everyone else "a bot"
     title = "Prometheus collects real metrics"
     measure = "manage.py enroll NAME --environment E --host H --role monitoring"
@@ -93,18 +100,25 @@ def collected(everyone: Sequence[Bot]) -> Row:
     return Row("4", title, verdict, sentence, measure, "/prometheus/targets", missing=missing)
 
 
-def _asked(everyone: Sequence[Bot]) -> tuple[bool | None, str]:
+def series() -> Series:
+    """What Prometheus says, asked once for all applications."""
     if not settings.PROMETHEUS_URL:
-        return None, "Prometheus is not configured: PROMETHEUS_URL is empty."
+        return Series(None, "Prometheus is not configured: PROMETHEUS_URL is empty.")
     try:
         url = f"{settings.PROMETHEUS_URL}/api/v1/query"
         answer = http_client.ask("GET", url, timeout=3.0, query={"query": "bot_connected"})
-        found = {row["metric"].get("server") for row in answer.json()["data"]["result"]}
+        return Series(frozenset(row["metric"].get("server") for row in answer.json()["data"]["result"]))
     except http_client.Unanswered as error:
-        return None, f"Prometheus at {settings.PROMETHEUS_URL} does not answer ({error})."
+        return Series(None, f"Prometheus at {settings.PROMETHEUS_URL} does not answer ({error}).")
     except (ValueError, LookupError, TypeError, AttributeError):
-        return False, f"What answers at {settings.PROMETHEUS_URL} ({answer.status_code}) does not speak as Prometheus."
-    missing = [bot.name for bot in everyone if bot.name not in found]
+        words = f"What answers at {settings.PROMETHEUS_URL} ({answer.status_code}) does not speak as Prometheus."
+        return Series(frozenset(), words)
+
+
+def _is_collected(everyone: Sequence[Bot], known: Series) -> tuple[bool | None, str]:
+    if known.sentence:
+        return (None if known.servers is None else False), known.sentence
+    missing = [bot.name for bot in everyone if bot.name not in (known.servers or ())]
     if missing or not everyone:
         return (False if everyone else None), f"Not collected from: {', '.join(missing) or 'any bot'}."
     return True, f"Collected from {', '.join(bot.name for bot in everyone)}."
@@ -134,8 +148,9 @@ def _recorded(bot: Bot) -> str:
     return bot.server.current_release.identifier if bot.server.current_release else ""
 
 
-def alerts(now: datetime) -> Row:
+def alerts(record: Record) -> Row:
     """6: alerts fired, ended and arrived by every channel lately; the switch is heard, nothing is left lying."""
+    now = record.now
     since = now - PROOF_AGE
     told = {
         status: AlertReceipt.objects.filter(channel=PORTAL, status=status, received_at__gte=since)
@@ -158,7 +173,7 @@ def alerts(now: datetime) -> Row:
     title, measure = "Alerts fire and are delivered", "manage.py drill alerts test"
     verdict, proofs = judged(not failing, missing), [one.proven_at for one in ways if one.proven_at]
     row = partial(Row, "6", title, verdict, f"{words}.", measure, "/alerts/", missing=missing)
-    return row(since=min(proofs) + PROOF_AGE if proofs and not proven else None, **span(PROOF_AGE, now))
+    return row(since=min(proofs) + PROOF_AGE if proofs and not proven else None, **record.span(PROOF_AGE))
 
 
 def _proof(channel: channels.Channel, now: datetime) -> str:
@@ -186,20 +201,19 @@ def rehearsal(now: datetime) -> Rehearsal:
     return Rehearsal(drill, event.data.get("seconds", {}).get("back", 0.0) if event else 0.0, _nobody_goes_back(now))
 
 
-def rehearsed(application: str, last: Rehearsal, now: datetime) -> Row:
+def rehearsed(way: rollback_targets.WayBack, last: Rehearsal, record: Record) -> Row:
     """7: going back was tried within thirty days, took less than five minutes, and every server could go back."""
     title, measure = "A rollback was rehearsed and timed, and is possible", "manage.py drill rollback test"
     evidence = "/admin/deployments/auditevent/?name=drill.rollback"
     drill, seconds, stuck = last.drill, last.seconds, last.stuck
-    row = partial(Row, "7", title, evidence=evidence, **span(PROOF_AGE, now))
+    row = partial(Row, "7", title, evidence=evidence, **record.span(PROOF_AGE))
     if drill.at is None:
         sentence = "No rollback drill was held yet."
         return row(verdict=Verdict.UNMEASURED, sentence=sentence, measure=measure, missing="a drill")
-    way = rollback_targets.of(application, now)
     good = drill.passed and seconds < ROLLBACK_SECONDS and not way.lost and not stuck
     words = f"{'Passed' if drill.passed else 'Failed'} on {drill.at:%Y-%m-%d}; going back took {seconds:.1f} s"
     missing, since = "", None
-    if good and now - drill.at > PROOF_AGE:
+    if good and record.now - drill.at > PROOF_AGE:
         words += f"; that is longer than {PROOF_AGE.days} days ago"
         missing, since = "a drill", drill.at + PROOF_AGE
     elif good and way.missing:
@@ -222,11 +236,11 @@ def _nobody_goes_back(now: datetime) -> str:
     return f"No worker takes rollbacks: {', '.join(words)}." if rescue else ""
 
 
-def traffic(production: Sequence[Bot], now: datetime) -> Row:
+def traffic(production: Sequence[Bot], seen: Mapping[int, Day], now: datetime) -> Row:
     """8: production handled requests within a day."""
-    days = bots.last_days(production, now)
-    handled = sum(day.requests for day in days.values())
-    observed = min((day.observed_seconds for day in days.values()), default=0.0)
+    days = [seen[bot.server.pk] for bot in production]
+    handled = sum(day.requests for day in days)
+    observed = min((day.observed_seconds for day in days), default=0.0)
     missing = "" if handled or observed >= DAY / 2 else "half a day of listening to a bot of production"
     sentence = f"Production handled {handled} requests in the last 24 hours."
     title, evidence = "The bot handles real traffic", f"/bots/{production[0].name}/" if production else "/"
@@ -235,17 +249,17 @@ def traffic(production: Sequence[Bot], now: datetime) -> Row:
     return row(window=float(DAY), observed=min(float(DAY), observed), missing=missing, since=since)
 
 
-def measured(took: Mapping[str, Took], now: datetime) -> Row:
+def measured(took: Mapping[str, Took], record: Record) -> Row:
     """9: there are deployments and rollbacks of this application on record that ended, well or not."""
     counts = {kind: took.get(kind, Took()).ended for kind in (Kind.DEPLOYMENT, Kind.ROLLBACK)}
     sentence = f"{counts[Kind.DEPLOYMENT]} deployments and {counts[Kind.ROLLBACK]} rollbacks in 90 days."
     missing = " and ".join(f"a {kind}" for kind, count in counts.items() if not count)
     title, measure = "Measured findings are on record", "manage.py drill rollback test"
     verdict = judged(True, missing)
-    return Row("9", title, verdict, sentence, measure, "/deployments/", missing=missing, **span(RECORDS, now))
+    return Row("9", title, verdict, sentence, measure, "/deployments/", missing=missing, **record.span(RECORDS))
 
 
-def trusted(now: datetime) -> Row:
+def trusted(record: Record) -> Row:
     """10: the audit trail was whole when it was last verified, which is no longer ago than a week.
 
     The limits, each a row of its own, are the rest of the reason.
@@ -255,11 +269,11 @@ def trusted(now: datetime) -> Row:
     last = verification.last()
     if last is None:
         sentence = "The audit trail was not verified yet."
-        return row(verdict=Verdict.UNMEASURED, sentence=sentence, missing="a verification", **span(AUDIT_AGE, now))
-    age = now - last.at
+        return row(verdict=Verdict.UNMEASURED, sentence=sentence, missing="a verification", **record.span(AUDIT_AGE))
+    age = record.now - last.at
     words = "whole" if last.whole else f"not whole ({last.problems} problems)"
     sentence = f"The audit trail was {words} {spoken(age.total_seconds())} ago, up to event {last.sequence}."
     missing = "a verification" if last.whole and age > AUDIT_AGE else ""
     since = last.at + AUDIT_AGE if missing else None
     verdict = judged(last.whole, missing)
-    return row(verdict=verdict, sentence=sentence, missing=missing, since=since, **span(AUDIT_AGE, now))
+    return row(verdict=verdict, sentence=sentence, missing=missing, since=since, **record.span(AUDIT_AGE))

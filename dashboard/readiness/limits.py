@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from dashboard.charts.bars import percent
 from dashboard.intervals import DAY, HOUR, PROMISED_UPTIME
 from dashboard.readiness.deployment_records import RECORDS, Took
-from dashboard.readiness.observed_window import span
+from dashboard.readiness.observed_window import Record
 from dashboard.readiness.rows import Row, Verdict, judged
-from dashboard.readiness.validated import validated
+from dashboard.readiness.validated import Known, validated
 from dashboard.selectors import bots
 from dashboard.selectors.bots import Bot, Day
 from deployments.core.texts import spoken
@@ -24,22 +24,40 @@ COUNTERS_NEED = DAY / 2
 """Counters go on while nobody listens, so that half a day of listening tells of a day; uptimes need it all."""
 
 
-def limits(took: Mapping[str, Took], everyone: Sequence[Bot], now: datetime) -> list[Row]:
+@dataclass(frozen=True)
+class Seen:
+    """What was heard of bots and measured of their environments, by number; read once for all applications."""
+
+    record: Record
+    days: Mapping[int, Day]
+    weeks: Mapping[int, Day]
+    validations: Mapping[int, Known]
+
+    @classmethod
+    def of(cls, everyone: Sequence[Bot], record: Record) -> "Seen":
+        """Four queries."""
+        now = record.now
+        environments = dict.fromkeys(bot.server.environment for bot in everyone)
+        weeks = bots.stretches(everyone, now, WEEK, HOUR)
+        return cls(record, bots.last_days(everyone, now), weeks, Known.of_all(environments, now))
+
+
+def limits(took: Mapping[str, Took], everyone: Sequence[Bot], seen: Seen) -> list[Row]:
     """Every limit of one application, whose records are given; those of a bot once per bot."""
     return [
-        _within(Kind.DEPLOYMENT, "A deployment takes less than 10 min", took, DEPLOYMENT_SECONDS, now),
-        _within(Kind.ROLLBACK, "A rollback takes less than 5 min", took, ROLLBACK_SECONDS, now),
-        _verified(took, now),
-        *of_bots(everyone, now),
-        *validated(everyone, now),
+        _within(Kind.DEPLOYMENT, "A deployment takes less than 10 min", took, DEPLOYMENT_SECONDS, seen.record),
+        _within(Kind.ROLLBACK, "A rollback takes less than 5 min", took, ROLLBACK_SECONDS, seen.record),
+        _verified(took, seen.record),
+        *_of_bots(everyone, seen),
+        *validated(everyone, seen.validations, seen.record.now),
     ]
 
 
-def of_bots(everyone: Sequence[Bot], now: datetime) -> Iterator[Row]:
-    """What each bot promises about its day and its week. Two queries."""
-    days, weeks = bots.last_days(everyone, now), bots.stretches(everyone, now, WEEK, HOUR)
+def _of_bots(everyone: Sequence[Bot], seen: Seen) -> Iterator[Row]:
+    """What each bot promises about its day and its week."""
+    now = seen.record.now
     for bot in everyone:
-        day, week = days[bot.server.pk], weeks[bot.server.pk]
+        day, week = seen.days[bot.server.pk], seen.weeks[bot.server.pk]
         yield _time(CONNECTED, bot, day, CONNECTED_SECONDS, now)
         yield _time(UPTIME, bot, week, PROMISED_UPTIME * WEEK, now)
         if bot.state is None or not bot.state.probed:
@@ -47,7 +65,7 @@ def of_bots(everyone: Sequence[Bot], now: datetime) -> Iterator[Row]:
         yield _response(bot, day, now)
 
 
-def _within(kind: Kind, title: str, took: Mapping[str, Took], limit: float, now: datetime) -> Row:
+def _within(kind: Kind, title: str, took: Mapping[str, Took], limit: float, record: Record) -> Row:
     done = took.get(kind, Took())
     count, slowest = done.count, done.slowest
     measure = "manage.py drill rollback test" if kind == Kind.ROLLBACK else "manage.py deploy test"
@@ -55,16 +73,16 @@ def _within(kind: Kind, title: str, took: Mapping[str, Took], limit: float, now:
     if not count:
         missing, sentence = f"a {kind} that succeeded", f"No {kind} has succeeded in the last 90 days."
     verdict, evidence = judged(slowest < limit, missing), f"/deployments/?kind={kind}&status=succeeded"
-    return Row(f"{kind}-time", title, verdict, sentence, measure, evidence, missing=missing, **span(RECORDS, now))
+    return Row(f"{kind}-time", title, verdict, sentence, measure, evidence, missing=missing, **record.span(RECORDS))
 
 
-def _verified(took: Mapping[str, Took], now: datetime) -> Row:
+def _verified(took: Mapping[str, Took], record: Record) -> Row:
     total, unverified = sum(one.count for one in took.values()), sum(one.unverified for one in took.values())
     sentence = f"{total - unverified} of {total} successes in the last 90 days were verified on their servers."
     missing = "" if total else "a deployment that succeeded"
     verdict = judged(not unverified, missing)
     title, measure, evidence = "Every success was verified", "manage.py deploy test", "/deployments/?status=succeeded"
-    return Row("verified", title, verdict, sentence, measure, evidence, missing=missing, **span(RECORDS, now))
+    return Row("verified", title, verdict, sentence, measure, evidence, missing=missing, **record.span(RECORDS))
 
 
 @dataclass(frozen=True)

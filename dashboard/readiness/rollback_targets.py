@@ -1,5 +1,6 @@
 """Whether an application's servers have what a rollback would take, as the last look at each found it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -21,19 +22,24 @@ class WayBack:
     since: datetime | None = None
 
 
-def of(application: str, now: datetime) -> WayBack:
-    """What is known of all servers together; the worst of it. One query."""
+NOWHERE = WayBack("No server runs it.", "manage.py deploy test", missing="a deployment")
+
+
+def of_applications(now: datetime) -> dict[str, WayBack]:
+    """What is known of all servers of each application together, the worst of it; else `NOWHERE`. One query."""
     rows = (
-        Server.objects.filter(
-            environment__application=application, state=Server.State.PROVISIONED, current_release__isnull=False
-        )
+        Server.objects.filter(state=Server.State.PROVISIONED, current_release__isnull=False)
         .order_by("environment__order", "order", "name")
-        .values_list("name", "environment__name", "readiness", "inspected_at")
+        .values_list("environment__application", "name", "environment__name", "readiness", "inspected_at")
     )
-    found = [_of_server(*row, now=now) for row in rows]
+    found: dict[str, list[WayBack]] = {}
+    for application, *row in rows:
+        found.setdefault(application, []).append(_of_server(*row, now=now))
+    return {application: _worst(ways) for application, ways in found.items()}
+
+
+def _worst(found: Sequence[WayBack]) -> WayBack:
     worst = sorted(found, key=lambda way: (not way.lost, not way.missing))
-    if not worst:
-        return WayBack("No server runs it.", "manage.py deploy test", missing="a deployment")
     if worst[0].lost or worst[0].missing:
         return worst[0]
     return WayBack(f"What a rollback needs lies whole on {plural(len(found), 'server')}.")

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from dashboard.readiness import conditions
+from dashboard.readiness import conditions, rollback_targets
 from dashboard.readiness.deployment_records import Took, deployment_records
-from dashboard.readiness.limits import limits
+from dashboard.readiness.limits import Seen, limits
+from dashboard.readiness.observed_window import Record
 from dashboard.readiness.rows import Row, Verdict
 from dashboard.selectors import bots
 from dashboard.selectors.bots import Bot
@@ -34,22 +35,40 @@ class Scorecard:
 
 @dataclass(frozen=True)
 class _Common:
-    """What is true of the whole portal, read once for all applications."""
+    """What is true of the whole portal, and known of all bots and servers: read once for all applications."""
 
-    now: datetime
     alerts: Row
     trusted: Row
     rehearsal: conditions.Rehearsal
+    series: conditions.Series
+    seen: Seen
+    ways: Mapping[str, rollback_targets.WayBack]
+
+    @classmethod
+    def read(cls, everyone: Sequence[Bot], now: datetime) -> "_Common":
+        """A fixed number of queries, and one question to Prometheus."""
+        record = Record.read(now)
+        return cls(
+            conditions.alerts(record),
+            conditions.trusted(record),
+            conditions.rehearsal(now),
+            conditions.series(),
+            Seen.of(everyone, record),
+            rollback_targets.of_applications(now),
+        )
 
 
 def scorecards(now: datetime) -> list[Scorecard]:
-    """One per application, in the order of their environments."""
+    """One per application, in the order of their environments.
+
+    As many queries however many there are, but for two of condition 3, which asks a bot of each.
+    """
     everyone = bots.all_bots(now)
     inuse = Environment.objects.filter(retired_at=None).order_by("order", "name")
     names = dict.fromkeys(inuse.values_list("application", flat=True))
     if len(names) > 1:  # environments in which nothing was deployed yet belong to no application
         names.pop("", None)
-    common = _Common(now, conditions.alerts(now), conditions.trusted(now), conditions.rehearsal(now))
+    common = _Common.read(everyone, now)
     records = deployment_records(now)
     theirs: dict[str, list[Bot]] = {}
     for bot in everyone:
@@ -65,7 +84,7 @@ def counted(cards: Sequence[Scorecard]) -> dict[Verdict, int]:
 
 def _scorecard(application: str, ours: list[Bot], took: Mapping[str, Took], common: _Common) -> Scorecard:
     """By its bots and its records. Of an application without a room only what it could meet."""
-    now = common.now
+    record = common.seen.record
     production = [bot for bot in ours if _is_production(bot)]
     test = [bot for bot in ours if not _is_production(bot)]
     of_rooms = all(bot.has_room for bot in ours)  # nobody promised figures of a service without a room
@@ -73,15 +92,15 @@ def _scorecard(application: str, ours: list[Bot], took: Mapping[str, Took], comm
         conditions.running(1, "test", test),
         conditions.running(2, "production", production),
         conditions.health(production),
-        *([conditions.collected(ours)] if of_rooms else []),
+        *([conditions.collected(ours, common.series)] if of_rooms else []),
         conditions.shown(ours),
         common.alerts,
-        conditions.rehearsed(application, common.rehearsal, now),
-        *([conditions.traffic(production, now)] if of_rooms else []),
-        conditions.measured(took, now),
+        conditions.rehearsed(common.ways.get(application, rollback_targets.NOWHERE), common.rehearsal, record),
+        *([conditions.traffic(production, common.seen.days, record.now)] if of_rooms else []),
+        conditions.measured(took, record),
         common.trusted,
     ]
-    return Scorecard(application, rows, limits(took, ours, now))
+    return Scorecard(application, rows, limits(took, ours, common.seen))
 
 
 def _is_production(bot: Bot) -> bool:

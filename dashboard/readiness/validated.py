@@ -1,11 +1,12 @@
 """What the last validation of each environment measured: memory, loop lag, and its other limits over one window."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import F, Max, Q, Window
+from django.db.models.functions import RowNumber
 
 from dashboard.intervals import DAY
 from dashboard.models import Validation
@@ -20,11 +21,11 @@ _MOST_LOOKED_AT = 100
 _OWN_ROWS = {"memory": "does not grow by more than 20 MB a day", "lag": "has its event loop back within 0.25 s"}
 
 
-def validated(everyone: Sequence[Bot], now: datetime) -> Iterator[Row]:
-    """Rows of every environment that has bots. Two queries each."""
+def validated(everyone: Sequence[Bot], found: "Mapping[int, Known]", now: datetime) -> Iterator[Row]:
+    """Rows of every environment that has bots."""
     environments = dict.fromkeys(bot.server.environment for bot in everyone)
     for environment in environments:
-        known = _Known.of(environment, now)
+        known = found.get(environment.pk) or Known(environment, None, (), now)
         names = [bot.name for bot in everyone if bot.server.environment == environment]
         for name in names:
             for kind, words in _OWN_ROWS.items():
@@ -38,7 +39,7 @@ def _is_other(key: str) -> bool:
 
 
 @dataclass(frozen=True)
-class _Known:
+class Known:
     """Of an environment the last validation that has ended, if any, and those that may have judged a limit.
 
     One that was stopped, or was short, judges what failed in it and nothing else: it does not take the place of what an
@@ -51,12 +52,21 @@ class _Known:
     now: datetime
 
     @classmethod
-    def of(cls, environment: Environment, now: datetime) -> "_Known":
-        """Read them without their reports, the latest first."""
-        rows = Validation.objects.filter(environment=environment).exclude(ended_at=None).defer("html", "markdown")
+    def of_all(cls, environments: Iterable[Environment], now: datetime) -> "dict[int, Known]":
+        """Those of each environment that has any, by its number, without their reports. Two queries."""
+        named = {environment.pk: environment for environment in environments}
+        rows = Validation.objects.filter(environment__in=named).exclude(ended_at=None).defer("html", "markdown")
+        newest = rows.order_by().values("environment").annotate(newest=Max("pk")).values("newest")
         whole = Q(until__gte=F("started_at") + _WINDOW, ended_at__gte=F("started_at") + _WINDOW)
-        judging = rows.filter(whole | Q(state=Validation.State.FAILED))
-        return cls(environment, rows.first(), list(judging[:_MOST_LOOKED_AT]), now)
+        place = Window(RowNumber(), partition_by=F("environment_id"), order_by=F("pk").desc())
+        judging: dict[int, list[Validation]] = {}
+        judged_one = rows.filter(whole | Q(state=Validation.State.FAILED)).annotate(place=place)
+        for row in judged_one.filter(place__lte=_MOST_LOOKED_AT):
+            judging.setdefault(row.environment_id, []).append(row)
+        return {
+            row.environment_id: cls(named[row.environment_id], row, judging.get(row.environment_id, ()), now)
+            for row in rows.filter(pk__in=newest)
+        }
 
     def row(self, key: str, title: str, about: Callable[[str], bool]) -> Row:
         """The row of the limits whose key is one of `about`, by the latest validation that judged them."""

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from deployments.access.account_control import controllers_of, with_controllers
+from deployments.access.account_control import Accounts, controllers_of, with_controllers
 from deployments.access.policy import maker_of
 from deployments.core.actors import PUSH_MARK, TOKEN_MARK, Actor, identity_in
 from deployments.models import ApiToken, AuditEvent
@@ -29,15 +29,33 @@ def refuse_same_person(actor: Actor, requested_by: str, *, what: str) -> None:
         )
 
 
-def people_behind(requested_by: str, *, at: datetime | None = None) -> frozenset[str]:
-    """Who answers for a recorded actor: the person, who made a token of theirs by that name, who controls either.
+class Responsibility(Accounts):
+    """Who answers for what was asked and decided, looked up once for each: for many questions at one moment."""
 
-    Of what a webhook asked for in a person's name: who made the source too, by the audit trail: they know its secret.
-    """
+    def __init__(self) -> None:
+        super().__init__()
+        self._makers: dict[str, frozenset[str]] = {}
+
+    def people_behind(self, requested_by: str, *, at: datetime | None = None) -> frozenset[str]:
+        """Who answers for a recorded actor: the person, who made a token of theirs by that name, who controls either.
+
+        Of what a webhook asked for in a person's name: who made the source too, by the audit trail, for they know its
+        secret.
+        """
+        if requested_by not in self._makers:
+            self._makers[requested_by] = _makers(requested_by)
+        return self.with_controllers(self._makers[requested_by], at=at)
+
+
+def people_behind(requested_by: str, *, at: datetime | None = None) -> frozenset[str]:
+    """The same of one actor, asked now."""
+    return Responsibility().people_behind(requested_by, at=at)
+
+
+def _makers(requested_by: str) -> frozenset[str]:
     person, mark, name = requested_by.partition(TOKEN_MARK)
     tokens = ApiToken.objects.filter(owner__username=person, name=name).select_related("owner") if mark else ()
     source = name.removeprefix(PUSH_MARK)
     made = AuditEvent.objects.filter(name="source.made", subject=f"source:{source}").values_list("actor", flat=True)
     makers = made if source != name else ()
-    found = {identity_in(requested_by), *(maker_of(token) for token in tokens), *map(identity_in, makers)}
-    return with_controllers(frozenset(found), at=at)
+    return frozenset({identity_in(requested_by), *(maker_of(token) for token in tokens), *map(identity_in, makers)})

@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Prefetch, prefetch_related_objects
 from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -160,13 +160,11 @@ class EnvironmentAdmin(PortalAdmin[Environment]):
         """Back to the page."""
         return HttpResponseRedirect(change_url(obj))
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Environment]:
-        """With their servers."""
-        return super().get_queryset(request).prefetch_related("servers")
-
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """The list, with how each environment on its page stands."""
+        """The list, with the servers' names and how each environment on its page stands."""
         changes = super().get_changelist_instance(request)
+        servers = Server.objects.only("name", "state", "environment").order_by("order", "name")
+        prefetch_related_objects(list(changes.result_list), Prefetch("servers", servers))
         found = environment_statuses(list(changes.result_list))
         for row in changes.result_list:
             row.standing = found[row.pk]

@@ -81,7 +81,7 @@ class OrderIn(Schema):
 def list_environments(request: HttpRequest) -> list[EnvironmentOut]:
     """Each with what runs there and what is going on."""
     actor = reader(request)
-    rows = Environment.objects.all()
+    rows = Environment.objects.defer("configuration", "private_key", "next_private_key")
     if actor.environment_id:
         rows = rows.filter(pk=actor.environment_id)
     return _environments(list(rows))

@@ -18,6 +18,7 @@ from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.core.moments import moment
 from deployments.http.auth import BearerToken, actor_of, reader
+from deployments.http.documents import Document
 from deployments.http.limits import READS, WRITES
 from deployments.http.paging import Name, Number, Text
 from deployments.http.problems import answers
@@ -40,7 +41,7 @@ class OperationIn(Schema):
     reason: Text = Field("", description="Stopping needs one.", examples=["The channel asked for quiet"])
 
 
-class OperationOut(Schema):
+class OperationOut(Document):
     """An operation on a server."""
 
     number: int = Field(examples=[7])
@@ -120,7 +121,7 @@ def read_operation(request: HttpRequest, number: Path[Number], waiting: Query[Wa
     return OperationOut.of(row, actor)
 
 
-class UnitOut(Schema):
+class UnitOut(Document):
     """A unit as systemd shows it."""
 
     unit: str = Field(examples=["my-bot.service"])
@@ -130,7 +131,7 @@ class UnitOut(Schema):
     problem: str = Field(description="What is wrong with it; empty when nothing is.")
 
 
-class StandingOut(Schema):
+class StandingOut(Document):
     """How the services of a server stand."""
 
     server: str = Field(examples=["prod-1"])
@@ -165,7 +166,7 @@ class JournalQuery(Schema):
     unit: list[Name] = Field([], max_length=50, description="Only these units.", examples=[["my-bot.service"]])
 
 
-class JournalLineOut(Schema):
+class JournalLineOut(Document):
     """One line of the journal."""
 
     at: datetime
@@ -215,7 +216,7 @@ def run_on_server(request: HttpRequest, name: Path[Name], wanted: CommandIn) -> 
     return HttpStatus(202, OperationOut.of(row, actor))
 
 
-class BackupOut(Schema):
+class BackupOut(Document):
     """A backup of a server's databases, made before an activation or a restore."""
 
     name: str = Field(examples=["20261129T214500Z-41"])

@@ -1,11 +1,12 @@
 """Where repositories tell of pushes."""
 
 from django.http import HttpRequest
-from ninja import Path, Router, Schema
+from ninja import Path, Router
 from ninja import Status as HttpStatus
 from pydantic import Field
 
 from deployments.http import limits
+from deployments.http.documents import Document
 from deployments.http.paging import Name
 from deployments.http.problems import answers
 from deployments.models import Push
@@ -15,7 +16,7 @@ from deployments.sources.webhooks import UnsignedPush
 router = Router(tags=["Pushes"])
 
 
-class PushOut(Schema):
+class PushOut(Document):
     """What became of a delivery so far."""
 
     push: int | None = Field(description="Its number here; null for what is no push.")

@@ -2,13 +2,13 @@
 
 from datetime import datetime
 
-from ninja import Schema
 from pydantic import Field
 
+from deployments.http.documents import Document
 from deployments.models import AuditEvent, LogLine
 
 
-class LogLineOut(Schema):
+class LogLineOut(Document):
     """One line of a deployment's log."""
 
     number: int
@@ -25,14 +25,14 @@ class LogLineOut(Schema):
         return cls(number=row.pk, at=row.at, server=server, step=row.step, stream=row.stream, text=row.text)
 
 
-class LogOut(Schema):
+class LogOut(Document):
     """Lines of a log, oldest first. Ask again with the last number as `after` until `complete`."""
 
     lines: list[LogLineOut]
     complete: bool
 
 
-class AuditEventOut(Schema):
+class AuditEventOut(Document):
     """One event of the audit trail."""
 
     sequence: int
@@ -61,7 +61,7 @@ class AuditEventOut(Schema):
         )
 
 
-class AuditPage(Schema):
+class AuditPage(Document):
     """Audit events, newest first, with the chain's head."""
 
     items: list[AuditEventOut]

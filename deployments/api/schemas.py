@@ -5,6 +5,7 @@ from datetime import datetime
 from ninja import Schema
 from pydantic import Field
 
+from deployments.http.documents import Document
 from deployments.http.paging import EnvironmentName, Name, Text
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, Deployment, Release, Server
@@ -12,7 +13,7 @@ from deployments.requests.seals import approvals_needed
 from engine.ssh.signatures import MAX_SIGNATURE
 
 
-class ReleaseOut(Schema):
+class ReleaseOut(Document):
     """A release."""
 
     identifier: str = Field(examples=["1.4.0-3f9a1c22d0be"])
@@ -51,14 +52,14 @@ class ReleaseOut(Schema):
         )
 
 
-class ReleasePage(Schema):
+class ReleasePage(Document):
     """Releases, newest first."""
 
     items: list[ReleaseOut]
     next_before: int | None = Field(description="`before` of the next page.")
 
 
-class ServerOut(Schema):
+class ServerOut(Document):
     """A server. Its address and keys are not told."""
 
     name: str = Field(examples=["prod-1"])
@@ -87,7 +88,7 @@ class ServerOut(Schema):
         )
 
 
-class EnvironmentOut(Schema):
+class EnvironmentOut(Document):
     """An environment."""
 
     name: str = Field(
@@ -110,7 +111,7 @@ class EnvironmentOut(Schema):
     active_deployment: int | None
 
 
-class ApprovalOut(Schema):
+class ApprovalOut(Document):
     """One person's decision."""
 
     actor: str
@@ -131,7 +132,7 @@ class ApprovalOut(Schema):
         )
 
 
-class StepOut(Schema):
+class StepOut(Document):
     """One recorded action on one server."""
 
     name: str = Field(examples=["verify"])
@@ -140,7 +141,7 @@ class StepOut(Schema):
     seconds: float | None
 
 
-class TargetOut(Schema):
+class TargetOut(Document):
     """A server taking part in a deployment."""
 
     server: str
@@ -154,7 +155,7 @@ class TargetOut(Schema):
     steps: list[StepOut]
 
 
-class DeploymentOut(Schema):
+class DeploymentOut(Document):
     """A deployment."""
 
     number: int = Field(examples=[41])
@@ -247,7 +248,7 @@ class DeploymentDetail(DeploymentOut):
         return cls.model_validate(cls.fields_of(row) | more)
 
 
-class DeploymentPage(Schema):
+class DeploymentPage(Document):
     """Deployments, newest first."""
 
     items: list[DeploymentOut]

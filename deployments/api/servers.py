@@ -17,6 +17,10 @@ from deployments.http.problems import answers
 from deployments.models import Server
 
 router = Router(tags=["Servers"], auth=BearerToken())
+_TOLD = (
+    "name", "roles", "state", "readiness", "drift", "inspected_at", "environment__name", "environment__application",
+    "environment__shared_name", "current_release__identifier", "previous_release__identifier",
+)  # fmt: skip
 
 
 @router.get("/servers", response=answers({200: list[ServerOut]}), throttle=READS, summary="List servers")
@@ -35,5 +39,5 @@ def read_server(request: HttpRequest, name: Path[Name]) -> ServerOut:
 
 
 def _servers(actor: Actor) -> Any:
-    rows = Server.objects.select_related("environment", "current_release", "previous_release")
+    rows = Server.objects.select_related("environment", "current_release", "previous_release").only(*_TOLD)
     return rows.filter(environment_id=actor.environment_id) if actor.environment_id else rows

@@ -9,6 +9,7 @@ from pydantic import Field
 from deployments.access.sign_ins import counted_address
 from deployments.github.exchange import MINUTES, exchange
 from deployments.http import limits
+from deployments.http.documents import Document
 from deployments.http.paging import Name
 from deployments.http.problems import answers
 
@@ -35,7 +36,7 @@ class ExchangeIn(Schema):
     )
 
 
-class ExchangeOut(Schema):
+class ExchangeOut(Document):
     """An answer of RFC 8693."""
 
     access_token: str = Field(description="An API token, shown this once.")

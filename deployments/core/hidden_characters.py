@@ -25,6 +25,8 @@ def visible(text: str, *, lines: bool = True) -> str:
 
     Emoji stay whole: their joiners and variation selectors hide nothing where they stand.
     """
+    if text.isascii() and text.isprintable():
+        return text
 
     def shown(match: re.Match[str]) -> str:
         character = match[0]

@@ -1,10 +1,9 @@
 """What the audit trail says of one deployment: a row in a table counts for as much as the events that go with it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from deployments.access.account_control import with_controllers
-from deployments.access.four_eyes import people_behind
+from deployments.access.four_eyes import Responsibility
 from deployments.access.policy import still_may
 from deployments.access.verbs import Verb
 from deployments.core.actors import identity_in
@@ -18,6 +17,7 @@ class Evidence:
 
     deployment: Deployment
     events: tuple[AuditEvent, ...]
+    responsibility: Responsibility = field(default_factory=Responsibility)
 
     @classmethod
     def of(cls, deployment: Deployment) -> "Evidence":
@@ -26,11 +26,12 @@ class Evidence:
 
     @classmethod
     def of_all(cls, deployments: Sequence[Deployment]) -> "dict[int, Evidence]":
-        """The same of many, by number. One query."""
+        """The same of many, by number. One query, and those about people once for all of them."""
         events: dict[str, list[AuditEvent]] = {f"deployment:{row.pk}": [] for row in deployments}
         for event in AuditEvent.objects.filter(subject__in=events) if events else ():
             events[event.subject].append(event)
-        return {row.pk: cls(row, tuple(events[f"deployment:{row.pk}"])) for row in deployments}
+        known = Responsibility()
+        return {row.pk: cls(row, tuple(events[f"deployment:{row.pk}"]), known) for row in deployments}
 
     @property
     def requested(self) -> bool:
@@ -69,8 +70,8 @@ class Evidence:
 
     def _by_another(self, event: AuditEvent) -> bool:
         """Whether nobody who answers for the request had a hand in this decision, when it was made."""
-        behind = people_behind(self.deployment.requested_by, at=event.at)
-        return not with_controllers(frozenset({identity_in(event.actor)}), at=event.at) & behind
+        behind = self.responsibility.people_behind(self.deployment.requested_by, at=event.at)
+        return not self.responsibility.with_controllers(frozenset({identity_in(event.actor)}), at=event.at) & behind
 
     def standing_approvers(self) -> set[str]:
         """Those of them who hold the role now."""

@@ -41,7 +41,7 @@ def test_an_alertmanager_is_asked_itself(proxies: object, service: Callable[[byt
 
 def test_prometheus_is_asked_itself(proxies: object, service: Callable[[bytes], str], settings: Any) -> None:
     settings.PROMETHEUS_URL = service(b'{"data": {"result": []}}')
-    assert conditions.collected([]).sentence == "Not collected from: any bot."
+    assert conditions.collected([], conditions.series()).sentence == "Not collected from: any bot."
 
 
 def test_a_token_for_this_machine_meets_no_proxy(proxies: object, service: Callable[[bytes], str]) -> None:

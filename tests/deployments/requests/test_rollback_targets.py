@@ -12,6 +12,7 @@ from deployments.environments.locks import lock_environment
 from deployments.execution.claims import claim
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, AuditEvent, Deployment, Release
+from deployments.requests.all_rollback_targets import all_rollback_targets
 from deployments.requests.approvals import approve, reject, review_break_glass
 from deployments.requests.bake import report_alert
 from deployments.requests.requests import request_deployment
@@ -132,7 +133,22 @@ def test_what_had_no_consent_here_is_no_way_back(what: str, settled: World) -> N
         )
     assert refused.value.reason == "no_way_back"
     assert not Deployment.objects.filter(kind=Kind.ROLLBACK).exists()
-    assert settled.releases[1] not in releases_to_go_back_to(settled.production)
+    found = list(releases_to_go_back_to(settled.production))
+    assert settled.releases[1] not in found
+    assert all_rollback_targets([settled.production], 5) == {settled.production.pk: [each.pk for each in found]}
+
+
+def test_of_many_environments_the_same_is_found_as_of_each(settled: World) -> None:
+    old, new = settled.releases
+    settled.succeeded(new)
+    settled.succeeded(old, approved_by=())  # the newest success of it is no consent, the one before is
+    settled.succeeded(new)
+    settled.succeeded(old, "test", approved_by=())
+    homes = [settled.production, settled.test]
+    assert all_rollback_targets(homes, 5) == {settled.production.pk: [old.pk], settled.test.pk: []}
+    assert all_rollback_targets(homes, 5) == {
+        home.pk: [each.pk for each in releases_to_go_back_to(home)] for home in homes
+    }
 
 
 @pytest.mark.parametrize("what", NO_WAYS)
