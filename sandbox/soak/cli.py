@@ -111,7 +111,7 @@ class Soak:
         self._stage = stage
         self._diary = diary
         self._rooms = rooms
-        self._faults = Faults(stage, rooms, following)
+        self._faults = Faults(stage, rooms, following, bake_seconds(float(diary.facts["speed"])))
 
     def run(self) -> None:
         """Let everything happen when it is due, and wait until both validations have ended."""

@@ -15,6 +15,9 @@ BACK_SECONDS = 180.0
 """A bot has to be back in its room by then, whatever happened to it."""
 CABLE_SECONDS, AWAY_SECONDS, LONG_AWAY_SECONDS = 8.0, 5.0, 20.0
 UNIT = "cytube-bot.service"
+BREAK_A_BAKE = frozenset({"kill-bot", "outage", "power-cut"})
+BAKE_ENDS_SECONDS = 15.0
+"""The portal looks every ten seconds whether a bake is over."""
 
 
 class WentWrong(Exception):
@@ -24,8 +27,11 @@ class WentWrong(Exception):
 class Faults:
     """Everything of a plan, by name; raises WentWrong, or CommandFailed of the portal's commands."""
 
-    def __init__(self, stage: Stage, rooms: Rooms, following: NextVersion) -> None:
+    def __init__(self, stage: Stage, rooms: Rooms, following: NextVersion, bake: float) -> None:
+        """Deployments are watched for `bake` seconds."""
         self._stage = stage
+        self._bake = bake
+        self._baked: dict[str, float] = {}
         self._rooms = rooms
         self._next = following
         self._verbs: dict[str, Callable[[str], str]] = {
@@ -47,7 +53,13 @@ class Faults:
 
     def do(self, what: str, where: str) -> str:
         """Let it happen, wait for what has to come of it, and say so."""
+        if what in BREAK_A_BAKE:
+            self._await_bake(where)
         return self._verbs[what](where)
+
+    def _await_bake(self, where: str) -> None:
+        """A bot that dies while its deployment is watched is rolled back, as it has to be: not what was to be seen."""
+        time.sleep(max(0.0, self._baked.get(where, 0.0) - time.monotonic()))
 
     def _cut(self, _: str) -> str:
         before = self._sessions()
@@ -74,7 +86,9 @@ class Faults:
         if where != "test":
             number = str(json.loads(said[said.index("{") :])["deployment"])
             self._stage.portal.manage("approve", number, person="approver")
-        return f"{release}: {self.await_release(self._stage.portal, where)}; {self._again(where, before)}"
+        said = self.await_release(self._stage.portal, where)
+        self._baked[where] = time.monotonic() + self._bake + BAKE_ENDS_SECONDS
+        return f"{release}: {said}; {self._again(where, before)}"
 
     def _rollback(self, where: str) -> str:
         before = self._sessions()

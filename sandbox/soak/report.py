@@ -19,6 +19,8 @@ EXPECTED = ("BotDown", "RollbackOccurred")
 STARTS = frozenset({"deploy-next", "rollback", "kill-bot", "deploy-without-workers", "outage", "power-cut"})
 STARTS_WINDOW, MOST_STARTS = 900.0, 3
 """Happenings that start a bot, and how many within how long BotRestarting takes: a day in minutes has more."""
+PORTAL_DOWN_SECONDS = 60.0
+"""For so long the portal must be silent before PortalDown fires."""
 LATE_SECONDS = 60.0
 DOWN_PART = 0.01
 """Of a window a bot may be down for so much of it."""
@@ -55,7 +57,8 @@ def verdicts(
     wrong = [entry for entry in diary.entries if not entry.good]
     asked = sum(tally.asked.total() for tally in tallies.values())
     mistaken = sum(len(tally.wrong) + len(tally.missing) for tally in tallies.values())
-    unexpected = [mail for mail in mails if not any(name in mail for name in (*EXPECTED, *_restarted(diary)))]
+    caused = (*EXPECTED, *_restarted(diary), *_updated(diary))
+    unexpected = [mail for mail in mails if not any(name in mail for name in caused)]
     return [
         (not wrong, f"{len(diary.entries) - len(wrong)} of {len(diary.entries)} happenings ended as they have to"),
         (asked > 0 and not mistaken, f"{mistaken} of {asked} answers were wrong or missing"),
@@ -76,6 +79,12 @@ def _restarted(diary: Diary) -> list[str]:
         for where, times in begun.items()
         if any(last - first < STARTS_WINDOW for first, last in zip(times, times[MOST_STARTS:], strict=False))
     ]
+
+
+def _updated(diary: Diary) -> list[str]:
+    """PortalDown where an update took so long that this alert had to come."""
+    slow = [one for one in diary.entries if one.what == "portal-update" and one.seconds > PORTAL_DOWN_SECONDS]
+    return ["PortalDown"] if slow else []
 
 
 def _validated(where: str, state: str, diary: Diary) -> tuple[bool, str]:

@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ from sandbox.demo.room import CytubeThread
 from sandbox.hosts import unavailable_reason
 from sandbox.load.life import Pace
 from sandbox.load.moderator import Tally
-from sandbox.soak import report
+from sandbox.soak import faults, report
 from sandbox.soak.diary import Diary, Entry
 from sandbox.soak.plan import DAY, scaled, schedule
 from sandbox.soak.rooms import Rooms
@@ -143,6 +145,36 @@ def test_a_bot_that_the_schedule_starts_too_often_is_told_of_on_purpose(
     ]
     assert said[0] is good
     assert not report.verdicts(diary, {}, ["[FIRING 1] BotRestarting test"], {})[2][0]
+
+
+@pytest.mark.parametrize(("seconds", "good"), [(85.0, True), (20.0, False)])
+def test_a_portal_that_was_away_for_an_update_longer_than_its_alert_waits_is_told_of_on_purpose(
+    seconds: float, good: bool, diary: Diary
+) -> None:
+    diary.note(Entry(300, "portal-update", 300.0, seconds, True, "back"))
+    said = report.verdicts(diary, {}, ["[FIRING 1] PortalDown ", "[RESOLVED] PortalDown "], {})
+    assert next(found for found, sentence in said if "mails" in sentence) is good
+
+
+@pytest.mark.parametrize(
+    ("what", "where", "waited"),
+    [("kill-bot", "production", 65.0), ("kill-bot", "test", 0.0), ("cut", "production", 0.0)],
+)
+def test_a_bot_is_not_killed_while_its_deployment_is_watched(
+    what: str, where: str, waited: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept, clock = [0.0], [1000.0]
+    monkeypatch.setattr("sandbox.soak.faults.time.sleep", slept.append)
+    monkeypatch.setattr("sandbox.soak.faults.time.monotonic", lambda: clock[0])
+    stage: Any = SimpleNamespace(portal=SimpleNamespace(manage=lambda *_, **__: '{"deployment": 4}'))
+    following: Any = SimpleNamespace(release=lambda: "1.0.1-abc")
+    rooms: Any = SimpleNamespace(session=lambda _: clock.append(0) or len(clock))
+    fault = faults.Faults(stage, rooms, following, bake=50.0)
+    monkeypatch.setattr(fault, "await_release", lambda *_: "succeeded")
+    fault.do("deploy-next", "production")
+    fault._verbs[what] = lambda _: "done"
+    assert fault.do(what, where) == "done"
+    assert sum(slept) == waited
 
 
 @pytest.mark.full
