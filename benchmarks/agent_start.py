@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+from benchmarks.results import METHOD
 from engine.commands.agent import PYTHON, agent_command, source
 
 ROUNDS = 60
@@ -76,6 +77,7 @@ def main(argv: Sequence[str]) -> int:
         for _ in range(ROUNDS + 1):
             for contestant in found:
                 contestant.start()
+    print(f"{METHOD}{ROUNDS} starts of each in turns, after one that is not counted; medians (least to most)")
     base = median(found[0].times[1:])
     for contestant in found:
         middle = median(contestant.times[1:])

@@ -26,6 +26,7 @@ from pydantic import SecretStr
 
 from benchmarks.bot_latency import Quiet
 from benchmarks.bot_promises import DAY_SECONDS, EVENTS, RECONNECTS, SCRAPES_PER_SECOND, Day, Memory
+from benchmarks.results import METHOD
 from botcore import recorder, response_time
 from botcore.bot import Bot
 from botcore.config import Channel, Settings, User
@@ -209,6 +210,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="bot-day-") as folder:
         day = asyncio.run(live(options.scale, options.rate, Path(folder)))
+    print(f"{METHOD}once, {options.scale:g} of a day at {options.rate:g} events a second")
     print(table(day))
     return 0 if all(promise.kept for promise in day.promises()) else 1
 

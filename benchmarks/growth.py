@@ -19,6 +19,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
 
+from benchmarks.results import METHOD
+
 ROUNDS = 5
 URLS = (
     "/?environment=place-9", "/deployments/", "/alerts/", "/admin/", "/admin/deployments/deployment/",
@@ -40,6 +42,7 @@ def main(argv: Sequence[str] = ()) -> int:
         return 0
     from tests import postgres
 
+    print(f"{METHOD}the quickest of {ROUNDS} of each page, the audit trail once; {options.scale:g} of the full history")
     broken = _report("SQLite", "", options.scale)
     if postgres.unavailable_reason() is None:
         with postgres.server() as empty, postgres.server() as full:

@@ -1,7 +1,4 @@
-"""What measurements said, kept with the machine they said it on, and docs/performance.md made from that.
-
-`python -m benchmarks.results` writes the page from the latest file in benchmarks/results.
-"""
+"""What measurements said, kept with the machine they said it on, and compared with what was kept before."""
 
 from __future__ import annotations
 
@@ -10,34 +7,106 @@ import os
 import platform
 import re
 import subprocess
-import sys
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+MEASUREMENTS = {
+    "redeploy": ("--servers", "1", "--repeats", "3"),
+    "rollback": ("--repeats", "3"),
+    "agent_start": (),
+    "health_proxy": (),
+    "bookkeeping": (),
+    "growth": ("--scale", "0.1"),
+    "dashboard": (),
+    "bot_day": ("--scale", "0.1"),
+}
+"""What counts most first, each with the options of its small form."""
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "benchmarks" / "results"
-PAGE = ROOT / "docs" / "performance.md"
 NOISE = 0.15
 """Ratios differ by so much from run to run on one machine; a worse one is a regression."""
 MORE_IS_BETTER = frozenset({"health_proxy"})
+METHOD = "method: "
+"""How the line begins by which a measurement says how often it measured what, and what its figures are."""
+LEFT_OUT = 2
+"""What a measurement ends with that this machine cannot make."""
 _RATIO = re.compile(r"(\d+\.\d+) ?×")
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One measurement: what it printed, how long it took, and 0 when its promises were kept."""
+    """One measurement: what it printed, and 0 when its promises were kept; `load` is the machine's before and after."""
 
     name: str
     code: int
     seconds: float
     lines: list[str]
+    options: list[str] = field(default_factory=list)
+    at: str = ""
+    load: list[float] = field(default_factory=list)
 
     @property
-    def ratios(self) -> list[float]:
-        """Every ratio that it printed, in order: ours against the peer of the same run."""
-        return [float(found) for line in self.lines for found in _RATIO.findall(line)]
+    def method(self) -> str:
+        """How often it measured what, in its own words."""
+        return " ".join(line.removeprefix(METHOD) for line in self.lines if line.startswith(METHOD))
+
+    @property
+    def figures(self) -> list[str]:
+        """What it printed beside that."""
+        return [line for line in self.lines if not line.startswith(METHOD)]
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """Every ratio that it printed, ours against a peer of the same run, by the words it stands behind."""
+        found: dict[str, float] = {}
+        heading, times = "", Counter[str]()
+        for line in self.figures:
+            here = _RATIO.findall(line)
+            if not here and not line.startswith(" "):
+                heading = re.split(r":|  ", line)[0]
+            label = f"{heading}: {re.split(r'  | [0-9]', line.strip())[0]}".removeprefix(": ")
+            for ratio in here:
+                times[label] += 1
+                found[f"{label} ({times[label]})"] = float(ratio)
+        return found
+
+
+@dataclass
+class Run:
+    """Measurements one after the other on one machine, kept as they come."""
+
+    at: str
+    machine: dict[str, Any]
+    measured: list[Measured] = field(default_factory=list)
+
+    def keep(self) -> Path:
+        """Write what there is by now into the file of this run, which is named by its moment."""
+        FOLDER.mkdir(exist_ok=True)
+        path = FOLDER / f"{datetime.fromisoformat(self.at):%Y%m%dT%H%M%SZ}.json"
+        beside = path.with_suffix(".part")
+        beside.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
+        beside.replace(path)
+        return path
+
+    @classmethod
+    def read(cls, path: Path) -> Run:
+        """As it was kept."""
+        found = json.loads(path.read_text())
+        return cls(found["at"], found["machine"], [Measured(**one) for one in found["measured"]])
+
+
+def begin() -> Run:
+    """A run of now, on this machine, in which nothing is measured yet."""
+    return Run(moment(), machine())
+
+
+def moment() -> str:
+    """This moment, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def machine() -> dict[str, Any]:
@@ -51,62 +120,34 @@ def machine() -> dict[str, Any]:
         "memory_mb": int(memory[1]) // 1024 if memory else None,
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "load_before": os.getloadavg()[0],
         "commit": commit.stdout.strip(),
     }
 
 
-def keep(about: dict[str, Any], measured: list[Measured]) -> Path:
-    """Write one run as a file of its own, named by its moment."""
-    FOLDER.mkdir(exist_ok=True)
-    at = datetime.now(UTC)
-    path = FOLDER / f"{at:%Y%m%dT%H%M%SZ}.json"
-    found = {"at": at.isoformat(timespec="seconds"), "machine": about, "measured": [asdict(one) for one in measured]}
-    path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-    return path
-
-
-def kept() -> list[dict[str, Any]]:
+def kept() -> list[Run]:
     """Every run that was kept, the oldest first."""
-    return [json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))]
+    return [Run.read(path) for path in sorted(FOLDER.glob("*.json"))]
 
 
-def worse(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Sentences for ratios that got worse by more than their noise."""
-    old = {one["name"]: Measured(**one).ratios for one in before["measured"]}
-    found = []
-    for one in (Measured(**row) for row in after["measured"]):
-        for number, (was, now) in enumerate(zip(old.get(one.name, []), one.ratios, strict=False), start=1):
-            if (now < was / (1 + NOISE)) if one.name in MORE_IS_BETTER else (now > was * (1 + NOISE)):
-                found.append(f"{one.name}: ratio {number} was {was:.2f} ×, and is {now:.2f} ×")
+def last(runs: Sequence[Run], name: str, options: Sequence[str]) -> Measured | None:
+    """The newest of these that measured this, with these options and to its end."""
+    return next(
+        (
+            one
+            for run in reversed(runs)
+            for one in run.measured
+            if one.name == name and one.options == list(options) and one.ratios
+        ),
+        None,
+    )
+
+
+def worse(before: Measured, after: Measured) -> dict[str, str]:
+    """A sentence for each ratio that got worse by more than its noise."""
+    found = {}
+    for label, was in before.ratios.items():
+        if (now := after.ratios.get(label)) is None:
+            continue
+        if (now < was / (1 + NOISE)) if after.name in MORE_IS_BETTER else (now > was * (1 + NOISE)):
+            found[label] = f"{after.name}: {label} was {was:.2f} ×, and is {now:.2f} ×"
     return found
-
-
-def page(run: dict[str, Any]) -> str:
-    """docs/performance.md."""
-    about = run["machine"]
-    lines = [
-        "# Performance",
-        "",
-        "Written by `make bench` from the measurements of one run. Each stands beside its peer in the same run, so",
-        "that its *ratio* (×) tells on whatever machine; seconds and milliseconds are this machine's. Medians of",
-        f"several rounds that take turns; a ratio worse than in the last run by more than {NOISE:.0%} is a regression.",
-        "",
-        f"{run['at']}: {about['cpu']}, {about['cores']} cores, {about['memory_mb']} MB, Linux {about['kernel']},",
-        f"Python {about['python']}, load {about['load_before']:.1f} before, commit `{about['commit'][:12]}`.",
-    ]
-    for one in run["measured"]:
-        verdict = "promises kept" if one["code"] == 0 else "PROMISES NOT KEPT"
-        lines += ["", f"## {one['name']}", "", f"{verdict}; it took {one['seconds']:.0f} s.", ""]
-        lines += ["```text", *one["lines"], "```"]
-    return "\n".join(lines) + "\n"
-
-
-def main() -> int:
-    """Write the page from the latest run."""
-    PAGE.write_text(page(kept()[-1]))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

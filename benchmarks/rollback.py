@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.processes import ROOT, cluster, start_django
+from benchmarks.results import METHOD
 
 if TYPE_CHECKING:  # Django is not ready when this is imported
     from deployments.models import Deployment, Release
@@ -83,6 +84,7 @@ def main(argv: list[str]) -> int:
         stack.enter_context(cluster("rescue"))
         bench.roll_back(Row(0))  # the worker's first one also imports and connects
         rows = [bench.measure(rtt, options.repeats) for rtt in (0, 50)]
+    print(f"{METHOD}{options.repeats} restarts and rollbacks in turns; medians (least to most)")
     return _report(rows)
 
 
@@ -209,17 +211,20 @@ class _Bench:
 
 
 def _report(rows: list[Row]) -> int:
-    print(
-        f"{'rtt':>6} {'restart':>8} {'rollback':>9} {'allowed':>8} {'click':>7}   (medians, s; click: with the queue)"
-    )
+    print(f"{'rtt':>6} {'restart':>24} {'rollback':>24} {'allowed':>8} {'click':>24}   (s; click: with the queue)")
     missed = 0
     for row in rows:
         restart, rollback, click = (statistics.median(list_) for list_ in (row.restart, row.rollback, row.click))
         verdict = "" if rollback <= row.allowed and click <= IN_ALL_SECONDS else "  MISSED"
         missed += bool(verdict)
-        print(f"{row.rtt:>3} ms {restart:>8.3f} {rollback:>9.3f} {row.allowed:>8.3f} {click:>7.3f}{verdict}")
+        times = f"{_spread(row.restart)} {_spread(row.rollback)} {row.allowed:>8.3f} {_spread(row.click)}"
+        print(f"{row.rtt:>3} ms {times}   rollback {rollback / restart:.2f} × restart{verdict}")
         print("       " + ", ".join(f"{name} {statistics.median(took):.3f}" for name, took in row.steps.items()))
     return 1 if missed else 0
+
+
+def _spread(took: list[float]) -> str:
+    return f"{f'{statistics.median(took):.3f} ({min(took):.3f} to {max(took):.3f})':>24}"
 
 
 if __name__ == "__main__":

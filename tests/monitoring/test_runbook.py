@@ -1,28 +1,23 @@
 """Each alert through its section of the runbook: provoked, and over once what the section says was done.
 
 What a section's last step does to a bot, a server or the portal is given to Prometheus as figures; commands of the
-portal are parsed as they stand there. DeadMansSwitch has no end: its absence is MonitoringSilent's
-(tests/alerting/test_dead_mans_switch.py).
+portal are run as they stand there by tests/deployments/management/test_runbook.py. DeadMansSwitch has no end: its
+absence is MonitoringSilent's (tests/alerting/test_dead_mans_switch.py).
 """
 
-import re
-import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
-from django.core.management import get_commands, load_command_class
 
 from tests.monitoring import rules as shipped
+from tests.monitoring.sections import SECTIONS
 
-PAGE = shipped.ROOT.parent / "docs" / "runbook.md"
-SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL))
 BOT = '{job="bots", environment="production", server="prod-1"}'
 SERVICE = '{environment="shop/live", server="shop-1"}'
 ENDED = "portal_deployment_last_end_timestamp_seconds"
-PLACES = {"E": "production", "S": "prod-1", "N": "1", "X": "1"}
 
 
 @dataclass(frozen=True)
@@ -96,7 +91,7 @@ CASES = {
         "100m",
     ),
     "NoRecentBackup": Case(
-        "./manage.py backup",
+        "./manage.py backup --passphrase-file FILE",
         "1h",
         {
             'portal_rehearsal_timestamp_seconds{kind="backup.made"}': "0x60 219600x10",
@@ -155,11 +150,3 @@ def test_an_alert_fires_and_is_over_after_the_last_step_of_its_section(name: str
         ["promtool", "test", "rules", str(tmp_path / "case.yml")], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.mark.parametrize("name", SECTIONS)
-def test_the_commands_of_a_section_can_be_typed_as_they_stand(name: str) -> None:
-    for line in re.findall(r"`\./manage\.py ([^`]+)`", SECTIONS[name]):
-        words = [PLACES.get(word, word) for word in shlex.split(line)]
-        command = load_command_class(get_commands()[words[0]], words[0])
-        command.create_parser("manage.py", words[0]).parse_args(words[1:])

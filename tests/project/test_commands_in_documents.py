@@ -32,5 +32,16 @@ def test_every_management_command_named_exists_with_its_options(page: object) ->
     assert wrong == []
 
 
+REFUSED_WITHOUT = {"rollback": "--reason", "backup": "--passphrase-file"}
+"""Options that a command parses without, and is refused without."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_management_command_is_printed_that_would_be_refused(page: object) -> None:
+    printed = [command for command in management_commands(page) if " " in command]  # type: ignore[arg-type]  # a path
+    refused = [each for each in printed if REFUSED_WITHOUT.get(each.split()[0], "") not in each]
+    assert refused == []
+
+
 def test_there_are_many() -> None:
     assert sum(len(management_commands(page)) for page in PAGES) > 60

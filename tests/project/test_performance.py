@@ -1,68 +1,176 @@
-"""Benchmarks are remembered: what was measured, on what, and whether a ratio got worse than its noise."""
+"""Benchmarks are remembered: what was measured, how and on what, and whether a ratio got worse than its noise."""
 
-from typing import Any
+import importlib
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from benchmarks import agent_start
-from benchmarks.__main__ import main, measure, regressions
-from benchmarks.results import PAGE, Measured, kept, machine, page, worse
+from benchmarks import agent_start, page, results
+from benchmarks.__main__ import INTERRUPTED, SHORT, main, measure, regressions
+from benchmarks.results import LEFT_OUT, MEASUREMENTS, METHOD, Measured, Run, kept, machine, worse
+
+AT = "2026-05-04T12:00:00+00:00"
 
 
-def run(name: str, ratio: float) -> dict[str, Any]:
-    line = f"ours   12.0 ms   {ratio:.2f} ×"
-    about = machine()
-    measured = [vars(Measured(name, 0, 3.0, [line]))]
-    return {"at": "2026-05-04T12:00:00+00:00", "machine": about, "measured": measured}
+def measured(name: str, ratio: float, options: Sequence[str] = (), code: int = 0) -> Measured:
+    lines = [f"{METHOD}7 of each in turns", "redeploy, 1 server, 0 ms", f"  script   12.0 s   claim {ratio:.2f} ×"]
+    return Measured(name, code, 3.0, lines, list(options), AT, [0.4, 1.9])
+
+
+def run(*rows: Measured) -> Run:
+    return Run(AT, machine(), list(rows))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Results and page of this test alone."""
+    monkeypatch.setattr(results, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(page, "PAGE", tmp_path / "performance.md")
+    return tmp_path
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The agent is started twice, for real."""
+    monkeypatch.setattr(agent_start, "ROUNDS", 2)
 
 
 @pytest.mark.parametrize(
     ("name", "was", "now", "said"),
     [
         ("redeploy", 0.60, 0.65, []),
-        ("redeploy", 0.60, 0.75, ["redeploy: ratio 1 was 0.60 ×, and is 0.75 ×"]),
+        ("redeploy", 0.60, 0.75, ["redeploy: redeploy, 1 server, 0 ms: script (1) was 0.60 ×, and is 0.75 ×"]),
         ("redeploy", 0.60, 0.30, []),
-        ("agent_start", 1.00, 1.20, ["agent_start: ratio 1 was 1.00 ×, and is 1.20 ×"]),
-        ("health_proxy", 0.92, 0.70, ["health_proxy: ratio 1 was 0.92 ×, and is 0.70 ×"]),
+        ("health_proxy", 0.92, 0.70, ["health_proxy: redeploy, 1 server, 0 ms: script (1) was 0.92 ×, and is 0.70 ×"]),
         ("health_proxy", 0.92, 1.20, []),
     ],
 )
 def test_a_ratio_that_got_worse_than_its_noise_is_named(name: str, was: float, now: float, said: list[str]) -> None:
-    assert worse(run(name, was), run(name, now)) == said
+    assert list(worse(measured(name, was), measured(name, now)).values()) == said
 
 
-def test_what_was_not_measured_before_is_compared_with_nothing() -> None:
-    assert worse(run("redeploy", 0.5), run("rollback", 9.0)) == []
+def test_a_ratio_is_compared_with_that_of_its_own_line_whatever_was_left_out() -> None:
+    with_peer = Measured(
+        "redeploy", 0, 3.0, ["  Ansible   9.0 s   ours: claim 0.10 ×", "  script   1.0 s   claim 0.60 ×"]
+    )
+    without = Measured("redeploy", 0, 3.0, ["  script   1.0 s   claim 0.61 ×"])
+    assert worse(with_peer, without) == {}
 
 
-def test_the_page_says_what_was_measured_on_what() -> None:
-    text = page(run("redeploy", 0.6))
-    assert "ours   12.0 ms   0.60 ×" in text
-    assert f"{machine()['cores']} cores" in text
+def test_the_page_says_how_and_on_what_each_was_measured_and_names_what_was_not(folder: Path) -> None:
+    left_out = Measured("rollback", LEFT_OUT, 0.1, ["left out: no root"], [], AT, [0.4, 0.4])
+    text = page.page(run(measured("redeploy", 0.6, ["--servers", "1"]), left_out, measured("growth", 1.2, code=1)))
+    sections = {part.partition("\n")[0]: part for part in text.split("\n## ")[1:]}
+    assert list(sections) == list(MEASUREMENTS)
+    assert "  script   12.0 s   claim 0.60 ×" in sections["redeploy"]
+    assert "Method: 7 of each in turns with `--servers 1`." in sections["redeploy"]
+    assert f"Measured 2026-05-04 12:00 UTC on {machine()['cores']} ×" in sections["redeploy"]
+    assert "at a load of 0.4 before it and 1.9 after" in sections["redeploy"]
+    assert "Every promise was kept." in sections["redeploy"]
+    assert "**Not every promise was kept.**" in sections["growth"]
+    assert "Not measured in this run: left out: no root" in sections["rollback"]
+    assert all(
+        "Not measured in this run." in sections[name] for name in set(MEASUREMENTS) - {"redeploy", "rollback", "growth"}
+    )
 
 
 def test_the_page_is_the_one_of_the_last_run() -> None:
     if runs := kept():
-        assert PAGE.read_text() == page(runs[-1]), "run: python -m benchmarks.results"
+        assert page.PAGE.read_text() == page.page(runs[-1]), "run: python -m benchmarks.page"
     else:
-        assert not PAGE.exists()
+        assert not page.PAGE.exists()
 
 
-def ratio(name: str, value: float) -> Measured:
-    return Measured(name, 0, 3.0, [f"ours   12.0 ms   {value:.2f} ×"])
+@pytest.mark.parametrize("name", MEASUREMENTS)
+def test_every_measurement_says_by_what_method_it_measured(name: str) -> None:
+    assert "{METHOD}" in inspect.getsource(importlib.import_module(f"benchmarks.{name}"))
 
 
 @pytest.mark.parametrize(("first", "second", "regressed"), [(0.9, 0.9, True), (0.9, 0.6, False), (0.6, 0.9, False)])
 def test_what_is_worse_once_is_measured_again(first: float, second: float, regressed: bool) -> None:
     asked = []
 
-    def again(name: str) -> Measured:
+    def again(name: str, options: Sequence[str]) -> Measured:
         asked.append(name)
-        return ratio(name, second)
+        return measured(name, second, options)
 
-    said = regressions(run("redeploy", 0.6), [ratio("redeploy", first)], again)
+    said = regressions([run(measured("redeploy", 0.6))], [measured("redeploy", first)], again)
     assert bool(said) == regressed
     assert asked == (["redeploy"] if first > 0.7 else [])
+
+
+@pytest.mark.parametrize(
+    "before", [[], [run(measured("rollback", 0.5))], [run(measured("redeploy", 0.5, ["--rtt", "0"]))]]
+)
+def test_it_is_compared_with_the_same_measurement_of_the_same_form(before: list[Run]) -> None:
+    assert regressions(before, [measured("redeploy", 9.0)], lambda *_: measured("redeploy", 9.0)) == []
+
+
+def test_it_is_compared_with_the_last_run_that_has_it() -> None:
+    before = [run(measured("redeploy", 9.0)), run(measured("redeploy", 0.5)), run(measured("rollback", 0.5))]
+    assert regressions(before, [measured("redeploy", 0.9)], lambda *_: measured("redeploy", 0.9))
+
+
+@pytest.mark.parametrize(("was", "code"), [(0.10, 1), (9.00, 0)])
+def test_what_ci_runs_fails_when_a_ratio_got_worse(
+    was: float,
+    code: int,
+    folder: Path,
+    quick: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(agent_start, "WANTED", 100)
+    monkeypatch.setattr("benchmarks.__main__.SHORT", ("agent_start",))
+    labels = ("interpreter with the same imports", "agent", "agent, not compiled yet")
+    run(Measured("agent_start", 0, 3.0, [f"{label}   9.9 ms   {was:.2f} ×" for label in labels])).keep()
+    assert main(["--short"]) == code
+    assert ("agent_start: agent (1) was 0.10 ×" in capsys.readouterr().out) == bool(code)
+
+
+@pytest.mark.parametrize(("before", "code"), [(False, 0), (True, 1)])
+def test_what_ci_runs_fails_when_no_kept_run_has_it(
+    before: bool,
+    code: int,
+    folder: Path,
+    quick: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if before:
+        run(measured("redeploy", 0.6)).keep()
+    monkeypatch.setattr(agent_start, "WANTED", 100)
+    monkeypatch.setattr("benchmarks.__main__.SHORT", ("agent_start",))
+    assert main(["--short"]) == code
+    assert "Nothing was kept to compare agent_start with" in capsys.readouterr().out
+
+
+def test_what_ci_compares_is_in_a_kept_run_once_there_is_one() -> None:
+    runs = kept()
+    assert [name for name in SHORT if runs and results.last(runs, name, ()) is None] == []
+
+
+def test_ci_runs_the_short_ones() -> None:
+    assert "run: make bench ARGS=--short" in (results.ROOT / ".github/workflows/ci.yml").read_text()
+
+
+def test_who_interrupts_a_run_keeps_what_was_measured(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def goes(name: str, options: Sequence[str] = ()) -> Measured:
+        if name == "agent_start":
+            raise KeyboardInterrupt
+        return measured(name, 0.6, options)
+
+    monkeypatch.setattr("benchmarks.__main__.measure", goes)
+    assert main(["--small"]) == INTERRUPTED
+    assert f"2 of {len(MEASUREMENTS)} are kept" in capsys.readouterr().err
+    (found,) = kept()
+    assert [(one.name, tuple(one.options)) for one in found.measured] == list(MEASUREMENTS.items())[:2]
+    assert page.PAGE.read_text() == page.page(found)
+    assert "## agent_start\n\nNot measured in this run." in page.PAGE.read_text()
 
 
 def test_a_measurement_that_breaks_off_costs_the_others_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,16 +180,17 @@ def test_a_measurement_that_breaks_off_costs_the_others_nothing(monkeypatch: pyt
     monkeypatch.setattr(agent_start, "main", breaks)
     found = measure("agent_start")
     assert (found.code, found.lines) == (1, ["It broke off: RuntimeError: no server"])
+    assert len(found.load) == 2
 
 
 def test_options_behind_a_name_are_that_measurements_own(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[list[str]] = []
 
-    def measured(argv: list[str]) -> int:
+    def takes(argv: list[str]) -> int:
         given.append(argv)
         return 7
 
-    monkeypatch.setattr(agent_start, "main", measured)
+    monkeypatch.setattr(agent_start, "main", takes)
     assert main(["agent_start", "--repeats", "3", "--servers", "1", "4"]) == 7
     assert given == [["--repeats", "3", "--servers", "1", "4"]]
 
@@ -89,7 +198,7 @@ def test_options_behind_a_name_are_that_measurements_own(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["redeplyo"], "There is no measurement redeplyo: there are agent_start, redeploy,"),
+        (["redeplyo"], "There is no measurement redeplyo: there are redeploy, rollback,"),
         (["agent_start", "redeploy", "--repeats", "3"], "--repeats belongs to one measurement:"),
         (["--repeats", "3"], "--repeats belongs to one measurement:"),
     ],

@@ -63,26 +63,43 @@ class Scene:
         """The version that is live on each server."""
         return {name: host.current.partition("-")[0] if host.current else None for name, host in self.hosts.items()}
 
+    def close(self) -> None:
+        """No server answers any more."""
+        for host in self.hosts.values():
+            host.close()
 
-@pytest.fixture
-def releases(db: None, state_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Release]:
+
+def two_releases(directory: Path) -> list[Release]:
+    """Two versions of the bot, built in this directory."""
     made = []
     for version in ("1.0.0", "2.0.0"):
         changed = {"deploy.toml": CONFIGURED, "VERSION": f"{version}\n", "tea/version.py": f"V = {version!r}\n"}
-        tree = project(tmp_path_factory.mktemp("tea"), changed)
-        made.append(stored(build_artifact(tree, None, DirectoryWheels(tree), tmp_path_factory.mktemp("built"))))
+        tree, into = directory / f"tea-{version}", directory / f"built-{version}"
+        tree.mkdir()
+        into.mkdir()
+        project(tree, changed)
+        made.append(stored(build_artifact(tree, None, DirectoryWheels(tree), into)))
     return made
+
+
+def home_with_key() -> Environment:
+    """The environment "test", which can sign in to servers."""
+    private, public = generate_key()
+    home = Environment.objects.get(name="test")
+    Environment.objects.filter(pk=home.pk).update(private_key=private, public_key=public)
+    home.refresh_from_db()
+    return home
+
+
+@pytest.fixture
+def releases(db: None, state_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Release]:
+    return two_releases(tmp_path_factory.mktemp("tea"))
 
 
 @pytest.fixture
 def scene(transactional_db: None, releases: list[Release], make_person: MakePerson, tmp_path: Path) -> Iterator[Scene]:
     """The environment "test" with two servers that run nothing yet."""
-    home = Environment.objects.get(name="test")
-    private, public = generate_key()
-    Environment.objects.filter(pk=home.pk).update(private_key=private, public_key=public)
-    home.refresh_from_db()
-    scene = Scene(home, {}, releases, make_person("olga", "operator"), tmp_path)
+    scene = Scene(home_with_key(), {}, releases, make_person("olga", "operator"), tmp_path)
     scene.add("one", "two")
     yield scene
-    for host in scene.hosts.values():
-        host.close()
+    scene.close()
