@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -163,12 +164,12 @@ def test_a_portal_that_was_away_for_an_update_longer_than_its_alert_waits_is_tol
 def test_a_bot_is_not_killed_while_its_deployment_is_watched(
     what: str, where: str, waited: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slept, clock = [0.0], [1000.0]
+    slept, numbers = [0.0], count(1)
     monkeypatch.setattr("sandbox.soak.faults.time.sleep", slept.append)
-    monkeypatch.setattr("sandbox.soak.faults.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("sandbox.soak.faults.time.monotonic", lambda: 1000.0)
     stage: Any = SimpleNamespace(portal=SimpleNamespace(manage=lambda *_, **__: '{"deployment": 4}'))
     following: Any = SimpleNamespace(release=lambda: "1.0.1-abc")
-    rooms: Any = SimpleNamespace(session=lambda _: clock.append(0) or len(clock))
+    rooms: Any = SimpleNamespace(session=lambda _: next(numbers))
     fault = faults.Faults(stage, rooms, following, bake=50.0)
     monkeypatch.setattr(fault, "await_release", lambda *_: "succeeded")
     fault.do("deploy-next", "production")
