@@ -15,9 +15,10 @@ from django.utils import timezone
 from deployments.audit import trail
 from deployments.core import queueing, read_only
 from deployments.core.actors import Actor, system_actor
+from deployments.core.row_locks import locked_environment
 from deployments.execution.recorder import LEASE
 from deployments.lifecycle import Kind, Status
-from deployments.models import Deployment, Environment
+from deployments.models import Deployment, Environment, LogLine, Operation
 from deployments.models.deployments import DeploymentQuerySet
 from deployments.notifications import messages
 from deployments.releases.artifacts import ArtifactElsewhere
@@ -47,7 +48,8 @@ def claim(deployment_id: int) -> Claimed | None:
     """Claim a queued deployment; None when it is not queued any more (normal: delivery is at least once).
 
     A request whose sealed inputs changed since its approval, or that nobody who may stands behind any more, ends here
-    and is not run. A portal that has moved claims nothing.
+    and is not run. While one of its servers is provisioned it stays queued: the provisioning's end calls again, and
+    the reaper. A portal that has moved claims nothing.
     """
     if read_only.read_only_reason():
         return None
@@ -55,34 +57,55 @@ def claim(deployment_id: int) -> Claimed | None:
     actor = system_actor("worker")
     if deployment is None or not _covered(deployment, actor):
         return None
-    now = timezone.now()
     token = uuid.uuid4()
     with transaction.atomic():
-        fence = _next_fence(deployment)
-        won = Deployment.objects.move(
-            deployment_id,
-            Status.RUNNING,
-            source=Status.QUEUED,
-            claim=None,
-            started_at=now,
-            lease_until=now + LEASE,
-            worker=worker_name(),
-            fence=fence,
-        )
-        if not won:
+        locked_environment(deployment.environment_id)
+        if beside := provisioning_beside(deployment):
+            _say(deployment, f"It waits for the end of {beside}, which {beside.requested_by} asked for.")
+            return None
+        if not _begun(deployment, token, actor):
             transaction.set_rollback(True)
             return None
-        Deployment.objects.filter(pk=deployment_id).update(claim=token)
+    return Claimed(_as_checked(deployment), token)
+
+
+def _begun(deployment: Deployment, token: UUID, actor: Actor) -> bool:
+    """Write that it runs, with the next fence; False when somebody was faster, and the caller undoes it."""
+    now, fence = timezone.now(), _next_fence(deployment)
+    won = Deployment.objects.move(
+        deployment.pk,
+        Status.RUNNING,
+        source=Status.QUEUED,
+        claim=None,
+        started_at=now,
+        lease_until=now + LEASE,
+        worker=worker_name(),
+        fence=fence,
+    )
+    if won:
+        Deployment.objects.filter(pk=deployment.pk).update(claim=token)
         trail.record(
             actor=actor,
             name="deployment.started",
-            subject=f"deployment:{deployment_id}",
+            subject=f"deployment:{deployment.pk}",
             environment=deployment.environment,
             data={"fence": fence, "worker": worker_name(), "seal": deployment.seal},
         )
         if messages.announce(deployment, "started"):
             queueing.enqueue_delivery()
-    return Claimed(_as_checked(deployment), token)
+    return won
+
+
+def provisioning_beside(deployment: Deployment) -> Operation | None:
+    """A provisioning of one of its servers that is being carried out: no lock of the server's keeps both apart."""
+    rows = Operation.objects.filter(kind=Operation.Kind.PROVISION, state=Operation.State.RUNNING)
+    return rows.filter(server__in=deployment.targets.values("server")).select_related("server").first()
+
+
+def _say(deployment: Deployment, text: str) -> None:
+    """Into its log, unless that was the last that it said."""
+    if deployment.log_lines.values_list("text", flat=True).last() != text:
+        LogLine.objects.create(deployment=deployment, text=text)
 
 
 def _as_checked(deployment: Deployment) -> Deployment:

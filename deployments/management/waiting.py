@@ -12,7 +12,7 @@ from rich.console import Console
 from deployments.core.texts import spoken
 from deployments.execution import reaper, remote_cancellation
 from deployments.execution import run as execution
-from deployments.execution.claims import Claimed, hand_over
+from deployments.execution.claims import Claimed, hand_over, provisioning_beside
 from deployments.execution.spans import spans
 from deployments.lifecycle import Status
 from deployments.management.base import PortalCommand
@@ -139,7 +139,8 @@ class InlineWorker(threading.Thread):
         cancelling = threading.Thread(target=self._watch_for_cancellation, name="inline-cancel", daemon=True)
         cancelling.start()
         try:
-            execution.execute(self._deployment_id)
+            while execution.execute(self._deployment_id) is None and self._waits():
+                time.sleep(REAP_SECONDS)
             while Deployment.objects.executing().filter(pk=self._deployment_id).exists():
                 reaper.reap()
                 time.sleep(REAP_SECONDS)
@@ -149,6 +150,10 @@ class InlineWorker(threading.Thread):
             self.stopped.set()
             cancelling.join(REAP_SECONDS)  # it looks once more whether the deployment has ended
             connection.close()
+
+    def _waits(self) -> bool:
+        row = Deployment.objects.filter(pk=self._deployment_id, status=Status.QUEUED).first()
+        return row is not None and provisioning_beside(row) is not None
 
     def let_go(self) -> None:
         """This process ends now: whoever reaps need not wait until the lease has run out."""

@@ -13,14 +13,17 @@ from django.utils import timezone
 from deployments.access.policy import still_may
 from deployments.access.verbs import Verb
 from deployments.audit import trail
+from deployments.core import queueing
 from deployments.core.actors import Actor, system_actor
 from deployments.core.masking import Mask
+from deployments.core.processes import has_ended, this_process
 from deployments.core.retrying import retry
 from deployments.core.sessions import agent, open_session
 from deployments.core.texts import one_line
 from deployments.environments.guards import refuse_busy, refuse_retired
 from deployments.execution import silences
-from deployments.models import AuditEvent, Operation, Server
+from deployments.lifecycle import Kind, Status
+from deployments.models import AuditEvent, Deployment, Operation, Server
 from deployments.operations.hearing import Heard, Say
 from deployments.operations.one_off import refuse_untimely, service_for
 from deployments.operations.provisioning import provision_as_asked
@@ -51,7 +54,7 @@ _NEVER_BEGUN = Ending(Operation.State.FAILED, "no_worker", "No worker took it in
 
 def carry_out(*, number: int, say: Say = lambda _: None) -> Operation:
     """Do what was asked for, if nobody else does; `say` hears the server's lines, masked, as they come."""
-    row = _claim(number)
+    row = begin(number)
     if row is None:
         return Operation.objects.select_related("server__environment").get(pk=number)
     mask = Mask.for_environment(row.server.environment_id)
@@ -88,14 +91,20 @@ def settle_lost(*, actor: Actor) -> int:
     old = Operation.objects.filter(state__in=Operation.ACTIVE, requested_at__lt=now - LONGEST)
     rows = [row for row in old if now - row.requested_at > LONGEST + _at_work(row)]
     for row in rows:
-        begun = row.state == Operation.State.RUNNING
-        _end(row, _LOST if begun else _NEVER_BEGUN, actor=actor)
+        settle(row, actor=actor)
     return len(rows)
 
 
+def settle(row: Operation, *, actor: Actor) -> None:
+    """End one that nobody carries out any more."""
+    _end(row, _LOST if row.state == Operation.State.RUNNING else _NEVER_BEGUN, actor=actor)
+
+
 def _at_work(row: Operation) -> timedelta:
-    """What it may take on top of what anything may; keys of a person's wait for no worker that long."""
-    waits = row.kind == Operation.Kind.PROVISION and row.state == Operation.State.QUEUED
+    """What it may take on top of what anything may; keys of a person's, and deployments, wait for no worker that long
+    that does not work."""
+    idle = row.state == Operation.State.QUEUED or has_ended(row.worker)
+    waits = row.kind == Operation.Kind.PROVISION and idle
     return timedelta(seconds=0 if waits else row.request.get("seconds", 0))
 
 
@@ -126,12 +135,13 @@ def _refuse_changed(row: Operation) -> None:
         service_for(row.server, row.request["unit"])
 
 
-def _claim(number: int) -> Operation | None:
+def begin(number: int) -> Operation | None:
+    """Take a queued one for this process, once: its keys are deleted from the row; None when somebody else has it."""
     now = timezone.now()
     rows = Operation.objects.select_related("server__environment", "server__current_release")
     with transaction.atomic():
         claimed = Operation.objects.filter(pk=number, state=Operation.State.QUEUED).update(
-            state=Operation.State.RUNNING, started_at=now
+            state=Operation.State.RUNNING, started_at=now, worker=this_process()
         )
         row = rows.get(pk=number) if claimed else None
         Operation.objects.filter(pk=number).exclude(credentials="").update(credentials="")
@@ -161,8 +171,16 @@ def _end(row: Operation, ending: Ending, *, actor: Actor | None = None) -> Opera
             environment=server.environment,
             data=_told(row),
         )
+        if row.kind == Operation.Kind.PROVISION:
+            _call_deployment(server)
         transaction.on_commit(lambda: _silence(row, server))
     return row
+
+
+def _call_deployment(server: Server) -> None:
+    """What waited for the end of a provisioning goes on."""
+    for waiting in Deployment.objects.filter(environment=server.environment_id, status=Status.QUEUED):
+        queueing.enqueue_execution(waiting.pk, rescue=waiting.kind == Kind.ROLLBACK)
 
 
 def _told(row: Operation) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from deployments.core import selectors
 from deployments.core.actors import Actor, identity_in
 from deployments.core.masking import Mask
 from deployments.core.texts import plural
-from deployments.models import Operation, Server
+from deployments.models import Operation, Release, Server
 from deployments.models.encryption import SecretText
 from deployments.operations.requesting import ask
 from deployments.servers.enrolment import refuse_decommissioned
@@ -57,7 +57,7 @@ def ask_for_provisioning(*, actor: Actor, server: Server, account: BootstrapAcco
     refuse_decommissioned(server)
     account.private_key()
     release, _ = release_to_provision(server)
-    request = {"account": account.user, "release": release.identifier, "seconds": SECONDS, **_place(server)}
+    request = request_for(server, release, account.user)
     with transaction.atomic():
         row = ask(actor=actor, server=server, kind=Operation.Kind.PROVISION, request=request)
         row.credentials = SecretText(json.dumps([account.key, account.passphrase, account.password]))
@@ -89,6 +89,11 @@ def provision_as_asked(row: Operation, hear: Callable[[str], None]) -> tuple[str
     except PortalError as error:
         error.message = hide(error.message)
         raise
+    return told(server, reports)
+
+
+def told(server: Server, reports: list[Report]) -> tuple[str, dict[str, Any]]:
+    """How a provisioning that succeeded ended, as a sentence and facts."""
     done = len(changed(reports))
     return f"{server.name} is provisioned: {done} of {plural(len(reports), 'thing')} changed.", {"changed": done}
 
@@ -98,6 +103,11 @@ def _asker(row: Operation) -> Actor:
     if person is None:
         raise NotApproved(f"{row.requested_by} is no person of this portal.", hint="Somebody who may can ask for it.")
     return user_actor(person)
+
+
+def request_for(server: Server, release: Release, account: str) -> dict[str, Any]:
+    """What exactly is asked for: as whom, whose units, where."""
+    return {"account": account, "release": release.identifier, "seconds": SECONDS, **_place(server)}
 
 
 def _place(server: Server) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from deployments.management.base import PortalCommand
 from deployments.management.bootstrap import bootstrap_arguments, bootstrap_of
 from deployments.management.texts import one_line
 from deployments.models import Release, Server
+from deployments.operations.provisioning_here import provision_here
 from deployments.servers.provisioning import changed, provision_server, release_to_provision
 from engine.remote.reports import Report
 
@@ -35,15 +36,15 @@ class Command(PortalCommand):
         server = selectors.server_named(options["name"])
         chosen, application = options["release"], server.environment.application
         release = selectors.release_named(chosen, application) if chosen else self.release_for(server)
-        reports = provision_server(
-            actor=self.actor(Verb.PROVISION, server.environment),
-            server=server,
-            release=release,
-            bootstrap=bootstrap_of(options),
-            plan=options["plan"],
-            strict_firewall=options["firewall"] and options["firewall"] == "strict",
-            on_report=self.show,
-        )
+        wanted: dict[str, Any] = {
+            "actor": self.actor(Verb.PROVISION, server.environment),
+            "server": server,
+            "release": release,
+            "bootstrap": bootstrap_of(options),
+            "strict_firewall": options["firewall"] and options["firewall"] == "strict",
+            "on_report": self.show,
+        }
+        reports = provision_server(plan=True, **wanted) if options["plan"] else provision_here(**wanted)
         changes = changed(reports)
         if self.as_json:
             self.emit(

@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -19,10 +20,13 @@ from deployments.execution.claims import Claimed, claim
 from deployments.execution.finish import finish
 from deployments.lifecycle import ACTIVE, Status
 from deployments.models import Approval, AuditEvent, Deployment, Environment, Secret, Server
+from deployments.operations.carrying_out import carry_out
+from deployments.operations.provisioning import BootstrapAccount, ask_for_provisioning
 from deployments.requests.approvals import approve
 from deployments.requests.cancellation import cancel
 from deployments.requests.rollbacks import request_rollback
 from engine.errors import PortalError
+from engine.ssh.keys import generate_key
 from tests.deployments.world import World
 
 MANY = 100
@@ -177,6 +181,30 @@ def test_a_delivery_repeated_a_hundred_times_is_claimed_once(crowd: list[Actor],
     row.refresh_from_db()
     assert row.fence == 1
     assert AuditEvent.objects.filter(name="deployment.started").count() == 1
+
+
+def test_a_deployment_and_a_provisioning_of_its_server_never_run_at_once(
+    crowd: list[Actor], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside: list[bool] = []
+
+    def on_the_server(**_: object) -> list[object]:
+        beside.append(Deployment.objects.executing().exists())
+        return []
+
+    monkeypatch.setattr("deployments.operations.provisioning.provision_server", on_the_server)
+    account = BootstrapAccount("root", generate_key("bootstrap")[0])
+    server, admin = Server.objects.get(pk=world.servers["production"].pk), world.people["administrator"]
+    for _ in range(10):
+        asked = ask_for_provisioning(actor=admin, server=server, account=account)
+        row = world.request("operator")
+        approve(actor=crowd[0], deployment=row)
+        at_once([partial(carry_out, number=asked.pk), partial(claim, row.pk)])
+        claim(row.pk)
+        row.refresh_from_db()
+        assert row.status == Status.RUNNING, "once, and never held up for good"
+        Deployment.objects.move(row.pk, Status.FAILED)
+    assert not any(beside)
 
 
 def test_consent_to_a_policy_change_is_given_once(crowd: list[Actor], world: World) -> None:
