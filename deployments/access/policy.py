@@ -184,7 +184,8 @@ def _made_by_another(actor: Actor, what: str) -> tuple[str, str]:
     if not actor.person:
         return (
             f"Nobody here is known to have started the run of {actor.name}: it may not {what}.",
-            "Whoever pushes links their account on GitHub to theirs here; a run that was started again is nobody's.",
+            "Whoever pushes links their account on GitHub to theirs here, and somebody else confirms it; a run that "
+            "was started again is nobody's.",
         )
     return (
         f"The token {actor.name} of {actor.person} was made by {actor.maker}: it may not {what}.",

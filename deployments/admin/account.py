@@ -89,5 +89,5 @@ def _done(request: HttpRequest, person: User, form: LinkForm) -> str:
     if form.is_bound and form.is_valid():
         refuse_stale(request)
         account = link_account(actor=actor, person=person, **form.cleaned_data)
-        return f"What {account} starts on GitHub counts as asked by you."
+        return f"What {account} starts on GitHub counts as asked by you once somebody else has confirmed its number."
     return ""

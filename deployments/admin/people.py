@@ -1,6 +1,5 @@
 """People: accounts, their roles and how they come in. Groups are the four roles and are not edited."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -18,14 +17,13 @@ from deployments.access.verbs import Verb
 from deployments.admin import labels
 from deployments.admin.actors import actor_of
 from deployments.admin.base import EVENTS_SHOWN, PortalAdmin
-from deployments.admin.confirmations import Confirmation
 from deployments.admin.event_display import shown
 from deployments.admin.forms import ModelForm
+from deployments.admin.github_accounts import ConfirmGitHub, UnlinkGitHub, described
 from deployments.admin.invitations import Invite, Recover, Vouch
 from deployments.admin.lists import newest
-from deployments.core.actors import TOKEN_MARK, Actor
-from deployments.github.accounts import unlink_account
-from deployments.models import ApiToken, Application, AuditEvent, GitHubAccount, Role
+from deployments.core.actors import TOKEN_MARK
+from deployments.models import ApiToken, Application, AuditEvent, Role
 from deployments.people.accounts import FIELDS, add_person, change_person
 
 ROLE_WORDS = {
@@ -34,6 +32,7 @@ ROLE_WORDS = {
     Role.APPROVER: "Approver: approves what others requested",
     Role.ADMINISTRATOR: "Administrator: servers, keys, configuration, people",
 }
+_SHOWN = ("shown_superuser", "shown_tokens", "shown_github", "shown_hands")
 
 
 class PersonForm(ModelForm[User]):
@@ -80,29 +79,6 @@ class NewPersonForm(PersonForm):
         widgets = {**PersonForm.Meta.widgets, "username": UnfoldAdminTextInputWidget()}  # noqa: RUF012
 
 
-class UnlinkGitHub(Confirmation[User]):
-    """For an account that is somebody else's."""
-
-    slug = "unlink-github"
-    label = "Unlink GitHub account"
-    icon = "link_off"
-    tone = "bad"
-    verb = Verb.MANAGE_PEOPLE
-
-    def offered(self, obj: User, actor: Actor) -> bool:
-        """While one is linked."""
-        return GitHubAccount.objects.filter(person=obj).exists()
-
-    def consequences(self, obj: User) -> Sequence[str]:
-        """What happens."""
-        return ["What it starts on GitHub is nobody's from now on, and tokens of its runs end. It can be linked again."]
-
-    def perform(self, *, actor: Actor, obj: User, data: dict[str, Any]) -> str:
-        """Unlink it."""
-        unlink_account(actor=actor, person=obj)
-        return f"No account on GitHub is linked to {obj.get_username()}."
-
-
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
@@ -111,16 +87,16 @@ admin.site.unregister(Group)
 class PersonAdmin(PortalAdmin[User]):
     """Accounts are switched off, never deleted: the record keeps naming people."""
 
-    confirmations = (Invite(), Recover(), Vouch(), UnlinkGitHub())
+    confirmations = (Invite(), Recover(), Vouch(), ConfirmGitHub(), UnlinkGitHub())
     form = PersonForm
     change_verb = add_verb = Verb.MANAGE_PEOPLE
     list_display = ("username", "shown_name", "shown_roles", "shown_state", "seen")
     list_filter = ("groups", "is_active")
     search_fields = ("username", "first_name", "last_name", "email")
-    readonly_fields = ("username", "last_login", "date_joined", "shown_superuser", "shown_tokens", "shown_hands")
+    readonly_fields = ("username", "last_login", "date_joined", *_SHOWN)
     fieldsets = (
         (None, {"fields": (("username", "is_active"), ("first_name", "last_name"), "email", "roles", "applications")}),
-        ("Sign-in", {"fields": (("last_login", "date_joined"), "shown_superuser", "shown_tokens", "shown_hands")}),
+        ("Sign-in", {"fields": (("last_login", "date_joined"), *_SHOWN)}),
     )
     add_fieldsets = ((None, {"fields": ("username", ("first_name", "last_name"), "email", "roles")}),)
 
@@ -218,6 +194,11 @@ class PersonAdmin(PortalAdmin[User]):
         """Valid ones, by name."""
         names = ApiToken.objects.filter(owner=obj, revoked_at=None).values_list("name", flat=True)
         return ", ".join(names) or "none"
+
+    @admin.display(description="On GitHub")
+    def shown_github(self, obj: User) -> str:
+        """Which account, and whether it counts."""
+        return described(obj)
 
     @admin.display(description="In whose hands")
     def shown_hands(self, obj: User) -> str:

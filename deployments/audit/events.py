@@ -134,6 +134,7 @@ _ALL = (
     Event("person.key_trusted", "Signing key trusted on a machine"),
     Event("person.key_distrusted", "Signing key trusted no longer"),
     Event("person.github_linked", "GitHub account linked"),
+    Event("person.github_confirmed", "GitHub account confirmed"),
     Event("person.github_unlinked", "GitHub account unlinked"),
     Event("person.signed_in", "Signed in"),
     Event("person.signed_out", "Signed out"),

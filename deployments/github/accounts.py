@@ -1,8 +1,12 @@
-"""Whose account on GitHub is whose here. Each person says so for themselves: it decides who approves what."""
+"""Whose account on GitHub is whose here: each person says so for themselves, and a second one confirms it.
+
+It decides who approves what: whoever linked a colleague's account would be who asks for what that one pushes.
+"""
 
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils import timezone
 
 from deployments.access.policy import require
 from deployments.access.tokens import revoke
@@ -10,12 +14,13 @@ from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.models import ApiToken, GitHubAccount
+from deployments.people.confirming import refuse_who_profits
 from engine.errors import Conflict, InvalidRequest, NotAllowed
 
 
 @transaction.atomic
 def link_account(*, actor: Actor, person: User, login: str, account_id: int) -> GitHubAccount:
-    """Say that an account on GitHub is one's own; it takes the place of an earlier one.
+    """Say that an account on GitHub is one's own; it takes the place of an earlier one, and counts once confirmed.
 
     Nobody says so for others: what others push would count as asked by them. Raises NotAllowed, InvalidRequest and
     Conflict (somebody else's).
@@ -36,6 +41,31 @@ def link_account(*, actor: Actor, person: User, login: str, account_id: int) -> 
         raise InvalidRequest(" ".join(error.messages), hint="Nothing was linked.") from error
     account.save()
     _record(actor, account, "person.github_linked")
+    return account
+
+
+@transaction.atomic
+def confirm_account(*, actor: Actor, person: User, account_id: int) -> GitHubAccount:
+    """A second person has heard from `person` that this number is their account's.
+
+    Raises NotAllowed (role, one's own, or whoever has their account in hand), InvalidRequest (another number), Conflict
+    (none waits).
+    """
+    require(actor, Verb.CONFIRM_KEY)
+    name = person.get_username()
+    refuse_who_profits(actor, person=name, what="GitHub account")
+    account = GitHubAccount.objects.select_for_update().filter(person=person, confirmed_at=None).first()
+    if account is None:
+        raise Conflict(f"No GitHub account of {name} waits for confirmation.", reason="not_waiting")
+    if account_id != account.account_id:
+        raise InvalidRequest(
+            f"The GitHub account that {name} has linked has another number than {account_id}.",
+            hint=f"Ask {name} to read it to you (gh api user --jq .id), and write what you hear.",
+            reason="account_differs",
+        )
+    account.confirmed_by, account.confirmed_at = str(actor), timezone.now()
+    account.save(update_fields=["confirmed_by", "confirmed_at"])
+    _record(actor, account, "person.github_confirmed")
     return account
 
 

@@ -25,9 +25,9 @@ KEPT = timedelta(days=1)
 def exchange(*, text: str, environment: str = "") -> tuple[ApiToken, SecretText]:
     """The token for a run whose identity `text` is, with what its binding allows, for `environment` where named.
 
-    Where the account on GitHub that started the run is linked to a person here, the token is that person's, and four
-    eyes counts what is asked with it as theirs. Otherwise it belongs to nobody: it can do no more than the shell can,
-    and answers for whoever made the binding.
+    Where the account on GitHub that started the run is a person's here, as somebody else has confirmed, the token is
+    theirs, and so is what is asked with it, for four eyes. Otherwise it belongs to nobody: it can do no more than the
+    shell can, and answers for whoever made the binding.
     Raises Unauthenticated (the identity), NotAllowed (no binding, no role), IssuerUnreachable.
     """
     identity = identity_of(text)
@@ -59,7 +59,8 @@ def _issue(identity: WorkflowIdentity, binding: WorkflowBinding, spent: str) -> 
     owner = account.person if account else None
     if owner is not None and not owner.is_active:
         raise NotAllowed(f"The account of {owner.get_username()}, who started this run, is switched off.")
-    if not identity.acted:  # somebody else may have started it again, or made it start
+    # somebody else may have started it again, or made it start; or the account may be somebody else's
+    if not identity.acted or (account is not None and not account.counts):
         owner = None
     scopes = [scope for scope in binding.scopes if owner is None or scope in usable_scopes(owner)]
     if not scopes:

@@ -44,7 +44,7 @@ class WorkflowBinding(models.Model):
 
 
 class GitHubAccount(models.Model):
-    """The account on GitHub that a person says is theirs; what is asked there counts as asked by them."""
+    """The account on GitHub that a person says is theirs; confirmed, what is asked there counts as asked by them."""
 
     person = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="github_account")
     login = models.CharField(
@@ -52,6 +52,8 @@ class GitHubAccount(models.Model):
     )
     account_id = models.PositiveBigIntegerField(unique=True, help_text="Its number: a login can be given away.")
     linked_at = models.DateTimeField(auto_now_add=True)
+    confirmed_by = models.CharField(max_length=150, blank=True, default="", db_default="")
+    confirmed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         verbose_name = "GitHub account"
@@ -59,3 +61,9 @@ class GitHubAccount(models.Model):
 
     def __str__(self) -> str:
         return self.login
+
+    @property
+    def counts(self) -> bool:
+        """Whether what it starts is its person's: once somebody else has confirmed it. Of somebody who is switched off
+        it always is, so that they get nothing."""
+        return self.confirmed_at is not None or not self.person.is_active

@@ -8,19 +8,17 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from deployments.access import second_factor
-from deployments.access.account_control import with_controllers
 from deployments.access.policy import require
 from deployments.access.verbs import Verb
 from deployments.audit import trail
-from deployments.core.actors import Actor, identity_in
+from deployments.core.actors import Actor
 from deployments.core.texts import checked
-from deployments.models import Approval, AuditEvent, SigningKey, SingleSignOn
+from deployments.models import Approval, SigningKey, SingleSignOn
+from deployments.people.confirming import refuse_who_profits
 from deployments.requests.approvals import void_consents
-from engine.errors import Conflict, InvalidRequest, NotAllowed
+from engine.errors import Conflict, InvalidRequest
 from engine.passkeys import PassKey
 from engine.ssh.signatures import PersonKey
-
-_PASSWORDS = ("person.added", "person.password_set", "person.password_changed", "person.invitation_accepted")
 
 
 def add_key(*, actor: Actor, name: str, public_key: str, credential: str = "") -> SigningKey:
@@ -68,7 +66,7 @@ def confirm_key(*, actor: Actor, key: SigningKey, fingerprint: str) -> SigningKe
     Conflict (confirmed or revoked already).
     """
     require(actor, Verb.CONFIRM_KEY)
-    _refuse_who_profits(actor, key)
+    refuse_who_profits(actor, person=key.person, what="key", added_by=key.added_by)
     if fingerprint.strip() != key.fingerprint:
         raise InvalidRequest(
             f"The key of {key.person} has another fingerprint than the one given.",
@@ -117,27 +115,6 @@ def revoke_keys_of(*, actor: Actor, person: str) -> None:
     """End every key of somebody whose access has ended; the caller has asked who may."""
     for key in SigningKey.objects.filter(person=person, revoked_at=None):
         revoke_key(actor=actor, key=key)
-
-
-def _refuse_who_profits(actor: Actor, key: SigningKey) -> None:
-    if actor.people & {key.person, identity_in(key.added_by)}:
-        raise NotAllowed(
-            "Nobody confirms their own key.", hint="Ask a second person to compare the fingerprint.", reason="four_eyes"
-        )
-    if both := with_controllers(actor.people) & with_controllers(frozenset({key.person})):
-        raise NotAllowed(
-            f"{', '.join(sorted(both))} lately let in you or {key.person}, and could be both of you.",
-            hint="Let somebody else confirm it, or vouch for whoever was let in first (People).",
-            reason="four_eyes",
-        )
-    passwords = AuditEvent.objects.filter(subject=f"person:{key.person}", name__in=_PASSWORDS)
-    last = passwords.order_by("-sequence").first()
-    if last is not None and identity_in(last.actor) in actor.people:
-        raise NotAllowed(
-            f"You made the account of {key.person}, who has chosen no password yet: this key could be yours.",
-            hint=f"Let somebody else confirm it, or {key.person} choose a password of their own first.",
-            reason="four_eyes",
-        )
 
 
 def _record(actor: Actor, key: SigningKey, event: str) -> None:

@@ -81,10 +81,10 @@ def _is_of(repository: str, url: str) -> bool:
 
 
 def _person(source: PushSource, account: int) -> str:
-    """Whose account on GitHub pushed; empty where nobody says it is theirs. Numbers of other hosts mean nothing."""
+    """Whose confirmed account on GitHub pushed; empty where it is nobody's. Numbers of other hosts mean nothing."""
     issuer = urlsplit(settings.GITHUB_ISSUER).hostname
     host = "github.com" if issuer == _HOSTED else issuer
     if source.kind != PushSource.Kind.GITHUB or not account or urlsplit(source.url).hostname != host:
         return ""
-    rows = GitHubAccount.objects.filter(account_id=account)
-    return next(iter(rows.values_list("person__username", flat=True)), "")
+    found = GitHubAccount.objects.filter(account_id=account).select_related("person").first()
+    return found.person.get_username() if found is not None and found.counts else ""

@@ -13,7 +13,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from deployments.core.actors import Actor
-from deployments.models import Deployment, Environment, Release, Server
+from deployments.github.accounts import confirm_account, link_account
+from deployments.models import Deployment, Environment, GitHubAccount, Release, Server
 from deployments.requests.requests import request_deployment
 from deployments.requests.snapshots import take_snapshot
 from deployments.requests.targets import write_targets
@@ -74,6 +75,16 @@ class World:
         write_targets(made)
         Server.objects.filter(environment=home).update(current_release=release)
         return made
+
+    def link_github(self, who: str, account_id: int = 1001, login: str = "alice-gh") -> GitHubAccount:
+        """Somebody's account on GitHub, which a second person has confirmed."""
+        person = self.user(who)
+        link_account(actor=self.people[who], person=person, login=login, account_id=account_id)
+        return confirm_account(
+            actor=self.people["administrator" if who == "approver" else "approver"],
+            person=person,
+            account_id=account_id,
+        )
 
     def client(self, who: str) -> Client:
         """A browser in which somebody is signed in."""

@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from deployments.access.policy import token_actor
 from deployments.access.tokens import authenticate
 from deployments.github import issuer as issuers
-from deployments.github.accounts import link_account
 from deployments.github.bindings import end_binding
 from deployments.github.identity import OLDEST_SECONDS
 from deployments.models import ApiToken, AuditEvent, Scope, WorkflowBinding
@@ -41,7 +40,7 @@ def test_the_right_run_gets_a_token_of_minutes_with_the_bindings_scopes(
     issuer: Issuer, bind: Bind, swap: Swap, world: World
 ) -> None:
     binding = bind()
-    link_account(actor=world.people["operator"], person=world.user("operator"), login="alice-gh", account_id=1001)
+    world.link_github("operator")
     answer = swap(issuer.identity())
     document = answer.json()
     assert answer.status_code == 200, document

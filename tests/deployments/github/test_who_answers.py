@@ -22,7 +22,7 @@ Swap = Callable[..., Any]
 
 
 def link(world: World, who: str, account_id: int = 1001) -> GitHubAccount:
-    return link_account(actor=world.people[who], person=world.user(who), login=f"{who}-gh", account_id=account_id)
+    return world.link_github(who, account_id, f"{who}-gh")
 
 
 def ask(world: World, answer: Any, environment: str = "production") -> Any:
@@ -127,7 +127,8 @@ def test_an_account_is_one_persons_and_unlinking_ends_its_tokens(
     assert ask(world, answer, "test").status_code == 401
     link(world, "colleague")
     names = list(AuditEvent.objects.filter(name__startswith="person.github").values_list("name", flat=True))
-    assert sorted(names) == ["person.github_linked", "person.github_linked", "person.github_unlinked"]
+    linked = ["person.github_confirmed"] * 2 + ["person.github_linked"] * 2
+    assert sorted(names) == [*linked, "person.github_unlinked"]
 
 
 @pytest.mark.parametrize("who", ["viewer", "operator", "approver", "none"])

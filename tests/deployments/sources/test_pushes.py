@@ -203,7 +203,7 @@ def test_in_a_protected_environment_whoever_pushed_asks_and_never_approves(
     make: Make, send: Callable[..., Any], host: GitHost, world: World
 ) -> None:
     source = make(environment="production")
-    link_account(actor=world.people["requester"], person=world.user("requester"), login="alice-gh", account_id=1001)
+    world.link_github("requester")
     send(source, host.push("Louder dice", version="2.0.0"))
     assert work() == ["requested"]
     row = Deployment.objects.get()
@@ -217,11 +217,24 @@ def test_in_a_protected_environment_whoever_pushed_asks_and_never_approves(
     assert (row.status, broken_seal(row)) == (Status.QUEUED, [])
 
 
+def test_what_an_account_pushes_that_nobody_has_confirmed_is_nobodys(
+    make: Make, send: Callable[..., Any], host: GitHost, world: World
+) -> None:
+    """Whoever links a colleague's account asks for nothing by that one's pushes."""
+    source = make(environment="production")
+    link_account(actor=world.people["operator"], person=world.user("operator"), login="alice-gh", account_id=1001)
+    send(source, host.push("Louder dice", version="2.0.0"))
+    assert work() == ["failed"]
+    push = Push.objects.get()
+    assert (push.person, "Nobody here is known" in push.sentence) == ("", True)
+    assert not Deployment.objects.exists()
+
+
 def test_whoever_made_the_source_could_have_said_that_anybody_pushed(
     make: Make, send: Callable[..., Any], host: GitHost, world: World
 ) -> None:
     source = make(environment="production", who="superuser")
-    link_account(actor=world.people["operator"], person=world.user("operator"), login="alice-gh", account_id=1001)
+    world.link_github("operator")
     send(source, host.push("Louder dice", version="2.0.0"))
     assert work() == ["requested"]
     row = Deployment.objects.get()
@@ -250,7 +263,7 @@ def test_accounts_of_another_host_are_nobody_here(
     make: Make, send: Callable[..., Any], host: GitHost, world: World, settings: Any
 ) -> None:
     settings.GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
-    link_account(actor=world.people["requester"], person=world.user("requester"), login="alice-gh", account_id=1001)
+    world.link_github("requester")
     send(make(environment="production"), host.push("Louder dice", version="2.0.0"))
     assert work() == ["failed"]
     assert not Deployment.objects.exists()
@@ -259,7 +272,7 @@ def test_accounts_of_another_host_are_nobody_here(
 def test_tags_ask_where_tags_are_taken(make: Make, send: Callable[..., Any], host: GitHost, world: World) -> None:
     Environment.objects.filter(name="production").update(releases_from="tags")
     source = make(environment="production", ref="refs/tags/v*")
-    link_account(actor=world.people["operator"], person=world.user("operator"), login="alice-gh", account_id=1001)
+    world.link_github("operator")
     host.push("Louder dice", version="2.0.0")
     git(host.work, "tag", "--annotate", "--message=two", "v2.0.0")
     host.publish("refs/tags/v2.0.0", "v2.0.0")
