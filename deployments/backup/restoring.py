@@ -18,6 +18,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.models import F
+from django.utils import timezone
 
 from deployments.access.policy import require_role
 from deployments.access.verbs import Verb
@@ -27,7 +28,7 @@ from deployments.backup.backups import FORMAT
 from deployments.core import portal_keys
 from deployments.core.actors import Actor
 from deployments.lifecycle import Status
-from deployments.models import Deployment, Environment, Secret
+from deployments.models import Deployment, Environment, Operation, Secret
 from engine.artifacts.wheels import sha256_of
 from engine.errors import Conflict, InvalidRequest
 from engine.sealed_file import BrokenSeal, UnsealingReader
@@ -167,14 +168,7 @@ def _make_safe(actor: Actor, path: Path, manifest: dict[str, Any], problems: lis
     problems += undecryptable
     with transaction.atomic():
         portal_keys.remember()  # those of the backup, or ones that open it: the next start has them
-        queued = list(Deployment.objects.filter(status=Status.QUEUED))
-        for deployment in queued:
-            Deployment.objects.move(
-                deployment.pk,
-                Status.CANCELLED,
-                outcome="restored",
-                sentence="It was queued when the backup was made, and may have run since. Ask for it again.",
-            )
+        cancelled = _end_queued()
         Environment.objects.update(fence=F("fence") + FENCE_STEP)
         last = trail.record(
             actor=actor,
@@ -184,7 +178,8 @@ def _make_safe(actor: Actor, path: Path, manifest: dict[str, Any], problems: lis
                 "made_at": manifest["made_at"],
                 "sha256": sha256_of(path),
                 "head": manifest["audit_head"],
-                "cancelled": [deployment.pk for deployment in queued],
+                "cancelled": cancelled,
+                "operations": _end_operations(),
                 "fences_raised_by": FENCE_STEP,
                 "problems": problems,
             },
@@ -195,10 +190,36 @@ def _make_safe(actor: Actor, path: Path, manifest: dict[str, Any], problems: lis
         rows=sum(manifest["rows"].values()),
         events=manifest["rows"].get("deployments_auditevent", 0),
         secrets=decrypted,
-        cancelled=[deployment.pk for deployment in queued],
+        cancelled=cancelled,
         head=str(trail.Head(last.sequence, last.hash)),
         problems=problems,
     )
+
+
+def _end_queued() -> list[int]:
+    numbers = list(Deployment.objects.filter(status=Status.QUEUED).values_list("pk", flat=True))
+    for number in numbers:
+        Deployment.objects.move(
+            number,
+            Status.CANCELLED,
+            outcome="restored",
+            sentence="It was queued when the backup was made, and may have run since. Ask for it again.",
+        )
+    return numbers
+
+
+def _end_operations() -> list[int]:
+    """What was asked for or under way when the backup was made may have been done since, and is not done twice."""
+    rows = Operation.objects.filter(state__in=Operation.ACTIVE)
+    numbers = list(rows.values_list("pk", flat=True))
+    rows.update(
+        state=Operation.State.LOST,
+        outcome="restored",
+        sentence="The backup was made before its end: `status` says what runs.",
+        finished_at=timezone.now(),
+    )
+    Operation.objects.exclude(credentials="").update(credentials="")  # in backups of versions before
+    return numbers
 
 
 def _read_secrets() -> tuple[int, list[str]]:

@@ -11,7 +11,7 @@ from deployments.models.idempotency import IdempotencyKey
 from deployments.models.maintenance import Maintenance
 from deployments.models.moves import Move
 from deployments.models.notifications import NotificationChannel, NotificationDelivery, Subscriber
-from deployments.models.operations import Operation
+from deployments.models.operations import BootstrapKey, Operation
 from deployments.models.people import ApiToken, Role, Scope, SigningKey
 from deployments.models.portal_keys import PortalKeys
 from deployments.models.releases import Release
@@ -25,6 +25,7 @@ __all__ = [
     "Approval",
     "AuditEvent",
     "AuthenticatorApp",
+    "BootstrapKey",
     "ClusterBeat",
     "Deployment",
     "Environment",

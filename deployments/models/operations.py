@@ -48,7 +48,7 @@ class Operation(models.Model):
     output = models.TextField(blank=True, help_text="What it printed, masked and cut.")
 
     credentials = EncryptedTextField(blank=True, default="", db_default="", editable=False)
-    """Of a provisioning, what it signs in with: until a worker begins, and no longer."""
+    """Not written any more: what a provisioning signs in with is a BootstrapKey."""
 
     class Meta:
         ordering = ("-id",)
@@ -84,3 +84,19 @@ class Operation(models.Model):
         if self.kind == self.Kind.RUN and isinstance(self.facts.get("exit"), int):
             return int(self.facts["exit"]) or int(self.state != self.State.SUCCEEDED)
         return {self.State.SUCCEEDED: 0, self.State.LOST: 7}.get(self.State(self.state), 1)
+
+
+class BootstrapKey(models.Model):
+    """What a provisioning signs in with, a person's key to root: until a worker begins, and for an hour at most.
+
+    A table of its own, which no backup has.
+    """
+
+    operation = models.OneToOneField(
+        Operation, on_delete=models.CASCADE, primary_key=True, related_name="bootstrap_key"
+    )
+    sealed = EncryptedTextField(editable=False)
+    made_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"key of {self.operation_id}"

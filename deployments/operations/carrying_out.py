@@ -23,7 +23,7 @@ from deployments.core.texts import one_line
 from deployments.environments.guards import refuse_busy, refuse_retired
 from deployments.execution import silences
 from deployments.lifecycle import Kind, Status
-from deployments.models import AuditEvent, Deployment, Operation, Server
+from deployments.models import AuditEvent, BootstrapKey, Deployment, Operation, Server
 from deployments.operations.hearing import Heard, Say
 from deployments.operations.one_off import refuse_untimely, service_for
 from deployments.operations.provisioning import provision_as_asked
@@ -33,6 +33,8 @@ from engine.errors import NotApproved, PortalError
 
 LONGEST = timedelta(minutes=6)
 """After so long nobody waits for the server any more, whatever became of the process that did."""
+KEYS_KEPT = timedelta(hours=1)
+"""After so long a person's key is deleted, whatever became of what it was for."""
 
 
 @dataclass
@@ -88,6 +90,7 @@ def end(row: Operation, ending: Ending) -> Operation:
 def settle_lost(*, actor: Actor) -> int:
     """End what nobody waits for any more; returns how many."""
     now = timezone.now()
+    BootstrapKey.objects.filter(made_at__lt=now - KEYS_KEPT).delete()
     old = Operation.objects.filter(state__in=Operation.ACTIVE, requested_at__lt=now - LONGEST)
     rows = [row for row in old if now - row.requested_at > LONGEST + _at_work(row)]
     for row in rows:
@@ -138,13 +141,13 @@ def _refuse_changed(row: Operation) -> None:
 def begin(number: int) -> Operation | None:
     """Take a queued one for this process, once: its keys are deleted from the row; None when somebody else has it."""
     now = timezone.now()
-    rows = Operation.objects.select_related("server__environment", "server__current_release")
+    rows = Operation.objects.select_related("server__environment", "server__current_release", "bootstrap_key")
     with transaction.atomic():
         claimed = Operation.objects.filter(pk=number, state=Operation.State.QUEUED).update(
             state=Operation.State.RUNNING, started_at=now, worker=this_process()
         )
         row = rows.get(pk=number) if claimed else None
-        Operation.objects.filter(pk=number).exclude(credentials="").update(credentials="")
+        BootstrapKey.objects.filter(operation=number).delete()
     return row
 
 
@@ -157,8 +160,8 @@ def _end(row: Operation, ending: Ending, *, actor: Actor | None = None) -> Opera
             facts=ending.facts,
             output=ending.output,
             finished_at=timezone.now(),
-            credentials="",
         )
+        BootstrapKey.objects.filter(operation=row).delete()
         row.refresh_from_db()
         if not ended:
             return row

@@ -1,6 +1,7 @@
 """Provisioning by a worker: asked for with an account that may become root, whose keys nobody keeps.
 
-They lie encrypted in the row from the request until a worker begins, and are deleted then, or when none began in time.
+They lie encrypted in a table of their own from the request until a worker begins, and are deleted then, or when none
+began in time; no backup has them.
 """
 
 import json
@@ -17,7 +18,7 @@ from deployments.core import selectors
 from deployments.core.actors import Actor, identity_in
 from deployments.core.masking import Mask
 from deployments.core.texts import plural
-from deployments.models import Operation, Release, Server
+from deployments.models import BootstrapKey, Operation, Release, Server
 from deployments.models.encryption import SecretText
 from deployments.operations.requesting import ask
 from deployments.servers.enrolment import refuse_decommissioned
@@ -60,8 +61,8 @@ def ask_for_provisioning(*, actor: Actor, server: Server, account: BootstrapAcco
     request = request_for(server, release, account.user)
     with transaction.atomic():
         row = ask(actor=actor, server=server, kind=Operation.Kind.PROVISION, request=request)
-        row.credentials = SecretText(json.dumps([account.key, account.passphrase, account.password]))
-        row.save(update_fields=["credentials"])
+        sealed = SecretText(json.dumps([account.key, account.passphrase, account.password]))
+        BootstrapKey.objects.create(operation=row, sealed=sealed)
     return row
 
 
@@ -115,9 +116,10 @@ def _place(server: Server) -> dict[str, Any]:
 
 
 def _account_of(row: Operation) -> BootstrapAccount:
-    if not row.credentials:
+    kept: BootstrapKey | None = getattr(row, "bootstrap_key", None)
+    if kept is None:
         raise Conflict("The keys of the account are not kept any more, so nothing was done.", hint="Ask again.")
-    return BootstrapAccount(row.request["account"], *json.loads(row.credentials))
+    return BootstrapAccount(row.request["account"], *json.loads(kept.sealed))
 
 
 def _password(account: BootstrapAccount) -> str:

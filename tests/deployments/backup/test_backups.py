@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from deployments.backup import databases
 from deployments.backup.backups import make_backup, newest
 from deployments.core.actors import system_actor
 from deployments.lifecycle import Kind, Status
-from deployments.models import AuditEvent, Deployment, Environment, Secret
+from deployments.models import AuditEvent, BootstrapKey, Deployment, Environment, Operation, Secret, Server
 from deployments.releases.artifacts import open_release
 from engine.artifacts.artifact import open_artifact
 from engine.artifacts.wheels import sha256_of
@@ -121,6 +121,35 @@ def test_a_fresh_machine_becomes_the_portal_that_was_backed_up(
     with open_artifact(stored / str(lived_in.release.artifact.name), None, stored / "contents") as reader:
         assert hashlib.sha256(b"".join(reader.tar())).hexdigest() == lived_in.release.artifact_digest
     assert (machine.state / "secrets" / "portal_encryption_keys").stat().st_mode & 0o777 == 0o600
+
+
+def test_no_backup_has_a_persons_key_to_root_and_nothing_is_done_twice_after_one(
+    lived_in: Deployment, tmp_path: Path, machine: FreshMachine, ready_server: Callable[[Environment], Server]
+) -> None:
+    """Provisioning waits, and a restart was under way: either may have been carried out since."""
+    home = lived_in.environment
+    one, other = ready_server(home), ready_server(Environment.objects.get(name="production"))
+    waiting = Operation.objects.create(server=one, kind=Operation.Kind.PROVISION, requested_by="olga")
+    BootstrapKey.objects.create(operation=waiting, sealed="a person's key to root")
+    begun = Operation.objects.create(server=other, kind=Operation.Kind.RESTART, state=Operation.State.RUNNING)
+    copy = tmp_path / databases.NAMES[connection.vendor]
+    counts = databases.dump(copy)
+    assert (counts["deployments_operation"], counts["deployments_bootstrapkey"]) == (2, 0)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT sealed FROM deployments_bootstrapkey")
+        sealed = cursor.fetchone()[0].encode()
+    assert sealed not in copy.read_bytes()
+    assert BootstrapKey.objects.get().sealed == "a person's key to root", "of the portal itself nothing is taken"
+    made = make_backup(actor=ACTOR, directory=tmp_path / "backups", passphrase=PASSPHRASE, keep=1)
+    done = machine.restore(made.path, "--json")
+    assert (done.returncode, json.loads(done.stdout)["problems"]) == (0, []), done.stderr
+    assert machine.asked("BootstrapKey.objects.count()") == 0
+    assert machine.asked("sorted(Operation.objects.values_list('pk', 'state', 'outcome'))") == [
+        [waiting.pk, "lost", "restored"],
+        [begun.pk, "lost", "restored"],
+    ]
+    data = machine.asked("AuditEvent.objects.get(name='backup.restored').data['operations']")
+    assert sorted(data) == [waiting.pk, begun.pk]
 
 
 def test_a_backup_with_a_flipped_byte_is_refused_and_changes_nothing(backup: Path, machine: FreshMachine) -> None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from deployments.core.actors import system_actor
-from deployments.models import AuditEvent, Operation, Server
+from deployments.models import AuditEvent, BootstrapKey, Operation, Server
 from deployments.operations.carrying_out import carry_out, settle_lost
 from deployments.operations.provisioning import BootstrapAccount, ask_for_provisioning
 from deployments.operations.requesting import operate
@@ -47,14 +47,18 @@ def kept(number: int) -> str:
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM deployments_operation WHERE id = %s", [number])
         row = str(cursor.fetchall())
+        cursor.execute("SELECT * FROM deployments_bootstrapkey")
+        row += str(cursor.fetchall())
     remembered = [list(AuditEvent.objects.values()), [task.task for task in OrmQ.objects.all()]]
     return row + json.dumps(remembered, cls=DjangoJSONEncoder)
 
 
 def stored(number: int) -> str:
+    """The key as it lies there; empty where none does."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT credentials FROM deployments_operation WHERE id = %s", [number])
-        return str(cursor.fetchone()[0])
+        cursor.execute("SELECT sealed FROM deployments_bootstrapkey WHERE operation_id = %s", [number])
+        found = cursor.fetchone()
+        return str(found[0]) if found else ""
 
 
 def test_key_and_password_are_encrypted_until_a_worker_begins_and_gone_then(
@@ -103,6 +107,26 @@ def test_they_wait_six_minutes_for_a_worker_and_no_longer(world: World, server: 
     assert stored(row.pk) == ""
     row.refresh_from_db()
     assert (row.state, row.outcome) == (Operation.State.FAILED, "no_worker")
+
+
+@pytest.mark.parametrize("state", Operation.State.values)
+def test_after_an_hour_no_key_is_kept_whatever_became_of_it(state: str, world: World, server: Server) -> None:
+    row = ask(world, server)
+    Operation.objects.update(state=state, requested_at=timezone.now())
+    BootstrapKey.objects.update(made_at=timezone.now() - timedelta(minutes=59))
+    settle_lost(actor=system_actor("reaper"))
+    assert stored(row.pk)
+    BootstrapKey.objects.update(made_at=timezone.now() - timedelta(minutes=61))
+    settle_lost(actor=system_actor("reaper"))
+    assert stored(row.pk) == ""
+
+
+def test_one_whose_key_is_kept_no_more_does_nothing(world: World, server: Server) -> None:
+    row = ask(world, server)
+    BootstrapKey.objects.all().delete()
+    done = carry_out(number=row.pk)
+    assert (done.state, done.output) == (Operation.State.FAILED, "")
+    assert "are not kept any more, so nothing was done" in done.sentence
 
 
 def test_one_that_works_has_half_an_hour(world: World, server: Server) -> None:
