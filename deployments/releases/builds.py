@@ -2,7 +2,7 @@
 
 import getpass
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,10 +55,18 @@ def brought_here(source: str, ref: str | None) -> Iterator[Path]:
         yield repository
 
 
-def build_release(*, actor: Actor, source: Path, ref: str | None, by_commit: bool = False) -> tuple[Release, bool]:
+def build_release(
+    *,
+    actor: Actor,
+    source: Path,
+    ref: str | None,
+    by_commit: bool = False,
+    accept: Callable[[str], None] = lambda _: None,
+) -> tuple[Release, bool]:
     """Build an artifact from a directory or git ref and store it; the second value says whether it is new.
 
-    With `by_commit` its version is VERSION and the commit: `1.4.0+g3f2a91c`.
+    With `by_commit` its version is VERSION and the commit: `1.4.0+g3f2a91c`. `accept` hears whose release it is before
+    it is stored, and may raise.
 
     Raises the refusals of `engine.artifacts.errors`, and Conflict when the version was built from another tree before.
     """
@@ -66,6 +74,7 @@ def build_release(*, actor: Actor, source: Path, ref: str | None, by_commit: boo
     wheels = PipWheels(settings.STATE_DIR / "wheels")
     with tempfile.TemporaryDirectory(prefix="release-", dir=settings.STATE_DIR) as scratch:
         artifact = build_artifact(source, ref, wheels, Path(scratch), by_commit=by_commit)
+        accept(artifact.name)
         stored = store_artifact(
             actor=actor,
             artifact=artifact,

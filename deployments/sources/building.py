@@ -7,6 +7,7 @@ maker of the source too, who knows its secret and could say that anybody had pus
 
 import logging
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -17,13 +18,13 @@ from deployments.access.policy import applications_of, roles_of
 from deployments.core import queueing
 from deployments.core.actors import MAX_ACTOR, PUSH_MARK, TOKEN_MARK, Actor, identity_in
 from deployments.core.texts import one_line
-from deployments.models import Deployment, Environment, Push, PushSource, Release, Role, Scope
+from deployments.models import Application, Deployment, Environment, Push, PushSource, Release, Role, Scope
 from deployments.releases.builds import build_release
 from deployments.requests.requests import request_deployment
 from deployments.sources.registry import alone, mirror
 from engine.artifacts.fetching import fetch
 from engine.artifacts.git import Repository
-from engine.errors import EnvironmentBusy, PortalError
+from engine.errors import EnvironmentBusy, InvalidRequest, PortalError
 
 logger = logging.getLogger(__name__)
 TAKEN_FOR = timedelta(minutes=30)
@@ -99,7 +100,19 @@ def _built(push: Push, actor: Actor, environment: Environment) -> Release:
         fetch(source.url, push.ref, mirror(source), access_token=str.__str__(source.access_token))
         _refuse_outdated(push, source)
         by_commit = push.ref.startswith("refs/heads/") and environment.releases_from == Environment.ReleasesFrom.COMMITS
-        return build_release(actor=actor, source=mirror(source), ref=push.ref, by_commit=by_commit)[0]
+        accept = partial(_refuse_others_name, environment)
+        return build_release(actor=actor, source=mirror(source), ref=push.ref, by_commit=by_commit, accept=accept)[0]
+
+
+def _refuse_others_name(environment: Environment, application: str) -> None:
+    """What a repository calls itself is its own word: an application that has environments is theirs to release."""
+    if not environment.application and Application.objects.filter(name=application).exists():
+        raise InvalidRequest(
+            f"{environment} belongs to no application yet, and {application} is one that other environments run.",
+            hint=f"Provision a server of {environment} with a release of {application} first; or an environment made "
+            f"for it: `manage.py environments add {application}/NAME`.",
+            reason="other_application",
+        )
 
 
 def _refuse_outdated(push: Push, source: PushSource) -> None:

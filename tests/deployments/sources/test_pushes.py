@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from deployments import tasks
 from deployments.core import queueing
+from deployments.environments.applications import bind
 from deployments.environments.locks import lock_environment
 from deployments.github.accounts import link_account
 from deployments.lifecycle import Status
@@ -345,6 +346,26 @@ def test_a_repository_builds_what_its_environment_runs_and_nothing_else(
     send(make(), host.push("Not tea", version="2.0.0"))
     assert work() == ["failed"]
     assert not Release.objects.filter(version__startswith="2.0.0").exists()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_without_an_application_a_repository_takes_no_name_that_another_environment_has(
+    known: bool, make: Make, send: Callable[..., Any], host: GitHost, world: World
+) -> None:
+    """Nobody has said yet what that environment runs: what calls itself dice-bot could become production's newest."""
+    if known:
+        bind(world.production, "dice-bot")
+    source = make()
+    before = set(Release.objects.values_list("pk", flat=True))
+    send(source, host.push("Not the dice bot", version="2.0.0"))
+    assert work() == (["failed"] if known else ["requested"])
+    added = Release.objects.exclude(pk__in=before)
+    assert added.exists() is not known
+    if known:
+        assert "test belongs to no application yet, and dice-bot is one that other" in Push.objects.get().sentence
+        bind(world.test, "dice-bot")
+        send(source, host.push("The dice bot"))
+        assert work() == ["requested"]
 
 
 def test_a_worker_that_dies_leaves_a_sentence(make: Make, send: Callable[..., Any], host: GitHost) -> None:
