@@ -116,6 +116,11 @@ def test_a_record_is_completed_when_its_server_answers_at_last(scene: Scene, str
     row = again(stranded)
     assert (row.status, row.outcome) == (Status.ROLLED_BACK, "worker_lost"), (row.sentence, targets(row))
     assert row.finished_at == came_back_after, "it ended when it was interrupted"
+    ends = AuditEvent.objects.filter(name__in=["deployment.interrupted", "deployment.rolled_back"]).order_by("sequence")
+    assert [(event.name, event.data["late"]) for event in ends] == [
+        ("deployment.interrupted", False),
+        ("deployment.rolled_back", True),
+    ]
     assert reap() == [], "and is done"
 
 

@@ -9,9 +9,10 @@ from django.test.utils import CaptureQueriesContext
 
 from deployments.core.masking import Mask
 from deployments.execution import recorder as module
-from deployments.execution.claims import claim
+from deployments.execution.claims import Claimed, claim
 from deployments.execution.recorder import Recorder
 from deployments.execution.steps import MOST_STEPS
+from deployments.lifecycle import Status
 from deployments.models import LogLine, Server, Step, Target
 from deployments.requests.approvals import approve
 from tests.deployments.conftest import artifacts, quick, world
@@ -20,11 +21,21 @@ from tests.deployments.world import World
 __all__ = ["artifacts", "quick", "world"]
 
 
-def stored(world: World, batches: list[list[dict[str, Any]]]) -> list[str]:
-    row = world.request()
-    approve(actor=world.people["approver"], deployment=row)
+def claimed_on(world: World, environment: str = "production", more: int = 0) -> Claimed:
+    """A deployment in a worker's hands, to one server and `more`."""
+    row = world.request(environment=environment)
+    if environment == "production":
+        approve(actor=world.people["approver"], deployment=row)
     claimed = claim(row.pk)
     assert claimed is not None
+    for number in range(more):
+        server = Server.objects.create(name=f"more-{number}", environment=row.environment, host=f"192.0.2.{number}")
+        claimed.deployment.targets.create(server=server, order=9)
+    return claimed
+
+
+def stored(world: World, batches: list[list[dict[str, Any]]], environment: str = "production") -> list[str]:
+    claimed = claimed_on(world, environment)
     target = claimed.deployment.targets.get()
     recorder = Recorder(claimed.deployment, claimed.token)
     for batch in batches:
@@ -55,6 +66,48 @@ def test_what_the_agent_has_left_out_already_counts(world: World, monkeypatch: p
     note = {"kind": "log", "step": "stage", "text": "(80 lines are left out here)", "left_out": 80}
     said = stored(world, [[*lines(1, 10), note, *lines(91, 94)], lines(95, 100)])
     assert said[3:5] == ["(92 lines are left out here)", "line 96"]
+
+
+def test_what_was_counted_and_cut_once_is_cut_again_with_the_next_line(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between head and tail stands one line, which counts: never two, and never one too many."""
+    monkeypatch.setattr(module, "LOG_HEAD", 3)
+    monkeypatch.setattr(module, "LOG_TAIL", 5)
+    kept = ["line 1", "line 2", "line 3"]
+    assert stored(world, [lines(1, 9)]) == [f"line {number}" for number in range(1, 10)], "nine fit"
+    said = stored(world, [lines(1, 9), lines(10, 10), lines(11, 11)], "test")
+    assert said == [*kept, "(3 lines are left out here)", *(f"line {number}" for number in range(7, 12))]
+
+
+def test_the_last_servers_verification_is_the_deployments_and_begins_once(world: World) -> None:
+    claimed = claimed_on(world, more=1)
+    first, last = claimed.deployment.targets.order_by("pk")
+    recorder = Recorder(claimed.deployment, claimed.token)
+
+    def status_after(target: Target, **record: str) -> str:
+        recorder._store([(target, json.dumps({"kind": "step", "step": "verify", "state": "begin", **record}))])
+        claimed.deployment.refresh_from_db()
+        return claimed.deployment.status
+
+    assert status_after(first) == Status.RUNNING, "another one follows"
+    assert status_after(last, step="restart") == Status.RUNNING
+    assert status_after(last, state="ok") == Status.RUNNING
+    with CaptureQueriesContext(connection) as queries:
+        assert status_after(last) == Status.VERIFYING
+    began = len(queries)
+    with CaptureQueriesContext(connection) as queries:
+        assert status_after(last) == Status.VERIFYING
+    assert len(queries) < began, "what has begun is not begun again"
+
+
+def test_a_flood_is_stored_in_batches(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_AT_ONCE", 3)
+    claimed = claimed_on(world)
+    recorder = Recorder(claimed.deployment, claimed.token)
+    for number in range(7):
+        recorder.say(f"line {number}")
+    assert [len(recorder._take()[0]) for _ in range(3)] == [3, 3, 1]
 
 
 def test_a_step_that_fits_is_kept_whole(world: World) -> None:

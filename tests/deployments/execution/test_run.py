@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from deployments.execution import run
+from deployments.execution import run, silences
 from deployments.execution.claims import LOOKED_FOR, claim
 from deployments.execution.run import execute
 from deployments.lifecycle import Status, StepState, TargetStatus
@@ -62,6 +62,17 @@ def test_the_second_deployment_remembers_what_ran_before(scene: Scene) -> None:
     assert second.fence is not None
     assert first.fence is not None
     assert second.fence > first.fence
+
+
+def test_what_somebody_had_stopped_runs_again_and_its_silence_ends(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoke: list[str] = []
+    monkeypatch.setattr(silences, "speak_again", lambda server: spoke.append(server.name))
+    Server.objects.filter(name="two").update(stopped={"by": "olga", "units": [UNIT], "bot": True})
+    scene.deploy()
+    assert spoke == ["two"], "of the other one nothing was silenced"
+    assert Server.objects.get(name="two").stopped is None
 
 
 def test_a_canary_that_fails_keeps_the_others_as_they_were(scene: Scene) -> None:
