@@ -26,7 +26,7 @@ from deployments.servers.provisioning import changed, provision_server, release_
 from engine.errors import Conflict, InvalidRequest, NotApproved, PortalError
 from engine.remote.bootstrap import Bootstrap
 from engine.remote.reports import Report
-from engine.ssh.keys import EncryptedKey, PrivateKey
+from engine.ssh.keys import EncryptedKey, HostKey, PrivateKey
 
 SECONDS = 1800
 """The most that a worker spends on it: packages may have to be fetched first."""
@@ -69,14 +69,14 @@ def ask_for_provisioning(*, actor: Actor, server: Server, account: BootstrapAcco
 def provision_as_asked(row: Operation, hear: Callable[[str], None]) -> tuple[str, dict[str, Any]]:
     """Carry it out; how it ended as a sentence, and facts. `hear` gets a line for all that changes.
 
-    Raises Conflict when the server's address or key is another one by now, and what `provision_server` does.
+    Raises Conflict when the server's address, way or key is another one by now, and what `provision_server` does.
     """
     account = _account_of(row)
     hide = Mask([("password", account.password), ("passphrase", account.passphrase)])
     server, request = row.server, row.request
     if any(request.get(name) != value for name, value in _place(server).items()):
         raise Conflict(
-            f"{server.name} has another address or host key than when this was asked for.", hint="Ask again."
+            f"{server.name} has another address, way or host key than when this was asked for.", hint="Ask again."
         )
     hear(f"Signing in to {server.host} as {account.user}.")
     try:
@@ -112,7 +112,14 @@ def request_for(server: Server, release: Release, account: str) -> dict[str, Any
 
 
 def _place(server: Server) -> dict[str, Any]:
-    return {"host": server.host, "port": server.port, "fingerprint": server.fingerprint}
+    """Where key and password would go, and by which way: by the keys that are pinned, not by what is said of them."""
+    return {
+        "host": server.host,
+        "port": server.port,
+        "fingerprint": HostKey.parse(server.host_key).fingerprint,
+        "jump": server.jump,
+        "jump_fingerprint": HostKey.parse(server.jump_host_key).fingerprint if server.jump else "",
+    }
 
 
 def _account_of(row: Operation) -> BootstrapAccount:

@@ -3,6 +3,7 @@
 import json
 import logging
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.core.serializers.json import DjangoJSONEncoder
@@ -24,6 +25,7 @@ from tests.deployments.admin.test_pages import text_of
 from tests.deployments.world import World
 
 KEY = generate_key("bootstrap")[0]
+OTHER_KEY = generate_key("another")[1].rpartition(" ")[0]
 CANARY = KEY.splitlines()[2]
 PASSWORD = "canary of a password"
 
@@ -135,15 +137,24 @@ def test_one_that_works_has_half_an_hour(world: World, server: Server) -> None:
     assert settle_lost(actor=system_actor("reaper")) == 0
 
 
-@pytest.mark.parametrize(("field", "value"), [("host", "elsewhere.invalid"), ("fingerprint", "SHA256:" + "b" * 43)])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"host": "elsewhere.invalid"},
+        {"port": 2},
+        {"host_key": OTHER_KEY},
+        {"jump": "rosey@elsewhere.invalid:22", "jump_host_key": OTHER_KEY},
+    ],
+)
 def test_nobody_signs_in_where_the_record_was_changed_meanwhile(
-    field: str, value: str, world: World, server: Server
+    change: dict[str, Any], world: World, server: Server
 ) -> None:
+    """What it says of its host key beside the key itself is not asked."""
     row = ask(world, server)
-    Server.objects.filter(pk=server.pk).update(**{field: value})
+    Server.objects.filter(pk=server.pk).update(**change)
     done = carry_out(number=row.pk)
     assert done.state == Operation.State.FAILED
-    assert "has another address or host key than when this was asked for" in done.sentence
+    assert "has another address, way or host key than when this was asked for" in done.sentence
     assert not done.output
 
 
