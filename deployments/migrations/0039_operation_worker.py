@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("deployments", "0037_maintenance")]
+    dependencies = [("deployments", "0038_subscribers")]
 
     operations = [
         migrations.AddField(

@@ -12,7 +12,7 @@ def forget(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("deployments", "0039_github_account_confirmed")]
+    dependencies = [("deployments", "0040_github_account_confirmed")]
 
     operations = [
         migrations.CreateModel(

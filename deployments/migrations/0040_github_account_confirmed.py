@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("deployments", "0038_operation_worker")]
+    dependencies = [("deployments", "0039_operation_worker")]
 
     operations = [
         migrations.AddField(
