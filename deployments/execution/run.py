@@ -141,7 +141,7 @@ class _Execution:
                 plan = retry(lambda: plans.plan(target, fence=fence, within=max(1.0, ends - time.monotonic())))
                 let_the_database_go()
                 marks.mark(PLANS)
-                result = client.run(plan, plans.reader, hear)
+                result = client.run(plan, plans.reader, hear, clock=timezone.now().timestamp())
                 marks.mark(RUN)
         except (LinkLost, RemoteDeadline) as error:
             recorder.say(f"{error} Asking {target.server.name} what is true.", target=target)

@@ -2,7 +2,6 @@
 
 import secrets as random_bytes
 import socket
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -149,7 +148,7 @@ def setup_for(server: Server, release: Release, *, strict: bool = False) -> Serv
         public_keys=[key for key in (environment.public_key, environment.next_public_key) if key],
         retired_keys=[environment.previous_public_key] if environment.previous_public_key else [],
         agent=agent_program.source("agent"),
-        clock=time.time(),
+        clock=timezone.now().timestamp(),
         python=deploy.python,
         architectures=machines,
         strict=strict,

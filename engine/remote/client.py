@@ -48,9 +48,18 @@ class AgentClient:
         """
         self._started = verb, self._converse(verb)
 
-    def run(self, plan: RunPlan, artifact: frames.ArtifactReader, on_record: Callable[[Record], None]) -> Result:
-        """Carry a plan out; `on_record` gets every record but the result as it arrives."""
-        wire = {**plan.to_wire(), "clock": time.time()}
+    def run(
+        self,
+        plan: RunPlan,
+        artifact: frames.ArtifactReader,
+        on_record: Callable[[Record], None],
+        clock: float | None = None,
+    ) -> Result:
+        """Carry a plan out; `on_record` gets every record but the result as it arrives.
+
+        The server's clock has to agree with `clock`, the portal's time; without it with this machine's.
+        """
+        wire = {**plan.to_wire(), "clock": time.time() if clock is None else clock}
         by_digest: dict[str, str] = {}
         for entry in plan.manifest:
             by_digest.setdefault(entry.sha256, entry.path)

@@ -1,6 +1,8 @@
 """Deployments from the claim to the end, on servers played from a script: what the records and the servers say."""
 
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.utils import timezone
@@ -11,6 +13,7 @@ from deployments.execution.claims import LOOKED_FOR, claim
 from deployments.execution.run import execute
 from deployments.lifecycle import Status, StepState, TargetStatus
 from deployments.models import AuditEvent, Deployment, Server, Step
+from engine.remote import client
 from tests.deployments.execution.conftest import UNIT, Scene
 
 
@@ -113,6 +116,15 @@ def test_a_server_that_cannot_be_reached_is_named(scene: Scene) -> None:
     assert row.status == Status.FAILED
     assert targets(row)["one"][0] == TargetStatus.FAILED
     assert "127.0.0.1" in row.sentence
+
+
+def test_a_servers_clock_is_held_against_the_portals_and_not_that_of_the_workers_machine(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = SimpleNamespace(time=lambda: time.time() + 600, monotonic=time.monotonic, sleep=time.sleep)
+    monkeypatch.setattr(client, "time", wrong)
+    row = scene.deploy()
+    assert row.status == Status.SUCCEEDED, row.sentence
 
 
 def test_another_host_key_ends_it_before_anything_is_sent(scene: Scene) -> None:
