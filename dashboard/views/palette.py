@@ -65,6 +65,7 @@ def _entries(request: HttpRequest, words: list[str]) -> Iterator[Entry]:
         yield from (Entry(entry.title, entry.link, group.title) for entry in group.entries)
     if not words:
         return
+    yield from _additions(request)
     servers = _called(Server.objects.exclude(state=Server.State.RETIRED), "name", words)
     environments = _called(Environment.objects.filter(retired_at=None), "name", words)
     for server in servers:
@@ -87,6 +88,14 @@ def _records(words: list[str]) -> Iterator[Entry]:
     for release in Release.objects.filter(_any("identifier", words)).order_by("-id")[:OF_EACH]:
         link = reverse("admin:deployments_release_change", args=[release.pk])
         yield Entry(release.identifier, link, "Release")
+
+
+def _additions(request: HttpRequest) -> Iterator[Entry]:
+    """What this person may add."""
+    for model, room in admin.site._registry.items():
+        if isinstance(room, PortalAdmin) and room.has_add_permission(request):
+            address = f"admin:{model._meta.app_label}_{model._meta.model_name}_add"
+            yield Entry(room.add_label(), reverse(address), "Action")
 
 
 def _actions(request: HttpRequest, obj: Model, name: str) -> Iterator[Entry]:

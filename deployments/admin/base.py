@@ -9,6 +9,7 @@ from django.utils.http import urlencode
 
 from deployments.access.policy import may, may_somewhere
 from deployments.access.verbs import Verb
+from deployments.admin import labels
 from deployments.admin.actors import actor_of
 from deployments.admin.confirmations import Confirmation, bulk_action, page
 from deployments.admin.event_display import shown
@@ -43,9 +44,12 @@ class PortalAdmin(Base[M]):
     view_verb: ClassVar[Verb] = Verb.VIEW
     change_verb: ClassVar[Verb | None] = None
     add_verb: ClassVar[Verb | None] = None
+    added: ClassVar[str] = ""
+    """What the button that adds one says, where the name of the table does not."""
     linked_columns: ClassVar[tuple[str, ...]] = ()
     """Columns that links narrow the list by, beside its filters."""
     list_per_page = 50
+    empty_value_display = labels.NONE
     list_fullwidth = True
     list_filter_sheet = False
     compressed_fields = True
@@ -75,6 +79,11 @@ class PortalAdmin(Base[M]):
     def has_add_permission(self, request: HttpRequest) -> bool:
         """By role, where a service takes the new object."""
         return self.add_verb is not None and may(actor_of(request), self.add_verb)
+
+    def add_label(self) -> str:
+        """What the button that adds one says."""
+        name = str(self.opts.verbose_name)
+        return self.added or f"Add {'an' if name[0].lower() in 'aeio' else 'a'} {name}"
 
     def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
         """Nothing is deleted here."""
@@ -122,9 +131,10 @@ class PortalAdmin(Base[M]):
         }
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """The list, under its own name."""
+        """The list, under its own name, with the way to one more."""
         title = str(self.opts.verbose_name_plural).capitalize()
-        return super().changelist_view(request, {"title": title, "subtitle": None, **(extra_context or {})})
+        own = {"title": title, "subtitle": None, "add_label": self.add_label()}
+        return super().changelist_view(request, {**own, **(extra_context or {})})
 
     def changeform_view(
         self,
@@ -134,7 +144,7 @@ class PortalAdmin(Base[M]):
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
         """The page with its actions and events; a refusal of a service is told, not raised."""
-        context = dict(extra_context or {})
+        context = {**({} if object_id else {"title": self.add_label()}), **(extra_context or {})}
         obj = self.get_object(request, object_id) if object_id else None
         if obj is not None:
             context |= {"portal_actions": self.actions_for(request, obj), **self.events_for(obj)}

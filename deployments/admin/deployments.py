@@ -83,7 +83,7 @@ class DeploymentAdmin(PortalAdmin[Deployment]):
         """Break-glass without review."""
         if obj.break_glass:
             return labels.status("interrupted" if obj.reviewed_at is None else "expired", "Break-glass")
-        return "–"
+        return labels.NONE
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """With a way to ask for a new one."""

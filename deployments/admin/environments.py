@@ -217,7 +217,7 @@ class EnvironmentAdmin(PortalAdmin[Environment]):
     @admin.display(description="Runs")
     def shown_live(self, obj: Environment) -> str:
         """The live release."""
-        return str(_standing(obj).live or "–")
+        return str(_standing(obj).live or labels.NONE)
 
     @admin.display(description="State")
     def shown_state(self, obj: Environment) -> str:
@@ -236,7 +236,7 @@ class EnvironmentAdmin(PortalAdmin[Environment]):
     def shown_servers(self, obj: Environment) -> str:
         """Their names."""
         in_service = [server.name for server in obj.servers.all() if server.state != Server.State.RETIRED]
-        return ", ".join(in_service) or "–"
+        return ", ".join(in_service) or labels.NONE
 
     @admin.display(description="Configuration")
     def shown_configuration(self, obj: Environment) -> str:

@@ -1,12 +1,21 @@
 """Statuses and times as the lists show them."""
 
+from datetime import datetime
+
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
-from deployments.templatetags.ops import ago as moment
-from deployments.templatetags.ops import duration
+from deployments.templatetags.ops import ago, duration
 
-__all__ = ["code", "moment", "seconds", "status"]
+__all__ = ["NONE", "code", "moment", "seconds", "status"]
+
+NONE = mark_safe('<span class="cy-none">–</span>')
+"""What is not there; a phone leaves it out."""
+
+
+def moment(value: datetime | None) -> SafeString | str:
+    """How long ago, with the moment itself in the tooltip."""
+    return ago(value) if value else NONE
 
 
 def status(value: str, words: str) -> SafeString:
@@ -14,11 +23,11 @@ def status(value: str, words: str) -> SafeString:
     return format_html('<span class="cy-status cy-{}">{}</span>', value, words)
 
 
-def seconds(value: float | None) -> str:
+def seconds(value: float | None) -> SafeString | str:
     """`3.2 s`, `12 h`; a dash for what is not known."""
-    return duration(value) or "–"
+    return duration(value) or NONE
 
 
 def code(text: str, *, length: int = 12) -> SafeString | str:
     """A digest, cut, with the whole in the tooltip."""
-    return format_html('<code title="{}">{}</code>', text, text[:length]) if text else "–"
+    return format_html('<code title="{}">{}</code>', text, text[:length]) if text else NONE

@@ -86,6 +86,7 @@ class ChannelAdmin(PortalAdmin[NotificationChannel]):
     confirmations = (SendTest(),)
     form = ChannelForm
     change_verb = add_verb = Verb.CONFIGURE
+    added = "Add a channel"
     list_display = ("name", "shown_kind", "application", "environment", "shown_events", "enabled", "proven")
     fields = ("name", "url", "application", "environment", "events", "enabled", "mails_subscribers")
     readonly_fields = ("shown_kind", "shown_events")

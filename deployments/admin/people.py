@@ -90,6 +90,7 @@ class PersonAdmin(PortalAdmin[User]):
     confirmations = (Invite(), Recover(), Vouch(), ConfirmGitHub(), UnlinkGitHub())
     form = PersonForm
     change_verb = add_verb = Verb.MANAGE_PEOPLE
+    added = "Add and invite a person"
     list_display = ("username", "shown_name", "shown_roles", "shown_state", "seen")
     list_filter = ("groups", "is_active")
     search_fields = ("username", "first_name", "last_name", "email")
@@ -163,7 +164,7 @@ class PersonAdmin(PortalAdmin[User]):
     @admin.display(description="Name")
     def shown_name(self, obj: User) -> str:
         """In full."""
-        return obj.get_full_name() or "–"
+        return obj.get_full_name() or labels.NONE
 
     @admin.display(description="Roles")
     def shown_roles(self, obj: User) -> str:

@@ -99,7 +99,7 @@ class ReleaseAdmin(PortalAdmin[Release]):
     @admin.display(description="Changes")
     def shown_subject(self, obj: Release) -> str:
         """The first line of its change log."""
-        return Truncator(_record(obj).subject).chars(70) or "–"
+        return Truncator(_record(obj).subject).chars(70) or labels.NONE
 
     @admin.display(description="So far")
     def became(self, obj: Release) -> SafeString:
@@ -115,5 +115,5 @@ class ReleaseAdmin(PortalAdmin[Release]):
     def shown_quarantine(self, obj: Release) -> str:
         """Since when, by whom, why."""
         if obj.quarantined_at is None:
-            return "–"
+            return labels.NONE
         return f"{obj.quarantined_at:%-d %b %Y %H:%M} UTC by {obj.quarantined_by}: {obj.quarantine_reason}"

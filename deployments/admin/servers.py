@@ -160,7 +160,7 @@ class ServerAdmin(PortalAdmin[Server]):
     @admin.display(description="Roles")
     def shown_roles(self, obj: Server) -> str:
         """Comma-separated."""
-        return ", ".join(obj.roles) or "–"
+        return ", ".join(obj.roles) or labels.NONE
 
     @admin.display(description="Inspected", ordering="inspected_at")
     def inspected(self, obj: Server) -> str:

@@ -74,6 +74,7 @@ class WorkflowAdmin(PortalAdmin[WorkflowBinding]):
 
     confirmations = (Unbind(),)
     add_verb = Verb.MANAGE_TOKENS
+    added = "Add a workflow"
     form = BindingForm
     list_display = ("name", "repository", "ref", "github_environment", "environment", "shown_scopes", "shown_state")
     list_filter = ("environment",)

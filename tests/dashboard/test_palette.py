@@ -47,6 +47,13 @@ def test_an_action_is_found_by_its_name_alone(running: Server) -> None:
     assert found("viewer", "restart") == {}
 
 
+def test_what_may_be_added_is_found(running: Server) -> None:
+    assert "Add a server" in found("administrator", "add server")["Action"]
+    assert found("administrator", "invite")["Action"] == ["Add and invite a person"]
+    assert found("viewer", "add server") == {}
+    assert found("operator", "invite") == {}
+
+
 def test_pages_are_those_of_ones_role(running: Server) -> None:
     assert "People" not in found("operator", "queue").get("Machinery", [])
     assert found("administrator", "failed tasks") == {"Machinery": ["Failed tasks"]}

@@ -1,0 +1,57 @@
+"""The lists of the control room: what they are called, and what can be begun there."""
+
+import re
+
+import pytest
+from django.urls import reverse
+
+from deployments.models import NotificationChannel
+from tests.deployments.world import World
+
+LISTS = {
+    # address, heading, what an administrator can begin there
+    "auth_user": ("People", "Add and invite a person"),
+    "deployments_server": ("Servers", "Add a server"),
+    "deployments_environment": ("Environments", "Add an environment"),
+    "deployments_apitoken": ("API tokens", "Add an API token"),
+    "deployments_notificationchannel": ("Channels", "Add a channel"),
+    "deployments_auditevent": ("Audit trail", ""),
+}
+
+
+def page(world: World, who: str, name: str) -> str:
+    """A list as somebody sees it."""
+    answer = world.client(who).get(reverse(f"admin:{name}_changelist"))
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_lists_title_in_the_browser_is_its_heading(world: World, name: str) -> None:
+    shown = page(world, "administrator", name)
+    heading = re.search(r"<h1[^>]*>([^<]+)</h1>", shown)
+    title = re.search(r"<title>\s*([^<·]+) ·", shown)
+    assert heading is not None
+    assert title is not None
+    assert heading[1] == title[1].strip() == LISTS[name][0]
+
+
+@pytest.mark.parametrize("name", [name for name, (_, label) in LISTS.items() if label])
+def test_a_list_with_rows_has_the_way_to_one_more_for_those_who_may(world: World, name: str) -> None:
+    NotificationChannel.objects.create(name="room", url="json://localhost", events=[])
+    add, label = reverse(f"admin:{name}_add"), LISTS[name][1]
+    shown = page(world, "administrator", name)
+    assert 'id="result_list"' in shown or name == "deployments_apitoken"
+    assert re.search(rf'<a class="cy-button cy-good" href="{add}">\s*{label}\s*</a>', shown), label
+    if name not in {"deployments_apitoken"}:  # everybody has tokens of their own
+        assert f'href="{add}"' not in page(world, "viewer", name)
+    form = world.client("administrator").get(add).content.decode()
+    title = re.search(r"<title>\s*([^<·]+) ·", form)
+    heading = re.search(r"<h1[^>]*>([^<]+)</h1>", form)
+    assert heading is not None
+    assert title is not None
+    assert heading[1] == title[1].strip()
+
+
+def test_a_list_on_one_page_has_no_bar_that_counts_it(world: World) -> None:
+    assert "cy-pages" not in page(world, "administrator", "deployments_server")
