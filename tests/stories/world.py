@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 from django.conf import settings
 from django.db import connections
@@ -45,6 +46,8 @@ HUNG_SECONDS = 6.0
 class World:
     """One portal and its server. Use it inside `with world.entered()`, which points Django at its database."""
 
+    CLUSTERS: ClassVar[tuple[str, ...]] = ("deploys", "rescue")
+
     def __init__(self, provisioned: Provisioned, directory: Path, kind: str, servers: int = 1) -> None:
         self.kind = kind
         self.servers = servers
@@ -75,7 +78,7 @@ class World:
             stack.callback(self._kill_clusters)
             with self.entered():
                 self.fleet.enrol(self.servers)
-                for name in ("deploys", "rescue"):
+                for name in self.CLUSTERS:
                     self.start_cluster(name)
                 first = self.deploy(self.release("1.0.0"))
                 assert first.status == Status.SUCCEEDED, first.sentence
@@ -91,7 +94,7 @@ class World:
             self._clusters[name] = subprocess.Popen(
                 [sys.executable, "manage.py", "qcluster"],
                 cwd=ROOT,
-                env={**self._environment(), "Q_CLUSTER_NAME": name},
+                env=self._environment_of(name),
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -107,6 +110,9 @@ class World:
     def logs(self) -> str:
         """The last words of the clusters, for whoever looks at a failure."""
         return "\n".join(path.read_text()[-3000:] for path in sorted(self.directory.glob("*.log")))
+
+    def _environment_of(self, cluster: str) -> dict[str, str]:
+        return {**self._environment(), "Q_CLUSTER_NAME": cluster}
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -222,7 +228,7 @@ class World:
         self.machine.power_on()
         self.machine.disk_off()
         no_rehearsals(self.machine)
-        for name in ("deploys", "rescue"):
+        for name in self.CLUSTERS:
             if name not in self._clusters or self._clusters[name].poll() is not None:
                 self._clusters.pop(name, None)
                 self.start_cluster(name)
