@@ -55,10 +55,7 @@ class AgentClient:
         on_record: Callable[[Record], None],
         clock: float | None = None,
     ) -> Result:
-        """Carry a plan out; `on_record` gets every record but the result as it arrives.
-
-        The server's clock has to agree with `clock`, the portal's time; without it with this machine's.
-        """
+        """Carry a plan out by the portal's time (`clock`); `on_record` gets all but the result as it arrives."""
         wire = {**plan.to_wire(), "clock": time.time() if clock is None else clock}
         by_digest: dict[str, str] = {}
         for entry in plan.manifest:
