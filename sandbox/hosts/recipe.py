@@ -34,6 +34,7 @@ class Image:
 IMAGES = {
     "bare": Image("bookworm"),
     "debian-13": Image("trixie"),
+    "database": Image("bookworm", (*PACKAGES, "postgresql")),
     "services": Image(
         "bookworm",
         (*PACKAGES, *SERVICES),
