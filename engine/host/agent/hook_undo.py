@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Callable, List
 
-from .errors import as_failure
+from .errors import Refused, as_failure
 from .hooks import Hooks, hook_at
 from .journal import RunState
 from .limits import MOMENTS, Record
@@ -106,3 +107,13 @@ class WayBack:
 
 def _lost(moments: List[str], error: Exception) -> str:
     return " The way back of %s failed: %s" % (" and ".join(moments), as_failure(error, "back"))
+
+
+def refuse_before_the_boot(tree: Tree, tools: Tools) -> None:
+    """Raise Refused while a boot is yet to run a way back: who asks earlier finds no databases to run it on."""
+    unit = os.path.basename(tree.root) + "-settle.service"
+    if not os.path.exists(tree.unsettled):
+        return
+    shown = Systemd(tools).show([unit])[unit]
+    if shown.get("Job", "") not in ("", "0") or shown.get("ActiveState") == "activating":
+        raise Refused("host_locked", "This server boots, and is about to run a hook's way back; wait for it.")

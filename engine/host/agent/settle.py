@@ -11,7 +11,7 @@ from .errors import Refused, StepFailed
 from .fault_injection import inject_fault
 from .files import discard, fsync_path, swap_link, unlink, write_atomic
 from .health import Expectation
-from .hook_undo import WayBack
+from .hook_undo import WayBack, refuse_before_the_boot
 from .journal import Journal, RunState
 from .limits import REVERT_TIMEOUT, Record
 from .processes import Tools, sweep, wait_exit
@@ -271,6 +271,8 @@ def settle_last(
     state = journal.last_run()
     if state is None or not state.unfinished:
         return None
+    if not boot:
+        refuse_before_the_boot(tree, Tools(state.deployment, tree.root))
     sweep(state.deployment, tree.root)  # what a dead agent's steps started must not go on beside what puts things back
     mine = {"deployment": state.deployment, "fence": state.fence, "seq": state.seq}
     recorder = Recorder(journal, emit, Masker(tree), mine, lenient=True)

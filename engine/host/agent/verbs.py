@@ -40,8 +40,8 @@ def verb_run(tree: Tree, frames: Frames, stream: Stream) -> Record:
     journal = Journal(tree)
     lock.own(plan["deployment"], plan["fence"], plan["deadline"])
     settle_restore(tree)
-    recovered = settle_last(tree, journal, lambda record: None, stream.tick, DIED)
     try:
+        recovered = settle_last(tree, journal, lambda record: None, stream.tick, DIED)
         refuse_unfinished(tree)
     except Refused:
         lock.release()
@@ -142,7 +142,10 @@ def verb_recover(tree: Tree, frames: Frames, stream: Stream, boot: int = 0) -> R
         if state is None:
             return outcome("none", "nothing_to_recover", "No deployment ever ran on this server.")
         sweep(state.deployment, tree.root)
-        settled = settle_last(tree, journal, hold_results(stream), stream.tick, DIED, boot)
+        try:
+            settled = settle_last(tree, journal, hold_results(stream), stream.tick, DIED, boot)
+        except Refused as error:
+            return outcome("running", error.reason, str(error))
         if settled is not None or state.unfinished:
             if boot != EARLY:
                 unlink(tree.unsettled)
