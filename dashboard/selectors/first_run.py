@@ -1,119 +1,238 @@
-"""The way from an empty portal to a bot that is watched: steps, each of them done as far as the records say."""
+"""The way from an empty portal to a service that is watched: what is done, by the records, and who does what is not."""
 
-from dataclasses import dataclass
+from dataclasses import replace
+from urllib.parse import urlencode
 
 from django.urls import reverse
 from django.utils import timezone
 
 from alerting.summary import summary
-from deployments.access.team import administrators
-from deployments.core.texts import plural
-from deployments.lifecycle import Status
-from deployments.models import Deployment, Release, Secret, Server, SigningKey
+from dashboard.selectors.first_step import FirstStep, FirstSteps, placed
+from deployments.access.policy import may_somewhere
+from deployments.access.team import administrators, who_may, whom_to_ask
+from deployments.access.verbs import Verb
+from deployments.core.actors import Actor
+from deployments.core.texts import named, plural
+from deployments.environments.stored_secrets import stored_secrets
+from deployments.lifecycle import ACTIVE, WAITING, Status
+from deployments.models import Deployment, Release, Server, SigningKey
+
+LOOKED_AT = 200
+"""Servers of a state; who has more is past all of this."""
 
 
-@dataclass(frozen=True)
-class FirstStep:
-    """One step. `fact` is what the records say, `how` what to type, `link` where it is done in the browser."""
-
-    title: str
-    done: bool
-    fact: str
-    why: str
-    how: str = ""
-    link: str = ""
-    label: str = ""
-
-
-def first_steps() -> list[FirstStep]:
-    """All of them, in the order in which they can be done. A dozen queries at most, whatever has been."""
-    return [*_people(), _release(), *_machines(), _deployment(), _monitoring()]
-
-
-def _people() -> list[FirstStep]:
-    count = administrators().count()
-    keys = SigningKey.objects.exclude(credential="").filter(revoked_at=None).exists()
-    return [
-        FirstStep(
-            "An administrator",
-            count > 0,
-            plural(count, "administrator"),
-            "Somebody has to give out the roles. Asking and approving take two people: invite the second one.",
-            "./manage.py createsuperuser\n./manage.py invite NAME --role approver",
-            reverse("admin:auth_user_changelist"),
-            "People",
-        ),
-        FirstStep(
-            "A passkey",
-            keys,
-            "somebody signs in with one" if keys else "nobody has one yet",
-            "A password can be guessed or given away; a passkey cannot.",
-            link=reverse("admin:account"),
-            label="Your account",
-        ),
+def first_steps(actor: Actor | None) -> FirstSteps:
+    """As `actor` sees them; None is somebody at a portal that knows nobody. Two dozen queries at most."""
+    servers = [*_servers(Server.State.PROVISIONED), *_servers(Server.State.ENROLLED)]
+    running = [server for server in servers if "bot" in server.roles]
+    ready = [server for server in running if server.state == Server.State.PROVISIONED]
+    built = Release.objects.order_by("-id").first()
+    steps = [
+        _administrator(),
+        _passkey(),
+        _second_person(),
+        _release(built),
+        _server(running, ready, built),
+        _secrets(running),
+        _deployment(ready, built),
+        _monitoring([server for server in servers if "monitoring" in server.roles], built),
     ]
+    return FirstSteps(placed([_for(actor, step) for step in steps]))
 
 
-def _release() -> FirstStep:
-    built = Release.objects.exists()
+def in_use() -> bool:
+    """Whether anything has been deployed here with success: who begins is past the first steps then."""
+    return Deployment.objects.filter(status=Status.SUCCEEDED).exists()
+
+
+def _for(actor: Actor | None, step: FirstStep) -> FirstStep:
+    """With who may do it, where `actor` may not."""
+    if actor is None or step.done or may_somewhere(actor, step.verb):
+        return step
+    return replace(step, who=whom_to_ask(step.verb))
+
+
+def _servers(state: str) -> list[Server]:
+    rows = Server.objects.filter(state=state).select_related("environment").order_by("pk")
+    return list(rows.defer("facts", "unit_files", "readiness", "drift")[:LOOKED_AT])
+
+
+def _administrator() -> FirstStep:
+    names = list(administrators().order_by("username").values_list("username", flat=True))
+    return FirstStep(
+        "An administrator",
+        Verb.MANAGE_PEOPLE,
+        bool(names),
+        named(names) if names else "nobody can give out roles yet",
+        "Adds servers, sets secrets and gives out roles. Whoever holds the portal's files makes the first one, in a "
+        "terminal beside the portal; this page then asks for the name and password.",
+        reverse("admin:auth_user_changelist"),
+        "People",
+        "./manage.py createsuperuser",
+    )
+
+
+def _passkey() -> FirstStep:
+    key = SigningKey.objects.exclude(credential="").filter(revoked_at=None).order_by("pk").first()
+    return FirstStep(
+        "A passkey",
+        Verb.OWN_KEY,
+        key is not None,
+        f"{key.person} signs in with one" if key else "everybody signs in with a password alone",
+        "A password can be guessed or given away; a passkey cannot.",
+        reverse("admin:account"),
+        "Add a passkey",
+        may_wait=True,
+    )
+
+
+def _second_person() -> FirstStep:
+    asking, agreeing = set(who_may(Verb.REQUEST)), set(who_may(Verb.APPROVE))
+    together = bool(asking and agreeing and len(asking | agreeing) > 1)
+    return FirstStep(
+        "A second person",
+        Verb.MANAGE_PEOPLE,
+        together,
+        f"{plural(len(agreeing), 'person', 'people')} may approve what others ask for"
+        if together
+        else "nobody could approve what somebody else asks for",
+        "Whoever asks for a deployment to production never approves it. Test goes without.",
+        reverse("admin:auth_user_add"),
+        "Invite somebody",
+        "./manage.py invite NAME --role approver",
+        may_wait=True,
+    )
+
+
+def _release(built: Release | None) -> FirstStep:
     return FirstStep(
         "A release",
-        built,
-        "something was built" if built else "nothing was built yet",
-        "What is deployed is built once and never changes. A server is made ready for the units of one.",
-        "./manage.py build_release",
+        Verb.ADD_RELEASE,
+        built is not None,
+        f"the newest is {built}" if built else "nothing was built yet",
+        "What is deployed is built once, of one commit, and never changes.",
         reverse("admin:deployments_release_changelist"),
         "Releases",
+        "./manage.py build_release",
     )
 
 
-def _machines() -> list[FirstStep]:
-    ready = Server.objects.filter(state=Server.State.PROVISIONED).count()
-    enrolled = Server.objects.filter(state=Server.State.ENROLLED).count()
-    secrets = Secret.objects.exists()
-    return [
-        FirstStep(
-            "A server",
-            ready > 0,
-            f"{plural(ready, 'server')} ready, {enrolled} enrolled and not provisioned yet",
-            "Compare the fingerprint that is shown with the one on the server's console, here or in a terminal.",
-            "./manage.py enroll test-1 --environment test --host HOST\n./manage.py provision test-1",
-            reverse("admin:deployments_server_changelist"),
-            "Servers",
-        ),
-        FirstStep(
-            "Secrets",
-            secrets,
-            "some are stored" if secrets else "none is stored",
-            "What the bot signs in with: set on its environment's page, or on standard input. Some bots need none.",
-            "./manage.py set_secret test cytube-password < FILE",
-            reverse("admin:deployments_environment_changelist"),
-            "Environments",
-        ),
-    ]
+def _server(running: list[Server], ready: list[Server], built: Release | None) -> FirstStep:
+    step = FirstStep(
+        "A server",
+        Verb.ENROL,
+        bool(ready),
+        f"{named([server.name for server in ready])} {'is' if len(ready) == 1 else 'are'} ready"
+        if ready
+        else "none is enrolled",
+        "Where the release will run. The portal shows its key: compare it on the server's console.",
+        f"{reverse('admin:deployments_server_add')}?roles=bot",
+        "Add a server",
+        "./manage.py enroll test-1 --environment test --host HOST",
+    )
+    if ready or not running:
+        return step
+    return _to_provision(step, running[0], built)
 
 
-def _deployment() -> FirstStep:
-    live = Deployment.objects.filter(status=Status.SUCCEEDED).exists()
-    return FirstStep(
+def _secrets(servers: list[Server]) -> FirstStep:
+    found = stored_secrets(servers[0].environment) if servers else []
+    missing = [one.name for one in found if not one.version]
+    stored = [one.name for one in found if one.version]
+    step = FirstStep(
+        "Secrets",
+        Verb.SET_SECRET,
+        bool(stored) and not missing,
+        f"{named(stored)} {'is' if len(stored) == 1 else 'are'} stored" if stored else "none is stored",
+        "What the service signs in with, encrypted here and brought to its servers. Some need none.",
+        how="./manage.py set_secret test cytube-password < FILE",
+        needs="" if servers else "They belong to an environment with a server: that one comes first.",
+        may_wait=True,
+    )
+    if not servers:
+        return step
+    place = servers[0].environment
+    name = missing[0] if missing else ""
+    query = f"?{urlencode({'name': name})}" if name else ""
+    return replace(
+        step,
+        fact=f"{named(missing)} {'is' if len(missing) == 1 else 'are'} missing in {place}" if missing else step.fact,
+        link=reverse("admin:deployments_environment_secret", args=[place.pk]) + query,
+        label=f"Set {name or 'a secret'}",
+        how=f"./manage.py set_secret {place} {name or 'NAME'} < FILE",
+    )
+
+
+def _deployment(ready: list[Server], built: Release | None) -> FirstStep:
+    last = Deployment.objects.defer("snapshot").select_related("environment").order_by("-id").first()
+    step = FirstStep(
         "A deployment",
-        live,
-        "one has succeeded" if live else "none has succeeded yet",
-        "Test goes at once; production waits for a second person.",
-        "./manage.py deploy test",
-        reverse("deployments"),
-        "Deployments",
+        Verb.REQUEST,
+        in_use(),
+        "one has succeeded",
+        "Puts the release on its servers, verifies it, and goes back by itself where it fails.",
+        how="./manage.py deploy test",
+        needs="" if built and ready else "It takes a release and a server that is ready: they come first.",
+    )
+    if step.done:
+        return step
+    if last is not None and last.status in ACTIVE | WAITING:
+        return replace(
+            step,
+            verb=Verb.VIEW,
+            fact=f"#{last.pk} to {last.environment}: {last.get_status_display().lower()}",
+            link=reverse("deployment", args=[last.pk]),
+            label=f"Look at #{last.pk}",
+            needs="",
+        )
+    place = ready[0].environment if ready else None
+    return replace(
+        step,
+        fact=f"the last one, #{last.pk}, did not succeed" if last else "nothing was deployed yet",
+        link=reverse("admin:deployments_environment_request", args=[place.pk]) if place else "",
+        label=f"Deploy to {place}",
+        how=f"./manage.py deploy {place}" if place else step.how,
     )
 
 
-def _monitoring() -> FirstStep:
+def _monitoring(watching: list[Server], built: Release | None) -> FirstStep:
     unwatched = summary(timezone.now()).unwatched
-    return FirstStep(
+    step = FirstStep(
         "Monitoring",
+        Verb.ENROL,
         not unwatched,
         unwatched or "it is heard",
-        "Without it nobody is told of a failure.",
-        "./manage.py enroll ops-1 --environment production --host HOST --role monitoring\n./manage.py provision ops-1",
-        reverse("alerts"),
-        "Alerts",
+        "Without it nobody is told of a failure: Prometheus and Alertmanager, on a server with the role monitoring.",
+        f"{reverse('admin:deployments_server_add')}?roles=monitoring",
+        "Add a monitoring server",
+        "./manage.py enroll ops-1 --environment production --host HOST --role monitoring",
+        may_wait=True,
+    )
+    if step.done or not watching:
+        return step
+    server = watching[0]
+    if server.state == Server.State.ENROLLED:
+        return _to_provision(step, server, built)
+    page = reverse("admin:deployments_server_change", args=[server.pk])
+    return replace(
+        step,
+        verb=Verb.VIEW,
+        why=f"{server} has the role monitoring: what it watches with comes with a deployment to {server.environment}.",
+        link=page,
+        label=f"Look at {server}",
+        how=f"./manage.py deploy {server.environment}",
+    )
+
+
+def _to_provision(step: FirstStep, server: Server, built: Release | None) -> FirstStep:
+    """The same step with a server that is enrolled."""
+    return replace(
+        step,
+        verb=Verb.PROVISION,
+        fact=f"{server} is enrolled, and not made ready yet",
+        why="Accounts, directories, units and firewall are made there, once, by an account that may become root.",
+        link=reverse("admin:deployments_server_provision", args=[server.pk]),
+        label=f"Provision {server}",
+        how=f"./manage.py provision {server}",
+        needs="" if built else "A server is made ready for the units of a release: that one comes first.",
     )

@@ -8,7 +8,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from dashboard.selectors.first_run import first_steps
-from deployments.http.members import members_only
+from deployments.core.actors import Actor
+from deployments.http.members import members_only, signed_in
 from deployments.http.pages import uncached
 
 
@@ -17,17 +18,14 @@ def start_page(request: HttpRequest) -> HttpResponseBase:
     """The steps: for members, and for everybody as long as the portal knows nobody who could sign in."""
     if User.objects.exists():
         return _for_members(request)
-    return _page(request)
+    return _page(request, None)
 
 
 @members_only
 def _for_members(request: HttpRequest) -> HttpResponseBase:
-    return _page(request)
+    return _page(request, signed_in(request))
 
 
-def _page(request: HttpRequest) -> HttpResponseBase:
-    steps = first_steps()
-    number, following = next(((place, step) for place, step in enumerate(steps, 1) if not step.done), (0, None))
-    done = sum(step.done for step in steps)
-    context = {"steps": steps, "next": following, "next_number": number, "done": done, "now": timezone.now()}
+def _page(request: HttpRequest, actor: Actor | None) -> HttpResponseBase:
+    context = {"first": first_steps(actor), "now": timezone.now()}
     return uncached(render(request, "dashboard/start.html", context))

@@ -7,7 +7,9 @@ from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from deployments.access.verbs import Verb
 from deployments.core.actors import Actor, identity_in
+from deployments.core.texts import named
 from deployments.models import AuditEvent, Role
 
 ALONE_FOR = timedelta(days=30)
@@ -40,6 +42,21 @@ def _tells_of_a_role(data: dict[str, Any]) -> bool:
     """Whether an event about an account says that it had a role, before or after, or could use those it had."""
     changes = data.get("changes", {})
     return bool(data.get("roles") or any(changes.get("roles", ())) or any(changes.get("is_active", ())))
+
+
+def who_may(verb: Verb) -> list[str]:
+    """The names of all whose roles permit `verb` somewhere, in order."""
+    roles = Q(groups__name__in=[role.value for role in verb.rule.roles])
+    people = User.objects.filter(Q(is_superuser=True) | roles, is_active=True).distinct()
+    return list(people.order_by("username").values_list("username", flat=True))
+
+
+def whom_to_ask(verb: Verb) -> str:
+    """Who may do `verb`, for somebody who may not: names, and the role that it takes."""
+    names = who_may(verb)
+    roles = " or ".join(sorted(role.value for role in verb.rule.roles))
+    people = f"{named(names, 'or')} may" if names else "Nobody may"
+    return f"{people} do this{'' if names else ' yet'}: it takes the role {roles}."
 
 
 def administrators() -> QuerySet[User]:

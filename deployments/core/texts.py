@@ -5,6 +5,7 @@ the direction of writing make a text read as another one.
 """
 
 import unicodedata
+from collections.abc import Sequence
 
 from deployments.core.hidden_characters import visible
 from engine.errors import InvalidRequest
@@ -48,6 +49,14 @@ def whole_number(text: str, digits: int = 15) -> int | None:
 def plural(count: int, noun: str, nouns: str = "") -> str:
     """`1 alert`, `2 alerts`, `0 entries` where the word for several is given."""
     return f"{count} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def named(names: Sequence[str], word: str = "and", most: int = 3) -> str:
+    """`ada`; `ada and bob`; `ada, bob, cleo and 2 more`. There is at least one."""
+    if len(names) > most:
+        return f"{', '.join(names[:most])} {word} {len(names) - most} more"
+    *others, last = names
+    return f"{', '.join(others)} {word} {last}" if others else last
 
 
 def spoken(seconds: float) -> str:

@@ -21,7 +21,7 @@ Ready after {seconds:.0f} s. The bot runs on test-1; production waits for a seco
   Accounts (new ones at every start)
 {accounts}
 
-  What to try next
+  What to try next: ten minutes, step by step, in {portal.url}/docs/tour/#with-servers-ten-minutes-with-the-demo
     1. Sign in as operator and look at deployment {number}: it cannot approve its own request.
     2. Sign in as approver (another browser, or a private window), read the plan, approve it:
        {portal.url}/deployments/{number}/
