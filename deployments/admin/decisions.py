@@ -275,7 +275,7 @@ class RollBack(Confirmation[Deployment]):
     def _release(self, obj: Deployment) -> Release | None:
         """What the words of the page name."""
         if earlier := self._earlier(obj):
-            return earlier if is_way_back(obj.environment, earlier) else None
+            return earlier if not earlier.quarantined and is_way_back(obj.environment, earlier) else None
         live = selectors.live_release(obj.environment)
         if obj.status != Status.SUCCEEDED and live not in (None, obj.release) and is_way_back(obj.environment, live):
             return live

@@ -28,11 +28,11 @@ def environment_page(request: HttpRequest, environment: Environment, actions: li
     actor = actor_of(request)
     standing = environment_statuses([environment])[environment.pk]
     rows = Deployment.objects.filter(environment=environment).select_related("release").defer("snapshot")
-    why_none = "" if standing.way_back else all_in_quarantine([environment]).get(environment.pk, "")
+    quarantined = {} if standing.way_back else all_in_quarantine([environment], {environment.pk: standing.live})
     return {
         "environment": environment,
         "standing": standing,
-        "why_none": why_none or "none yet",
+        "why_none": quarantined.get(environment.pk, "none yet"),
         "portal_actions": [one for one in actions if one["slug"] not in (*IN_A_CARD, *AT_THE_END)],
         "last_actions": [one for one in actions if one["slug"] in AT_THE_END],
         "policy_action": [one for one in actions if one["slug"] == "policy"],

@@ -44,7 +44,8 @@ def overview(request: HttpRequest) -> dict[str, Any]:
     waiting = inbox(actor)
     environments = _shown_environments()
     found = environment_statuses(environments)
-    why = all_in_quarantine([each for each in environments if found[each.pk].way_back is None])
+    nowhere = [each for each in environments if found[each.pk].way_back is None]
+    why = all_in_quarantine(nowhere, {each.pk: found[each.pk].live for each in nowhere})
     return {
         "for_you": [one for one in waiting if not one.why_not],
         "for_others": [one for one in waiting if one.why_not],

@@ -30,7 +30,13 @@ from deployments.lifecycle import Status
 from deployments.models import Deployment, Environment, Release
 from deployments.notifications import notify
 from deployments.requests.bake import baking_deployment
-from deployments.requests.rollback_targets import is_way_back, rollback_target, success_of, why_none
+from deployments.requests.rollback_targets import (
+    is_way_back,
+    refuse_quarantined,
+    rollback_target,
+    success_of,
+    why_none,
+)
 from deployments.requests.rollbacks import request_rollback
 from engine.errors import Conflict, InvalidRequest, NotFound
 
@@ -68,6 +74,7 @@ def drill_rollback(
             hint="A drill goes back to a release that succeeded there with consent: deploy a good one first.",
             reason="no_rollback_target",
         )
+    refuse_quarantined(current)
     success_of(environment, current)  # else there would be a way back, and none forward again
     measured: dict[str, float] = {}
     problems: list[str] = []
@@ -104,7 +111,7 @@ def hold_scheduled(*, actor: Actor) -> Rehearsal | None:
     for environment in Environment.objects.filter(approvals_required=0):
         going_on = Deployment.objects.active().filter(environment=environment).exists()
         live = selectors.live_release(environment)
-        possible = live and is_way_back(environment, live) and rollback_target(environment)
+        possible = live and not live.quarantined and is_way_back(environment, live) and rollback_target(environment)
         if possible and not going_on and not frozen(environment) and baking_deployment(environment) is None:
             return drill_rollback(actor=actor, environment=environment, carry_out=_by_a_worker)
     return None

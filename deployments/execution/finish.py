@@ -144,6 +144,8 @@ def _note_what_runs(deployment: Deployment) -> None:
     if bad is not None and bad.release != deployment.release:
         _quarantine(bad.release, deployment)
         _no_longer_runs(bad, deployment)
+    elif deployment.kind == Kind.DEPLOYMENT and deployment.release.quarantined:
+        _lift_quarantine(deployment)
 
 
 def _address(health: Health | None) -> dict[str, object] | None:
@@ -199,6 +201,16 @@ def _described(deployment: Deployment) -> tuple[DeployToml, dict[str, str]] | No
     except (PortalError, OSError) as error:
         logger.warning("deployment %s: its artifact cannot be read: %s", deployment.pk, error)
         return None
+
+
+def _lift_quarantine(deployment: Deployment) -> None:
+    """It was deployed again where it had been taken back, with a reason, and is good; but no other place says so."""
+    back = Deployment.objects.filter(kind=Kind.ROLLBACK, status=Status.SUCCEEDED)
+    if not back.filter(rollback_of__release=deployment.release).exclude(environment=deployment.environment).exists():
+        Release.objects.filter(pk=deployment.release_id).update(
+            quarantined_at=None, quarantined_by="", quarantine_reason=""
+        )
+        deployment.release.refresh_from_db()
 
 
 def _quarantine(release: Release, rollback: Deployment) -> None:

@@ -4,7 +4,7 @@ That success is looked for in the records and in the audit trail: a row that som
 events that go with it, is no rollback target. What was sealed with it is what the rollback takes (`requests.inputs`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from django.db.models import QuerySet
 
@@ -96,14 +96,17 @@ def why_none(environment: Environment) -> str:
     return f"{environment} has no earlier release to go back to."
 
 
-def all_in_quarantine(environments: Sequence[Environment]) -> dict[int, str]:
-    """The same sentence for those of them where something that succeeded is in quarantine. One query for all."""
+def all_in_quarantine(environments: Sequence[Environment], live: Mapping[int, Release | None]) -> dict[int, str]:
+    """The same sentence for those where something that succeeded, and is not live, is in quarantine. One query."""
     rows = Deployment.objects.filter(
         environment__in=environments, status=Status.SUCCEEDED, release__quarantined_at__isnull=False
     )
     found: dict[int, list[str]] = {}
-    for environment, name in rows.order_by().values_list("environment_id", "release__identifier").distinct():
-        found.setdefault(environment, []).append(name)
+    named = rows.order_by().values_list("environment_id", "release__identifier", "release_id").distinct()
+    for environment, name, release in named:
+        runs = live.get(environment)
+        if runs is None or runs.pk != release:
+            found.setdefault(environment, []).append(name)
     return {each.pk: _quarantined(each, found[each.pk]) for each in environments if each.pk in found}
 
 
@@ -112,8 +115,19 @@ def _quarantined(environment: Environment, names: Sequence[str]) -> str:
     return f"{environment} cannot go back: {', '.join(once)} {'is' if len(once) == 1 else 'are'} in quarantine."
 
 
+def refuse_quarantined(release: Release) -> None:
+    """Raise InvalidRequest for one that was taken back for being bad, here or elsewhere."""
+    now = Release.objects.get(pk=release.pk)  # as it is now, not when the caller read it
+    if now.quarantined:
+        raise InvalidRequest(
+            f"{now} is in quarantine ({now.quarantine_reason}): nobody goes back to it.",
+            hint="Deploy it again, with a reason and the approvals that it takes, if it is good after all.",
+            reason="quarantined",
+        )
+
+
 def is_way_back(environment: Environment, release: Release) -> bool:
-    """Whether `success_of` finds one."""
+    """Whether `success_of` finds one; whether it is in quarantine is another question."""
     try:
         success_of(environment, release)
     except InvalidRequest:

@@ -15,7 +15,14 @@ from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Release
 from deployments.requests.cancellation import cancel
 from deployments.requests.requests import record_request
-from deployments.requests.rollback_targets import is_way_back, left_out, rollback_snapshot, rollback_target, why_none
+from deployments.requests.rollback_targets import (
+    is_way_back,
+    left_out,
+    refuse_quarantined,
+    rollback_snapshot,
+    rollback_target,
+    why_none,
+)
 from deployments.requests.waiting_rollbacks import queue_waiting_rollback
 from engine.errors import Conflict, EnvironmentBusy, InvalidRequest
 
@@ -27,8 +34,8 @@ def request_rollback(
 
     Only a release that succeeded in this environment under a policy that was met is a way back (`rollback_targets`).
     A running deployment is cancelled first, and the rollback begins when that is proven. A `drill` is marked as one,
-    so that no alert counts it. Raises NotAllowed, InvalidRequest (no reason, nothing to go back to, no way back),
-    EnvironmentBusy (that rollback is under way).
+    so that no alert counts it. Raises NotAllowed, InvalidRequest (no reason, nothing to go back to, no way back, in
+    quarantine), EnvironmentBusy (that rollback is under way).
     """
     require(actor, Verb.ROLL_BACK, environment)
     if not reason.strip():
@@ -40,7 +47,7 @@ def request_rollback(
         refuse_retired(environment)
         running = selectors.active_deployment(environment)
         suspect = running or _interrupted(environment)
-        release = to or _release_before(environment, suspect)
+        release = _release_before(environment, suspect) if to is None else _asked_for(to, drill=drill)
         _refuse_twice(environment, release, running)
         _supersede_waiting(actor, environment)
         deployment = record_request(
@@ -70,6 +77,12 @@ def _wait_for(actor: Actor, rollback: Deployment, running: Deployment) -> None:
         cancel(actor=actor, deployment=running)
     except Conflict:  # it ended by itself just now, before anybody could see this rollback wait
         queue_waiting_rollback(running)
+
+
+def _asked_for(release: Release, *, drill: bool) -> Release:
+    if not drill:  # a drill condemns what it leaves, for as long as it takes
+        refuse_quarantined(release)
+    return release
 
 
 def _release_before(environment: Environment, suspect: Deployment | None) -> Release:

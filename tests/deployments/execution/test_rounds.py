@@ -12,9 +12,10 @@ from deployments.core import queueing
 from deployments.execution import reaper, run
 from deployments.execution.reaper import reap
 from deployments.execution.run import execute
-from deployments.lifecycle import Status
+from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Release, Server
 from deployments.requests.environment_status import environment_statuses
+from deployments.requests.requests import request_deployment
 from deployments.requests.rollback_targets import rollback_target
 from deployments.requests.rollbacks import request_rollback
 from deployments.snapshot import ROUND_SECONDS
@@ -217,6 +218,35 @@ def test_a_way_back_that_left_a_server_out_is_asked_for_again(scene: Scene) -> N
     bad.refresh_from_db()
     assert bad.sentence.endswith(f"rollback {row.pk} has taken it back.")
     assert rollback_target(scene.home) is None
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_deployed_again_with_a_reason_and_good_it_is_in_quarantine_no_more(scene: Scene, elsewhere: bool) -> None:
+    """Unless it was taken back in another environment too, which nobody there has taken back."""
+    scene.deploy(0)
+    bad = scene.deploy(1)
+    back = go_back(scene)
+    if elsewhere:
+        other = Environment.objects.exclude(pk=scene.home.pk)[0]
+        Deployment.objects.create(
+            environment=other,
+            release=scene.releases[0],
+            kind=Kind.ROLLBACK,
+            status=Status.SUCCEEDED,
+            rollback_of=bad,
+            requested_by="x",
+            reason="x",
+            snapshot=back.snapshot,
+            finished_at=back.finished_at,
+            seal=back.seal,
+        )
+    again = request_deployment(
+        actor=scene.actor, release=scene.releases[1], environment=scene.home, reason="It was us."
+    )
+    execute(again.pk)
+    again.refresh_from_db()
+    assert again.status == Status.SUCCEEDED, again.sentence
+    assert Release.objects.get(pk=scene.releases[1].pk).quarantined is elsewhere
 
 
 def test_what_was_taken_back_is_said_of_the_servers_that_went_back(scene: Scene) -> None:

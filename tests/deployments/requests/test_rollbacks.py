@@ -3,15 +3,19 @@
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from deployments.admin.decisions import RollBack
 from deployments.drills.drills import drill_rollback
 from deployments.environments.settings import configure_environment
 from deployments.execution.claims import claim
 from deployments.lifecycle import Kind, Status
-from deployments.models import AuditEvent, Deployment, Environment, Secret, Server
+from deployments.models import AuditEvent, Deployment, Environment, Release, Secret, Server
 from deployments.requests.approvals import approve
 from deployments.requests.bake import report_alert
+from deployments.requests.rollback_targets import all_in_quarantine
 from deployments.requests.rollbacks import request_rollback
+from engine.errors import InvalidRequest
 from tests.deployments.world import World
 
 SEALED = {"dice.json": {"sides": 6}}
@@ -161,3 +165,59 @@ def test_what_says_where_and_how_is_current(settled: World) -> None:
     Server.objects.filter(environment=settled.production).update(host="elsewhere.invalid")
     assert claim(row.pk) is None
     assert Deployment.objects.get(pk=row.pk, kind=Kind.ROLLBACK).status == Status.SUPERSEDED
+
+
+def _condemn(release: Release) -> None:
+    Release.objects.filter(pk=release.pk).update(
+        quarantined_at=timezone.now(), quarantined_by="olga", quarantine_reason="it crashes"
+    )
+
+
+def test_nobody_goes_back_to_what_was_taken_back_for_being_bad(settled: World) -> None:
+    """It had approvals once; somebody has found out since what is wrong with it."""
+    first, operator = settled.releases[0], settled.people["operator"]
+    _condemn(first)
+    with pytest.raises(InvalidRequest, match=r"is in quarantine \(it crashes\)") as refused:
+        request_rollback(actor=operator, environment=settled.production, reason="x", to=first)
+    assert refused.value.reason == "quarantined"
+    assert not Deployment.objects.filter(kind=Kind.ROLLBACK).exists()
+
+
+def test_no_page_offers_it(settled: World) -> None:
+    earlier = Deployment.objects.get(release=settled.releases[0], environment=settled.production)
+    action, operator = RollBack(), settled.people["operator"]
+    assert action.offered(earlier, operator)
+    _condemn(settled.releases[0])
+    assert not action.offered(Deployment.objects.get(pk=earlier.pk), operator)
+
+
+def test_what_runs_is_not_called_a_way_back_that_is_closed(settled: World) -> None:
+    first, second = settled.releases
+    _condemn(second)
+    live = {settled.production.pk: second}
+    assert all_in_quarantine([settled.production], live) == {}
+    _condemn(first)
+    assert all_in_quarantine([settled.production], live) == {
+        settled.production.pk: f"production cannot go back: {first} is in quarantine."
+    }
+
+
+def test_a_drill_goes_back_and_forth_although_a_rollback_condemns(settled: World) -> None:
+    back = request_rollback(
+        actor=settled.people["operator"],
+        environment=settled.production,
+        reason="x",
+        to=settled.releases[0],
+        drill=True,
+    )
+    assert back.release == settled.releases[0]
+    _condemn(settled.releases[1])
+    Deployment.objects.filter(pk=back.pk).update(status=Status.SUCCEEDED, finished_at=timezone.now())
+    forth = request_rollback(
+        actor=settled.people["operator"],
+        environment=settled.production,
+        reason="x",
+        to=settled.releases[1],
+        drill=True,
+    )
+    assert forth.release == settled.releases[1]
