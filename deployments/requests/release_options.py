@@ -39,6 +39,8 @@ class Preview:
     approvals: int
     expected_seconds: float | None
     locked: str
+    again: bool
+    """Whether each of the servers runs the release already."""
 
 
 def offers(environment: Environment, named: str = "") -> list[ReleaseRecord]:
@@ -60,13 +62,19 @@ def chosen(environment: Environment, found: Sequence[ReleaseRecord], named: str)
 
 
 def _first_choice(environment: Environment, found: Sequence[ReleaseRecord]) -> ReleaseRecord | None:
-    """What a command would take that names no release, else the newest that nothing speaks against, else the newest."""
+    """What a command would take that names no release, where it is newer than what is live there.
+
+    Else the newest after that which nothing speaks against: nobody asks for what runs. Where there is none, what is
+    live; where nothing is, the newest that nothing speaks against, else the newest.
+    """
     try:
         chosen = choose_release(environment).pk
     except PortalError:
         chosen = None
-    best = next((one for one in found if one.release.pk == chosen), None)
-    return best or next((one for one in found if not one.doubtful), found[0] if found else None)
+    live = next((one for one in found if one.live_on(environment.name)), None)
+    newer = found[: found.index(live)] if live is not None else found
+    best = next((one for one in newer if one.release.pk == chosen), None)
+    return best or next((one for one in newer if not one.doubtful), live or (found[0] if found else None))
 
 
 def preview(*, actor: Actor, environment: Environment, release: Release) -> Preview:
@@ -76,8 +84,9 @@ def preview(*, actor: Actor, environment: Environment, release: Release) -> Prev
     last = Deployment.objects.filter(environment=environment, status=Status.SUCCEEDED).order_by("-finished_at").first()
     before = last.sealed.configuration.files if last is not None else {}
     mask = Mask.for_environment(environment.pk)
+    servers = server_plans(release, snapshot)
     return Preview(
-        servers=server_plans(release, snapshot),
+        servers=servers,
         steps=snapshot.plan.steps,
         hooks=snapshot.plan.hooks,
         no_way_back=no_way_back(snapshot.plan.hooks),
@@ -86,4 +95,5 @@ def preview(*, actor: Actor, environment: Environment, release: Release) -> Prev
         approvals=snapshot.policy.approvals_required,
         expected_seconds=selectors.expected_seconds(environment, Kind.DEPLOYMENT),
         locked=frozen(environment),
+        again=bool(servers) and all(one.base == release.identifier for one in servers),
     )

@@ -54,6 +54,10 @@ class ReleaseRecord:
         """Whether something speaks against deploying it."""
         return self.release.quarantined or any(one.bad for one in self.history)
 
+    def live_on(self, environment: str) -> bool:
+        """Whether servers of the environment of that name run it now."""
+        return any(one.live and one.environment == environment for one in self.history)
+
     @property
     def subject(self) -> str:
         """What its change log says first."""

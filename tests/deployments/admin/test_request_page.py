@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from deployments.environments.locks import lock_environment
 from deployments.lifecycle import Status
@@ -36,6 +37,31 @@ def test_a_link_that_names_a_release_chooses_it_and_shows_its_plan(world: World)
         page = client.get(f"{address(world)}?release={release.pk}&reason=as+asked").content.decode()
         assert names(page) == (str(release.pk),) * 3
         assert "as asked</textarea>" in page
+
+
+def test_what_does_not_run_there_yet_is_chosen_before_what_does(world: World) -> None:
+    client, (old, new) = world.client("operator"), world.releases
+    world.succeeded(old, "test")
+    world.succeeded(old)
+    assert names(client.get(address(world)).content.decode()) == (str(new.pk),) * 3
+    for against in ({"quarantined_at": timezone.now()}, {"quarantined_at": None}):
+        Release.objects.filter(pk=new.pk).update(**against)
+        page = client.get(address(world)).content.decode()
+        assert names(page)[0] == str(old.pk if against["quarantined_at"] else new.pk)
+    world.succeeded(new)
+    page = client.get(address(world)).content.decode()
+    assert names(page)[0] == str(new.pk), "what is older than what runs is no proposal"
+
+
+def test_to_deploy_again_what_runs_looks_like_it(world: World) -> None:
+    client, (old, new) = world.client("operator"), world.releases
+    world.succeeded(old)
+    page = client.get(address(world), {"release": old.pk}).content.decode()
+    assert f"{old} runs on production already. This would deploy it again." in text_of(page)
+    assert re.search(r'<button type="submit" id="cy-send" class="cy-button cy-plain">.*Deploy again</button>', page)
+    page = client.get(address(world), {"release": new.pk}).content.decode()
+    assert "already" not in text_of(page)
+    assert re.search(r'id="cy-send" class="cy-button cy-good">.*Request deployment</button>', page)
 
 
 @pytest.mark.parametrize("read", ["the other one", "none"])
