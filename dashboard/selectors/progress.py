@@ -17,6 +17,8 @@ FEW = 6
 """Servers whose cards are all shown open."""
 PENDING = "pending"
 VERIFY = "verify"
+_FOR_PROGRAMS = {"baseline", "watched", "standing", "as_assumed", "connected_before", "versions_before"}
+"""What steps tell each other and the portal: notes for going on, and the sentence that the page says already."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,9 @@ class StepView:
 
     @property
     def pairs(self) -> list[tuple[str, Any]]:
-        """Its facts for a template, whatever their names are."""
-        return list(self.facts.items()) if isinstance(self.facts, dict) else []
+        """Its facts for a template, whatever their names are, without those that only programs read."""
+        facts = self.facts if isinstance(self.facts, dict) else {}
+        return [(name, value) for name, value in facts.items() if name not in _FOR_PROGRAMS]
 
     @property
     def word(self) -> str:

@@ -28,10 +28,12 @@ def fact(value: object) -> str:
         return "yes" if value else "no"
     if value in (None, "", [], {}):
         return "none"
+    if isinstance(value, float):
+        return f"{value:.1f}".removesuffix(".0")
     if isinstance(value, list):
         return ", ".join(fact(item) for item in value)
     if isinstance(value, dict):
-        return "; ".join(f"{spaced(name)}: {fact(item)}" for name, item in value.items())
+        return "; ".join(f"{spaced(name)}: {fact(item)}" for name, item in value.items() if name != "sha256")
     return str(value)
 
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from dashboard.selectors import history, log, progress
-from dashboard.selectors.guidance import guidance, mood, tone
+from dashboard.selectors.guidance import guidance, mood, partly_back, said, still_watched, tone, what_trouble_does
 from deployments.access.signatures import signed
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
@@ -54,17 +54,23 @@ def deployment_page(request: HttpRequest, number: int) -> HttpResponseBase:
         raise Http404("There is no such deployment.")
     now = timezone.now()
     whole = request.GET.get("part") != "live"
+    given, followed = approvals_given(deployment), followed_by(deployment)
     context = {
         "nav": "deployments",
         "now": now,
         "deployment": deployment,
         "run": progress.progress(deployment, now),
         "approvals": signed(deployment),
-        "given": approvals_given(deployment),
+        "given": given,
         "refused": deployment.status == Status.REJECTED,
-        "followed": followed_by(deployment),
+        "followed": followed,
         "expected": expected_seconds(deployment.environment, Kind(deployment.kind)),
-        "guidance": guidance(deployment),
+        "guidance": guidance(deployment, given),
+        "said": said(deployment),
+        "watched": 0 if followed else still_watched(deployment, now),
+        "trouble": what_trouble_does(deployment),
+        "partly": partly_back(deployment),
+        "whole": whole,
         "tone": tone(deployment),
         "mood": mood(deployment),
         "actions": _room().actions_for(request, deployment),

@@ -57,6 +57,12 @@ def identity_in(text: str) -> str:
     return text.split(TOKEN_MARK, 1)[0]
 
 
+def in_words(text: str) -> str:
+    """An actor whose text was recorded, for a page: `alice (token ci)`."""
+    person, mark, token = text.partition(TOKEN_MARK)
+    return f"{person} (token {token})" if mark else text
+
+
 def shell_actor(login: str) -> Actor:
     """The actor for a management command without a person behind it."""
     return Actor("shell", one_line(login))  # the environment may say anything

@@ -8,6 +8,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from deployments.core import read_only, selectors
+from deployments.core.actors import in_words
 from deployments.core.texts import spoken
 from deployments.http.error_messages import entry
 from deployments.models import Deployment
@@ -42,6 +43,12 @@ def unreviewed_break_glass() -> list[Deployment]:
 def not_in_charge() -> str:
     """Why nothing can be changed on this portal; empty while it is in charge."""
     return str(read_only.read_only_reason() or "")
+
+
+@register.filter
+def who(actor: str) -> str:
+    """Who did it, as a person reads it."""
+    return in_words(str(actor))
 
 
 @register.filter

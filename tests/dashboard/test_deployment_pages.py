@@ -98,6 +98,53 @@ def test_the_page_shows_each_servers_steps_and_verification(member: Client, serv
     assert "<dt>samples</dt><dd>3</dd>" in page
 
 
+def test_of_the_watch_one_number_is_said_and_notes_for_programs_are_not(member: Client, server: Server) -> None:
+    seen = "3 healthy answers in a row; bot.service watched for less than 0.1 s, no restart"
+    row = records.deployment(server, sentence=f"0.1.0 runs on prod-1, verified. Looked at: {seen}.")
+    records.steps(row, 7)
+    facts = {"watched": seen, "baseline": {"since": 1796040844.66115, "left": 9.948913993999668}, "samples": 3}
+    row.targets.get().steps.filter(name="verify").update(facts=facts)
+    row.targets.update(sentence=f"0.1.0 runs and is verified: {seen}.", facts={"proof": facts})
+    assert shown(member, f"/deployments/{row.pk}/").count("watched for") == 1
+    watch = {"status": "ok", "sentence": "bot.service watched for 103 s, no restart."}
+    row.targets.update(facts={"proof": facts, "watch": watch})
+    page = shown(member, f"/deployments/{row.pk}/")
+    assert page.count("watched for") == 1
+    assert "Looked at: bot.service watched for 103 s, no restart." in page
+    assert "baseline" not in page
+    assert "1796040844" not in page
+
+
+def test_a_success_that_is_watched_says_for_how_long_and_what_trouble_does(member: Client, server: Server) -> None:
+    row = records.deployment(server, bake_until=timezone.now() + timedelta(minutes=4, seconds=30))
+    page = shown(member, f"/deployments/{row.pk}/")
+    assert re.search(r"Watched for 4 min [23]\d s more: production goes back by itself", page)
+    Environment.objects.filter(pk=row.environment_id).update(bake_action=Environment.BakeAction.PAUSE)
+    assert "more: production is locked if" in shown(member, f"/deployments/{row.pk}/?part=live")
+    Deployment.objects.update(bake_until=timezone.now())
+    assert " more: " not in shown(member, f"/deployments/{row.pk}/?part=live")
+
+
+def test_the_log_follows_the_steps_and_the_rest_is_below(member: Client, server: Server) -> None:
+    row = records.deployment(server, Status.RUNNING)
+    page = shown(member, f"/deployments/{row.pk}/")
+    places = [page.index(word) for word in ("</h1>", 'id="servers"', 'id="log"', ">Times<", ">Plan and changes<")]
+    assert places == sorted(places)
+    assert '<details class="fold" id="fold-changes">' in page, "folded once it has begun"
+    waiting = records.deployment(server, Status.AWAITING_APPROVAL)
+    page = shown(member, f"/deployments/{waiting.pk}/")
+    assert page.index(">Approvals<") < page.index('id="servers"')
+    assert '<details class="fold" id="fold-changes" open>' in page, "read before one decides"
+
+
+def test_whose_answer_is_needed_until_when(member: Client, server: Server) -> None:
+    expires = timezone.now().replace(month=12, day=1, hour=12, minute=5)
+    row = records.deployment(server, Status.AWAITING_APPROVAL, requested_by="olga/token:demo", expires_at=expires)
+    page = shown(member, f"/deployments/{row.pk}/")
+    assert "Needs 1 approval by someone other than olga (token demo); expires 1 Dec 12:05 UTC." in page
+    assert "olga/token:demo" not in page
+
+
 def test_what_steps_found_is_written_for_people(member: Client, server: Server) -> None:
     row = records.deployment(server)
     records.steps(row, 7)

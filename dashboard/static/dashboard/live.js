@@ -57,6 +57,17 @@
     }
   }
 
+  /* Another status: what the rest of the page says of the old one changes with it. */
+  async function entered() {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "error", signal: AbortSignal.timeout(8000) });
+    if (!answer.ok) throw new Error(answer.status);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const old of document.querySelectorAll("[data-with-phase]")) {
+      const fresh = page.getElementById(old.id);
+      if (fresh) children(old, document.adoptNode(fresh));
+    }
+  }
+
   async function refresh() {
     clearTimeout(timer);
     const url = new URL(location.href);
@@ -69,8 +80,11 @@
       if (date && Math.abs(Date.now() - date) > 2500) skew = Date.now() - date;
       const fresh = document.createElement("div");
       fresh.innerHTML = await answer.text();
+      const phase = () => live.querySelector("[data-phase]")?.dataset.phase;
+      const before = phase();
       ages(fresh);  // what it says by the minute, as the page does: else words would jump to and fro
       children(live, fresh);
+      if (phase() !== before) await entered();
       const titled = live.querySelector("[data-title]");
       if (titled && document.title !== titled.dataset.title) document.title = titled.dataset.title;
       const icon = document.querySelector("link[rel=icon]");
