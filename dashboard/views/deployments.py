@@ -12,7 +12,7 @@ from dashboard.selectors.guidance import guidance, mood, partly_back, said, stil
 from deployments.access.signatures import signed
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
-from deployments.core.selectors import expected_seconds, followed_by
+from deployments.core.selectors import expected_seconds, followed_by, usual_seconds
 from deployments.execution.spans import spans
 from deployments.http.members import members_only
 from deployments.http.pages import present
@@ -64,7 +64,9 @@ def deployment_page(request: HttpRequest, number: int) -> HttpResponseBase:
         "given": given,
         "refused": deployment.status == Status.REJECTED,
         "followed": followed,
-        "expected": expected_seconds(deployment.environment, Kind(deployment.kind)),
+        "expected": usual_seconds(deployment)
+        if deployment.ended
+        else expected_seconds(deployment.environment, Kind(deployment.kind)),
         "guidance": guidance(deployment, given),
         "said": said(deployment),
         "watched": 0 if followed else still_watched(deployment, now),

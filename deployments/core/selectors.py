@@ -142,6 +142,15 @@ def expected_seconds(environment: Environment, kind: Kind) -> float | None:
     return median(durations) if durations else None
 
 
+def usual_seconds(deployment: Deployment) -> float | None:
+    """Median of the last ten successes like it that are earlier than it; None where there are fewer than three."""
+    rows = Deployment.objects.filter(
+        environment=deployment.environment_id, kind=deployment.kind, status=Status.SUCCEEDED, pk__lt=deployment.pk
+    )
+    seconds = [row.seconds for row in rows.exclude(started_at=None).defer("snapshot")[:10] if row.seconds is not None]
+    return median(seconds) if len(seconds) > 2 else None
+
+
 def unreviewed_break_glass() -> QuerySet[Deployment]:
     """Uses of break-glass that no second person has looked at yet; every page shows them until somebody has."""
     return (

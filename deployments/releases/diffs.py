@@ -18,6 +18,8 @@ FEW_FILES = 5
 MAX_LINES = 400
 """Lines shown of one file's difference."""
 
+WHEELS = "wheels/"
+"""Where packages lie in a release: they are counted and listed apart."""
 BEYOND = "many files changed; this one is only named"
 
 Mask = Callable[[str], str]
@@ -94,7 +96,7 @@ def release_changes(
         was, will = before.by_path.get(path), new_files.by_path.get(path)
         kind: Literal["added", "changed", "removed"] = "changed" if was and will else "added" if will else "removed"
         sizes = (was.size if was else None, will.size if will else None)
-        if path.startswith("wheels/"):
+        if path.startswith(WHEELS):
             wheels.append(FileChange(path, kind, *sizes))
             continue
         if why := _why_not_shown(was, will, texts) or ("what it was is not here" if was and old is None else ""):

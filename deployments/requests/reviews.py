@@ -156,14 +156,15 @@ def _bare(target: Target, snapshot: Snapshot) -> ServerReview:
 
 
 def _secrets(target: Target, sealed: SealedTarget) -> list[str]:
-    """Secrets whose version differs from what the server has, in words."""
+    """Each secret that it gets, by version and what the server has of it, in words."""
     has = target.server.secret_versions
-    wanted = sealed.secrets
-    return [
-        f"{name}: version {has[name]} → {version}" if name in has else f"{name}: version {version}, not there yet"
-        for name, version in sorted(wanted.items())
-        if has.get(name) != version
-    ]
+    return [_secret(name, has.get(name), version) for name, version in sorted(sealed.secrets.items())]
+
+
+def _secret(name: str, has: int | None, version: int) -> str:
+    if has is None:
+        return f"{name}: version {version}, not there yet"
+    return f"{name}: version {version}, there already" if has == version else f"{name}: version {has} → {version}"
 
 
 def _sealed(snapshot: Snapshot, target: Target) -> SealedTarget:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from deployments.models import Release
 from deployments.releases import artifacts
-from deployments.releases.diffs import changed_units
+from deployments.releases.diffs import WHEELS, changed_units
 from deployments.releases.role_plans import manifest_for
 from deployments.snapshot import SealedTarget, Snapshot
 from engine.artifacts.manifest import Manifest
@@ -23,6 +23,12 @@ class ServerPlan:
     removed: int
     units: Sequence[str]
     bytes: int
+    packages: int
+
+    @property
+    def files(self) -> int:
+        """How many files differ beside packages, which the approval counts so too."""
+        return self.added + self.changed + self.removed - self.packages
 
 
 def server_plans(release: Release, snapshot: Snapshot) -> list[ServerPlan]:
@@ -37,6 +43,7 @@ def _plan(release: Release, target: SealedTarget) -> ServerPlan:
     old = artifacts.manifest_on_servers(base, target.roles) if base is not None else Manifest([])
     diff = manifest.diff(old)
     known = {file.sha256 for file in old.files}
+    touched = [*diff.added, *diff.changed, *diff.removed]
     return ServerPlan(
         server=target.server,
         secrets=[f"{name} v{version}" for name, version in target.secrets.items()],
@@ -44,6 +51,7 @@ def _plan(release: Release, target: SealedTarget) -> ServerPlan:
         added=len(diff.added),
         changed=len(diff.changed),
         removed=len(diff.removed),
-        units=changed_units([*diff.added, *diff.changed, *diff.removed]),
+        units=changed_units(touched),
         bytes=sum(file.size for file in manifest.files if file.sha256 not in known),
+        packages=sum(path.startswith(WHEELS) for path in touched),
     )

@@ -126,6 +126,13 @@ def test_a_success_that_is_watched_says_for_how_long_and_what_trouble_does(membe
     assert " more: " not in shown(member, f"/deployments/{row.pk}/?part=live")
 
 
+def test_usual_is_what_earlier_ones_took_where_there_are_three(member: Client, server: Server) -> None:
+    rows = [records.deployment(server, seconds=seconds) for seconds in (40, 20, 30, 10, 90)]
+    assert "usually" not in shown(member, f"/deployments/{rows[2].pk}/"), "two, and itself"
+    assert "usually 30 s" in shown(member, f"/deployments/{rows[3].pk}/")
+    assert "usually 25 s" in shown(member, f"/deployments/{rows[4].pk}/")
+
+
 def test_the_log_follows_the_steps_and_the_rest_is_below(member: Client, server: Server) -> None:
     row = records.deployment(server, Status.RUNNING)
     page = shown(member, f"/deployments/{row.pk}/")

@@ -454,7 +454,7 @@ def test_a_request_shows_what_is_known_of_each_release_and_its_plan_before_it_is
     said = text_of(world.client("operator").get(f"{address}?release={world.releases[1].pk}").content.decode())
     assert f"What {world.releases[1]} would do" in said
     assert "It failed on test (" in said
-    assert f"from {world.releases[0]} ; 0 new, 2 changed, 0 removed" in said
+    assert f"from {world.releases[0]} ; 2 files, 0 packages, " in said
     assert "preflight → stage" in said
     assert Deployment.objects.count() == 2, "nothing was asked for"
 
