@@ -29,18 +29,14 @@ _NOUN = {_Kind.ACKNOWLEDGED: "An acknowledgement", _Kind.SNOOZED: "A snooze"}
 
 
 def acknowledge(
-    *, actor: Actor, alert: Alert, comment: str, lasting: timedelta, now: datetime | None = None
+    *, actor: Actor, alert: Alert, lasting: timedelta, comment: str = "", now: datetime | None = None
 ) -> Acknowledgement:
     """Say that `actor` has a firing alert in hand for `lasting`; takes the place of what was said before.
 
-    Raises NotAllowed, InvalidRequest (no comment, no such time, the dead man's switch), Conflict when it has ended.
+    Raises NotAllowed, InvalidRequest (no such time, the dead man's switch), Conflict when it has ended.
     """
     require(actor, Verb.ACKNOWLEDGE, alert.environment)
     comment = checked(comment, what="A comment", limit=COMMENT_CHARACTERS)
-    if not comment:
-        raise InvalidRequest(
-            "An acknowledgement needs a comment.", hint="Say who does what about it.", reason="no_comment"
-        )
     now = now or timezone.now()
     return _hold(actor, alert, _Kind.ACKNOWLEDGED, comment, now, now + lasting)
 

@@ -57,7 +57,7 @@ class AcknowledgementIn(Schema):
     """Taking an alert in hand."""
 
     comment: Text = Field(
-        min_length=1, max_length=COMMENT_CHARACTERS, description="Who does what about it.", examples=["On it. Olga"]
+        "", max_length=COMMENT_CHARACTERS, description="Who does what about it.", examples=["On it. Olga"]
     )
     minutes: int = Field(ge=1, le=LONGEST.days * 24 * 60, description="How long it holds.", examples=[60])
 

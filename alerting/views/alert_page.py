@@ -47,11 +47,13 @@ def act_on_alert(request: HttpRequest, number: int, what: str) -> HttpResponseBa
 
 def _alert(request: HttpRequest, alert: Alert, refused: PortalError | None = None) -> HttpResponseBase:
     now, actor = timezone.now(), signed_in(request)
-    may_acknowledge = may(actor, Verb.ACKNOWLEDGE, alert.environment)
+    detail = selectors.detail(alert, now)
+    asks = not detail.shown.always
+    may_acknowledge = asks and may(actor, Verb.ACKNOWLEDGE, alert.environment)
     context: dict[str, Any] = {
         "nav": "alerts",
         "now": now,
-        "detail": selectors.detail(alert, now),
+        "detail": detail,
         "may_acknowledge": may_acknowledge,
         "durations": DURATIONS,
         "refused": refused,
@@ -61,7 +63,7 @@ def _alert(request: HttpRequest, alert: Alert, refused: PortalError | None = Non
     if request.GET.get("part") != "live":
         context |= _silencing(actor, alert)
         context["incidents"] = list(Incident.objects.filter(alert=alert))
-        context["may_open"] = may(actor, Verb.MANAGE_INCIDENTS, alert.environment)
+        context["may_open"] = asks and may(actor, Verb.MANAGE_INCIDENTS, alert.environment)
         context["people"] = assignments.assignable(alert.environment) if may_acknowledge else []
     if refused is not None:
         return render(request, "dashboard/alert.html", context, status=refused.http_status)

@@ -15,7 +15,6 @@ from deployments.http.error_messages import show_error
 from deployments.http.members import members_only, signed_in
 from engine.errors import PortalError
 
-COMMENT = "Seen."
 MANY = 200
 
 
@@ -34,14 +33,13 @@ def _act(request: HttpRequest, what: str, numbers: list[str]) -> None:
     if done is None:
         return
     lasting, to = timedelta(minutes=minutes_of(request.POST)), request.POST.get("to", "")
-    comment = COMMENT if what == "acknowledge" else ""
     chosen = [number for text in numbers[:MANY] if (number := whole_number(text)) is not None]
     if not chosen:
         messages.error(request, "No alert was chosen.")
     count = 0
     for alert in filter(None, map(selectors.numbered, chosen)):
         try:
-            act(what, actor=actor, alert=alert, lasting=lasting, comment=comment, to=to)
+            act(what, actor=actor, alert=alert, lasting=lasting, to=to)
             count += 1
         except PortalError as refused:
             show_error(request, refused, alert.name)

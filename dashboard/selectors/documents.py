@@ -1,7 +1,7 @@
 """The documentation that came with this release, as pages: rendered from docs/, found by words."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 _NAME = re.compile(r"(?:decisions/)?[a-zA-Z0-9-]+")
-MOST = 50
+_INDEX, _DECISIONS = "README", "decisions/"
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,34 @@ class Page:
 
 @dataclass(frozen=True)
 class Hit:
-    """A line that holds what was searched for."""
+    """A page that holds what was searched for, the best line of it, and how many there are."""
 
     page: Page
     anchor: str
     line: str
+    in_heading: bool
+    lines: int = 1
+
+    @property
+    def title(self) -> bool:
+        """Whether it is the page's own title."""
+        return self.line == self.page.title
+
+
+@dataclass(frozen=True)
+class Row:
+    """Pages that the index names together, and what they are about."""
+
+    pages: list[Page]
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A table of the index."""
+
+    title: str
+    rows: list[Row]
 
 
 def folder() -> Path:
@@ -58,20 +81,42 @@ def page_named(name: str) -> Page | None:
     return Page(name, title[1] if title else name, text)
 
 
+def groups() -> list[Group]:
+    """The pages by what one wants of them, as the tables of the index have them; the decisions last."""
+    found: list[Group] = []
+    for line in (folder() / f"{_INDEX}.md").read_text().splitlines():
+        if header := re.fullmatch(r"\| ([a-z ]+) \| \|", line):
+            found.append(Group(header[1].capitalize(), []))
+        elif links := re.findall(r"\]\(([^)]+)\.md\)", line) if line.startswith("|") else []:
+            named = [page for name in links if (page := page_named(name))]
+            found[-1].rows.append(Row(named, line.rstrip(" |").rpartition(" | ")[2]))
+    listed = {page.name for group in found for row in group.rows for page in row.pages}
+    rest = sorted((page for page in pages() if page.name not in listed | {_INDEX}), key=lambda page: page.name)
+    return [*found, Group("Decisions", [Row([page]) for page in rest if page.name.startswith(_DECISIONS)])]
+
+
 def search(words: str) -> list[Hit]:
-    """Lines that hold every one of the words, whatever their case; MOST at most."""
+    """Pages with a line that holds all of the words, in any case: titles, then headings, then most lines."""
     wanted = words.lower().split()
+    hits = [hit for page in pages() if (hit := _best(page, wanted))] if wanted else []
+    return sorted(hits, key=lambda hit: (not hit.title, not hit.in_heading, -hit.lines))
+
+
+def _best(page: Page, wanted: list[str]) -> Hit | None:
+    """The first heading that holds the words, else the first line."""
     hits: list[Hit] = []
-    for page in pages() if wanted else []:
-        anchor = ""
-        for line in page.text.splitlines():
-            if heading := re.match(r"#+ (.*)", line):
-                anchor = slug(heading[1])
-            if named := re.search(r'<a id="([a-z-]+)"', line):
-                anchor = named[1]
-            if all(word in line.lower() for word in wanted):
-                hits.append(Hit(page, anchor, re.sub(r"<[^>]+>|[`*|#]", "", line).strip()[:200]))
-    return hits[:MOST]
+    anchor = ""
+    for line in page.text.splitlines():
+        if heading := re.match(r"#+ (.*)", line):
+            anchor = slug(heading[1])
+        if named := re.search(r'<a id="([a-z-]+)"', line):
+            anchor = named[1]
+        if all(word in line.lower() for word in wanted):
+            said = re.sub(r"<[^>]+>|[`*|#]", "", line).strip()[:200]
+            hits.append(Hit(page, anchor, said, in_heading=heading is not None))
+    if not hits:
+        return None
+    return replace(next((hit for hit in hits if hit.in_heading), hits[0]), lines=len(hits))
 
 
 def section(page: Page, anchor: str, names: dict[str, str]) -> SafeString | None:

@@ -13,9 +13,9 @@ _TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".webp": "image/webp"}
 
 @require_safe
 def documents_page(request: HttpRequest) -> HttpResponseBase:
-    """All pages, or the lines that hold what was searched for."""
+    """All pages by group, or those that hold what was searched for."""
     words = request.GET.get("q", "")[:100]
-    context = {"page": page_settings(), "words": words, "hits": documents.search(words), "documents": documents.pages()}
+    context = {"page": page_settings(), "words": words, "hits": documents.search(words), "groups": documents.groups()}
     return render(request, "dashboard/documents.html", context)
 
 

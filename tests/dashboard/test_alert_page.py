@@ -108,6 +108,13 @@ def test_an_alert_of_no_server_has_a_page_too(look: Callable[..., str]) -> None:
     assert "MonitoringSilent" in look(alert)
 
 
+def test_the_sign_that_monitoring_is_heard_asks_nothing_of_anybody(server: Server, look: Callable[..., str]) -> None:
+    page = look(records.alert(server.environment, "DeadMansSwitch", severity="none"), role="administrator")
+    assert "This alert fires always" in page
+    for offered in ("Needs action", "Acknowledge", "Open an incident", "What you can do"):
+        assert offered not in page, offered
+
+
 def test_the_number_of_queries_does_not_grow(alert: Alert, server: Server, look: Callable[..., str]) -> None:
     def count() -> int:
         with CaptureQueriesContext(connection) as caught:

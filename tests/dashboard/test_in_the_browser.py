@@ -207,7 +207,7 @@ def test_an_alert_is_taken_in_hand_by_keyboard_with_and_without_javascript(
     assert page.locator("h1").inner_text() == "1 critical alert needs action"
     page.get_by_role("link", name="BotDown").first.focus()
     page.keyboard.press("Enter")
-    page.get_by_label("Who does what about it").focus()
+    page.get_by_label("Comment (optional)").focus()
     page.keyboard.type("Restarting it")
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowDown")
