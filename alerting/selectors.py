@@ -54,19 +54,14 @@ class Shown:
         return SILENCED if self.silenced else OPEN
 
     @property
-    def always(self) -> bool:
-        """Whether it is the sign that monitoring is heard, which fires always and asks nothing of anybody."""
-        return self.alert.severity == "none"
-
-    @property
     def loud(self) -> bool:
         """Whether it fires, and nobody has it in hand, lets it wait or has silenced it."""
         return self.state == OPEN
 
     @property
     def grave(self) -> bool:
-        """Whether it is more than information, and no drill."""
-        return not self.always and self.alert.severity != "info" and self.alert.labels.get("concerns") != "drill"
+        """Whether it is more than information or the sign that monitoring is heard, and no drill."""
+        return self.alert.severity not in ("info", "none") and self.alert.labels.get("concerns") != "drill"
 
     @property
     def word(self) -> str:

@@ -48,7 +48,7 @@ def act_on_alert(request: HttpRequest, number: int, what: str) -> HttpResponseBa
 def _alert(request: HttpRequest, alert: Alert, refused: PortalError | None = None) -> HttpResponseBase:
     now, actor = timezone.now(), signed_in(request)
     detail = selectors.detail(alert, now)
-    asks = not detail.shown.always
+    asks = alert.severity != "none"  # the sign that monitoring is heard
     may_acknowledge = asks and may(actor, Verb.ACKNOWLEDGE, alert.environment)
     context: dict[str, Any] = {
         "nav": "alerts",

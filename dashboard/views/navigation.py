@@ -33,6 +33,7 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Signing keys", "signature", "deployments.signingkey"),
             ("Workflows", "conversion_path", "deployments.workflowbinding"),
             ("Push sources", "webhook", "deployments.pushsource"),
+            ("Locked-out sign-ins", "lock_person", "axes.accessattempt"),
         ),
     ),
     (
@@ -40,20 +41,25 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         (
             ("Channels", "campaign", "deployments.notificationchannel"),
             ("Deliveries", "outgoing_mail", "deployments.notificationdelivery"),
+            ("Status page's settings", "tune", "dashboard.statuspage"),
         ),
     ),
     (
         "Machinery",
         (
-            ("Status page's settings", "tune", "dashboard.statuspage"),
             ("Workers", "engineering", "deployments.clusterbeat"),
             ("Queue", "pending_actions", "django_q.ormq"),
             ("Finished tasks", "task_alt", "django_q.success"),
             ("Failed tasks", "error", "django_q.failure"),
             ("Schedules", "schedule", "django_q.schedule"),
-            ("Locked-out sign-ins", "lock_person", "axes.accessattempt"),
         ),
     ),
+)
+_MONITORING = (
+    # title, icon, name of the page
+    ("Maintenance", "build", "maintenance"),
+    ("Silences", "notifications_off", "silences"),
+    ("Validations", "fact_check", "validations"),
 )
 
 
@@ -78,6 +84,7 @@ class Group:
 def menu(request: HttpRequest) -> list[Group]:
     """What is registered and what this person may see."""
     groups = [Group(title, list(_entries(request, entries))) for title, entries in _GROUPS]
+    groups.insert(1, Group("Monitoring", [Entry(title, icon, reverse(name)) for title, icon, name in _MONITORING]))
     return [group for group in groups if group.entries]
 
 

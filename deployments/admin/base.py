@@ -2,6 +2,9 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from django.contrib import messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
@@ -132,6 +135,8 @@ class PortalAdmin(Base[M]):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The list, under its own name, with the way to one more."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied(self._missing_role())
         title = str(self.opts.verbose_name_plural).capitalize()
         own = {"title": title, "subtitle": None, "add_label": self.add_label()}
         return super().changelist_view(request, {**own, **(extra_context or {})})
@@ -146,6 +151,12 @@ class PortalAdmin(Base[M]):
         """The page with its actions and events; a refusal of a service is told, not raised."""
         context = {**({} if object_id else {"title": self.add_label()}), **(extra_context or {})}
         obj = self.get_object(request, object_id) if object_id else None
+        if object_id and not self.has_view_permission(request, obj):
+            raise PermissionDenied(self._missing_role())
+        if object_id and obj is None:
+            missing = f"There is no {self.opts.verbose_name} {unquote(object_id)[:60]}"
+            messages.warning(request, f"{missing}: the address is wrong, or it is gone.")
+            return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
         if obj is not None:
             context |= {"portal_actions": self.actions_for(request, obj), **self.events_for(obj)}
         try:
@@ -153,6 +164,11 @@ class PortalAdmin(Base[M]):
         except PortalError as refused:
             show_error(request, refused)
             return HttpResponseRedirect(request.get_full_path())
+
+    def _missing_role(self) -> str:
+        """Which role it takes to see this."""
+        roles = " or ".join(sorted(role.value for role in self.view_verb.rule.roles))
+        return f"This takes the role {roles}, which you do not have. Ask an administrator for it."
 
     def actions_for(self, request: HttpRequest, obj: M) -> list[dict[str, Any]]:
         """The buttons of an object's page: what makes sense now and is not out of the person's role."""

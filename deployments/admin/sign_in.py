@@ -1,7 +1,7 @@
 """The pages that let people in: by password and second factor, or by a passkey alone."""
 
 import secrets
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib.admin import AdminSite
@@ -34,6 +34,12 @@ WRONG = NotAllowed(
 
 class FirstStepForm(AuthenticationForm):  # type: ignore[misc]  # published without types
     """Name and password; whether that is enough is asked next."""
+
+    error_messages: ClassVar[dict[str, str]] = {
+        "invalid_login": "Name and password do not belong together, or the account is switched off or has no role. "
+        "Upper and lower case count. After five failures a name is locked for a quarter of an hour.",
+        "inactive": "This account is switched off. An administrator can switch it on again.",
+    }
 
     def clean(self) -> dict[str, Any]:
         """As Django's, but open to people who have a second factor."""

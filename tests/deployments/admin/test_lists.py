@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 
 from deployments.models import NotificationChannel
@@ -55,3 +56,35 @@ def test_a_list_with_rows_has_the_way_to_one_more_for_those_who_may(world: World
 
 def test_a_list_on_one_page_has_no_bar_that_counts_it(world: World) -> None:
     assert "cy-pages" not in page(world, "administrator", "deployments_server")
+
+
+def test_what_is_not_there_is_told_in_a_sentence_on_the_list(world: World) -> None:
+    for name, said in (("policychange", "There is no policy change 999:"), ("server", "There is no server 999:")):
+        there = reverse(f"admin:deployments_{name}_changelist")
+        answer = world.client("administrator").get(reverse(f"admin:deployments_{name}_change", args=[999]), follow=True)
+        assert answer.redirect_chain[-1][0] == there
+        assert said in answer.content.decode()
+
+
+def test_who_may_not_see_a_list_is_told_the_role_and_led_back(world: World) -> None:
+    answer = world.client("viewer").get(reverse("admin:django_q_ormq_changelist"))
+    assert answer.status_code == 403
+    page = answer.content.decode()
+    assert "This takes the role administrator" in page
+    assert f'href="{reverse("admin:index")}"' in page
+
+
+def test_the_menu_holds_silences_maintenance_and_validations_and_the_queue_for_administrators(world: World) -> None:
+    for who in ("viewer", "administrator"):
+        menu = page(world, who, "deployments_server")
+        for name in ("silences", "maintenance", "validations"):
+            assert f'<a href="{reverse(name)}"' in menu, name
+        assert ('aria-label="Machinery"' in menu) == (who == "administrator") or "Workers" in menu
+        assert ("Failed tasks" in menu) == (who == "administrator")
+
+
+def test_a_wrong_password_is_told_in_our_words(world: World) -> None:
+    given = {"username": "administrator", "password": "wrong"}
+    page = Client().post(reverse("admin:login"), given).content.decode()
+    assert "do not belong together" in page
+    assert "staff account" not in page
