@@ -149,7 +149,11 @@ class PortalAdmin(Base[M]):
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
         """The page with its actions and events; a refusal of a service is told, not raised."""
-        context = {**({} if object_id else {"title": self.add_label()}), **(extra_context or {})}
+        context = {
+            "show_save_and_add_another": False,
+            **({} if object_id else {"title": self.add_label()}),
+            **(extra_context or {}),
+        }
         obj = self.get_object(request, object_id) if object_id else None
         if object_id and not self.has_view_permission(request, obj):
             raise PermissionDenied(self._missing_role())

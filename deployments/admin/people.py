@@ -55,6 +55,10 @@ class PersonForm(ModelForm[User]):
     class Meta:
         model = User
         fields = FIELDS
+        help_texts = {  # noqa: RUF012  (Django's attribute)
+            "username": "Letters, digits and @ . + - _ only. A name is given once.",
+            "is_active": "Switched off, nobody signs in with it; what the person did stays on record.",
+        }
         widgets = {  # noqa: RUF012  (Django's attribute)
             "first_name": UnfoldAdminTextInputWidget(),
             "last_name": UnfoldAdminTextInputWidget(),

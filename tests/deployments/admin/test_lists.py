@@ -83,6 +83,14 @@ def test_the_menu_holds_silences_maintenance_and_validations_and_the_queue_for_a
         assert ("Failed tasks" in menu) == (who == "administrator")
 
 
+def test_a_persons_form_speaks_our_words(world: World) -> None:
+    client, person = world.client("administrator"), world.user("viewer")
+    for address in (reverse("admin:auth_user_add"), reverse("admin:auth_user_change", args=[person.pk])):
+        form = client.get(address).content.decode()
+        for foreign in ("Designates whether", "150 characters or fewer", "Save and add another"):
+            assert foreign not in form, foreign
+
+
 def test_a_wrong_password_is_told_in_our_words(world: World) -> None:
     given = {"username": "administrator", "password": "wrong"}
     page = Client().post(reverse("admin:login"), given).content.decode()
