@@ -173,6 +173,29 @@ def test_everything_is_readable_without_javascript(
     assert "No space left on device" in text
 
 
+def test_what_stands_below_the_log_follows_the_status_without_a_reload(
+    visit: Visitors, portal: str, server: Server, sign_in: Callable[[Visitor], None]
+) -> None:
+    row = records.deployment(server, Status.AWAITING_APPROVAL)
+    visitor = visit()
+    sign_in(visitor)
+    page = visitor.page
+    page.goto(f"{portal}/deployments/{row.pk}/")
+    page.get_by_role("heading", name="What became of").wait_for()
+    page.evaluate("document.getElementById('log').dataset.same = 'yes'")
+    Deployment.objects.filter(pk=row.pk).update(status=Status.RUNNING, started_at=timezone.now())
+    page.get_by_role("heading", name="What became of").wait_for(state="detached")
+    records.steps(row, 7)
+    LogLine.objects.create(deployment=row, text="It runs.", step="verify")
+    page.get_by_text("It runs.").wait_for()
+    assert page.locator("#log[data-same=yes]").count() == 1, "the log that is followed is the same one"
+    Deployment.objects.filter(pk=row.pk).update(status=Status.SUCCEEDED, finished_at=timezone.now())
+    page.locator("#fold-spans").wait_for()
+    order = "['servers', 'log-part', 'facts'].map(id => document.getElementById(id).getBoundingClientRect().top)"
+    tops = page.evaluate(order)
+    assert tops == sorted(tops)
+
+
 def test_a_deployment_is_followed_to_its_end(
     visit: Visitors, portal: str, server: Server, sign_in: Callable[[Visitor], None]
 ) -> None:

@@ -58,6 +58,8 @@
   }
 
   /* Another status: what the rest of the page says of the old one changes with it. */
+  const phase = () => live.querySelector("[data-phase]")?.dataset.phase;
+  let known = phase();
   async function entered() {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "error", signal: AbortSignal.timeout(8000) });
     if (!answer.ok) throw new Error(answer.status);
@@ -80,11 +82,12 @@
       if (date && Math.abs(Date.now() - date) > 2500) skew = Date.now() - date;
       const fresh = document.createElement("div");
       fresh.innerHTML = await answer.text();
-      const phase = () => live.querySelector("[data-phase]")?.dataset.phase;
-      const before = phase();
       ages(fresh);  // what it says by the minute, as the page does: else words would jump to and fro
       children(live, fresh);
-      if (phase() !== before) await entered();
+      if (phase() !== known) {
+        await entered();
+        known = phase();  // only now: what did not come is asked for again
+      }
       const titled = live.querySelector("[data-title]");
       if (titled && document.title !== titled.dataset.title) document.title = titled.dataset.title;
       const icon = document.querySelector("link[rel=icon]");
