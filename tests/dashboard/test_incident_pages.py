@@ -240,3 +240,8 @@ def test_lists_come_in_pages(anyone: Client, olga: Actor) -> None:
     older = re.findall(r'href="(\?before=\d+)"', page)
     assert "The first one" in html(anyone, f"/incidents/{older[0]}")
     assert "Number 19" in html(anyone, "/incidents/?before=nonsense")
+
+
+@pytest.mark.django_db
+def test_where_there_are_none_strangers_are_told_so_in_plain_words() -> None:
+    assert "No public incidents." in Client().get("/incidents/").content.decode()
