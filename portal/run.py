@@ -129,6 +129,19 @@ class Watchdog:
         self._next = time.monotonic() + LOOK_SECONDS
         self._reached = 0.0  # since then without a break
 
+    @staticmethod
+    def knows_nobody() -> bool:
+        """Whether nobody could sign in."""
+        from django.contrib.auth.models import User
+        from django.db import DatabaseError, connection
+
+        try:
+            return not User.objects.exists()
+        except DatabaseError:
+            return False
+        finally:
+            connection.close()
+
     def look(self) -> None:
         """Every `LOOK_SECONDS`: restart what has stalled. Without a database nothing can be said."""
         if time.monotonic() < self._next:
@@ -184,6 +197,8 @@ def main(argv: list[str] | None = None) -> int:
         child.start()
     watchdog = Watchdog(family)
     print(f"The portal runs on http://{binds[0]} (Ctrl-C ends it)", flush=True)
+    if watchdog.knows_nobody():
+        print("It knows nobody yet: its first page says what comes first.", flush=True)
     while not stopping:
         for child in family:
             child.tend()

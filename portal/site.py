@@ -12,10 +12,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from unfold.sites import UnfoldAdminSite
 
+from dashboard.selectors.first_run import first_steps, in_use
 from dashboard.templatetags.shell import icon_of
 from dashboard.views.navigation_counts import shell_of
 from deployments.access.policy import roles_of
 from deployments.core import read_only, selectors
+from deployments.http.members import signed_in
 
 
 class PortalAdminSite(UnfoldAdminSite):  # type: ignore[misc]  # published without types
@@ -46,6 +48,7 @@ class PortalAdminSite(UnfoldAdminSite):  # type: ignore[misc]  # published witho
         overview = import_string("deployments.admin.overview.overview")(request)
         if frame := shell_of(request):
             overview |= {"situation": frame.situation, "now": timezone.now()}
+            overview["first"] = None if in_use() else first_steps(signed_in(request))
         response: HttpResponse = super().index(request, {**overview, **(extra_context or {})})
         return response
 

@@ -112,7 +112,7 @@ def _release(built: Release | None) -> FirstStep:
         f"the newest is {built}" if built else "nothing was built yet",
         "What is deployed is built once, of one commit, and never changes.",
         reverse("admin:deployments_release_changelist"),
-        "Releases",
+        "Ways to a release",
         "./manage.py build_release",
     )
 

@@ -3,23 +3,27 @@
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.templatetags.static import static
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_safe
 
 from dashboard.models import StatusPage
+from dashboard.selectors.first_run import first_steps, in_use
 from dashboard.selectors.series import RANGES
 from dashboard.selectors.status import Choice, page_settings, status
 from dashboard.views.cached_parts import Part, shared
 from deployments.core.texts import whole_number
 from deployments.http.members import is_member
 from deployments.http.pages import revalidated, uncached
+from deployments.models import Server
 
 _SHARED_PAGES = 20  # beyond them, parts are drawn for each visitor: names of files are never up to visitors
 
@@ -41,6 +45,8 @@ def status_page(request: HttpRequest) -> HttpResponseBase:
         name = f"status-{'members' if members else 'anyone'}-{choice.range}-{choice.page}"
         part = shared(name, lambda: _drawn(page, choice, members=members))
     context = {"nav": "status", "page": page, "title": part.title, "mood": part.mood, "live": mark_safe(part.html)}  # noqa: S308  (ours)
+    if part.mood == "empty" and not (User.objects.exists() or Server.objects.exists()):
+        return uncached(HttpResponseRedirect(reverse("start")))  # nobody could do anything else here yet
     if request.GET.get("part") == "live":
         answer = HttpResponse(part.html)
     else:
@@ -71,6 +77,7 @@ def _drawn(page: StatusPage, choice: Choice, *, members: bool) -> Part:
     found = status(page, choice, now, members=members)
     context: dict[str, Any] = {"status": found, "now": now, "ranges": RANGES.values()}
     if members:
+        context["first"] = None if in_use() else first_steps(None)
         context["links"] = {"prometheus": settings.PROMETHEUS_URL, "alertmanager": settings.ALERTMANAGER_URL}
     html = render_to_string("dashboard/status_live.html", context)
     return Part(f"{found.situation.headline} · {page.title}", html, found.situation.mood)

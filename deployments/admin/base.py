@@ -15,9 +15,11 @@ from deployments.access.verbs import Verb
 from deployments.admin import labels
 from deployments.admin.actors import actor_of
 from deployments.admin.confirmations import Confirmation, bulk_action, page
+from deployments.admin.empty_lists import empty_list
 from deployments.admin.event_display import shown
+from deployments.admin.forms import ModelForm
 from deployments.admin.lists import BoundedPaginator, newest
-from deployments.http.error_messages import show_error
+from deployments.admin.refused_forms import refusing
 from deployments.models import AuditEvent
 from engine.errors import PortalError
 
@@ -36,6 +38,8 @@ else:
 
 
 EVENTS_SHOWN = 15
+_REFUSED = "_portal_refused"
+"""Of a request: what a service said to its form."""
 _FILTERED = ("", "__exact", "__id__exact", "__isnull", "__gte", "__lt")
 """What Django's list filters ask of a column."""
 
@@ -133,6 +137,13 @@ class PortalAdmin(Base[M]):
             if each.bulk and may_somewhere(actor_of(request), each.verb)
         }
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The rows; where there are none, what to do about it."""
+        changes: Any = super().get_changelist_instance(request)
+        if not changes.result_count:
+            changes.empty_list = empty_list(self.opts.label_lower, actor_of(request))
+        return changes
+
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The list, under its own name, with the way to one more."""
         if not self.has_view_permission(request):
@@ -148,7 +159,7 @@ class PortalAdmin(Base[M]):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
-        """The page with its actions and events; a refusal of a service is told, not raised."""
+        """The page with its actions and events; a form that a service refuses is shown again, as it was sent."""
         context = {
             "show_save_and_add_another": False,
             **({} if object_id else {"title": self.add_label()}),
@@ -166,8 +177,18 @@ class PortalAdmin(Base[M]):
         try:
             return super().changeform_view(request, object_id, form_url, context)
         except PortalError as refused:
-            show_error(request, refused)
-            return HttpResponseRedirect(request.get_full_path())
+            setattr(request, _REFUSED, refused)
+            answer = super().changeform_view(request, object_id, form_url, context)
+            answer.status_code = refused.http_status
+            return answer
+
+    def get_form(
+        self, request: HttpRequest, obj: M | None = None, change: bool = False, **kwargs: Any
+    ) -> type[ModelForm[M]]:
+        """The form; where a service has refused what was sent, one that says so."""
+        form: type[ModelForm[M]] = super().get_form(request, obj, change, **kwargs)
+        refused = getattr(request, _REFUSED, None)
+        return refusing(form, refused) if refused else form
 
     def _missing_role(self) -> str:
         """Which role it takes to see this."""

@@ -101,18 +101,23 @@ class Confirmation(Generic[M]):
 
 
 def page(admin: "ModelAdmin[M]", confirmation: Confirmation[M]) -> Callable[..., HttpResponse]:
-    """The view of one confirmation on a model's detail page."""
+    """The view of one confirmation on a model's detail page.
+
+    What is sent with `look` does nothing: the page comes again with what was typed, and what that would do.
+    """
 
     def view(request: HttpRequest, object_id: str) -> HttpResponse:
         obj = admin.get_object(request, object_id)
         if obj is None or not admin.has_view_permission(request, obj):
             raise Http404(f"There is no {admin.opts.verbose_name} {object_id}.")
         actor = actor_of(request)
-        sent = request.POST if request.method == "POST" else None
-        linked = {name: request.GET[name] for name in confirmation.prefilled if name in request.GET}
+        looks = "look" in request.POST
+        sent = request.POST if request.method == "POST" and not looks else None
+        typed = request.POST if looks else request.GET
+        linked = {name: typed[name] for name in typed if looks or name in confirmation.prefilled}
         form = confirmation.form_class(sent, subject=obj, actor=actor, initial=linked)
         error = may_not = confirmation.refusal(obj, actor)
-        if request.method == "POST" and error is None and form.is_valid():
+        if sent is not None and error is None and form.is_valid():
             try:
                 done = confirmation.perform(actor=actor, obj=obj, data=form.cleaned_data)
             except PortalError as refused:

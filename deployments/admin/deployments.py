@@ -17,7 +17,7 @@ from deployments.admin.lists import SEARCHED
 from deployments.admin.request_deployment import asking_for
 from deployments.core.texts import whole_number
 from deployments.lifecycle import FINAL, Kind, Status
-from deployments.models import Deployment, Environment
+from deployments.models import Deployment, Environment, Release
 
 
 @admin.register(Deployment)
@@ -86,11 +86,12 @@ class DeploymentAdmin(PortalAdmin[Deployment]):
         return labels.NONE
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """With a way to ask for a new one."""
+        """With a way to ask for a new one, as soon as there is something to deploy."""
         actor = actor_of(request)
+        open_to = Environment.objects.filter(retired_at=None, locked_at=None) if Release.objects.exists() else []
         links = [
             {"name": str(row), "url": reverse("admin:deployments_environment_request", args=[row.pk])}
-            for row in Environment.objects.filter(retired_at=None, locked_at=None)
+            for row in open_to
             if may(actor, Verb.REQUEST, row)
         ]
         return super().changelist_view(request, {"deploy_to": links, **(extra_context or {})})

@@ -13,6 +13,7 @@ from deployments.core.actors import Actor
 from deployments.environments import registry
 from deployments.environments.policy_floors import first_policy
 from deployments.models import Environment, Server
+from deployments.models.applications import name_validator
 from engine.errors import PortalError
 
 
@@ -20,7 +21,10 @@ class NewEnvironmentForm(ModelForm[Environment]):
     """Application, name, and how many approvals it asks for."""
 
     application = forms.CharField(
-        max_length=31, widget=UnfoldAdminTextInputWidget(), help_text="The name in its deploy.toml."
+        max_length=31,
+        validators=[name_validator],
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="The name in its deploy.toml.",
     )
     approvals_required = forms.IntegerField(
         required=False,

@@ -13,7 +13,7 @@ from deployments.admin.event_display import shown
 from deployments.audit import trail
 from deployments.core import queueing, selectors
 from deployments.core.actors import Actor, identity_in
-from deployments.models import AuditEvent, Deployment, Environment, PolicyChange, Server
+from deployments.models import AuditEvent, Deployment, Environment, PolicyChange, Release, Server
 from deployments.requests.environment_status import EnvironmentStatus, environment_statuses
 from deployments.requests.inbox import inbox
 from deployments.requests.rollback_targets import all_in_quarantine
@@ -44,6 +44,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
     waiting = inbox(actor)
     environments = _shown_environments()
     found = environment_statuses(environments)
+    built = Release.objects.exists()
     nowhere = [each for each in environments if found[each.pk].way_back is None]
     why = all_in_quarantine(nowhere, {each.pk: found[each.pk].live for each in nowhere})
     return {
@@ -56,7 +57,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
         "interrupted": selectors.unsettled_deployments(),
         "drifted": selectors.drifted_servers()[:RECENT],
         "cards": [
-            _card(environment, found[environment.pk], why.get(environment.pk, ""), actor)
+            _card(environment, found[environment.pk], why.get(environment.pk, ""), actor, built=built)
             for environment in environments
         ],
         "more_environments": Environment.objects.filter(retired_at=None).count() > CARDS,
@@ -64,7 +65,6 @@ def overview(request: HttpRequest) -> dict[str, Any]:
         "events": [shown(event) for event in AuditEvent.objects.all()[:RECENT]],
         "audit_head": trail.head(),
         "queue_seconds": queueing.oldest_queued_seconds(),
-        "first_steps": not rows.exists(),
     }
 
 
@@ -77,7 +77,9 @@ def _shown_environments() -> list[Environment]:
     return list(in_use.filter(pk__in=list(numbers)[:CARDS]).prefetch_related("servers"))
 
 
-def _card(environment: Environment, standing: EnvironmentStatus, why_none: str, actor: Actor) -> EnvironmentCard:
+def _card(
+    environment: Environment, standing: EnvironmentStatus, why_none: str, actor: Actor, *, built: bool
+) -> EnvironmentCard:
     in_service = [server for server in environment.servers.all() if server.state != Server.State.RETIRED]
     return EnvironmentCard(
         environment=environment,
@@ -85,11 +87,13 @@ def _card(environment: Environment, standing: EnvironmentStatus, why_none: str, 
         more_servers=len(in_service) - SERVERS,
         standing=standing,
         why_none=why_none,
-        buttons=list(_buttons(environment, standing, actor)),
+        buttons=list(_buttons(environment, standing, actor, built=built)),
     )
 
 
-def _buttons(environment: Environment, standing: EnvironmentStatus, actor: Actor) -> list[dict[str, str]]:
+def _buttons(
+    environment: Environment, standing: EnvironmentStatus, actor: Actor, *, built: bool
+) -> list[dict[str, str]]:
     lock = ("unlock", "Unlock", "lock_open") if environment.locked else ("lock", "Lock", "lock")
     offered = [
         (Verb.REQUEST, "request", "Deploy", "rocket_launch", "good"),
@@ -106,5 +110,5 @@ def _buttons(environment: Environment, standing: EnvironmentStatus, actor: Actor
         for verb, slug, label, icon, tone in offered
         if may(actor, verb, environment)
         and (verb != Verb.ROLL_BACK or standing.can_roll_back)
-        and (verb != Verb.REQUEST or not (environment.locked or standing.maintenance))
+        and (verb != Verb.REQUEST or (built and not (environment.locked or standing.maintenance)))
     ]

@@ -88,20 +88,28 @@ def test_each_step_is_done_when_it_is_and_not_before(
     assert "A passkey" not in done(), "what was revoked is not there any more"
 
 
-def test_an_empty_portal_leads_everybody_there_and_a_used_one_shows_them_to_members_alone(
-    make_person: MakePerson,
-) -> None:
+def test_an_empty_portal_opens_with_them_and_a_used_one_shows_them_to_members_alone(make_person: MakePerson) -> None:
     stranger = Client()
-    assert 'href="/start/"' in stranger.get("/").content.decode()
+    assert stranger.get("/").headers["Location"] == "/start/"
     page = stranger.get("/start/").content.decode()
     assert "0 of 8 done" in page
     assert "./manage.py createsuperuser" in page
     assert "/admin/auth/user/" not in page, "who cannot sign in is sent to no list"
     make_person("ada", "administrator")
+    assert stranger.get("/").status_code == 200
     assert stranger.get("/start/").headers["Location"].startswith("/admin/login/")
     page = opened("ada")
     assert "1 of 8 done" in page
     assert re.search(r'(?s)class="card next"><header><h2><span class="number"[^>]*>2</span>A passkey', page)
+
+
+@pytest.mark.parametrize("path", ["/", "/admin/"])
+def test_members_are_led_there_until_something_was_deployed(make_person: MakePerson, ready: Server, path: str) -> None:
+    make_person("ada", "administrator")
+    assert 'id="first-title"' in opened("ada", path) or 'id="cy-first"' in opened("ada", path)
+    assert "Next: a release." in opened("ada", path)
+    records.deployment(ready, Status.SUCCEEDED)
+    assert "Next:" not in opened("ada", path + "?environment=test")
 
 
 def test_what_may_wait_is_passed_over_as_soon_as_something_behind_it_is_done(

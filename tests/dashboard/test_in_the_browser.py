@@ -108,12 +108,12 @@ def test_a_bot_that_leaves_is_shown_without_a_reload(visit: Visitors, portal: st
     page = visit().page
     page.goto(portal)
     page.evaluate("window.mark = 'the same page'")
-    page.get_by_text("The bot is in its room.").wait_for()
+    page.get_by_role("heading", name="The bot is in its room").wait_for()
     records.beat(server, connected=False, uptime=10_001)
     page.get_by_role("heading", name="prod-1: not in its room").wait_for()
     assert page.title().startswith("prod-1: not in its room")
     records.beat(server, connected=True, uptime=10_002)
-    page.get_by_text("The bot is in its room.").wait_for()
+    page.get_by_role("heading", name="The bot is in its room").wait_for()
     assert page.evaluate("window.mark") == "the same page"
 
 

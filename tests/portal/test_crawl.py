@@ -63,6 +63,9 @@ def faults(page: Page) -> Iterator[str]:
     code = page.answer.status_code
     if code >= 500 or (code >= 400 and page.origin):
         yield f"{page.origin or 'by its address'} → {page.path}: {code}"
+    yield from tokens_in_addresses(page)
+    for label in re.findall(r'data-label="([a-z][^"]*)"', page.html):
+        yield f"{page.path}: on a phone {label!r} heads a column"
     for pattern, what in WRONG.items():
         if what == FORM and page.path.startswith("/docs/"):
             continue  # which shows what commands print
@@ -74,6 +77,16 @@ def faults(page: Page) -> Iterator[str]:
             yield f"{page.path}: title {titles}"
         if len(re.findall(r"<h1\b", page.html)) != 1:
             yield f"{page.path}: {len(re.findall('<h1', page.html))} headings of the first order"
+
+
+def tokens_in_addresses(page: Page) -> Iterator[str]:
+    """Forms that put the token against forgery into an address, from which histories, logs and other sites get it."""
+    for form in re.findall(r"(?s)<form\b.*?</form>", page.html):
+        by_get = 'method="post"' not in form.split(">")[0].lower()
+        if by_get and "csrfmiddlewaretoken" in form:
+            yield f"{page.path}: a form that is sent by GET has the token"
+    if re.search(r'formmethod="?get', page.html, re.IGNORECASE):
+        yield f"{page.path}: a button sends a form's token by GET"
 
 
 @pytest.fixture(scope="module")
