@@ -30,8 +30,11 @@ OTHERS = 6
 def relayed(machine: Host) -> Iterator[int]:
     """A port of this machine that leads to the host, so that it can be many servers."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        threading.Thread(target=_accept, args=(listener, machine), daemon=True).start()
+        accepting = threading.Thread(target=_accept, args=(listener, machine), daemon=True)
+        accepting.start()
         yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)  # else it would accept for whoever is given the socket's number next
+        accepting.join()
 
 
 def _accept(listener: socket.socket, machine: Host) -> None:

@@ -1,7 +1,4 @@
-"""Repositories as files over HTTP, which git calls the dumb protocol; in a process that nothing else has a hand in.
-
-In the process of the tests, once in some thousand fetches git got what was no answer of this server's.
-"""
+"""Repositories as files over HTTP, which git calls the dumb protocol; in a process that nothing else has a hand in."""
 
 import base64
 import sys
