@@ -10,8 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.environments.guards import frozen, refuse_busy, refuse_locked
 from deployments.lifecycle import Status
-from deployments.models import Deployment, Environment, Release
+from deployments.models import Deployment, Environment
 from deployments.notifications import notify
 from deployments.requests.bake import baking_deployment
 from deployments.requests.rollback_targets import (
@@ -78,28 +77,16 @@ def drill_rollback(
     success_of(environment, current)  # else there would be a way back, and none forward again
     measured: dict[str, float] = {}
     problems: list[str] = []
-    with _nothing_quarantined(current, earlier):
-        for direction, release in (("back", earlier), ("forward", current)):
-            reason = f"rollback drill, {direction}"
-            asked = request_rollback(actor=actor, environment=environment, to=release, reason=reason, drill=True)
-            done = carry_out(asked)
-            measured[direction] = round(done.seconds or 0.0, 2)
-            if done.status != Status.SUCCEEDED:
-                status = done.get_status_display().lower()
-                problems.append(f"Deployment {done.pk} ({direction}) {status}: {done.sentence}")
-                break
+    for direction, release in (("back", earlier), ("forward", current)):
+        reason = f"rollback drill, {direction}"
+        asked = request_rollback(actor=actor, environment=environment, to=release, reason=reason, drill=True)
+        done = carry_out(asked)
+        measured[direction] = round(done.seconds or 0.0, 2)
+        if done.status != Status.SUCCEEDED:
+            status = done.get_status_display().lower()
+            problems.append(f"Deployment {done.pk} ({direction}) {status}: {done.sentence}")
+            break
     return record(actor, "drill.rollback", measured, problems, environment)
-
-
-@contextmanager
-def _nothing_quarantined(*releases: Release) -> Iterator[None]:
-    """A rollback calls the release it leaves bad; a rehearsal says nothing about either."""
-    good = Release.objects.filter(pk__in=[release.pk for release in releases], quarantined_at=None)
-    keep = list(good.values_list("pk", flat=True))
-    try:
-        yield
-    finally:
-        Release.objects.filter(pk__in=keep).update(quarantined_at=None, quarantined_by="", quarantine_reason="")
 
 
 def hold_scheduled(*, actor: Actor) -> Rehearsal | None:

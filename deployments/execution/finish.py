@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from deployments.audit import trail
@@ -142,9 +143,10 @@ def _note_what_runs(deployment: Deployment) -> None:
         bind(deployment.environment, deployment.sealed.application)
     bad = deployment.rollback_of if deployment.kind == Kind.ROLLBACK else None
     if bad is not None and bad.release != deployment.release:
-        _quarantine(bad.release, deployment)
+        if not deployment.drill:  # a rehearsal says nothing about either
+            _quarantine(bad.release, deployment)
         _no_longer_runs(bad, deployment)
-    elif deployment.kind == Kind.DEPLOYMENT and deployment.release.quarantined:
+    elif deployment.kind == Kind.DEPLOYMENT and deployment.release.quarantined and not deployment.break_glass:
         _lift_quarantine(deployment)
 
 
@@ -205,8 +207,11 @@ def _described(deployment: Deployment) -> tuple[DeployToml, dict[str, str]] | No
 
 def _lift_quarantine(deployment: Deployment) -> None:
     """It was deployed again where it had been taken back, with a reason, and is good; but no other place says so."""
-    back = Deployment.objects.filter(kind=Kind.ROLLBACK, status=Status.SUCCEEDED)
-    if not back.filter(rollback_of__release=deployment.release).exclude(environment=deployment.environment).exists():
+    ended = Deployment.objects.filter(status=Status.SUCCEEDED)
+    again = ended.filter(kind=Kind.DEPLOYMENT, release=deployment.release, environment=OuterRef("environment"))
+    back = ended.filter(kind=Kind.ROLLBACK, drill=False, rollback_of__release=deployment.release)
+    elsewhere = back.exclude(environment=deployment.environment).filter(environment__retired_at=None)
+    if not elsewhere.exclude(Exists(again.filter(finished_at__gt=OuterRef("finished_at")))).exists():
         Release.objects.filter(pk=deployment.release_id).update(
             quarantined_at=None, quarantined_by="", quarantine_reason=""
         )

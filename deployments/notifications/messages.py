@@ -23,6 +23,8 @@ TEST_ATTEMPTS = 6
 """Whoever asked for a test message waits a quarter of an hour."""
 GO = 100
 """Messages that one task sends."""
+MAILS = 10
+"""Of them to subscribers: what is written to the team meanwhile waits for no more."""
 SUBSCRIBER_ATTEMPTS = 12
 """Six hours and a half: an incident is over, and an address that never was one is forgotten."""
 EVENTS: dict[str, str] = {
@@ -100,9 +102,10 @@ def deliver_waiting() -> int:
         Q(next_attempt_at=None) | Q(next_attempt_at__lte=now)
     )
     delivered = 0
-    waiting = list(
-        due.select_related("channel", "subscriber").order_by(F("subscriber").asc(nulls_first=True), "id")[:GO]
-    )
+    rows = due.select_related("channel", "subscriber").order_by(F("subscriber").asc(nulls_first=True), "id")[:GO]
+    waiting = list(rows)
+    mails = [row for row in waiting if row.subscriber_id]
+    more, waiting = len(mails) > MAILS or len(waiting) == GO, [row for row in waiting if row not in mails[MAILS:]]
     for delivery in waiting:
         # claimed by moving the next attempt: a second worker finds nothing due
         taken = NotificationDelivery.objects.filter(
@@ -110,7 +113,7 @@ def deliver_waiting() -> int:
         ).update(attempts=delivery.attempts + 1, next_attempt_at=now + _pause(delivery.attempts))
         if taken:
             delivered += _send(delivery)
-    if len(waiting) == GO:
+    if more:
         queueing.enqueue_delivery()
     return delivered
 

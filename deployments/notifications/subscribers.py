@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
+from django.core.validators import EmailValidator
 from django.db import transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
@@ -25,8 +25,9 @@ from engine.errors import InvalidRequest
 ADDRESS_CHARACTERS = 254
 """Of RFC 5321."""
 CONFIRM_WITHIN = timedelta(hours=24)
-ASKED_AGAIN = timedelta(hours=1)
-"""So often an address is sent a mail that somebody asked for here, whoever it was."""
+ASKED_AGAIN = timedelta(hours=24)
+"""So often a mailbox is sent a mail that somebody asked for here, whoever it was."""
+_is_address = EmailValidator(allowlist=[])
 CONFIRM, INCIDENT = "subscription", "incident"
 
 
@@ -48,7 +49,7 @@ def subscribe(address: str, *, to: str) -> None:
     refuse_change()
     address = _checked(address)
     channel, now = mail_channel(), timezone.now()
-    digest = salted_hmac("deployments.subscriber", address.lower(), algorithm="sha256").hexdigest()
+    digest = salted_hmac("deployments.subscriber", _mailbox(address), algorithm="sha256").hexdigest()
     forget_unconfirmed()
     with transaction.atomic():
         row, new = Subscriber.objects.get_or_create(
@@ -127,10 +128,18 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+def _mailbox(address: str) -> str:
+    """Where it most likely ends: `rosa+anything@…` is Rosa's."""
+    local, _, domain = address.lower().rpartition("@")
+    return f"{local.partition('+')[0] or local}@{domain}"
+
+
 def _checked(address: str) -> str:
     address = address.strip()
     try:
-        validate_email(address[: ADDRESS_CHARACTERS + 1])
+        if not address.isascii() or '"' in address:  # what mail programs write in ways of their own
+            raise ValidationError("characters")
+        _is_address(address[: ADDRESS_CHARACTERS + 1])
     except ValidationError as error:
         raise InvalidRequest(
             "This is no e-mail address.", hint="Write it as in name@example.org; one address at a time."

@@ -92,7 +92,7 @@ def settle_lost(*, actor: Actor) -> int:
     now = timezone.now()
     BootstrapKey.objects.filter(made_at__lt=now - KEYS_KEPT).delete()
     old = Operation.objects.filter(state__in=Operation.ACTIVE, requested_at__lt=now - LONGEST)
-    rows = [row for row in old if now - row.requested_at > LONGEST + _at_work(row)]
+    rows = [row for row in old if now - row.requested_at > LONGEST + _at_work(row) and not _works_here(row)]
     for row in rows:
         settle(row, actor=actor)
     return len(rows)
@@ -101,6 +101,13 @@ def settle_lost(*, actor: Actor) -> int:
 def settle(row: Operation, *, actor: Actor) -> None:
     """End one that nobody carries out any more."""
     _end(row, _LOST if row.state == Operation.State.RUNNING else _NEVER_BEGUN, actor=actor)
+
+
+def _works_here(row: Operation) -> bool:
+    """A provisioning of a process of this machine that lives: while it does, nothing begins beside it."""
+    if row.kind != Operation.Kind.PROVISION or row.state != Operation.State.RUNNING:
+        return False
+    return row.worker.rpartition(":")[0] == this_process().rpartition(":")[0] and not has_ended(row.worker)
 
 
 def _at_work(row: Operation) -> timedelta:

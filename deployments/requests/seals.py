@@ -4,7 +4,7 @@ from deployments.access.signatures import until
 from deployments.core.actors import Actor, identity_in
 from deployments.environments.guards import frozen
 from deployments.lifecycle import Kind, Status
-from deployments.models import Approval, Deployment
+from deployments.models import Approval, Deployment, Release
 from deployments.releases.artifacts import ArtifactElsewhere
 from deployments.requests.audit_evidence import Evidence
 from deployments.requests.requests import withdraw
@@ -27,6 +27,8 @@ def broken_seal(deployment: Deployment) -> list[str]:
     evidence = Evidence.of(deployment)
     if not evidence.requested:
         return ["The audit trail knows of no such request: somebody wrote it into the database, or changed it there."]
+    if since := _condemned_since(deployment):
+        return [since]
     if deployment.status == Status.QUEUED and (lacking := _locked(deployment) or _lacking_approvals(evidence)):
         return [lacking]
     try:
@@ -36,6 +38,14 @@ def broken_seal(deployment: Deployment) -> list[str]:
     except PortalError as error:
         return [str(error)]
     return differences(deployment.sealed, now)
+
+
+def _condemned_since(deployment: Deployment) -> str:
+    """What was asked for before its release went into quarantine was asked for, and agreed to, without knowing that."""
+    release = Release.objects.get(pk=deployment.release_id)
+    if deployment.drill or release.quarantined_at is None or release.quarantined_at < deployment.requested_at:
+        return ""
+    return f"{release} went into quarantine after it was asked for: {release.quarantine_reason}"
 
 
 def _snapshot_now(deployment: Deployment) -> Snapshot:

@@ -5,8 +5,10 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 from engine.artifacts.errors import FetchFailed
@@ -17,6 +19,8 @@ DEADLINE = 300.0
 """Seconds for one fetch."""
 LOOK = 0.2
 """Seconds between two looks at how large it has become."""
+SAID = 1 << 20
+"""Bytes that a host may have git print."""
 _LOCAL = frozenset({"localhost", "127.0.0.1"})
 
 
@@ -66,41 +70,51 @@ def _environment(url: str, access_token: str) -> dict[str, str]:
 
 def _run(argv: list[str], environ: dict[str, str], url: str, into: Path) -> None:
     """With what it starts: the program that speaks HTTP is git's child, and ends with it."""
-    process = subprocess.Popen(
-        argv,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    ends = time.monotonic() + DEADLINE
-    try:
-        while (stderr := _said(process)) is None and _bytes_in(into) <= LARGEST:
-            if time.monotonic() > ends:
-                message = f"{url} was not fetched within {DEADLINE:g} s."
-                raise FetchFailed(message, hint="Check the network, and how large the repository is.")
-    finally:
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            argv,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            start_new_session=True,
+        )
+        try:
+            _watch(process, said, url, into)
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        said.seek(0)
+        stderr = said.read(SAID)
     if _bytes_in(into) > LARGEST:
         shutil.rmtree(into, ignore_errors=True)
         hint = "Keep data and builds out of its history, or build elsewhere and upload the release."
         raise FetchFailed(f"{url} has more than {LARGEST / (1 << 20):g} MB.", hint=hint, permanent=True)
     if process.returncode:
-        lines = (stderr or b"").decode(errors="replace").strip().splitlines() or ["git gave no reason"]
+        lines = stderr.decode(errors="replace").strip().splitlines() or ["git gave no reason"]
         told = lines[-1].removeprefix("fatal: ").rstrip(".")[:300]
         hint = "Check its address, the ref, and whether it takes an access token."
         raise FetchFailed(f"git cannot fetch {url}: {told}.", hint=hint)
 
 
-def _said(process: "subprocess.Popen[bytes]") -> bytes | None:
-    """What it had to say once it has ended; None while it runs."""
+def _watch(process: "subprocess.Popen[bytes]", said: IO[bytes], url: str, into: Path) -> None:
+    """Until it has ended, or has brought too much. Raises FetchFailed when it takes too long, or talks without end."""
+    ends = time.monotonic() + DEADLINE
+    while _runs(process) and _bytes_in(into) <= LARGEST:
+        if os.fstat(said.fileno()).st_size > SAID:
+            raise FetchFailed(f"{url} says more than {SAID >> 20} MB beside what it sends.", hint="Is it a git host?")
+        if time.monotonic() > ends:
+            message = f"{url} was not fetched within {DEADLINE:g} s."
+            raise FetchFailed(message, hint="Check the network, and how large the repository is.")
+
+
+def _runs(process: "subprocess.Popen[bytes]") -> bool:
     try:
-        return process.communicate(timeout=LOOK)[1]
+        process.wait(LOOK)
     except subprocess.TimeoutExpired:
-        return None
+        return True
+    return False
 
 
 def _bytes_in(directory: Path) -> int:

@@ -131,7 +131,8 @@ class GitTree:
             self._asked = None
             reader.kill()  # what it says is read to its end, else, into memory
             raise ReleaseTooLarge(path, LARGEST)
-        content = answers.read(size + 1)[:size] if size >= 0 else b""
+        content = answers.read(size) if size >= 0 else b""
+        answers.read(1 if size >= 0 else 0)  # a line break
         self._asked = None
         if self._over.is_set():
             raise _too_slow(self.repository.directory)

@@ -98,6 +98,12 @@ def _package(key: str, line: str) -> LockedPackage | Problem:
     digests = frozenset(value.lower() for kind, value in _HASH.findall(line) if kind == "sha256" and len(value) == 64)
     if not digests:
         return Problem(key, f"{requirement.name} has no sha256 hash", _RECOMPILE, "lock_without_hashes")
+    try:
+        _ = requirement.marker is None or requirement.marker.evaluate(_environment("3.11", 0, "x86_64"))
+    except (ValueError, KeyError) as error:  # a variable that only groups of pyproject.toml have is a KeyError
+        return Problem(
+            key, f"{requirement.name} has a marker that no server can answer: {error}", _RECOMPILE, "bad_lock"
+        )
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
     return LockedPackage(
         requirement.name, f"{requirement.name}{extras}=={versions[0].version}", digests, requirement.marker

@@ -7,6 +7,7 @@ resolved here, for one Python and architecture, so that what comes out has none.
 import tomllib
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 from packaging.markers import Marker
@@ -82,7 +83,7 @@ class _Servers(NamedTuple):
 
     def take(self, marker: str) -> bool:
         """Whether any of them needs what has this marker. Raises InvalidMarker."""
-        return not marker or any(Marker(marker).evaluate(each) for each in servers(*self))
+        return not marker or _needed_by(marker, self)
 
     def fit(self, versions: str) -> bool:
         """Whether a lock for these Pythons is one for theirs."""
@@ -90,6 +91,11 @@ class _Servers(NamedTuple):
             return any(SpecifierSet(versions).contains(each["python_full_version"]) for each in servers(*self))
         except InvalidSpecifier:
             return True  # in words of its own tool, such as ^3.11
+
+
+@lru_cache(maxsize=20_000)
+def _needed_by(marker: str, machines: _Servers) -> bool:
+    return any(Marker(marker).evaluate(each) for each in servers(*machines))
 
 
 class _Unusable(Exception):
@@ -114,7 +120,7 @@ def as_requirements(path: str, content: bytes, python: str, architecture: str) -
     except ValidationError as error:
         place = key_path(error.errors()[0]["loc"])
         return content, [Problem(path, f"has something at {place} that {tool} does not write", *_again(tool))]
-    except (ValueError, RecursionError) as error:
+    except (ValueError, KeyError, RecursionError) as error:  # an unknown variable of a marker is a KeyError
         return content, [Problem(path, f"cannot be read: {error}".rstrip("."), *_again(tool))]
     head = f"# What Python {python} on Linux {architecture} needs of this lock of {tool}, as pip reads it.\n"
     return "".join([head, *lines]).encode(), []
@@ -139,10 +145,12 @@ def _of_uv(raw: dict[str, Any], machines: _Servers) -> Iterator[str]:
         )
     waiting = deque((need, machines.take(need.marker)) for need in roots[0].dependencies)
     seen: set[tuple[str, str, str]] = set()
+    known: set[tuple[str, str, tuple[str, ...]]] = set()
     while waiting:
         need, taken = waiting.popleft()
-        if not taken:
+        if not taken or (asked := (need.name, need.version, need.extra)) in known:
             continue
+        known.add(asked)
         package = _chosen(need, named.get(need.name, []), machines)
         for extra in ("", *need.extra):
             if (key := (package.name, package.version, extra)) in seen:

@@ -139,7 +139,40 @@ def test_mail_programs_can_end_it_with_one_click(rosa: Mail, mail: MailSink, olg
     assert not Subscriber.objects.exists()
 
 
-def test_every_address_is_answered_alike_and_mailed_once_an_hour(rosa: Mail, anyone: Client, mail: MailSink) -> None:
+@pytest.mark.parametrize("wrong", ['"a\x0bb"@example.org', '"a b"@example.org', "rosa@exämple.org", "root@localhost"])
+def test_what_mail_programs_read_in_ways_of_their_own_is_no_address(channel: NotificationChannel, wrong: str) -> None:
+    with pytest.raises(InvalidRequest):
+        subscribers.subscribe(wrong, to="us")
+    assert not Subscriber.objects.exists()
+
+
+def test_one_mailbox_by_many_names_is_sent_one_mail(channel: NotificationChannel) -> None:
+    for number in range(20):
+        subscribers.subscribe(f"rosa+{number}@example.org", to="us")
+    assert NotificationDelivery.objects.filter(event=subscribers.CONFIRM).count() == 1
+
+
+def test_a_crowd_of_subscribers_holds_up_the_team_for_a_few_mails(rosa: Mail, mail: MailSink, olga: Actor) -> None:
+    Subscriber.objects.bulk_create(
+        Subscriber(
+            address=f"one-{number}@example.org",
+            address_digest=f"{number}",
+            asked_at=timezone.now(),
+            confirmed_at=timezone.now(),
+            secret=f"{number}",
+            cancellation=f"{number}",
+        )
+        for number in range(messages.MAILS + 5)
+    )
+    opened(olga)
+    before = len(mail.messages)
+    messages.deliver_waiting()
+    assert len(mail.messages) - before == messages.MAILS
+    messages.deliver_waiting()
+    assert not NotificationDelivery.objects.filter(state="waiting").exists()
+
+
+def test_every_address_is_answered_alike_and_mailed_once_a_day(rosa: Mail, anyone: Client, mail: MailSink) -> None:
     known, unknown = (anyone.post(ASK, {"address": address}) for address in (ADDRESS.upper(), "new@example.org"))
     assert (known.status_code, known.content) == (unknown.status_code, unknown.content)
     assert len(sent(mail)) == 1, "it was sent one a moment ago"

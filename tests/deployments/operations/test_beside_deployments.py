@@ -17,10 +17,12 @@ from deployments.execution.claims import claim
 from deployments.lifecycle import Status
 from deployments.management.waiting import InlineWorker
 from deployments.models import AuditEvent, Deployment, Operation, Server
+from deployments.operations import provisioning_here
 from deployments.operations.carrying_out import Ending, begin, carry_out, end, settle_lost
 from deployments.operations.provisioning import BootstrapAccount, ask_for_provisioning
 from deployments.operations.provisioning_here import provision_here
 from deployments.requests.approvals import approve
+from deployments.requests.rollbacks import request_rollback
 from engine.errors import PortalError
 from engine.remote.bootstrap import Bootstrap
 from engine.ssh.keys import PrivateKey, generate_key
@@ -207,3 +209,41 @@ def test_a_deployment_run_inline_waits_as_well(
     until(worker.stopped.is_set)
     row.refresh_from_db()
     assert row.started_at is not None
+
+
+def test_the_command_looks_again_once_it_has_begun(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rollback was asked for and claimed between its being written down and its beginning."""
+    world.succeeded(world.releases[0])
+    world.succeeded(world.releases[1])
+    provisioned: list[object] = []
+
+    def late(number: int) -> Operation | None:
+        row = request_rollback(actor=world.people["operator"], environment=world.production, reason="it burns")
+        assert claim(row.pk) is not None
+        return begin(number)
+
+    monkeypatch.setattr(provisioning_here, "begin", late)
+    monkeypatch.setattr(provisioning_here, "provision_server", lambda **asked: provisioned.append(asked))
+    with pytest.raises(PortalError):
+        here(world)
+    assert provisioned == []
+    assert Operation.objects.get().state == Operation.State.FAILED
+
+
+def test_a_command_that_takes_long_is_lost_to_nobody_while_it_works(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.succeeded(world.releases[0])
+    world.succeeded(world.releases[1])
+    seen: list[object] = []
+
+    def long(**_: object) -> list[object]:
+        Operation.objects.update(requested_at=timezone.now() - timedelta(minutes=37))
+        seen.append(settle_lost(actor=system_actor("reaper")))
+        row = request_rollback(actor=world.people["operator"], environment=world.production, reason="it burns")
+        seen.append(claim(row.pk))
+        return []
+
+    monkeypatch.setattr(provisioning_here, "provision_server", long)
+    here(world)
+    assert seen == [0, None]

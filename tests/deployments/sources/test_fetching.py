@@ -1,8 +1,11 @@
 """`build_release --source URL`: a repository elsewhere is fetched, built and not kept."""
 
+import contextlib
 import json
 import os
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -98,3 +101,43 @@ def test_a_file_that_is_small_only_as_git_keeps_it_is_not_read(
     code, said = world.command("colleague", "build_release", "--source", host.repository(), "--ref", "main")
     assert (code, json.loads(said)["error"]) == (1, "release_too_large"), said
     assert "With dicebot/data.bin the release has more than 1 MB." in said
+
+
+class _Talker(BaseHTTPRequestHandler):
+    """A git host that has much to say, and nothing to send."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-git-upload-pack-advertisement")
+        self.end_headers()
+        refs = b"a" * 40 + b" refs/heads/main\0side-band-64k ofs-delta agent=x\n"
+        self.wfile.write(_line(b"# service=git-upload-pack\n") + b"0000" + _line(refs) + b"0000")
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-git-upload-pack-result")
+        self.end_headers()
+        self.wfile.write(_line(b"NAK\n"))
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(_line(b"\x02" + b"x" * 60_000 + b"\n"))
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def _line(content: bytes) -> bytes:
+    return f"{len(content) + 4:04x}".encode() + content
+
+
+def test_a_host_that_only_talks_is_ended(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Talker) as server:
+        answering = threading.Thread(target=server.serve_forever, args=(0.01,))
+        answering.start()
+        try:
+            with pytest.raises(FetchFailed, match="says more than 1 MB beside what it sends"):
+                fetching.fetch(f"http://127.0.0.1:{server.server_port}/x.git", "refs/heads/main", tmp_path / "mirror")
+        finally:
+            server.shutdown()
+            answering.join()

@@ -52,6 +52,7 @@ def test_a_lock_without_packages_is_a_lock(content: str) -> None:
         ("--index-url=https://user:secret@example.org/simple", "bad_lock", "'--index-url' is an option"),
         ("-e .", "bad_lock", "'-e' is an option"),
         ("./local.whl", "bad_lock", "is not a requirement like"),
+        (f"aiohttp==3.14.5 ; 'x' in extras --hash=sha256:{A}", "bad_lock", "a marker that no server can answer"),
         (f"aiohttp==3.14.5 ; nonsense --hash=sha256:{A}", "bad_lock", "is not a requirement like"),
     ],
 )

@@ -102,6 +102,7 @@ CHANGES: list[tuple[str, Callable[[str], str], str]] = [
     ("uv.lock", lambda text: text.replace(">=3.10, <4.0", ">=3.12"), "is for Python >=3.12, and deploy.toml says 3.11"),
     ("uv.lock", lambda text: text.replace("sha256:", "md5:"), "has no sha256 hash of"),
     ("uv.lock", lambda text: text.replace("python_full_version < '3.12'\" }", "nonsense\" }"), "cannot be read"),
+    ("uv.lock", lambda text: text.replace("python_full_version < '3.12'\" }", "'x' in extras\" }"), "cannot be read"),
     ("uv.lock", lambda text: f"{text}[[", "cannot be read"),
     ("uv.lock", no_list, "has something at package[0].wheels that uv does not write"),
     ("poetry.lock", lambda text: text.replace('"2.1"', '"2.0"'), "is a lock of version 2.0, and 2.1 alone says"),
