@@ -72,7 +72,7 @@ def test_they_lead_from_nothing_to_a_release_that_runs(
     _looked_at(visitor, "start-overview")
     page.get_by_role("link", name="All steps").click()
     page.get_by_role("link", name="Ways to a release").click()
-    assert "A release is built of one commit" in page.inner_text("body")
+    page.get_by_text("A release is built of one commit").wait_for()
     _looked_at(visitor, "start-releases")
     release = make_release("1.0.0")
 
@@ -89,7 +89,7 @@ def test_they_lead_from_nothing_to_a_release_that_runs(
 
     page.goto(f"{portal}/start/")
     page.get_by_role("link", name=f"Provision {server}").click()
-    assert f"The units are those of {release}" in page.inner_text("body")
+    page.get_by_text(f"The units are those of {release}").first.wait_for()
     page.goto(f"{portal}/start/")
     page.get_by_role("link", name="Set a secret").click()
     page.get_by_label("Name").fill("cytube-password")
