@@ -10,12 +10,16 @@ from typing import Any
 
 import pytest
 from django.db import connections
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Frame, Page, sync_playwright
 
 AXE = Path(__file__).resolve().parent.parent / "data" / "axe-core" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 _NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
-"""Other tests boot servers meanwhile: Chromium drops what it loads when this machine gets or loses an interface."""
+"""Other tests boot servers meanwhile: Chromium drops what it loads when this machine gets or loses an interface.
+
+What such a page says until the next one comes is about scripts that it did not get.
+"""
+_NEXT_PAGE = "\0"
 SIZES = {"desktop": (1280, 900), "phone": (390, 800)}
 SCREENSHOTS = os.environ.get("PORTAL_SCREENSHOTS", "")
 """A directory for pictures of what a test sees; without it none are kept."""
@@ -41,7 +45,12 @@ class Visitor:
 
     def complaints(self) -> list[str]:
         """What the browser said that nobody expected."""
-        return [line for line in self.said if not any(word in line for word in (*self.expected, _NETWORK_CHANGED))]
+        complaints, torn = [], False
+        for line in self.said:
+            torn = line != _NEXT_PAGE and (torn or _NETWORK_CHANGED in line)
+            if not torn and line != _NEXT_PAGE and not any(word in line for word in self.expected):
+                complaints.append(line)
+        return complaints
 
     def violations(self) -> list[str]:
         """What axe-core finds against WCAG 2.2 A and AA, one line for each element."""
@@ -104,8 +113,20 @@ class Visitors:
         visitor = Visitor(context, page)
         page.on("console", lambda message: self._heard(visitor, message.type, message.text))
         page.on("pageerror", lambda error: visitor.said.append(str(error)))
+        page.on("requestfailed", lambda request: self._failed(visitor, request.failure))
+        page.on("framenavigated", lambda frame: self._came(visitor, frame))
         self.all.append(visitor)
         return visitor
+
+    @staticmethod
+    def _failed(visitor: Visitor, why: str | None) -> None:
+        if why == _NETWORK_CHANGED:
+            visitor.said.append(why)
+
+    @staticmethod
+    def _came(visitor: Visitor, frame: Frame) -> None:
+        if frame == visitor.page.main_frame:
+            visitor.said.append(_NEXT_PAGE)
 
     @staticmethod
     def _heard(visitor: Visitor, kind: str, text: str) -> None:
