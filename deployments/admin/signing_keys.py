@@ -41,6 +41,14 @@ class KeyForm(PageForm):
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 4, "spellcheck": "false"}),
     )
 
+    def clean_public_key(self) -> str:
+        """A private one is neither taken nor shown again."""
+        typed: str = self.cleaned_data["public_key"]
+        if "PRIVATE KEY" in typed:
+            self.data = {name: "" if name == "public_key" else self.data[name] for name in self.data}
+            raise forms.ValidationError("That is the private key, which stays with you. Paste the .pub file beside it.")
+        return typed
+
 
 class PasskeyForm(PageForm):
     """What the browser has made; its script fills in the rest."""

@@ -118,3 +118,15 @@ def test_every_form_that_a_service_takes_is_among_them() -> None:
 
 def _prepare(world: World) -> None:
     Secret.objects.create(environment=world.production, name="room-password", version=1, value="a very secret value")
+
+
+def test_a_private_key_that_was_pasted_for_a_public_one_is_not_shown_again(world: World) -> None:
+    sent = {
+        "name": "laptop",
+        "public_key": "-----BEGIN OPENSSH PRIVATE KEY-----\nabcsecret\n-----END OPENSSH PRIVATE KEY-----",
+    }
+    answer = world.client("administrator").post(reverse("admin:deployments_signingkey_add"), sent)
+    said = answer.content.decode()
+    assert "That is the private key" in said
+    assert "abcsecret" not in said
+    assert 'value="laptop"' in said
