@@ -6,16 +6,12 @@ from typing import Any
 
 _MARK = re.compile(r"^```(\w+) (?:run|example)$", re.MULTILINE)
 
-
-MEASURED = {"performance.md"}
-"""Pages that a measurement writes: there once it was made."""
 _HERE = Path(__file__).parent
 
 
 def on_config(config: Any) -> Any:
-    """Say which version this documents, and lead to what was measured."""
+    """Say which version this documents."""
     config["site_name"] += f" {(_HERE / 'VERSION').read_text().strip()}"
-    config["nav"] += sorted(name for name in MEASURED if (_HERE / "docs" / name).exists())
     return config
 
 
