@@ -80,7 +80,7 @@ def _wait_for(actor: Actor, rollback: Deployment, running: Deployment) -> None:
 
 
 def _asked_for(release: Release, *, drill: bool) -> Release:
-    if not drill:  # a drill condemns what it leaves, for as long as it takes
+    if not drill:  # what a drill left has to come back, whatever is found out about it meanwhile
         refuse_quarantined(release)
     return release
 

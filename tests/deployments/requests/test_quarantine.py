@@ -2,10 +2,8 @@
 
 import pytest
 
-from deployments.core.actors import system_actor
 from deployments.drills.drills import drill_rollback
 from deployments.execution.claims import claim
-from deployments.execution.finish import finish
 from deployments.lifecycle import Status
 from deployments.models import Deployment, Release, Server
 from deployments.requests.approvals import approve
@@ -13,25 +11,8 @@ from deployments.requests.requests import request_deployment
 from deployments.requests.rollback_targets import rollback_target
 from deployments.requests.rollbacks import request_rollback
 from engine.errors import PortalError
+from tests.deployments.drills.test_drills import carry_out
 from tests.deployments.world import World
-
-
-def carry_out(deployment: Deployment) -> Deployment:
-    """To its end, as a worker does whose servers all answer well."""
-    claimed = claim(deployment.pk)
-    assert claimed is not None
-    deployment.targets.update(status="succeeded")
-    finish(
-        actor=system_actor("tests"),
-        deployment=claimed.deployment,
-        status=Status.SUCCEEDED,
-        outcome="succeeded",
-        sentence="It runs.",
-        claim=claimed.token,
-    )
-    deployment.environment.servers.update(current_release=deployment.release)
-    deployment.refresh_from_db()
-    return deployment
 
 
 @pytest.fixture
