@@ -91,7 +91,7 @@ class MailSink:
         """What has arrived, oldest first."""
         return self._arrivals.all()
 
-    def wait_for(self, predicate: Callable[[Mail], bool], deadline: float = 5.0) -> Mail:
+    def wait_for(self, predicate: Callable[[Mail], bool], deadline: float = 60.0) -> Mail:
         """The first message that satisfies ``predicate``, arrived already or within ``deadline`` seconds.
 
         Raises NothingArrived.

@@ -117,7 +117,7 @@ class WebhookSink:
         """What has arrived, oldest first."""
         return self._arrivals.all()
 
-    def wait_for(self, predicate: Callable[[Post], bool], deadline: float = 5.0) -> Post:
+    def wait_for(self, predicate: Callable[[Post], bool], deadline: float = 60.0) -> Post:
         """The first POST that satisfies ``predicate``, arrived already or within ``deadline`` seconds.
 
         Raises NothingArrived.

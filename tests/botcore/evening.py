@@ -179,7 +179,7 @@ async def _judge(server: CytubeServer, bot: Running, evening: Evening) -> None:
     evening.said = Counter(line.text for line in server.chat_log if line.username == NAME)
     evening.lines = sum(line.username == NAME for line in [*server.chat_log, *server.pm_log])
     with contextlib.suppress(AssertionError):
-        await until(lambda: not _difference(server, bot.bot.snapshot().room), deadline=20)
+        await until(lambda: not _difference(server, bot.bot.snapshot().room), deadline=60)
     evening.differs = _difference(server, bot.bot.snapshot().room)
 
 

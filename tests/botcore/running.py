@@ -22,7 +22,7 @@ from sandbox.cytube import SANDBOX_PASSWORD, CytubeServer, Viewer
 
 CHANNEL = "test-rosey"
 NAME = "RoseyBot-Test"
-TIMEOUT = 10.0
+TIMEOUT = 60.0
 
 
 async def until(condition: Callable[[], Any], *, deadline: float = TIMEOUT, why: str = "") -> None:

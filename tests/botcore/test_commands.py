@@ -17,7 +17,7 @@ EXPECTED = (
 )
 
 
-async def ask(viewer: Viewer, text: str, *, deadline: float = 5.0) -> str:
+async def ask(viewer: Viewer, text: str, *, deadline: float = 60.0) -> str:
     """Say a chat command and return the first answer."""
     viewer.forget()
     await viewer.pm(NAME, text)

@@ -136,7 +136,7 @@ def _throw(bot: Bot, session: Session, loop: asyncio.AbstractEventLoop) -> None:
         if name == "kick":
             return  # a kick is believed, whatever its reason: that is another test
         done = asyncio.run_coroutine_threadsafe(_receive(session, name, data), loop)
-        done.result(timeout=10)
+        done.result(timeout=60)
         document_is_true(bot.snapshot().document())
 
     throw()

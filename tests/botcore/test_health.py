@@ -32,7 +32,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "bot.md"
 def get(port: int, path: str) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
             return answer.status, dict(answer.headers), answer.read()
     except urllib.error.HTTPError as error:
         with error:

@@ -94,9 +94,9 @@ async def test_a_change_is_told_at_once_but_not_more_than_once_a_second(
         await one.in_room()
         await until(lambda: portal.bodies and portal.bodies[-1]["health"]["connected"])
         await server.stop()
-        await until(lambda: not portal.bodies[-1]["health"]["connected"], deadline=3)
+        await until(lambda: not portal.bodies[-1]["health"]["connected"], deadline=60)
         await server.start()
-        await until(lambda: portal.bodies[-1]["health"]["connected"], deadline=5)
+        await until(lambda: portal.bodies[-1]["health"]["connected"], deadline=60)
     pauses = [later - earlier for earlier, later in zip(portal.times, portal.times[1:-1], strict=False)]
     assert all(pause > 0.9 for pause in pauses)
 

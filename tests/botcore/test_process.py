@@ -93,7 +93,7 @@ class Process:
         writer.close()
         return int(head.split()[1]), json.loads(body)
 
-    async def connected(self, deadline: float = 15.0) -> dict[str, Any]:
+    async def connected(self, deadline: float = 60.0) -> dict[str, Any]:
         end = time.monotonic() + deadline
         while time.monotonic() < end:
             status, body = await self.health()

@@ -57,7 +57,7 @@ async def test_a_frame_that_is_no_event_leaves_the_bot_working(server: CytubeSer
     for sid in list(server._sio.eio.sockets):
         await server._sio.eio.send(sid, frame)
     mod = await moderator(server)
-    await until(lambda: bot.connected and bot.bot.snapshot().room.user("Moderator"), deadline=20)
+    await until(lambda: bot.connected and bot.bot.snapshot().room.user("Moderator"), deadline=60)
     await mod.pm(NAME, "help")
     await mod.wait_for("pm", lambda line: line["username"] == NAME)
     assert "job" not in bot.bot.telemetry.errors
@@ -136,7 +136,7 @@ async def test_one_guest_login_per_address_and_minute_07(tmp_path: Path) -> None
         settings = settings_for(server, tmp_path, user=User(name="Guesty", guest=True))
         async with running(settings, secrets(None), fast=True) as one:
             await one.ended_with(NameTaken)
-            await one.in_room(deadline=20)
+            await one.in_room(deadline=60)
         await first.leave()
 
 
@@ -265,7 +265,7 @@ async def test_a_banned_bot_is_never_connected_although_its_login_succeeds_21(
 ) -> None:
     server.ban(NAME)
     async with running(settings_for(server, tmp_path), fast=True) as one:
-        await one.ended_with(Banned, times=2, deadline=20)
+        await one.ended_with(Banned, times=2, deadline=60)
         assert not one.connected_ever
 
 
@@ -373,7 +373,7 @@ async def test_an_outage_is_followed_with_growing_delays_and_ends_within_the_cap
         assert one.bot.connection.status.retry_in is not None
         assert 0.2 <= one.bot.connection.status.retry_in <= 0.3
         await server.start()
-        await one.in_room(deadline=5)
+        await one.in_room(deadline=60)
 
 
 async def test_the_next_item_is_followed_31(server: CytubeServer, bot: Running) -> None:

@@ -136,7 +136,7 @@ def wait_until_connected(world: World) -> None:
 
 def health(world: World) -> Any:
     try:
-        with urllib.request.urlopen(f"{world.portal.url}/api/health/test-1", timeout=10) as answer:
+        with urllib.request.urlopen(f"{world.portal.url}/api/health/test-1", timeout=60) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
         with error:

@@ -96,7 +96,7 @@ class Watched:
     slack: WebhookSink
 
     def alerts_of_alertmanager(self) -> list[dict[str, Any]]:
-        with urllib.request.urlopen(f"{self.stack.alertmanager_url}/api/v2/alerts", timeout=10) as response:
+        with urllib.request.urlopen(f"{self.stack.alertmanager_url}/api/v2/alerts", timeout=60) as response:
             found: list[dict[str, Any]] = json.load(response)
         return found
 

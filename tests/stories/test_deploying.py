@@ -20,7 +20,7 @@ def test_a_first_deployment_runs_the_release_and_records_every_step(fleet: Fleet
     deployment = fleet.deploy(release)
     assert deployment.status == Status.SUCCEEDED, deployment.sentence
     assert fleet.current() == release.identifier
-    with urllib.request.urlopen(f"http://{fleet.machines[0].address}:8101/status", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://{fleet.machines[0].address}:8101/status", timeout=60) as answer:
         assert json.load(answer)["version"] == "1.0.0"
         assert answer.headers["X-Release"] == release.identifier
     steps = list(Step.objects.values_list("name", "state"))

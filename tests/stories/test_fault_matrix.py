@@ -130,13 +130,13 @@ def check(world: World, deployment: Deployment, old: str, rows: int) -> None:
     new = deployment.release.identifier
     expected = new if deployment.status == Status.SUCCEEDED else old
     assert world.running == expected, f"{deployment.status}: {deployment.sentence}"
-    wait_for(lambda: world.answers() == expected, f"{expected} to answer, as the record says", deadline=20)
+    wait_for(lambda: world.answers() == expected, f"{expected} to answer, as the record says", deadline=60)
     assert world.unit() == "active"
     assert world.rows() == rows, "the bot's data is what it was"
     assert deployment.sentence
     assert deployment.lease_until is None
     assert world.lock_is_free()
-    wait_for(lambda: not world.left_running(), f"these to end: {world.left_running()}", deadline=20)
+    wait_for(lambda: not world.left_running(), f"these to end: {world.left_running()}", deadline=60)
     assert not deployment.targets.filter(status__in=(TargetStatus.RUNNING, TargetStatus.WAITING)).exists()
     assert not Step.objects.filter(target__deployment=deployment, state=StepState.RUNNING).exists()
     assert not Deployment.objects.active().exists()

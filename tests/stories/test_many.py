@@ -68,7 +68,7 @@ def whole(world: World, deployment: Deployment, what: str) -> None:
     (release,) = current
     assert (release == deployment.release.identifier) == (deployment.status == Status.SUCCEEDED), what
     for machine in machines:
-        wait_for(lambda: runs(machine) == release, f"{release} to answer after {what}", deadline=20)  # noqa: B023
+        wait_for(lambda: runs(machine) == release, f"{release} to answer after {what}", deadline=60)  # noqa: B023
         assert lock_is_free(machine)
         assert machine.root(["test", "-d", f"{TREE}/releases/{release}"], check=False).returncode == 0
     drift = find_drift(actor=system_actor("tests"), environment=deployment.environment)

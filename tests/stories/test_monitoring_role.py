@@ -164,7 +164,7 @@ def test_a_bare_server_becomes_the_one_that_watches_and_stays_so(watching: Watch
 
     deployment = watching.deploy()
     assert deployment.status == Status.SUCCEEDED, deployment.sentence
-    until(watching.active, 15, "both services")
+    until(watching.active, 120, "both services")
     token = watching.said("cat", "/opt/rosey-bot/shared/secrets/monitoring-token")
     until(lambda: watching.portal.deliveries, 150, "the dead man's switch")
     came_with, delivery = watching.portal.deliveries[0]
@@ -177,7 +177,7 @@ def test_a_bare_server_becomes_the_one_that_watches_and_stays_so(watching: Watch
         score = watching.said("systemd-analyze", "security", "--no-pager", unit).splitlines()[-1]
         assert float(score.partition(": ")[2].split()[0]) <= 2.5, score
         watching.machine.root(["systemctl", "kill", "--signal=KILL", unit])
-        until(watching.active, 15, f"{unit} after kill -9")
+        until(watching.active, 120, f"{unit} after kill -9")
     for port in (9090, 9093):
         with pytest.raises(OSError):
             socket.create_connection((watching.machine.address, port), timeout=2)
@@ -188,13 +188,13 @@ def test_a_bare_server_becomes_the_one_that_watches_and_stays_so(watching: Watch
 
     watching.machine.power_off()
     watching.machine.power_on()
-    until(watching.active, 30, "both services after a power cut")
+    until(watching.active, 120, "both services after a power cut")
 
 
 def test_settings_that_amtool_refuses_never_reach_the_running_services(watching: Watching) -> None:
     watching.provision()
     assert watching.deploy().status == Status.SUCCEEDED
-    until(watching.active, 15, "both services")
+    until(watching.active, 120, "both services")
     home = Environment.objects.get(name="test")
     home.configuration["monitoring.json"]["slack"] = {"channel": "#ops"}  # and no slack-url was ever delivered
     home.configuration["monitoring.json"]["mail"] = {"to": "nobody"}

@@ -120,7 +120,7 @@ def test_a_bare_server_becomes_the_portal_with_its_watchers(portal_host: Watchin
     deployment = portal_host.deploy()
     assert deployment.status == Status.SUCCEEDED, deployment.sentence
     visitor = Visitor(portal_host.machine.address)
-    until(visitor.sees_a_healthy_portal, 60, "the portal behind TLS")
+    until(visitor.sees_a_healthy_portal, 120, "the portal behind TLS")
 
     move_and_prove(portal_host)
     for path in ("/prometheus/", "/alertmanager/"):
@@ -131,7 +131,7 @@ def test_a_bare_server_becomes_the_portal_with_its_watchers(portal_host: Watchin
     def active() -> bool:
         return portal_host.said("systemctl", "is-active", *FIVE).split() == ["active"] * len(FIVE)
 
-    until(active, 60, "all five services")
+    until(active, 120, "all five services")
     for unit in (*(f"{name}.service" for name in FIVE), *BESIDE):
         said = portal_host.said("systemd-analyze", "verify", "--man=no", unit)
         assert [line for line in said.splitlines() if unit in line] == []
@@ -145,8 +145,8 @@ def test_a_bare_server_becomes_the_portal_with_its_watchers(portal_host: Watchin
         def another(unit: str = unit, before: str = before) -> bool:
             return portal_host.said("systemctl", "show", "-P", "MainPID", f"{unit}.service") not in (before, "0")
 
-        until(lambda: another() and active(), 15, f"{unit} after kill -9")
-    until(visitor.sees_a_healthy_portal, 60, "the portal after kill -9")
+        until(lambda: another() and active(), 120, f"{unit} after kill -9")
+    until(visitor.sees_a_healthy_portal, 120, "the portal after kill -9")
 
     interesting = {*range(1, 1100), 3000, 5432, 6379, *range(8000, 8100), 8443, *range(9090, 9100)}
     assert {port for port in interesting if answers(portal_host.machine.address, port)} == {22, 80, 443, 8443}
@@ -154,7 +154,7 @@ def test_a_bare_server_becomes_the_portal_with_its_watchers(portal_host: Watchin
     portal_host.machine.power_off()
     portal_host.machine.power_on()
     until(active, 90, "all five services after a power cut")
-    until(visitor.sees_a_healthy_portal, 60, "the portal after a power cut")
+    until(visitor.sees_a_healthy_portal, 120, "the portal after a power cut")
     nothing_is_left_when_it_is_decommissioned(portal_host)
 
 
@@ -191,7 +191,7 @@ def move_and_prove(portal_host: Watching) -> None:
         said = portal_host.said("python3", "-c", f"import urllib.request as u; print(u.urlopen('{asked}').read())")
         return '"1"' in said
 
-    until(watched, 60, "Prometheus to read the portal's metrics")
+    until(watched, 120, "Prometheus to read the portal's metrics")
 
 
 def answers(address: str, port: int) -> bool:

@@ -79,7 +79,7 @@ def changed(fleet: Fleet, before: str) -> list[str]:
 
 
 def answers(fleet: Fleet, port: int) -> int:
-    with urllib.request.urlopen(f"http://{fleet.machines[0].address}:{port}/status", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://{fleet.machines[0].address}:{port}/status", timeout=60) as answer:
         return int(answer.status)
 
 

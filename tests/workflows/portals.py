@@ -133,7 +133,7 @@ class Portal:
         end = time.monotonic() + UP_WITHIN
         while process.poll() is None and time.monotonic() < end:
             try:
-                with urllib.request.urlopen(f"{self.url}/healthz", timeout=5):
+                with urllib.request.urlopen(f"{self.url}/healthz", timeout=60):
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)

@@ -46,13 +46,13 @@ def test_it_runs_from_its_release_and_answers_as_its_deploy_toml_says(tmp_path: 
     with _running(release, tmp_path, artifact.release_id) as url:
         health = artifact.deploy.role("bot").health
         assert health is not None
-        with urllib.request.urlopen(f"{url}/status", timeout=10) as answer:
+        with urllib.request.urlopen(f"{url}/status", timeout=60) as answer:
             status = json.load(answer)
             assert answer.headers["X-Release"] == artifact.release_id
         assert status[health.version] == artifact.version
         assert status[health.connected or ""] is True
-        urllib.request.urlopen(urllib.request.Request(f"{url}/roll", method="POST"), timeout=10).close()
-        with urllib.request.urlopen(f"{url}/status", timeout=10) as answer:
+        urllib.request.urlopen(urllib.request.Request(f"{url}/roll", method="POST"), timeout=60).close()
+        with urllib.request.urlopen(f"{url}/status", timeout=60) as answer:
             assert json.load(answer)["rolls"] == 1
 
 

@@ -66,7 +66,7 @@ class Front:
     ) -> tuple[int, dict[str, str]]:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=context)
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=60, context=context)
         try:
             connection.request(method, path, body=body, headers={"Cookie": cookie} if cookie else {})
             answer = connection.getresponse()
@@ -117,7 +117,7 @@ def front(tmp_path: Path, live_server: Any, settings: Any, transactional_db: Non
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         found = Front(port, watchers, upstream)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             try:
                 found.ask(watchers, "GET", "/nothing")

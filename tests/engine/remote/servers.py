@@ -137,7 +137,7 @@ class Server:
     def assert_tidy(self) -> None:
         """No lock is held, no process of a run is left, nothing half-made lies about."""
         # the agent of the last question may just be on its way out
-        self.wait("! pgrep -f '[a]gent-[0-9a-f]{64}'", deadline=10.0)
+        self.wait("! pgrep -f '[a]gent-[0-9a-f]{64}'", deadline=60)
         marked = self.shell("grep -lz '^DEPLOYMENT_RUN=' /proc/[0-9]*/environ 2>/dev/null")
         assert marked == "", f"processes of a step still run: {marked}"
         assert self.shell(f"flock -n {ROOT}/.deploy/lock true && echo free") == "free"
@@ -154,7 +154,7 @@ class Server:
             found = client.matches(wanted.manifest.files, wanted.identifier)
         assert found.reason == "whole", found.sentence
 
-    def wait_answer(self, deadline: float = 15.0) -> dict[str, Any]:
+    def wait_answer(self, deadline: float = 60.0) -> dict[str, Any]:
         ends = time.monotonic() + deadline
         while time.monotonic() < ends:
             if said := self.answer():
@@ -162,7 +162,7 @@ class Server:
             time.sleep(0.05)
         raise AssertionError(f"the service does not answer; {self.shell(f'journalctl -n 20 --no-pager -u {UNIT}')}")
 
-    def wait(self, script: str, deadline: float = 30.0) -> None:
+    def wait(self, script: str, deadline: float = 60.0) -> None:
         """Until a shell condition on the host is true."""
         ends = time.monotonic() + deadline
         while self.host.root(["sh", "-c", script], check=False).returncode != 0:
@@ -194,7 +194,7 @@ class Background:
             self.records.append(record)
             self._news.notify_all()
 
-    def wait_for(self, deadline: float = 30.0, **fields: Any) -> Record:
+    def wait_for(self, deadline: float = 60.0, **fields: Any) -> Record:
         """The first record with these fields."""
 
         def found() -> Record | None:

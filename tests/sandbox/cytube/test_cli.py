@@ -35,12 +35,12 @@ async def test_it_serves_until_it_is_told_to_stop(process: subprocess.Popen[str]
     url = re.search(r"http://\S+?(?=,)", line)
     assert url is not None
     assert "one, two" in line
-    with urllib.request.urlopen(f"{url.group()}/socketconfig/one.json", timeout=5) as answer:
+    with urllib.request.urlopen(f"{url.group()}/socketconfig/one.json", timeout=60) as answer:
         assert json.load(answer)["servers"] == [{"url": url.group(), "secure": False}]
     viewer = await Viewer.join(url.group(), "two", "Someone", "secret", channel_password="sesame")
     process.send_signal(signal.SIGTERM)
     assert await viewer.wait_disconnected() == "transport error"
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=60) == 0
 
 
 def test_a_taken_port_is_1(capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,7 +91,7 @@ def _mounts(pid: int, directory: str) -> bool:
     return False
 
 
-def eventually(ask: Callable[[], T], good: Callable[[T], bool], deadline: float = 30.0) -> T:
+def eventually(ask: Callable[[], T], good: Callable[[T], bool], deadline: float = 60.0) -> T:
     """The answer, as soon as it is good; the last one when it does not become good in time."""
     end = time.monotonic() + deadline
     while True:

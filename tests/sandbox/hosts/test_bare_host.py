@@ -108,7 +108,7 @@ def test_waiting_for_a_host_leaves_no_error_in_its_journal(bare_host: Host) -> N
 
     bare_host.wait_ready()
     sshd_is_done = ["sh", "-c", "while pgrep -f '[s]shd: .*(unknown|preauth)' >/dev/null; do sleep 0.02; done"]
-    bare_host.root(sshd_is_done, deadline=10)
+    bare_host.root(sshd_is_done, deadline=60)
     bare_host.root(["logger", "--priority", "auth.err", "the one error"])
 
     assert errors(bare_host) - before == Counter({"the one error": 1})

@@ -30,15 +30,15 @@ def test_it_keeps_mail_and_posts_until_it_is_told_to_stop(process: subprocess.Po
     url = re.search(r"http\S+", process.stdout.readline())
     assert port is not None
     assert url is not None
-    with smtplib.SMTP("127.0.0.1", int(port.group(1)), timeout=5) as client:
+    with smtplib.SMTP("127.0.0.1", int(port.group(1)), timeout=60) as client:
         client.sendmail("a@example.org", ["b@example.org"], "Subject: rollback\r\n\r\ndone\r\n")
     assert "mail for b@example.org: 'rollback'" in process.stdout.readline()
     body, headers = json.dumps({"text": "hi"}).encode(), {"Content-Type": "application/json"}
     request = urllib.request.Request(url.group(), data=body, headers=headers, method="POST")
-    urllib.request.urlopen(request, timeout=5).close()
+    urllib.request.urlopen(request, timeout=60).close()
     assert "post to /services/sandbox: 'hi' (200)" in process.stdout.readline()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=60) == 0
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["0001-rollback.eml", "0002-post-services-sandbox.json"]
 

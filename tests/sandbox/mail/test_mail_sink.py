@@ -24,7 +24,7 @@ def send(sink: MailSink, subject: str, *, text: str = "Hello.\n", html: str = ""
     message.set_content(text)
     if html:
         message.add_alternative(html, subtype="html")
-    with smtplib.SMTP("127.0.0.1", sink.port, timeout=5) as client:
+    with smtplib.SMTP("127.0.0.1", sink.port, timeout=60) as client:
         client.send_message(message, to_addrs=["ops@example.org", "second@example.org"])
 
 
@@ -40,7 +40,7 @@ def test_a_message_is_kept_with_all_its_parts(sink: MailSink) -> None:
 
 def test_a_message_that_is_hard_to_read_is_kept_all_the_same(sink: MailSink) -> None:
     raw = b"Subject: =?x?q?odd?=\r\nContent-Type: text/plain; charset=nonsense\r\n\r\nr\xe9sum\xe9\r\n"
-    with smtplib.SMTP("127.0.0.1", sink.port, timeout=5) as client:
+    with smtplib.SMTP("127.0.0.1", sink.port, timeout=60) as client:
         client.sendmail("", ["b@example.org"], raw)
     assert sink.messages[0].text == "r\ufffdsum\ufffd\n"
 
@@ -109,6 +109,6 @@ def test_a_taken_port_is_an_error_and_leaves_no_thread() -> None:
 
 
 def test_a_client_that_stays_connected_does_not_stop_the_sink_from_stopping(sink: MailSink) -> None:
-    client = smtplib.SMTP("127.0.0.1", sink.port, timeout=5)
+    client = smtplib.SMTP("127.0.0.1", sink.port, timeout=60)
     sink.stop()
     client.close()
