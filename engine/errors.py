@@ -14,6 +14,8 @@ command line, the API and the pages cannot disagree. Every `reason` is an id too
 to its entry in docs/troubleshooting.md.
 """
 
+from engine.redaction import redacted
+
 
 def error_id(reason: str) -> str:
     """`environment_busy` → `ops-environment-busy`."""
@@ -24,7 +26,7 @@ class PortalError(Exception):
     """An expected failure.
 
     `reason` is a stable word for programs, the message one sentence for people, `hint` what to do next;
-    `permanent` says that trying again without a change cannot help.
+    `permanent` says that trying again without a change cannot help. Neither sentence repeats a credential.
     """
 
     reason = "failed"
@@ -33,9 +35,8 @@ class PortalError(Exception):
     http_status = 409
 
     def __init__(self, message: str, *, hint: str = "", reason: str = "", permanent: bool | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message, self.hint = redacted(message), redacted(hint)
+        super().__init__(self.message)
         if reason:
             self.reason = reason
         if permanent is not None:

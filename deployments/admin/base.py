@@ -31,7 +31,9 @@ else:
     from unfold.admin import ModelAdmin
 
     class Base(ModelAdmin):
-        """Unfold's class, which takes no type parameter at run time."""
+        """Unfold's class, which takes no type parameter at run time. Its forms show no credential again."""
+
+        form = ModelForm
 
         def __class_getitem__(cls, _model):
             return cls

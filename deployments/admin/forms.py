@@ -12,6 +12,17 @@ from unfold.widgets import (
 )
 
 from deployments.core.actors import Actor
+from engine.redaction import redacted
+
+
+class _Shown(forms.BoundField):
+    """A field whose page gives back what was typed, and no credential that was typed by mistake."""
+
+    def value(self) -> Any:
+        """What its widget shows."""
+        value = super().value()
+        return redacted(value) if isinstance(value, str) and self.form.is_bound else value
+
 
 if TYPE_CHECKING:
     ModelForm = forms.ModelForm
@@ -19,6 +30,12 @@ else:
 
     class ModelForm(forms.ModelForm):
         """Django's class, which takes no type parameter at run time."""
+
+        bound_field_class = _Shown
+
+        def add_error(self, field, error):
+            """A sentence repeats no credential either."""
+            super().add_error(field, _said(error))
 
         def __class_getitem__(cls, _model):
             return cls
@@ -30,6 +47,8 @@ MAX = 500
 class PageForm(forms.Form):
     """A form about one object; subclasses look at `self.subject` and at who fills it in, `self.actor`."""
 
+    bound_field_class = _Shown
+
     def __init__(self, *args: Any, subject: Any = None, actor: Actor | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.subject, self.actor = subject, actor
@@ -37,6 +56,20 @@ class PageForm(forms.Form):
 
     def prepare(self) -> None:
         """Fit the fields to subject and actor."""
+
+    def add_error(self, field: str | None, error: Any) -> None:
+        """A sentence repeats no credential either."""
+        super().add_error(field, _said(error))
+
+
+def _said(error: Any) -> Any:
+    """The same refusal, without what looks like a credential."""
+    known = error if isinstance(error, forms.ValidationError) else forms.ValidationError(error)
+    if not any(redacted(sentence) != sentence for sentence in known.messages):
+        return error
+    if hasattr(known, "error_dict"):
+        return forms.ValidationError({name: list(map(redacted, told)) for name, told in known.message_dict.items()})
+    return forms.ValidationError(list(map(redacted, known.messages)))
 
 
 class WriteOnly(UnfoldAdminTextareaWidget):  # type: ignore[misc]  # unfold has no types

@@ -42,10 +42,9 @@ class KeyForm(PageForm):
     )
 
     def clean_public_key(self) -> str:
-        """A private one is neither taken nor shown again."""
+        """A private one is not taken."""
         typed: str = self.cleaned_data["public_key"]
         if "PRIVATE KEY" in typed:
-            self.data = {name: "" if name == "public_key" else self.data[name] for name in self.data}
             raise forms.ValidationError("That is the private key, which stays with you. Paste the .pub file beside it.")
         return typed
 
