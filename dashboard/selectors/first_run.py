@@ -22,7 +22,7 @@ LOOKED_AT = 200
 
 
 def first_steps(actor: Actor | None) -> FirstSteps:
-    """As `actor` sees them; None is somebody at a portal that knows nobody. Two dozen queries at most."""
+    """As `actor` sees them; None is any member, without who may do what. Two dozen queries at most."""
     servers = [*_servers(Server.State.PROVISIONED), *_servers(Server.State.ENROLLED)]
     running = [server for server in servers if "bot" in server.roles]
     ready = [server for server in running if server.state == Server.State.PROVISIONED]
@@ -38,6 +38,21 @@ def first_steps(actor: Actor | None) -> FirstSteps:
         _monitoring([server for server in servers if "monitoring" in server.roles], built),
     ]
     return FirstSteps(placed([_for(actor, step) for step in steps]))
+
+
+def first_steps_untold() -> FirstSteps:
+    """For somebody who is not signed in, at a portal that knows nobody: the steps, and nothing of what is stored."""
+    steps = [
+        _administrator(),
+        _passkey(),
+        _second_person(),
+        _release(None),
+        _server([], [], None),
+        _secrets([]),
+        _deployment([], None),
+        _monitoring([], None),
+    ]
+    return FirstSteps(placed([replace(step, done=False, fact="", needs="", link="", label="") for step in steps]))
 
 
 def in_use() -> bool:

@@ -124,12 +124,33 @@ def test_what_may_wait_is_passed_over_as_soon_as_something_behind_it_is_done(
     assert found["A deployment"] is Place.LATER
 
 
+def test_who_is_not_signed_in_reads_nothing_of_what_is_stored(make_release: MakeRelease, ready: Server) -> None:
+    def told() -> str:
+        page = Client().get("/start/").content.decode()
+        return re.sub(r'nonce="[^"]*"|\d\d:\d\d(:\d\d)?', "", page)
+
+    everything = told()
+    release = make_release("1.0.0")
+    records.deployment(ready, Status.SUCCEEDED, release=release)
+    records.deployment(ready, Status.AWAITING_APPROVAL, release=release)
+    Secret.objects.create(environment=ready.environment, name="cytube-password", version=1, value="x")
+    SigningKey.objects.create(person="ada", name="hers", credential="c", public_key="k", fingerprint="f")
+    Server.objects.update(roles=["bot", "monitoring"])
+    assert told() == everything
+    Server.objects.update(state=Server.State.ENROLLED)
+    assert told() == everything
+    with_all = {step.fact for step in first_steps(None).steps}
+    assert not any(fact in everything for fact in with_all - {"nobody can give out roles yet"})
+
+
 def test_what_everything_else_needs_is_never_passed_over(make_release: MakeRelease) -> None:
     make_release("1.0.0")
     page = Client().get("/start/").content.decode()
-    assert "1 of 8 done" in page
+    assert "0 of 8 done" in page
     assert re.search(r'href="#step-1">an administrator<', page)
     assert re.search(r'id="step-1" class="card next"', page)
+    assert step("A release").done
+    assert step("An administrator").place is Place.NEXT
 
 
 def test_a_button_leads_to_where_the_step_is_done_now(
