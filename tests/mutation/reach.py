@@ -1,6 +1,9 @@
 """A plugin of pytest that has coverage remember which test reaches which line, and how long each test takes.
 
 `coverage run --rcfile=tests/mutation/coverage.toml -m pytest -p tests.mutation.reach …`
+
+What a fixture of a module or class does is every test's in there, not only the first one's. What is made once a session
+is nobody's: it is made before a mutant is put in place. A fork goes on for the test that it was started by.
 """
 
 import json
@@ -13,14 +16,38 @@ import coverage
 import pytest
 
 SECONDS: dict[str, float] = {}
+_here = ""
+
+
+def _switch(context: str) -> str:
+    """What runs from here on, in forks too, is this test's, or of all tests of this file; what it was before."""
+    global _here
+    before, _here = _here, context
+    if measuring := coverage.Coverage.current():
+        measuring.switch_context(context)
+    return before
+
+
+def pytest_configure() -> None:
+    """After coverage's own hook, which begins anew in a fork and knows of no test."""
+    os.register_at_fork(after_in_child=lambda: _switch(_here))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
-    """What runs from here on, fixtures included, is this test's."""
-    if measuring := coverage.Coverage.current():
-        measuring.switch_context(item.nodeid)
+    """A test, and its own fixtures."""
+    _switch(item.nodeid)
     return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: Any, request: pytest.FixtureRequest) -> Generator[None, Any, Any]:
+    """A fixture that others share."""
+    before = _here if fixturedef.scope == "function" else _switch(request.node.nodeid)
+    try:
+        return (yield)
+    finally:
+        _switch(before)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -32,7 +59,10 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Keep them, in the process that started the others."""
+    """Keep them beside what was known, in the process that started the others."""
     if not hasattr(session.config, "workerinput"):
-        known = {name: seconds for name, seconds in SECONDS.items() if seconds != float("inf")}
-        Path(os.environ["MUTATION_STATE"], "seconds.json").write_text(json.dumps(known))
+        file = Path(os.environ["MUTATION_STATE"], "seconds.json")
+        known = json.loads(file.read_text()) if file.exists() else {}
+        known |= SECONDS
+        kept = {name: seconds for name, seconds in known.items() if seconds != float("inf")}
+        file.write_text(json.dumps(kept))

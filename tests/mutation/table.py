@@ -1,6 +1,6 @@
 """The table of docs/tests.md: what was drawn, reached, tried and noticed; what is equivalent, and what is alive."""
 
-from tests.mutation.drawing import SEED, Drawn, equivalent
+from tests.mutation.drawing import Drawn, equivalent
 from tests.mutation.operators import OPERATORS, ROOT
 from tests.mutation.verdicts import Verdicts
 
@@ -17,7 +17,7 @@ def written_into_docs(drawings: list[Drawn], verdicts: Verdicts) -> None:
 def table(drawings: list[Drawn], verdicts: Verdicts) -> str:
     """The Markdown."""
     lines = [f"- {name}: {meaning}" for name, meaning in OPERATORS.items()]
-    lines += ["", f"Seed {SEED}:", ""]
+    lines += ["", f"Seed {drawings[0].seed}:", ""]
     lines += ["| package | mutants | reached | tried | equivalent | killed | alive |", "|---|---|---|---|---|---|---|"]
     for each in drawings:
         tried, killed, same = verdicts.counted(each)

@@ -1,5 +1,6 @@
 """The core notices small changes; and what is said of how that is found out is true."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,9 +8,11 @@ import types
 from pathlib import Path
 
 import pytest
+from coverage import CoverageData
 
-from tests.mutation.drawing import PACKAGES, equivalent, every
+from tests.mutation.drawing import PACKAGES, Known, equivalent, every
 from tests.mutation.operators import OPERATORS, ROOT, Mutant, compiled, mutants
+from tests.mutation.verdicts import Verdicts, digest_of_tests, key
 
 
 @pytest.mark.full
@@ -38,6 +41,68 @@ def test_every_operator_has_mutants_and_no_two_of_a_function_have_one_name() -> 
 
 def test_what_is_listed_as_equivalent_is_a_mutant_of_today() -> None:
     assert set(equivalent()) <= {str(mutant) for package in PACKAGES for mutant in every(package)}
+
+
+SHARED = """
+import os
+
+import pytest
+
+from deployments import thing
+
+
+@pytest.fixture(scope="module")
+def made():
+    return thing.make()
+
+
+def test_first(made):
+    assert made == 1
+
+
+def test_second(made):
+    child = os.fork()
+    if child == 0:
+        thing.alone()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_every_test_that_reaches_a_line_is_known_for_it(tmp_path: Path) -> None:
+    room = tmp_path / "deployments"
+    room.mkdir()
+    (room / "__init__.py").touch()
+    (room / "thing.py").write_text("def make():\n    return 1\n\n\ndef alone():\n    return 2\n")
+    (tmp_path / "test_shared.py").write_text(SHARED)
+    rules = f"--rcfile={ROOT / 'tests' / 'mutation' / 'coverage.toml'}"
+    known = {"MUTATION_STATE": str(tmp_path), "COVERAGE_FILE": str(tmp_path / ".coverage"), "PYTHONPATH": str(ROOT)}
+    for program in (
+        ["run", rules, "-m", "pytest", "-q", "-p", "no:django", "-p", "tests.mutation.reach", str(tmp_path)],
+        ["combine", "-q", rules],
+    ):
+        command = [sys.executable, "-m", "coverage", *program]
+        done = subprocess.run(
+            command, cwd=tmp_path, env={**os.environ, **known}, capture_output=True, timeout=240, check=False
+        )
+        assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+    data = CoverageData(str(tmp_path / ".coverage"))
+    data.read()
+    reaching = data.contexts_by_lineno(str(room / "thing.py"))
+    asked = Known(json.loads((tmp_path / "seconds.json").read_text())).asked
+    in_fixture, in_fork = (Mutant("deployments/thing.py", "", "", "", (line,), 0) for line in (2, 6))
+    assert sorted(asked(in_fixture, reaching)) == ["test_shared.py::test_first", "test_shared.py::test_second"]
+    assert asked(in_fork, reaching) == ["test_shared.py::test_second"]
+
+
+def test_that_one_survived_is_forgotten_with_other_tests(tmp_path: Path) -> None:
+    mutant = every("deployments/requests")[0]
+    asked = ["tests/mutation/test_mutation.py::test_one"]
+    said = {"mutant": key(mutant), "said": "survived", "tests": digest_of_tests(asked)}
+    (tmp_path / "results.jsonl").write_text(json.dumps(said))
+    verdicts = Verdicts(tmp_path / "results.jsonl")
+    assert verdicts.of(mutant, asked) == "survived"
+    assert verdicts.of(mutant, [*asked, "tests/mutation/test_mutation.py::test_another"]) is None
 
 
 SOURCE = '''

@@ -19,10 +19,12 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from tests.mutation.operators import Mutant, compiled
-from tests.mutation.verdicts import key
+from tests.mutation.verdicts import digest_of_tests, key
 
 BUDGET = float(os.environ.get("MUTATION_BUDGET", "60"))
 """Seconds of tests for one mutant; what no test noticed by then has survived."""
+NO_END = 30
+"""Seconds over that, and five times the slowest test of it: what is not through by then goes round for ever."""
 SURVIVED, KILLED, STILLBORN, NOT_RUN = 0, 1, 2, 3
 WORDS = {SURVIVED: "survived", KILLED: "killed", STILLBORN: "stillborn", NOT_RUN: "not run"}
 
@@ -33,14 +35,15 @@ class Order:
 
     mutant: Mutant | None
     tests: tuple[str, ...]
+    slowest: float
 
 
 def orders(path: Path) -> list[Order]:
     """What the program wrote for this process."""
     found = []
-    for mutant, tests in json.loads(path.read_text()):
+    for mutant, tests, slowest in json.loads(path.read_text()):
         known = Mutant(**{**mutant, "lines": tuple(mutant["lines"])}) if mutant else None
-        found.append(Order(known, tuple(tests)))
+        found.append(Order(known, tuple(tests), slowest))
     return found
 
 
@@ -62,6 +65,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
             line = {
                 "mutant": key(order.mutant) if order.mutant else "control",
                 "said": said,
+                "tests": digest_of_tests(list(order.tests)),
                 "seconds": round(time.monotonic() - began, 1),
             }
             results.write(json.dumps(line) + "\n")
@@ -96,7 +100,7 @@ def _in_a_fork(order: Order, items: list[pytest.Item], every: list[Mutant]) -> s
     if child == 0:
         os.setpgid(0, 0)
         _child(order, items, every)
-    end = time.monotonic() + BUDGET * (1.5 if order.mutant else 10)
+    end = time.monotonic() + (BUDGET if order.mutant else BUDGET * 9) + NO_END + 5 * order.slowest
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
