@@ -49,7 +49,9 @@ def lock_is_free(machine: Host, tree: str = TREE) -> bool:
 
 def runs(machine: Host) -> str:
     """The release that the running bot says it is, asked on the host itself; empty when nothing answers."""
-    ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8101/status', timeout=10).headers['X-Release'])"
+    ask = (
+        "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8101/status', timeout=10).headers['X-Release'])"
+    )
     return shell(machine, f'python3 -c "{ask}" 2>/dev/null')
 
 
