@@ -171,7 +171,7 @@ CONTENT_SECURITY_POLICY = {
 }
 
 # Delivery is at least once, whatever these say (docs/decisions/0003-queue.md): a task carries an id and claims its row
-# first. Own deadline of a deployment (600 s) < timeout < retry.
+# first. Own deadline of a deployment's round (600 s) < timeout < retry.
 _CLUSTER = {
     "workers": 1,
     "queue_limit": 1,

@@ -18,7 +18,7 @@ router = Router(tags=["Bots"])
 
 
 class HeartbeatIn(Schema):
-    """One heartbeat. Fields we do not know are ignored, so that a newer bot can talk to an older portal."""
+    """One heartbeat. Fields we do not know are ignored, for newer bots; the health document has exactly its eight."""
 
     health: HealthDocument
     release: str = Field("", max_length=64, pattern=r"^[A-Za-z0-9._+-]*$", examples=["1.4.0-3f9a1c22"])

@@ -259,17 +259,14 @@ def forget_failures(keys: list[str]) -> None:
 
 
 def ensure_schedules(**_signal: object) -> None:
-    """Make the schedules exist; run after every migration, changes nothing when they do."""
+    """Make the schedules as they are written here; run after every migration. When each comes next stays."""
+    now = timezone.now()
     for name, (task, cluster, minutes) in SCHEDULES.items():
-        Schedule.objects.get_or_create(
-            name=name,
-            defaults={
-                "func": task,
-                "cluster": cluster,
-                "schedule_type": Schedule.MINUTES,
-                "minutes": minutes,
-                "repeats": -1,
-                # a rehearsal interrupts somebody: the first comes when it is due, not when the portal was set up
-                "next_run": timezone.now() + (timedelta(minutes=minutes) if minutes >= DAY else timedelta(seconds=10)),
-            },
+        # a rehearsal interrupts somebody: the first comes when it is due, not when the portal was set up
+        first = now + (timedelta(minutes=minutes) if minutes >= DAY else timedelta(seconds=10))
+        written = {"func": task, "cluster": cluster, "schedule_type": Schedule.MINUTES, "minutes": minutes}
+        row, _ = Schedule.objects.update_or_create(
+            name=name, defaults=written, create_defaults={**written, "repeats": -1, "next_run": first}
         )
+        if row.next_run > now + timedelta(minutes=minutes):
+            Schedule.objects.filter(pk=row.pk).update(next_run=now + timedelta(minutes=minutes))

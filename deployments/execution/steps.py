@@ -14,7 +14,7 @@ from deployments.models import Deployment, Step, Target
 from engine.remote.result import Record
 
 MOST_STEPS, MOST_FACTS = 60, 128 << 10
-"""Steps that are kept of a target, an agent has nine and what reverting adds, and bytes of the facts of each."""
+"""Steps that are kept of a target, an agent has eleven and what reverting adds, and bytes of the facts of each."""
 
 
 def bounded_facts(facts: object, mask: Mask) -> dict[str, Any]:

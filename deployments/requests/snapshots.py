@@ -27,13 +27,8 @@ from deployments.snapshot import (
 )
 from engine.artifacts.deploy_toml import DeployToml
 from engine.errors import InvalidRequest
+from engine.host.agent.limits import MOMENTS, PLAN_STEPS
 from engine.remote.plan import config_digest
-
-MOMENTS = ("before_activate", "after_activate", "after_success")
-STEPS = (
-    *("preflight", "stage", "dependencies", "backup", "before_activate"),
-    *("activate", "after_activate", "restart", "verify", "after_success"),
-)
 
 
 def take_snapshot(*, environment: Environment, release: Release, success: Deployment | None = None) -> Snapshot:
@@ -92,7 +87,7 @@ def _plan(deploy: DeployToml, *, rollback: bool) -> SealedPlan:
     moments = {hook.moment for hook in hooks}
     # where there are none there is no such word: what waits keeps its seal
     return SealedPlan(
-        steps=tuple(step for step in STEPS if step not in MOMENTS or step in moments),
+        steps=tuple(step for step in PLAN_STEPS if step not in MOMENTS or step in moments),
         deadlines=deploy.deadlines.model_dump(),
         keep=deploy.keep,
         **({"hooks": hooks} if hooks else {}),

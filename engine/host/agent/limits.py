@@ -8,6 +8,10 @@ from typing import Any, Dict, Tuple
 PROTOCOL = 1
 
 MOMENTS = ("before_activate", "after_activate", "after_success")  # at which a release may have a command run
+PLAN_STEPS = (
+    *("preflight", "stage", "dependencies", "backup", "before_activate"),
+    *("activate", "after_activate", "restart", "verify", "after_success"),
+)  # of a plan, in their order; pruning old releases follows and decides nothing
 DECISIVE = (
     "activate",
     "restart",
