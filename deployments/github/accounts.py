@@ -5,7 +5,7 @@ It decides who approves what: whoever linked a colleague's account would be who 
 
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from deployments.access.policy import require
@@ -22,17 +22,14 @@ from engine.errors import Conflict, InvalidRequest, NotAllowed
 def link_account(*, actor: Actor, person: User, login: str, account_id: int) -> GitHubAccount:
     """Say that an account on GitHub is one's own; it takes the place of an earlier one, and counts once confirmed.
 
-    Nobody says so for others: what others push would count as asked by them. Raises NotAllowed, InvalidRequest and
-    Conflict (somebody else's).
+    Nobody says so for others: what others push would count as asked by them. Others who say the same of it are in
+    nobody's way until one is confirmed. Raises NotAllowed, InvalidRequest and Conflict (confirmed as somebody else's).
     """
     require(actor, Verb.OWN_TOKEN)
     if actor.kind != "user" or actor.identity != person.get_username():
         raise NotAllowed("An account on GitHub is linked by whoever it belongs to.", reason="four_eyes")
     User.objects.select_for_update(no_key=True).get(pk=person.pk)
-    if GitHubAccount.objects.filter(account_id=account_id).exclude(person=person).exists():
-        raise Conflict(
-            "Somebody else has linked this account.", hint="An administrator can unlink it.", reason="account_taken"
-        )
+    _refuse_taken(person, account_id)
     _end(actor, person)
     account = GitHubAccount(person=person, login=login, account_id=account_id)
     try:
@@ -63,9 +60,16 @@ def confirm_account(*, actor: Actor, person: User, account_id: int) -> GitHubAcc
             hint=f"Ask {name} to read it to you (gh api user --jq .id), and write what you hear.",
             reason="account_differs",
         )
+    _refuse_taken(person, account_id)
     account.confirmed_by, account.confirmed_at = str(actor), timezone.now()
-    account.save(update_fields=["confirmed_by", "confirmed_at"])
+    try:
+        with transaction.atomic():
+            account.save(update_fields=["confirmed_by", "confirmed_at"])
+    except IntegrityError as error:  # another claim was confirmed this moment
+        raise _taken() from error
     _record(actor, account, "person.github_confirmed")
+    for other in GitHubAccount.objects.filter(account_id=account_id).exclude(pk=account.pk).select_related("person"):
+        _end(actor, other.person)
     return account
 
 
@@ -75,6 +79,18 @@ def unlink_account(*, actor: Actor, person: User) -> None:
     own = actor.kind == "user" and actor.identity == person.get_username()
     require(actor, Verb.OWN_TOKEN if own else Verb.MANAGE_PEOPLE)
     _end(actor, person)
+
+
+def _refuse_taken(person: User, account_id: int) -> None:
+    others = GitHubAccount.objects.filter(account_id=account_id).exclude(person=person)
+    if others.exclude(confirmed_at=None).exists():
+        raise _taken()
+
+
+def _taken() -> Conflict:
+    return Conflict(
+        "This account was confirmed as somebody else's.", hint="An administrator can unlink it.", reason="account_taken"
+    )
 
 
 def _end(actor: Actor, person: User) -> None:
@@ -89,5 +105,4 @@ def _end(actor: Actor, person: User) -> None:
 
 
 def _record(actor: Actor, account: GitHubAccount, name: str) -> None:
-    data = {"login": account.login, "account_id": account.account_id}
-    trail.record(actor=actor, name=name, subject=f"person:{account.person.get_username()}", data=data)
+    trail.record(actor=actor, name=name, subject=f"person:{account.person.get_username()}", data=account.told)

@@ -55,7 +55,7 @@ def _binding(identity: WorkflowIdentity, environment: str) -> WorkflowBinding:
 
 
 def _issue(identity: WorkflowIdentity, binding: WorkflowBinding, spent: str) -> tuple[ApiToken, SecretText]:
-    account = GitHubAccount.objects.filter(account_id=identity.actor_id).select_related("person").first()
+    account = GitHubAccount.of(identity.actor_id)
     owner = account.person if account else None
     if owner is not None and not owner.is_active:
         raise NotAllowed(f"The account of {owner.get_username()}, who started this run, is switched off.")

@@ -62,8 +62,8 @@ def _unlink_github(actor: Actor, person: User) -> None:
     account = GitHubAccount.objects.filter(person=person).first()
     if account is not None:
         account.delete()
-        data = {"login": account.login, "account_id": account.account_id}
-        trail.record(actor=actor, name="person.github_unlinked", subject=f"person:{person.get_username()}", data=data)
+        subject = f"person:{person.get_username()}"
+        trail.record(actor=actor, name="person.github_unlinked", subject=subject, data=account.told)
 
 
 def vouch(*, actor: Actor, person: User) -> None:

@@ -86,5 +86,5 @@ def _person(source: PushSource, account: int) -> str:
     host = "github.com" if issuer == _HOSTED else issuer
     if source.kind != PushSource.Kind.GITHUB or not account or urlsplit(source.url).hostname != host:
         return ""
-    found = GitHubAccount.objects.filter(account_id=account).select_related("person").first()
+    found = GitHubAccount.of(account)
     return found.person.get_username() if found is not None and found.counts else ""

@@ -1,12 +1,15 @@
 """An account on GitHub is somebody's once a second person has confirmed it; until then it counts for nothing."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from deployments.access.policy import token_actor, user_actor
 from deployments.access.tokens import authenticate
@@ -125,6 +128,43 @@ def test_somebody_switched_off_gets_nothing_whether_confirmed_or_not(
     assert GitHubAccount.objects.get().counts
 
 
+def test_before_it_is_confirmed_no_record_has_its_number(world: World) -> None:
+    link(world, "operator")
+    unlink_account(actor=world.people["operator"], person=world.user("operator"))
+    link(world, "operator")
+    assert str(BOB) not in json.dumps([event.data for event in AuditEvent.objects.all()])
+
+
+def test_a_false_claim_keeps_nobody_out_and_ends_when_the_right_one_is_confirmed(
+    world: World, issuer: Issuer, bind: Bind, swap: Swap
+) -> None:
+    bind()
+    link(world, "requester")
+    link(world, "operator")
+    assert ask(world, swap(issuer.identity())).status_code == 403, "nobody's until one is confirmed"
+    confirm(world, "approver", "operator")
+    assert ask(world, swap(issuer.identity())).json()["requested_by"] == "operator/token:github:alice-gh:acme/bot"
+    assert [row.person.get_username() for row in GitHubAccount.objects.all()] == ["operator"]
+    ended = AuditEvent.objects.get(name="person.github_unlinked")
+    assert (ended.subject, ended.actor) == ("person:requester", "approver")
+    with pytest.raises(Conflict, match="confirmed as somebody else's"):
+        link(world, "requester")
+
+
+def test_two_confirmed_owners_cannot_be(world: World) -> None:
+    world.link_github("operator")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        GitHubAccount.objects.create(
+            person=world.user("requester"), login="x", account_id=BOB, confirmed_at=timezone.now()
+        )
+    waits = GitHubAccount.objects.create(person=world.user("requester"), login="x", account_id=BOB)
+    assert GitHubAccount.of(BOB) == GitHubAccount.objects.get(person=world.user("operator"))
+    with pytest.raises(Conflict):
+        confirm(world, "approver", "requester")
+    waits.refresh_from_db()
+    assert waits.confirmed_at is None
+
+
 def page_of(person: User, action: str = "change") -> str:
     return reverse(f"admin:auth_user_{action}", args=[person.pk])
 
@@ -138,7 +178,9 @@ def test_the_page_of_a_person_confirms_and_says_what_counts(world: World) -> Non
     )
     assert page_of(person, "confirm_github") not in shown(own, page_of(person)), "not offered to its person"
     said = shown(client, page_of(person))
-    assert f"bob-gh, number {BOB}: not confirmed, so it counts for nothing" in said
+    assert "bob-gh: not confirmed, so it counts for nothing" in said
+    assert str(BOB) not in said, "nor in the events beside it"
+    assert str(BOB) in shown(own, reverse("admin:account")), "its person reads it out"
     assert page_of(person, "confirm_github") in said
     form = shown(client, page_of(person, "confirm_github"))
     assert str(BOB) not in form, "it is told by its person, not by the portal"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from deployments.github.accounts import link_account
+from deployments.github.accounts import confirm_account, link_account
 from deployments.models import GitHubAccount, WorkflowBinding
 from tests.deployments.world import World
 
@@ -55,9 +55,10 @@ def test_everyone_links_their_own_account_and_unlinks_it(world: World) -> None:
     assert client.post(address, {"link": "1", "login": "olga-gh", "account_id": "7"}).status_code == 302
     assert GitHubAccount.objects.get().person == world.user("operator")
     assert "olga-gh" in client.get(address).content.decode()
+    confirm_account(actor=world.people["approver"], person=world.user("operator"), account_id=7)
     taken = world.client("colleague").post(address, {"link": "1", "login": "olga-gh", "account_id": "7"})
     assert taken.status_code == 409
-    assert "Somebody else has linked this account" in taken.content.decode()
+    assert "This account was confirmed as somebody else" in taken.content.decode()
     assert client.post(address, {"link": "1", "login": "not a login", "account_id": "7"}).status_code == 422
     assert client.post(address, {"unlink": "1"}).status_code == 302
     assert not GitHubAccount.objects.exists()
