@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.artifacts.errors import BadConfiguration, BadTemplate
+from engine.artifacts.formats import format_of
 from engine.artifacts.json_input import line_of, read_typed
 from engine.artifacts.rendering import check_kinds, check_template, render_file
 
@@ -107,29 +108,71 @@ def test_what_a_format_cannot_hold_is_refused(name: str, values: dict[str, Any],
 
 
 @pytest.mark.parametrize(
-    ("name", "template"),
+    ("name", "template", "words"),
     [
-        ("a.yaml", b"a: &x [1]\nb: *x\n"),
-        ("a.yaml", b"a: 1\na: 2\n"),
-        ("a.yaml", b"1: x\n"),
-        ("a.yaml", b"a: !!python/object/apply:os.system [x]\n"),
-        ("a.yaml", b"a: 1\n---\nb: 2\n"),
-        ("a.yaml", b""),
-        ("a.yaml", b"- a\n"),
-        ("a.toml", b"a = 1\na = 2\n"),
-        ("a.ini", b"a = 1\n"),
-        ("a.ini", b"[a]\nb=1\nb=2\n"),
-        ("a.env", b"A=1\nA=2\n"),
-        ("a.env", b"export A=1\n"),
-        ("a.env", b'A="1\n'),
-        ("a.env", b"A=1\\\nB=2\n"),
-        ("a.json", b""),
-        ("a.json", b"[]"),
+        ("a.yaml", b"b: 2\na: &x [1]\nb: *x\n", "an anchor stands in line 2; write its value out"),
+        ("a.yaml", b"a: 1\nb: *x\n", "an anchor stands in line 2"),
+        ("a.yaml", b"a: 1\na: 2\n", "the key 'a' is there twice"),
+        ("a.yaml", b"a: {b: 1, c: 2, b: 3}\n", "the key 'b' is there twice"),
+        ("a.yaml", b"x: 1\n1: x\n", "the key 1 is no text; put it in quotes"),
+        ("a.yaml", b"a: !!python/object/apply:os.system [x]\n", "could not determine a constructor"),
+        ("a.yaml", b"a: 1\n---\nb: 2\n", "expected a single document"),
+        ("a.yaml", b"", "is not a YAML object"),
+        ("a.yaml", b"- a\n", "is not a YAML object"),
+        ("a.toml", b"a = 1\na = 2\n", "not proper TOML"),
+        ("a.ini", b"a = 1\n", "no section headers"),
+        ("a.ini", b"[a]\nb=1\nb=2\n", "already exists"),
+        ("a.env", b"A=1\nA=2\n", "the key 'A' is there twice"),
+        ("a.env", b"# as it is\n\n  ;also\nexport A=1\n", "line 4 is not NAME=value"),
+        ("a.env", b"A\n", "line 1 is not NAME=value"),
+        ("a.env", b'B=1\nA="1\n', "line 2 has a quote that does not end"),
+        ("a.env", b'A="\n', "line 1 has a quote that does not end"),
+        ("a.env", b"A='1\"\n", "line 1 has a quote that does not end"),
+        ("a.env", b"A=1\\\nB=2\n", "line 1 is continued on the next"),
+        ("a.json", b"", "not proper JSON"),
+        ("a.json", b"[]", "Begin it with { and end it with }"),
     ],
 )
-def test_a_template_that_would_lose_something_takes_no_values(name: str, template: bytes) -> None:
-    with pytest.raises(BadTemplate):
+def test_a_template_that_would_lose_something_takes_no_values(name: str, template: bytes, words: str) -> None:
+    with pytest.raises(BadTemplate) as refused:
         render_file(name, template, {"x": {"y": "1"}})
+    assert words in str(refused.value)
+
+
+def test_variables_are_read_without_their_quotes_and_written_where_the_shell_needs_them() -> None:
+    form = format_of("a.env")
+    assert form is not None
+    lines = ["A=plain", " B= x ", 'C="a \\"b\\" \\$c \\\\ \\n"', "D='a \\\" b'", "E=", "F=''", '_G="x"']
+    read_back = {"A": "plain", "B": "x", "C": 'a "b" $c \\ \\n', "D": 'a \\" b', "E": "", "F": "", "_G": "x"}
+    assert form.read("\n".join(lines)) == read_back
+    assert form.write({"A": "a b", "B": 'say "$x" `y` \\', "C": "http://x:1/@a%,=+-_.", "D": False, "E": ""}) == (
+        'A="a b"\nB="say \\"\\$x\\" \\`y\\` \\\\"\nC=http://x:1/@a%,=+-_.\nD=false\nE=\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("a.json", "JSON"),
+        ("A.YAML", "YAML"),
+        ("b.yml", "YAML"),
+        ("x.cfg", "INI"),
+        (".env", "an environment file"),
+        ("env", None),
+        ("a.conf", None),
+        ("json", None),
+    ],
+)
+def test_a_format_is_known_by_the_ending_of_the_name(name: str, title: str | None) -> None:
+    form = format_of(name)
+    assert (form.title if form else None) == title
+
+
+def test_one_value_in_two_places_is_written_out_twice() -> None:
+    same = {"x": [1]}
+    assert render_file("a.yaml", b"a: 1\n", {"b": same, "c": [same, same]}) == (
+        b"a: 1\nb:\n  x:\n  - 1\nc:\n- x:\n  - 1\n- x:\n  - 1\n"
+    )
 
 
 SCHEMA = json.dumps(
