@@ -139,7 +139,7 @@ def _changes(function: Function) -> Iterator[_Change]:
 
 def _within(node: ast.AST, parent: ast.AST, field: str, index: int | None) -> Iterator[_Change]:
     """Changes of a node in its place, then those of its parts."""
-    if _is_log(node) or isinstance(node, ast.JoinedStr | ast.arguments):
+    if _is_log(node) or isinstance(node, ast.JoinedStr | ast.arguments) or _is_left_alone(node):
         return
     for operator, text, replacement in chain(_instead(node), _left_out(node)):
         yield _Change(operator, text, parent, field, index, replacement, _lines(node))
@@ -162,6 +162,17 @@ def _docstring(node: ast.AST, name: str, position: int, each: ast.AST) -> bool:
 def _is_log(node: ast.AST) -> bool:
     call = node.value if isinstance(node, ast.Expr) else None
     return isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in LOG
+
+
+def _is_left_alone(node: ast.AST) -> bool:
+    """A keyword that makes equivalent mutants alone.
+
+    `chunk_size` is how many rows a query brings at a time, the same rows; `check=False` is what `subprocess.run` does.
+    """
+    if not isinstance(node, ast.keyword):
+        return False
+    is_false = isinstance(node.value, ast.Constant) and node.value.value is False
+    return node.arg == "chunk_size" or (node.arg == "check" and is_false)
 
 
 def _lines(node: ast.AST) -> range:
@@ -235,7 +246,7 @@ def _left_out(node: ast.AST) -> Iterator[tuple[str, str, ast.AST]]:
     """A call without one of its keywords, a dictionary without one of its entries."""
     if isinstance(node, ast.Call):
         for keyword in node.keywords:
-            if keyword.arg and keyword.arg != "hint":  # a sentence
+            if keyword.arg and keyword.arg != "hint" and not _is_left_alone(keyword):  # a hint is a sentence
                 call = copy.copy(node)
                 call.keywords = [each for each in node.keywords if each is not keyword]
                 yield "argument", f"`{keyword.arg}=` left out of `{_text(node.func)}()`", call

@@ -110,7 +110,7 @@ def verb(number, *, log=None, word="left as it is"):
     """Not this."""
     if number > 3 and not log:
         log.info("not this either")
-        record(name="an.event", data={"kept": 1, "told": number})
+        record(name="an.event", data={"kept": 1, "told": number}, hint="Not this.", chunk_size=9, check=False)
         return number + 1
     raise ValueError(f"nor a {number} sentence")
 '''
@@ -132,7 +132,7 @@ def test_what_is_changed_in_a_function(module: str) -> None:
             "`number > 3` → `number >= 3`",
             "3 → 4",
             "`not log` → `log`",
-            "`record(name='an.event', data={'kept': 1, 'told': number})` deleted",
+            "`record(name='an.event', data={'kept': 1, 'told': number}, hint='Not…` deleted",
             "`name=` left out of `record()`",
             "`data=` left out of `record()`",
             "'an.event' → 'an.event_'",
