@@ -1,0 +1,110 @@
+"""One worker has a deployment, by its token; who takes it over has a new fence, and the first one nothing."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from deployments.execution.claims import (
+    Claimed,
+    claim,
+    hand_over,
+    raise_fence,
+    still_held,
+    take_over,
+    take_up,
+    worker_name,
+)
+from deployments.execution.recorder import LEASE
+from deployments.lifecycle import Status
+from deployments.models import AuditEvent, Deployment, Environment, Operation
+from tests.deployments.conftest import artifacts, quick, world
+from tests.deployments.world import World
+
+__all__ = ["artifacts", "quick", "world"]
+
+
+@pytest.fixture
+def claimed(world: World) -> Claimed:
+    """A deployment to test, in a worker's hands; another environment has fences of its own."""
+    Environment.objects.filter(name="production").update(fence=70)
+    found = claim(world.request(environment="test").pk)
+    assert found is not None
+    return found
+
+
+def row(claimed: Claimed) -> Deployment:
+    return Deployment.objects.get(pk=claimed.deployment.pk)
+
+
+def test_who_wins_has_fence_lease_and_event_and_nobody_wins_twice(claimed: Claimed) -> None:
+    now = row(claimed)
+    assert (now.status, now.claim, now.worker) == (Status.RUNNING, claimed.token, worker_name())
+    assert now.lease_until is not None
+    assert now.started_at is not None
+    assert now.lease_until - now.started_at == LEASE
+    event = AuditEvent.objects.get(name="deployment.started")
+    assert (event.environment, event.subject, event.actor) == ("test", f"deployment:{now.pk}", "system:worker")
+    assert event.data == {"fence": now.fence, "worker": worker_name(), "seal": now.seal}
+    assert now.fence == Environment.objects.get(name="test").fence
+    assert Environment.objects.get(name="production").fence == 70
+    assert claim(now.pk) is None
+    assert claim(now.pk + 1) is None
+
+
+def test_while_a_server_of_it_is_provisioned_it_waits_and_says_so_once(world: World) -> None:
+    operation = Operation.objects.create(
+        server=world.servers["test"],
+        kind=Operation.Kind.PROVISION,
+        state=Operation.State.RUNNING,
+        requested_by="ann",
+    )
+    waiting = world.request(environment="test")
+    for _ in range(2):
+        assert claim(waiting.pk) is None
+    (line,) = waiting.log_lines.all()
+    assert line.text == f"It waits for the end of {operation}, which ann asked for."
+    Operation.objects.update(server=world.servers["production"])
+    assert claim(waiting.pk) is not None, "another server's provisioning is none of its business"
+
+
+def test_a_lease_that_has_not_run_out_is_nobody_elses(claimed: Claimed) -> None:
+    before, slower = row(claimed), row(claimed)
+    end = before.lease_until
+    assert end is not None
+    assert take_over(before) is None
+    assert take_over(before, now=end - timedelta(microseconds=1)) is None
+    assert take_over(before, now=end) is not None
+    assert row(claimed).lease_until == end + LEASE
+    assert take_over(slower, now=end + timedelta(days=1)) is None, "somebody was faster"
+
+
+def test_who_takes_over_has_the_next_fence_and_the_first_has_nothing(claimed: Claimed) -> None:
+    assert claimed.deployment.fence is not None
+    assert still_held(claimed)
+    raised = raise_fence(claimed)
+    assert raised == claimed.deployment.fence == row(claimed).fence == Environment.objects.get(name="test").fence
+    hand_over(claimed)
+    second = take_over(row(claimed))
+    assert second is not None
+    assert second.deployment.fence == raised + 1
+    assert still_held(second)
+    assert not still_held(claimed)
+    assert raise_fence(claimed) is None
+    hand_over(claimed)
+    now = row(claimed)
+    assert (now.fence, now.claim) == (raised + 1, second.token)
+    assert now.lease_until is not None
+    assert now.lease_until > timezone.now()
+    assert Environment.objects.get(name="test").fence == raised + 1, "what was not taken takes no number"
+
+
+def test_an_interrupted_one_is_taken_up_once_and_a_running_one_is_not(claimed: Claimed) -> None:
+    assert take_up(row(claimed)) is None
+    Deployment.objects.filter(pk=claimed.deployment.pk).update(status=Status.INTERRUPTED, finished_at=timezone.now())
+    seen, slower = row(claimed), row(claimed)
+    assert take_over(seen, now=timezone.now() + timedelta(days=1)) is None, "it does not run"
+    first = take_up(seen)
+    assert first is not None
+    assert take_up(slower) is None
+    assert row(claimed).claim == first.token
