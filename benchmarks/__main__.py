@@ -4,14 +4,13 @@ All of them together are kept as a file in benchmarks/results as they come, and 
 so are they with `--small`, each in a form that takes minutes. Named ones (`make bench ARGS=agent_start`), or the short
 ones (`make bench ARGS=--short`, as CI does), are compared with the last that was kept of them, and leave nothing. What
 got worse is measured again: only what is worse twice is a regression. Options behind the name of one measurement are
-its own (`make bench ARGS="redeploy --servers 4 --rtt 0"`); what it prints then is compared with nothing.
+its own (`make bench ARGS="redeploy --servers 4 --rtt 0"`); what it prints then is compared with nothing. Each runs in a
+process of its own.
 """
 
-import contextlib
-import importlib
-import io
 import itertools
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -22,15 +21,8 @@ from benchmarks.results import MEASUREMENTS, Measured, Run, begin, kept, last, m
 SHORT = ("agent_start", "health_proxy")
 """Without servers, in about a minute, and steady on a machine that others use."""
 INTERRUPTED = 130
-
-
-class _Tee(io.StringIO):
-    """What is printed goes to the terminal and is kept."""
-
-    def write(self, text: str) -> int:
-        sys.__stdout__.write(text)  # type: ignore[union-attr]  # a program of the shell has one
-        sys.__stdout__.flush()  # type: ignore[union-attr]  # see above
-        return super().write(text)
+PACKAGE = "benchmarks"
+"""Where the measurements are, a module each."""
 
 
 def main(argv: list[str]) -> int:
@@ -86,18 +78,31 @@ def _not_understood(named: Sequence[str], argv: Sequence[str]) -> str:
 
 
 def measure(name: str, options: Sequence[str] = ()) -> Measured:
-    """Run one; what breaks off is a promise that was not kept, and the others are measured all the same."""
+    """Run one, and show what it says; what breaks off is a promise that was not kept, and costs the others nothing."""
     print(f"\n== {' '.join([name, *options])}", flush=True)
-    at, load, began, said = moment(), os.getloadavg()[0], time.monotonic(), _Tee()
-    with contextlib.redirect_stdout(said):
-        try:
-            code = importlib.import_module(f"benchmarks.{name}").main(list(options))
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (minutes of measuring were before it)
-            print(f"It broke off: {type(error).__name__}: {error}")
-            code = 1
+    at, load, began = moment(), os.getloadavg()[0], time.monotonic()
+    code, lines = _alone(name, options)
     loads = [round(each, 2) for each in (load, os.getloadavg()[0])]
-    seconds = round(time.monotonic() - began, 1)
-    return Measured(name, code, seconds, said.getvalue().splitlines(), list(options), at, loads)
+    return Measured(name, code, round(time.monotonic() - began, 1), lines, list(options), at, loads)
+
+
+def _alone(name: str, options: Sequence[str]) -> tuple[int, list[str]]:
+    """In a process of its own: its exit code, and what it printed. Ctrl-C reaches both, and it is waited for."""
+    lines = []
+    command = [sys.executable, "-u", "-m", "benchmarks.alone", f"{PACKAGE}.{name}", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None, "it is a pipe"
+        try:
+            for line in process.stdout:
+                print(line, end="", flush=True)
+                lines.append(line.rstrip("\n"))
+        except KeyboardInterrupt:
+            process.communicate()  # it takes down what it has put up
+            raise
+    if process.returncode < 0:
+        lines.append(f"It broke off: killed by signal {-process.returncode}")
+        print(lines[-1], flush=True)
+    return (process.returncode if process.returncode >= 0 else 1), lines
 
 
 def regressions(

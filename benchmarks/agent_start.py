@@ -7,6 +7,7 @@ is processor time, which other work on the machine hardly changes. Promised: wit
 bare interpreter. Other agents, such as one out of history, are measured in the same run.
 """
 
+import argparse
 import ast
 import json
 import resource
@@ -71,7 +72,10 @@ def contestants(top: Path, programs: dict[str, bytes]) -> list[Contestant]:
 
 def main(argv: Sequence[str]) -> int:
     """Start each in turns; 1 when our agent costs more than promised."""
-    programs = {"agent": source("agent"), **{path: Path(path).read_bytes() for path in argv}}
+    parser = argparse.ArgumentParser(prog="python -m benchmarks agent_start", description=__doc__)
+    parser.add_argument("agents", nargs="*", type=Path, metavar="ANOTHER-AGENT.py")
+    agents: list[Path] = parser.parse_args(argv).agents
+    programs = {"agent": source("agent"), **{str(path): path.read_bytes() for path in agents}}
     with tempfile.TemporaryDirectory() as folder:
         found = contestants(Path(folder), programs)
         for _ in range(ROUNDS + 1):

@@ -204,7 +204,7 @@ def table(day: Day) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Measure, print, judge."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.bot_day", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks bot_day", description=__doc__.splitlines()[0])
     parser.add_argument("--scale", type=float, default=1.0, help="share of a day (default 1)")
     parser.add_argument("--rate", type=float, default=2000.0, help="events a second (default 2000)")
     options = parser.parse_args(argv)

@@ -7,6 +7,7 @@ Promised: a constant number of queries, at most 150 ms, at most twice the empty 
 10 s below 10 % of a core. Each database is a file of its own, in a process of its own.
 """
 
+import argparse
 import http.client
 import json
 import os
@@ -28,8 +29,10 @@ BEATS = 100
 
 def main(argv: Sequence[str] = ()) -> int:
     """Run both halves, print the comparison, and return 1 when a promise was not kept."""
-    if argv:
-        json.dump(measure(full=argv[0] == "full"), sys.stdout)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks dashboard", description=__doc__)
+    parser.add_argument("half", nargs="?", choices=("empty", "full"), help="measure this half alone, as JSON")
+    if half := parser.parse_args(argv).half:
+        json.dump(measure(full=half == "full"), sys.stdout)
         return 0
     empty, full = (_half(name) for name in ("empty", "full"))
     beat = beats()

@@ -33,7 +33,7 @@ URLS = (
 
 def main(argv: Sequence[str] = ()) -> int:
     """Print the table for each database; 1 when a promise was not kept."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.growth")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks growth")
     parser.add_argument("--scale", type=float, default=1.0, help="part of the full history (default: 1)")
     parser.add_argument("--one", choices=("empty", "full"), help=argparse.SUPPRESS)
     options = parser.parse_args(argv)

@@ -53,7 +53,7 @@ class Block:
 
 def main(argv: list[str]) -> int:
     """Measure and print; 1 when a promise was not kept, 2 when hosts cannot boot."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.redeploy", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks redeploy", description=__doc__)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--servers", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--rtt", type=int, nargs="+", default=[0, 50], help="round trips, in ms (default: 0 50)")

@@ -5,15 +5,12 @@ server in turn with the rollbacks, over the same line. What we may add is half a
 """
 
 import argparse
-import asyncio
 import contextlib
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,9 +63,10 @@ class Row:
 
 def main(argv: list[str]) -> int:
     """Measure and print; 1 when a promise was not kept, 2 when hosts cannot boot."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.rollback", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks rollback", description=__doc__)
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args(argv)
+    from sandbox.demo.room import CytubeThread
     from sandbox.hosts import HostSet, unavailable_reason
 
     if reason := unavailable_reason():
@@ -79,33 +77,13 @@ def main(argv: list[str]) -> int:
         hosts = stack.enter_context(HostSet("bench-rollback"))
         (host,) = hosts.up(1)
         start_django(scratch / "state")
-        room = stack.enter_context(_cytube(hosts.gateway))
-        bench = _Bench(host, hosts.bootstrap_key, scratch, room)
+        room = stack.enter_context(CytubeThread(hosts.gateway))
+        bench = _Bench(host, hosts.bootstrap_key, scratch, room.server.url)
         stack.enter_context(cluster("rescue"))
         bench.roll_back(Row(0))  # the worker's first one also imports and connects
         rows = [bench.measure(rtt, options.repeats) for rtt in (0, 50)]
     print(f"{METHOD}{options.repeats} restarts and rollbacks in turns; medians (least to most)")
     return _report(rows)
-
-
-@contextlib.contextmanager
-def _cytube(address: str) -> Iterator[str]:
-    """A CyTube-protocol server that the host can reach; yields its URL."""
-    from sandbox.cytube.config import ServerConfig
-    from sandbox.cytube.server import CytubeServer
-
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="cytube", daemon=True)
-    thread.start()
-    server = CytubeServer(ServerConfig(host=address))
-    asyncio.run_coroutine_threadsafe(server.start(), loop).result(30)
-    try:
-        yield server.url
-    finally:
-        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(30)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
 
 
 class _Bench:

@@ -2,12 +2,13 @@
 
 import importlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
-from benchmarks import agent_start, page, results
+from benchmarks import page, results
 from benchmarks.__main__ import INTERRUPTED, SHORT, main, measure, regressions
 from benchmarks.results import LEFT_OUT, MEASUREMENTS, METHOD, Measured, Run, kept, machine, worse
 
@@ -32,9 +33,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The agent is started twice, for real."""
-    monkeypatch.setattr(agent_start, "ROUNDS", 2)
+def say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes measurements of these names whose `main(argv)` is this; they stand where ours do."""
+    package = tmp_path / "elsewhere"
+    package.mkdir()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr("benchmarks.__main__.PACKAGE", package.name)
+
+    def make(body: str, *names: str) -> None:
+        for name in names:
+            text = "import os, sys\n\n\ndef main(argv):\n" + indent(body, "    ") + "\n"
+            (package / f"{name}.py").write_text(text)
+
+    return make
 
 
 @pytest.mark.parametrize(
@@ -118,14 +129,13 @@ def test_what_ci_runs_fails_when_a_ratio_got_worse(
     was: float,
     code: int,
     folder: Path,
-    quick: None,
+    say: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(agent_start, "WANTED", 100)
+    say('print("agent   9.9 ms   1.10 ×"); return 0', "agent_start")
     monkeypatch.setattr("benchmarks.__main__.SHORT", ("agent_start",))
-    labels = ("interpreter with the same imports", "agent", "agent, not compiled yet")
-    run(Measured("agent_start", 0, 3.0, [f"{label}   9.9 ms   {was:.2f} ×" for label in labels])).keep()
+    run(Measured("agent_start", 0, 3.0, [f"agent   9.9 ms   {was:.2f} ×"])).keep()
     assert main(["--short"]) == code
     assert ("agent_start: agent (1) was 0.10 ×" in capsys.readouterr().out) == bool(code)
 
@@ -135,13 +145,13 @@ def test_what_ci_runs_fails_when_no_kept_run_has_it(
     before: bool,
     code: int,
     folder: Path,
-    quick: None,
+    say: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     if before:
         run(measured("redeploy", 0.6)).keep()
-    monkeypatch.setattr(agent_start, "WANTED", 100)
+    say('print("agent   9.9 ms   1.10 ×"); return 0', "agent_start")
     monkeypatch.setattr("benchmarks.__main__.SHORT", ("agent_start",))
     assert main(["--short"]) == code
     assert "Nothing was kept to compare agent_start with" in capsys.readouterr().out
@@ -173,26 +183,45 @@ def test_who_interrupts_a_run_keeps_what_was_measured(
     assert "## agent_start\n\nNot measured in this run." in page.PAGE.read_text()
 
 
-def test_a_measurement_that_breaks_off_costs_the_others_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def breaks(_argv: object) -> int:
-        raise RuntimeError("no server")
-
-    monkeypatch.setattr(agent_start, "main", breaks)
+@pytest.mark.parametrize(
+    ("body", "code", "lines"),
+    [
+        ('raise RuntimeError("no server")', 1, ["It broke off: RuntimeError: no server"]),
+        ('print("1 s"); raise SystemExit("it still runs")', 1, ["1 s", "It broke off: it still runs"]),
+        ("raise SystemExit(0)", 0, []),
+        ("os.kill(os.getpid(), 9)", 1, ["It broke off: killed by signal 9"]),
+        ('print("left out: no root"); return 2', LEFT_OUT, ["left out: no root"]),
+    ],
+)
+def test_a_measurement_that_breaks_off_costs_the_others_nothing(
+    body: str, code: int, lines: list[str], say: Callable[..., None]
+) -> None:
+    say(body, "agent_start")
     found = measure("agent_start")
-    assert (found.code, found.lines) == (1, ["It broke off: RuntimeError: no server"])
+    assert (found.code, found.lines) == (code, lines)
     assert len(found.load) == 2
 
 
-def test_options_behind_a_name_are_that_measurements_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[list[str]] = []
+def test_what_one_measurement_left_behind_is_not_the_next_ones(folder: Path, say: Callable[..., None]) -> None:
+    left = "before = os.environ.get('LEFT'), 'decimal' in sys.modules; os.environ['LEFT'] = '1'; import decimal"
+    say(f"{left}\nprint(before); return 0", *MEASUREMENTS)
+    assert main([]) == 0
+    (found,) = kept()
+    assert [one.lines for one in found.measured] == [["(None, False)"]] * len(MEASUREMENTS)
 
-    def takes(argv: list[str]) -> int:
-        given.append(argv)
-        return 7
 
-    monkeypatch.setattr(agent_start, "main", takes)
+def test_options_behind_a_name_are_that_measurements_own(
+    say: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    say("print(argv); return 7", "agent_start")
     assert main(["agent_start", "--repeats", "3", "--servers", "1", "4"]) == 7
-    assert given == [["--repeats", "3", "--servers", "1", "4"]]
+    assert "['--repeats', '3', '--servers', '1', '4']" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", MEASUREMENTS)
+def test_who_asks_a_measurement_for_help_gets_it(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--help"]) == 0
+    assert f"usage: python -m benchmarks {name} " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
