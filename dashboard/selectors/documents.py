@@ -148,10 +148,12 @@ def _html(name: str, text: str) -> SafeString:
     for number, token in enumerate(tokens):
         if token.type == "heading_open":
             token.attrSet("id", slug(tokens[number + 1].content))
+        if token.type == "table_open":
+            token.attrSet("tabindex", "0")  # it scrolls in itself, also by keyboard, as code does
         for child in token.children or []:
             _lead(child, name)
     html: str = parser.renderer.render(tokens, parser.options, {})
-    return mark_safe(html)  # noqa: S308  (a file of this release)
+    return mark_safe(html.replace("<pre>", '<pre tabindex="0">'))  # noqa: S308  (a file of this release)
 
 
 def _lead(token: Token, name: str) -> None:

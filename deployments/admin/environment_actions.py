@@ -8,7 +8,7 @@ from django.utils import timezone
 from deployments.access.team import is_alone
 from deployments.access.verbs import Verb
 from deployments.admin.confirmations import Confirmation, Made
-from deployments.admin.forms import PageForm, ReasonForm, choice, number, switch, text, word
+from deployments.admin.forms import PageForm, ReasonForm, choice, number, switch, text, when, word
 from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.core.moments import moment
@@ -80,12 +80,13 @@ class RollBackEnvironment(Confirmation[Environment]):
 class LockForm(ReasonForm):
     """Why, and until when."""
 
-    until = word(
-        "Until",
-        required=False,
-        max_length=40,
-        help_text="30m, 2h, 3d from now, or a date and time (UTC): 2026-12-01T09:30. Empty: until somebody unlocks it.",
-    )
+    until = when("Until, UTC", required=False)
+
+    def prepare(self) -> None:
+        """What a picker does not know: which time it is in UTC."""
+        now = timezone.now()
+        self.fields["until"].widget.attrs["min"] = f"{now:%Y-%m-%dT%H:%M}"
+        self.fields["until"].help_text = f"In UTC it is {now:%H:%M} now. Empty: until somebody unlocks it."
 
 
 class Lock(Confirmation[Environment]):

@@ -97,6 +97,13 @@ def word(label: str, *, required: bool = True, help_text: str = "", **more: Any)
     )
 
 
+def when(label: str, *, required: bool = True, help_text: str = "") -> forms.CharField:
+    """A date and a time, in UTC, from the browser's own picker; `core.moments.moment` reads what it sends."""
+    widget = UnfoldAdminTextInputWidget()
+    widget.input_type = "datetime-local"
+    return forms.CharField(label=label, required=required, max_length=40, help_text=help_text, widget=widget)
+
+
 def number(label: str, *, help_text: str = "", **more: Any) -> forms.IntegerField:
     """A whole number."""
     return forms.IntegerField(label=label, help_text=help_text, widget=UnfoldAdminIntegerFieldWidget(), **more)

@@ -1,9 +1,11 @@
 """Sign-in and every decision of a person whose browser runs no script; and the log, read on a phone."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from deployments.lifecycle import Status
 from deployments.models import Deployment, LogLine
@@ -57,6 +59,30 @@ def test_a_deployment_is_asked_for_and_decided_without_a_script(visit: Visitors,
     page.wait_for_url("**/deployments/*/")
     row.refresh_from_db()
     assert row.status == Status.REJECTED
+
+
+def test_times_are_picked_in_the_browsers_own_calendar(visit: Visitors, portal: str, world: World) -> None:
+    visitor = visit(java_script_enabled=False)
+    visitor.expected.append("422")
+    sign_in(visitor, portal, "operator")
+    page = visitor.page
+    page.goto(portal + reverse("admin:deployments_environment_lock", args=[world.production.pk]))
+    until = page.get_by_label("Until, UTC")
+    assert until.get_attribute("type") == "datetime-local"
+    page.get_by_label("Reason").fill("exams")
+    until.fill("2036-12-01T09:30")
+    page.get_by_role("button", name="Lock").click()
+    page.get_by_text("is locked until 1 Dec 2036 09:30 UTC").wait_for()
+
+    page.goto(portal + reverse("maintenance"))
+    begins = timezone.now() + timedelta(days=1)
+    page.get_by_label("From, UTC").fill(f"{begins:%Y-%m-%dT20:00}")
+    page.get_by_label("Until, UTC").fill(f"{begins:%Y-%m-%dT22:30}")
+    page.get_by_role("button", name="Plan it").click()
+    assert page.get_by_label("From, UTC").input_value() == f"{begins:%Y-%m-%dT20:00}", "refused without a title: kept"
+    page.get_by_label("What is done").fill("new disks")
+    page.get_by_role("button", name="Plan it").click()
+    page.get_by_text(f"{begins:%-d %b %Y}, 20:00 to {begins:%-d %b %Y}, 22:30 UTC").wait_for()
 
 
 def test_every_word_of_the_log_is_read_on_a_phone(visit: Visitors, portal: str, world: World) -> None:

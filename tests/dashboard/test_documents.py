@@ -20,6 +20,8 @@ def test_a_page_is_shown_and_its_links_lead_on(anyone: Client, name: str) -> Non
     body = answer.content.decode()
     for path in set(re.findall(r'(?:href|src)="(/docs/[^"#?]*)', body)):
         assert anyone.get(path).status_code == 200, path
+    unreached = re.findall(r"<(?:pre|table)>", body)
+    assert unreached == [], "code and tables scroll in themselves, also by keyboard"
 
 
 def test_the_id_of_an_error_leads_to_its_entry(anyone: Client) -> None:
