@@ -2,10 +2,12 @@
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from deployments.core.masking import Mask
 from deployments.execution import recorder as module
@@ -13,7 +15,7 @@ from deployments.execution.claims import Claimed, claim
 from deployments.execution.recorder import Recorder
 from deployments.execution.steps import MOST_STEPS
 from deployments.lifecycle import Status
-from deployments.models import LogLine, Server, Step, Target
+from deployments.models import Deployment, LogLine, Server, Step, Target
 from deployments.requests.approvals import approve
 from tests.deployments.conftest import artifacts, quick, world
 from tests.deployments.world import World
@@ -169,3 +171,51 @@ def test_a_secret_that_was_cut_off_is_masked_too() -> None:
         "It began with: [secret token] [secret token]"
     )
     assert mask.cut_off("nothing of it") == "nothing of it"
+
+
+def test_a_line_of_the_portals_own_is_with_its_server_or_with_none_and_is_stored_before_the_end(world: World) -> None:
+    claimed = claimed_on(world)
+    target = claimed.deployment.targets.get()
+    recorder = Recorder(claimed.deployment, claimed.token)
+    recorder.say("Connecting.", target=target)
+    recorder.say("Waiting.")
+    recorder._store(recorder._take()[0])
+    rows = list(LogLine.objects.order_by("id").values_list("target", "stream", "text", "step"))
+    assert rows == [(target.pk, "portal", "Connecting.", ""), (None, "portal", "Waiting.", "")]
+
+
+def test_what_came_live_and_again_with_the_journal_is_stored_once(world: World) -> None:
+    claimed = claimed_on(world, more=1)
+    first, other = claimed.deployment.targets.order_by("pk")
+
+    def said(seq: int) -> str:
+        return json.dumps({"kind": "log", "text": f"line {seq}", "seq": seq})
+
+    recorder = Recorder(claimed.deployment, claimed.token)
+    recorder._stored |= recorder._store([(first, said(1)), (first, said(2)), (first, said(2)), (other, said(1))])
+    recorder._store([(first, said(1)), (first, said(2)), (first, said(3)), (other, said(2))])
+    later = Recorder(claimed.deployment, claimed.token)
+    later._store([(first, said(2)), (first, said(3)), (first, said(4))])
+    texts = list(LogLine.objects.filter(target=first).order_by("id").values_list("text", flat=True))
+    assert texts == ["line 1", "line 2", "line 3", "line 4"]
+    assert list(LogLine.objects.filter(target=other).order_by("id").values_list("text", flat=True)) == [
+        "line 1",
+        "line 2",
+    ]
+    assert list(Target.objects.order_by("pk").values_list("journal_seq", flat=True)) == [4, 2]
+
+
+def test_a_lease_is_renewed_while_the_deployment_is_ours_and_else_it_is_lost(world: World) -> None:
+    claimed = claimed_on(world)
+    recorder = Recorder(claimed.deployment, claimed.token)
+    rows = Deployment.objects.filter(pk=claimed.deployment.pk)
+    rows.update(lease_until=timezone.now())
+    recorder._renew()
+    held = rows.get().lease_until
+    assert held is not None
+    assert held > timezone.now() + module.LEASE / 2
+    assert not recorder.lost.is_set()
+    rows.update(claim=uuid4())
+    recorder._renew()
+    assert recorder.lost.is_set()
+    assert rows.get().lease_until == held
