@@ -16,6 +16,7 @@ from deployments.admin import labels
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation, Made
+from deployments.admin.ending import EndProvisioning
 from deployments.admin.forms import PageForm, ReasonForm, choice, text, word
 from deployments.core.actors import Actor
 from deployments.models import Operation, Server
@@ -210,6 +211,7 @@ class Restore(Confirmation[Server]):
 class OperationAdmin(PortalAdmin[Operation]):
     """The list, and the page that follows one."""
 
+    confirmations = (EndProvisioning(),)
     change_form_template = "deployments/admin/operation.html"
     list_display = ("shown", "server", "shown_state", "requested_by", "asked", "took")
     list_filter = ("kind", "state", "server__environment")

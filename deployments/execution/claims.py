@@ -15,6 +15,7 @@ from django.utils import timezone
 from deployments.audit import trail
 from deployments.core import queueing, read_only
 from deployments.core.actors import Actor, system_actor
+from deployments.core.processes import silence
 from deployments.core.row_locks import locked_environment
 from deployments.execution.recorder import LEASE
 from deployments.lifecycle import Kind, Status
@@ -61,7 +62,8 @@ def claim(deployment_id: int) -> Claimed | None:
     with transaction.atomic():
         locked_environment(deployment.environment_id)
         if beside := provisioning_beside(deployment):
-            _say(deployment, f"It waits for the end of {beside}, which {beside.requested_by} asked for.")
+            asked_for = f"{beside}, which {beside.requested_by} asked for."
+            _say(deployment, f"It waits for the end of {asked_for} {silence(beside)}".rstrip())
             return None
         if not _begun(deployment, token, actor):
             transaction.set_rollback(True)

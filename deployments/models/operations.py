@@ -42,6 +42,7 @@ class Operation(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     worker = models.CharField(max_length=150, blank=True, default="", db_default="", help_text="Which process has it.")
+    heard_at = models.DateTimeField(null=True, blank=True, help_text="When its process last said so.")
     outcome = models.CharField(max_length=60, blank=True, help_text="A stable word for how it ended.")
     sentence = models.TextField(blank=True)
     facts = models.JSONField(default=dict, blank=True)

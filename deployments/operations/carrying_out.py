@@ -16,7 +16,7 @@ from deployments.audit import trail
 from deployments.core import queueing
 from deployments.core.actors import Actor, system_actor
 from deployments.core.masking import Mask
-from deployments.core.processes import has_ended, this_process
+from deployments.core.processes import at_work, has_ended, lives, this_process
 from deployments.core.retrying import retry
 from deployments.core.sessions import agent, open_session
 from deployments.core.texts import one_line
@@ -82,9 +82,9 @@ def _keep_output(number: int, output: str) -> None:
         Operation.objects.filter(pk=number, state=Operation.State.RUNNING).update(output=output)
 
 
-def end(row: Operation, ending: Ending) -> Operation:
-    """Write how it ended, once: the row, its event, and what is known of the server now."""
-    return retry(lambda: _end(row, ending))
+def end(row: Operation, ending: Ending, *, actor: Actor | None = None) -> Operation:
+    """Write how it ended, once: the row, its event (of the portal, or `actor`), and what is known of the server now."""
+    return retry(lambda: _end(row, ending, actor=actor))
 
 
 def settle_lost(*, actor: Actor) -> int:
@@ -92,7 +92,7 @@ def settle_lost(*, actor: Actor) -> int:
     now = timezone.now()
     BootstrapKey.objects.filter(made_at__lt=now - KEYS_KEPT).delete()
     old = Operation.objects.filter(state__in=Operation.ACTIVE, requested_at__lt=now - LONGEST)
-    rows = [row for row in old if now - row.requested_at > LONGEST + _at_work(row) and not _works_here(row)]
+    rows = [row for row in old if now - row.requested_at > LONGEST + _at_work(row) and not _is_at_work(row)]
     for row in rows:
         settle(row, actor=actor)
     return len(rows)
@@ -103,11 +103,9 @@ def settle(row: Operation, *, actor: Actor) -> None:
     _end(row, _LOST if row.state == Operation.State.RUNNING else _NEVER_BEGUN, actor=actor)
 
 
-def _works_here(row: Operation) -> bool:
-    """A provisioning of a process of this machine that lives: while it does, nothing begins beside it."""
-    if row.kind != Operation.Kind.PROVISION or row.state != Operation.State.RUNNING:
-        return False
-    return row.worker.rpartition(":")[0] == this_process().rpartition(":")[0] and not has_ended(row.worker)
+def _is_at_work(row: Operation) -> bool:
+    """A provisioning whose process lives: while it does, nothing begins beside it."""
+    return row.kind == Operation.Kind.PROVISION and lives(row)
 
 
 def _at_work(row: Operation) -> timedelta:
@@ -151,7 +149,7 @@ def begin(number: int) -> Operation | None:
     rows = Operation.objects.select_related("server__environment", "server__current_release", "bootstrap_key")
     with transaction.atomic():
         claimed = Operation.objects.filter(pk=number, state=Operation.State.QUEUED).update(
-            state=Operation.State.RUNNING, started_at=now, worker=this_process()
+            state=Operation.State.RUNNING, started_at=now, heard_at=now, worker=this_process()
         )
         row = rows.get(pk=number) if claimed else None
         BootstrapKey.objects.filter(operation=number).delete()
@@ -267,7 +265,13 @@ def _command(row: Operation, hear: Say) -> Ending:
 
 
 def _provisioning(row: Operation, hear: Say) -> Ending:
-    sentence, facts = provision_as_asked(row, hear)
+    with at_work(row) as refuse_ended:
+
+        def tell(line: str) -> None:
+            refuse_ended()
+            hear(line)
+
+        sentence, facts = provision_as_asked(row, tell)
     return Ending(Operation.State.SUCCEEDED, "provisioned", sentence, facts)
 
 

@@ -7,7 +7,7 @@ from deployments.access.policy import require
 from deployments.access.verbs import Verb
 from deployments.core.actors import Actor, system_actor
 from deployments.core.masking import Mask
-from deployments.core.processes import has_ended
+from deployments.core.processes import at_work, has_ended
 from deployments.core.texts import one_line
 from deployments.environments.guards import refuse_busy
 from deployments.models import Operation, Release, Server
@@ -33,15 +33,21 @@ def provision_here(
     """What `provision_server` does, and raises; EnvironmentBusy and Conflict too, while something else is under way."""
     row = _begun(actor, server, release, bootstrap.user)
     ending = Ending(Operation.State.LOST, "broken_off", "It was broken off: provision again.")
+
+    def tell(report: Report) -> None:
+        refuse_ended()
+        on_report(report)
+
     try:
-        reports = provision_server(
-            actor=actor,
-            server=server,
-            release=release,
-            bootstrap=bootstrap,
-            strict_firewall=strict_firewall,
-            on_report=on_report,
-        )
+        with at_work(row) as refuse_ended:
+            reports = provision_server(
+                actor=actor,
+                server=server,
+                release=release,
+                bootstrap=bootstrap,
+                strict_firewall=strict_firewall,
+                on_report=tell,
+            )
         ending = Ending(Operation.State.SUCCEEDED, "provisioned", *told(server, reports))
     except PortalError as error:
         ending = Ending(Operation.State.FAILED, error.reason, str(error))

@@ -10,6 +10,7 @@ from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core import queueing
 from deployments.core.actors import Actor
+from deployments.core.processes import silence
 from deployments.core.row_locks import locked_environment
 from deployments.core.texts import checked
 from deployments.environments.guards import refuse_busy
@@ -60,7 +61,7 @@ def ask(
         if active := Operation.objects.filter(server=server, state__in=Operation.ACTIVE).first():
             raise Conflict(
                 f"{active} is under way, asked for by {active.requested_by}.",
-                hint="Ask again when it has ended.",
+                hint=silence(active) or "Ask again when it has ended.",
                 reason="operation_active",
             )
         row = Operation.objects.create(

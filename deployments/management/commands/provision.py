@@ -9,13 +9,14 @@ from deployments.management.base import PortalCommand
 from deployments.management.bootstrap import bootstrap_arguments, bootstrap_of
 from deployments.management.texts import one_line
 from deployments.models import Release, Server
+from deployments.operations.ending import end_provisioning
 from deployments.operations.provisioning_here import provision_here
 from deployments.servers.provisioning import changed, provision_server, release_to_provision
 from engine.remote.reports import Report
 
 
 class Command(PortalCommand):
-    """`provision NAME [--plan] [--firewall own|strict]`."""
+    """`provision NAME [--plan | --end] [--firewall own|strict]`."""
 
     help = "Make users, tree, sudoers, units and firewall of a server, through an account that may become root."
 
@@ -23,6 +24,9 @@ class Command(PortalCommand):
         """The server, the bootstrap account, and whether anything may change."""
         parser.add_argument("name")
         parser.add_argument("--plan", action="store_true", help="show what would change and change nothing")
+        parser.add_argument(
+            "--end", action="store_true", help="end one whose process is gone, so that what waits goes on"
+        )
         parser.add_argument("--release", help="whose units to install (default: the release that is live there)")
         parser.add_argument(
             "--firewall",
@@ -34,6 +38,8 @@ class Command(PortalCommand):
     def run(self, options: dict[str, Any]) -> int:
         """Read the key, apply, tell what changed."""
         server = selectors.server_named(options["name"])
+        if options["end"]:
+            return self.end(server)
         chosen, application = options["release"], server.environment.application
         release = selectors.release_named(chosen, application) if chosen else self.release_for(server)
         wanted: dict[str, Any] = {
@@ -63,6 +69,14 @@ class Command(PortalCommand):
         else:
             would = "would change" if options["plan"] else "changed"
             self.say(f"{server.name}: {len(changes)} of {len(reports)} things {would}.")
+        return 0
+
+    def end(self, server: Server) -> int:
+        """One that nobody is at any more."""
+        row = end_provisioning(actor=self.actor(Verb.CANCEL, server.environment), server=server)
+        if self.as_json:
+            self.emit({"server": server.name, "operation": row.pk, "state": row.state})
+        self.say(f"{row} has ended. What waited for it goes on.")
         return 0
 
     def release_for(self, server: Server) -> Release:
