@@ -20,6 +20,8 @@ SELF = $(MAKE) --no-print-directory
 # Twice the two cores we count on: two wait for servers while two compute (tests/fixtures/scheduling.py).
 WORKERS ?= 4
 FLOOR ?= 0
+# Of the test files that take long, one of so many, drawn by the commit (tests/fixtures/drawing.py); with ARGS, all.
+DRAW ?= 4
 DATABASE_TESTS := tests/dashboard tests/alerting tests/portal tests/deployments tests/stories
 # What they ask of a database, the others ask too: of their SQL, fourteen statements are nobody else's. `make test-full`
 # asks all.
@@ -49,18 +51,19 @@ soak: packages-demo venv ## a bot's day with faults on schedule, into docs/valid
 run: venv ## the portal alone on http://127.0.0.1:8080 (PORT changes it)
 	@PORT=$(PORT) exec $(BIN)/python -m portal.run
 
-test: packages-test ## prove it, in about 25 minutes on two cores
+test: packages-test ## prove it, in a quarter of an hour on two cores (DRAW=1: with every test that takes long, 45 minutes)
 	@echo "== the servers' Debian image, beside the rest (the first time, about a minute)"
 	@$(PYTHON) -m sandbox hosts base >/dev/null 2>&1 & $(SELF) venv; mkdir -p build; \
 	  echo "== lint and types, beside the rest; what they find is shown as soon as it is known"; \
 	  { $(SELF) check >build/check.txt 2>&1 || { cat build/check.txt; false; }; } & checking=$$!; \
 	  failed=""; \
 	  echo "== 1/2 everything, on SQLite, $(WORKERS) tests at a time"; \
-	  $(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(NO_HANG) --durations=15 -m "not full" $(ARGS) \
+	  $(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(NO_HANG) --draw=$(if $(ARGS),1,$(DRAW)) --durations=15 -m "not full" $(ARGS) \
 	    2>&1 | tee build/sqlite.txt || failed=tests; \
 	  echo "== 2/2 what concerns the database, on PostgreSQL"; \
 	  $(BIN)/python -m tests.postgres $(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(NO_HANG) \
-	  --database=sample -m "not full and not hosts and not browser and not monitoring" $(DATABASE_TESTS) $(ASKED_ALREADY) \
+	  --database=sample \
+	  --draw=$(if $(ARGS),1,$(DRAW)) -m "not full and not hosts and not browser and not monitoring" $(DATABASE_TESTS) $(ASKED_ALREADY) \
 	  2>&1 | tee build/postgresql.txt || [ $$? = 77 ] || failed="$$failed PostgreSQL"; \
 	  wait $$checking || failed="$$failed check"; wait; \
 	  [ -z "$$failed" ] || { grep -hE "^(FAILED|ERROR|INTERNALERROR|E   |!!!)" build/sqlite.txt build/postgresql.txt | tail -60 || :; \

@@ -11,7 +11,10 @@ hypothesis.settings.load_profile("any machine")
 
 pytest_plugins = [
     f"tests.fixtures.{name}"
-    for name in ("database", "hosts", "records", "fleet", "reliability", "difficult", "scheduling", "tracebacks")
+    for name in (
+        *("database", "hosts", "records", "fleet", "reliability", "difficult"),
+        *("drawing", "scheduling", "tracebacks"),
+    )
 ]
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tests.fixtures.database import sample
-from tests.fixtures.scheduling import LONGEST, ROOT, ByFile, waits
+from tests.fixtures.drawing import ALWAYS, SECONDS, left_out
+from tests.fixtures.scheduling import ROOT, ByFile, waits
 
 HOSTS = ["tests/stories/test_deploying.py", "tests/stories/test_drift.py", "tests/workflows/test_hostile.py"]
 OTHERS = ["tests/portal/test_growth.py", "tests/portal/test_proxies.py"]
@@ -29,8 +30,20 @@ class Node:
 
 
 def test_the_files_named_as_long_are_there() -> None:
-    assert [file for file in LONGEST if not (ROOT / "tests" / file).is_file()] == []
-    assert len(set(LONGEST)) == len(LONGEST)
+    assert [file for file in (*SECONDS, *ALWAYS) if not (ROOT / "tests" / file).is_file()] == []
+
+
+def test_of_files_that_take_long_one_of_four_is_drawn_by_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = {f"test_{number}.py": 100 - number for number in range(40)} | dict.fromkeys(ALWAYS, 1000)
+    seen: set[str] = set()
+    for seed in range(40):
+        monkeypatch.setenv("FAULT_SEED", str(seed))
+        drawn = seconds.keys() - left_out(seconds, 4)
+        assert {*ALWAYS} <= drawn
+        assert len(drawn) == len(ALWAYS) + 10
+        seen |= drawn
+    assert seen == seconds.keys(), "in time, each"
+    assert left_out(seconds, 1) == frozenset()
 
 
 def test_half_begin_with_hosts_and_all_take_what_is_left() -> None:
