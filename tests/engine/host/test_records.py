@@ -92,7 +92,7 @@ def test_a_fence_only_rises(tree: Tree) -> None:
     tree.raise_fence(5, "a")
     with pytest.raises(Refused, match="newer attempt") as refused:
         tree.raise_fence(4, "a")
-    assert refused.value.reason == "fence_outdated"
+    assert (refused.value.reason, refused.value.facts) == ("fence_outdated", {"highest": 5})
     with pytest.raises(Refused):
         tree.raise_fence(5, "b")
     assert tree.highest_fence() == (5, "a")

@@ -36,6 +36,18 @@ def wire(tree: Tree) -> dict[str, Any]:
                 "health": {"url": "http://127.0.0.1:8001/api/health"},
                 "secrets": {"password": 1},
                 "databases": ["bot.db"],
+                "dumps": [{"name": "pg", "dump": ["pg_dump"], "restore": ["psql"]}],
+                "watch": {"bot.service": 3600},
+            }
+        ],
+        "hooks": [
+            {
+                "moment": "before_activate",
+                "role": "bot",
+                "account": "application",
+                "command": ["migrate"],
+                "back": [],
+                "deadline": 3600,
             }
         ],
         "config": {"digest": config_digest({"bot.json": b"{}"}), "files": {"bot.json": "e30="}},
@@ -45,6 +57,10 @@ def wire(tree: Tree) -> dict[str, Any]:
 
 def test_a_proper_plan_is_accepted(tree: Tree) -> None:
     check_plan(wire(tree), tree)
+    bare = wire(tree)
+    del bare["hooks"], bare["roles"][0]["dumps"], bare["roles"][0]["watch"]
+    bare["roles"][0].update(lock=None, env_digest=None, health=None)
+    check_plan(bare, tree)  # as an older portal sends it
 
 
 Spoil = Callable[[dict[str, Any]], object]
@@ -80,6 +96,28 @@ SPOILT: dict[str, Spoil] = {
     "configuration that was changed": lambda p: p["config"]["files"].update({"bot.json": "W10="}),
     "configuration that is no base64": lambda p: p["config"]["files"].update({"bot.json": "*"}),
     "a pin elsewhere": lambda p: p["pins"].append("../x"),
+    "no roles": lambda p: p.update(roles={}),
+    "a name of a unit file with a slash": lambda p: p["roles"][0].update(unit_files={"a/b.service": SHA}),
+    "a unit file without sha256": lambda p: p["roles"][0].update(unit_files={"bot.service": SHA[:-1]}),
+    "an environment without lock": lambda p: p["roles"][0].update(lock=None),
+    "a NUL in a check": lambda p: p["roles"][0].update(check=["sh", "a\0b"]),
+    "a size below nothing": lambda p: p["manifest"].append(["x", 0o444, SHA, -1]),
+    "a dump elsewhere": lambda p: p["roles"][0]["dumps"][0].update(name="../x"),
+    "a dump without a command": lambda p: p["roles"][0]["dumps"][0].update(dump=[]),
+    "a dump that is never restored": lambda p: p["roles"][0]["dumps"][0].update(restore=[]),
+    "a dump that is no list of words": lambda p: p["roles"][0]["dumps"][0].update(dump=["pg_dump", 1]),
+    "a NUL in a restore": lambda p: p["roles"][0]["dumps"][0].update(restore=["a\0b"]),
+    "a watch of another unit": lambda p: p["roles"][0].update(watch={"other.service": 5}),
+    "a watch of no time": lambda p: p["roles"][0].update(watch={"bot.service": 0}),
+    "a watch of more than an hour": lambda p: p["roles"][0].update(watch={"bot.service": 3601}),
+    "a hook at no moment": lambda p: p["hooks"][0].update(moment="before_everything"),
+    "a hook of another role": lambda p: p["hooks"][0].update(role="portal"),
+    "a hook of root": lambda p: p["hooks"][0].update(account="root"),
+    "a hook without a command": lambda p: p["hooks"][0].update(command=[]),
+    "a hook without time": lambda p: p["hooks"][0].update(deadline=0),
+    "a hook of more than an hour": lambda p: p["hooks"][0].update(deadline=3601),
+    "a hook that is no list of words": lambda p: p["hooks"][0].update(command=["sh", 1]),
+    "a NUL in a way back": lambda p: p["hooks"][0].update(back=["a\0b"]),
 }
 
 
