@@ -54,8 +54,12 @@ class DemoPortal:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
     def start(self) -> None:
-        """Start web process and workers; they end with this process."""
+        """Make the database, and start; commands can be given at once."""
         self.manage("migrate", "--verbosity", "0")
+        self.run()
+
+    def run(self) -> None:
+        """Start web process and workers, which see to their database themselves; they end with this process."""
         log = (self.state / "portal.log").open("ab")
         self._process = subprocess.Popen(
             [

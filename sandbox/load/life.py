@@ -13,6 +13,8 @@ from sandbox.load.questions import FIRST, Question, rounds
 
 QUESTION_SECONDS, LINE_SECONDS = 60.0, 10.0
 """Between two questions and two lines at the pace of a day."""
+LISTENER = "Listener"
+"""Whom the bot is to write to: nobody of the crowd, who come and go."""
 FLOOD_PEOPLE, FLOOD_LINES, RAID_PEOPLE, CHURNS = 10, 30, 150, 20
 AWAY = (aiohttp.ClientError, TimeoutError, OSError)
 
@@ -25,6 +27,11 @@ class Pace:
     people: int = 40
     density: float = 1.0
     typing: float = 1.0
+
+    @property
+    def crowd(self) -> list[str]:
+        """Those who come, talk and go."""
+        return [f"guest{number}" for number in range(self.people)]
 
     @property
     def question(self) -> float:
@@ -91,7 +98,7 @@ class Life:
     async def _crowd(self) -> None:
         while True:
             with contextlib.suppress(*AWAY):
-                name = f"guest{self._random.randrange(self._pace.people)}"
+                name = self._random.choice(self._pace.crowd)
                 if self._random.random() < 0.2:
                     await self._control.act("leave", name=name)
                 else:
@@ -111,7 +118,7 @@ class Life:
 
     async def _round(self) -> None:
         self._number += 1
-        guest, victim = "guest0", f"Victim-{self._number}"
+        guest, victim = LISTENER, f"Victim-{self._number}"
         await self._empty()
         for question in rounds(self._bot, NAME, guest, victim, self._number):
             for name in (guest, victim):

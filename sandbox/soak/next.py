@@ -36,7 +36,7 @@ class NextVersion:
         """Let the portal run from the next version."""
         self._portal.stop()
         self._portal.tree = self.tree
-        self._portal.start()
+        self._portal.run()
         self._portal.wait_until_up()
 
     def kill_clusters(self) -> int:

@@ -13,17 +13,9 @@ from sandbox.load.questions import COMMANDS
 from sandbox.soak import readings
 from sandbox.soak.diary import Diary
 from sandbox.soak.plan import scaled
+from sandbox.soak.verdicts import verdicts
 
-EXPECTED = ("BotDown", "RollbackOccurred")
-"""Alerts that the outages and rollbacks on schedule have to cause, and no other."""
-STARTS = frozenset({"deploy-next", "rollback", "kill-bot", "deploy-without-workers", "outage", "power-cut"})
-STARTS_WINDOW, MOST_STARTS = 900.0, 3
-"""Happenings that start a bot, and how many within how long BotRestarting takes: a day in minutes has more."""
-PORTAL_DOWN_SECONDS = 60.0
-"""For so long the portal must be silent before PortalDown fires."""
 LATE_SECONDS = 60.0
-DOWN_PART = 0.01
-"""Of a window a bot may be down for so much of it."""
 
 
 def write(stage: Stage, diary: Diary, tallies: dict[str, Tally]) -> tuple[str, bool]:
@@ -33,7 +25,7 @@ def write(stage: Stage, diary: Diary, tallies: dict[str, Tally]) -> tuple[str, b
     mails = _mails(stage)
     judged = verdicts(diary, tallies, mails, validations)
     parts = [
-        _head(facts["hours"], facts["speed"], diary),
+        _head(facts["hours"], facts["speed"], diary, _commit(stage.portal.state / "this")),
         _table(["", "verdict"], [["✓" if good else "✗", text] for good, text in judged]),
         "## What was compressed, and what was not\n",
         _table(["what", "how"], [list(row) for row in scaled(facts["speed"])]),
@@ -50,63 +42,21 @@ def write(stage: Stage, diary: Diary, tallies: dict[str, Tally]) -> tuple[str, b
     return "\n".join(parts), all(good for good, _ in judged)
 
 
-def verdicts(
-    diary: Diary, tallies: dict[str, Tally], mails: list[str], validations: dict[str, tuple[str, str, str]]
-) -> list[tuple[bool, str]]:
-    """What a soak is judged by: whether it is as it has to be, and the sentence."""
-    wrong = [entry for entry in diary.entries if not entry.good]
-    asked = sum(tally.asked.total() for tally in tallies.values())
-    mistaken = sum(len(tally.wrong) + len(tally.missing) for tally in tallies.values())
-    caused = (*EXPECTED, *_restarted(diary), *_updated(diary))
-    unexpected = [mail for mail in mails if not any(name in mail for name in caused)]
-    return [
-        (not wrong, f"{len(diary.entries) - len(wrong)} of {len(diary.entries)} happenings ended as they have to"),
-        (asked > 0 and not mistaken, f"{mistaken} of {asked} answers were wrong or missing"),
-        (not unexpected, f"{len(unexpected)} of {len(mails)} mails told of what nobody had caused on purpose"),
-        *(_validated(where, found[0], diary) for where, found in validations.items()),
-    ]
+def _commit(tree: Path) -> str:
+    """Of what the portal began with, whatever came into this tree meanwhile."""
+    told = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tree, capture_output=True, text=True, check=False)
+    return told.stdout.strip()[:12]
 
 
-def _restarted(diary: Diary) -> list[str]:
-    """`BotRestarting E` for each room whose bot the schedule started so often that this alert had to come."""
-    begun: dict[str, list[float]] = {}
-    for entry in diary.entries:
-        what, _, where = entry.what.partition(" ")
-        if what in STARTS:
-            begun.setdefault(where, []).append(entry.begun)
-    return [
-        f"BotRestarting {where}"
-        for where, times in begun.items()
-        if any(last - first < STARTS_WINDOW for first, last in zip(times, times[MOST_STARTS:], strict=False))
-    ]
-
-
-def _updated(diary: Diary) -> list[str]:
-    """PortalDown where an update took so long that this alert had to come."""
-    slow = [one for one in diary.entries if one.what == "portal-update" and one.seconds > PORTAL_DOWN_SECONDS]
-    return ["PortalDown"] if slow else []
-
-
-def _validated(where: str, state: str, diary: Diary) -> tuple[bool, str]:
-    """A bot that was stopped for longer than its limit allows has to fail: passing would be the fault."""
-    window = float(diary.facts["hours"]) * 3600 / float(diary.facts["speed"])
-    stopped = sum(entry.seconds for entry in diary.entries if entry.what == f"outage {where}")
-    if stopped <= DOWN_PART * window:
-        return state == "passed", f"the validation of {where}: {state}"
-    why = f"was stopped for {stopped:.0f} s on purpose, more than 1 % of the window, and must not pass"
-    return state == "failed", f"the validation of {where}, which {why}: {state}"
-
-
-def _head(hours: float, speed: float, diary: Diary) -> str:
+def _head(hours: float, speed: float, diary: Diary, commit: str) -> str:
     started = datetime.fromtimestamp(float(diary.facts["started"]), UTC)
     took = hours * 3600 / speed
     how = f"compressed {speed:g} times into {took / 60:.0f} minutes" if speed != 1 else "in real time"
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     return (
         "# Validation\n\n"
         f"Written by `make soak HOURS={hours:g} SPEED={speed:g}`: {hours:g} hours {how}, begun on"
         f" {started:%Y-%m-%d %H:%M} UTC with {(ROOT / 'VERSION').read_text().strip()}"
-        f" (`{commit.stdout.strip()[:12]}`) on {_machine()}.\n\n"
+        f" (`{commit}`) on {_machine()}.\n\n"
         "Two Debian servers with a bot each, the portal with its workers, Prometheus, Alertmanager, a mail server and a"
         f" CyTube-protocol server, {diary.facts['people']} people in each room; all real processes on one machine.\n"
     )

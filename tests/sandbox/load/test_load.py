@@ -59,6 +59,27 @@ def test_a_round_asks_every_chat_command_there_is() -> None:
     assert asked == COMMANDS == {command.name for command in REGISTRY}
 
 
+async def test_whom_the_moderator_names_does_not_go_with_the_crowd(
+    server: CytubeServer, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.crowd(CHANNEL).enter("Mute")
+    asked: list[str] = []
+
+    async def ask(_self: Moderator, question: Question) -> None:
+        asked.append(question.words)
+
+    async def ready(_self: Moderator) -> None:
+        return
+
+    monkeypatch.setattr(Moderator, "ask", ask)
+    monkeypatch.setattr(Moderator, "ready", ready)
+    async with lived(Life(control, NAME, Pace(people=12, density=1e6, typing=0.0))):
+        await until(lambda: len(asked) > len(COMMANDS))
+    named = {words.split()[1] for words in asked if words.split()[0] in {"pm", "kick"}}
+    assert named
+    assert not named & set(AT_ONCE.crowd)
+
+
 async def test_a_bot_gives_every_right_answer_in_a_flood_a_raid_and_after_a_cut(
     server: CytubeServer, bot: Running, control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
