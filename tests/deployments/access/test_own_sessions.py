@@ -97,3 +97,29 @@ def test_a_session_of_an_earlier_password_is_not_listed(world: World) -> None:
     person.set_password("another one altogether")
     person.save()
     assert sessions_of(person, None) == []
+
+
+def test_use_is_noted_once_in_five_minutes(world: World) -> None:
+    client = signed_in("viewer")
+    (began,) = sessions_of(world.user("viewer"), None)
+    assert began.since is not None
+    assert began.since == began.seen
+    assert timezone.now() - began.since < timedelta(minutes=1)
+    assert inside(client)
+    assert sessions_of(world.user("viewer"), None) == [began]
+    assert (began.by, began.agent, began.address, began.current) == ("password", "Firefox", "203.0.113.7", False)
+
+
+def test_a_session_that_says_nothing_of_itself_is_listed_last_and_ended_like_any(world: World) -> None:
+    """One of a portal from before sessions were described."""
+    client = signed_in("viewer")
+    session = client.session
+    del session["_signed_in"]
+    session.save()
+    assert inside(client)
+    signed_in("viewer", "newer")
+    newer, older = sessions_of(world.user("viewer"), None)
+    assert (newer.agent, older.agent, older.since, older.seen, older.by) == ("newer", "", None, None, "")
+    end_session(actor=world.people["viewer"], person=world.user("viewer"), identifier=older.identifier)
+    assert not inside(client)
+    assert sessions_of(world.user("viewer"), None) == [newer]

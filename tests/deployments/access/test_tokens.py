@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -194,3 +195,43 @@ def test_a_token_is_ended_by_its_owner_or_an_administrator_and_the_trail_says_wh
         revoke_token(actor=world.people["operator"], token=token)
     event = AuditEvent.objects.get(name="token.revoked", subject=f"token:{token.pk}")
     assert (event.actor, event.data) == ("operator", {"name": "of the operator", "owner": "operator"})
+
+
+def test_what_is_issued_is_on_record_with_its_maker_and_where_it_holds(world: World) -> None:
+    administrator, server = world.people["administrator"], world.servers["production"]
+    for asked, where, named in (
+        ({"environment": world.test}, "test", ""),
+        ({"server": server, "scopes": [Scope.HEARTBEAT]}, "production", str(server)),
+        ({}, "", ""),
+    ):
+        token, _ = issue_token(actor=administrator, name="x", **{"scopes": [Scope.METRICS], "days": None, **asked})  # type: ignore[arg-type]  # the table writes words
+        event = AuditEvent.objects.get(name="token.issued", subject=f"token:{token.pk}")
+        assert (token.created_by, event.actor, event.environment) == ("administrator", "administrator", where)
+        assert (event.data["server"], event.data["owner"], event.data["expires"]) == (named, "", None)
+        revoke_token(actor=administrator, token=token)
+        revoked = AuditEvent.objects.get(name="token.revoked", subject=f"token:{token.pk}")
+        assert revoked.environment == (where if "environment" in asked else "")
+
+
+def test_use_is_noted_of_the_token_that_was_used_once_a_minute(world: World) -> None:
+    used, other = (hand_token(world.user("operator"), name) for name in ("used", "other"))
+    assert authenticate(used) is not None
+    first = ApiToken.objects.get(name="used").last_used_at
+    assert first is not None
+    assert authenticate(used) is not None
+    assert ApiToken.objects.get(name="used").last_used_at == first
+    ApiToken.objects.filter(name="used").update(last_used_at=first - timedelta(seconds=61))
+    assert authenticate(used) is not None
+    noted = ApiToken.objects.get(name="used").last_used_at
+    assert noted is not None
+    assert noted > first
+    assert ApiToken.objects.get(name="other").last_used_at is None
+    assert authenticate(f"{other}x") is None
+
+
+def test_whoever_may_do_nothing_is_told_that_it_takes_a_role(world: World) -> None:
+    for who, hint in (("none", "Without a role nobody may do anything."), ("viewer", "Choose from metrics, read.")):
+        with pytest.raises(InvalidRequest) as refused:
+            issue_token(actor=world.people["administrator"], name="x", scopes=[Scope.RELEASE], owner=world.user(who))
+        assert (refused.value.reason, refused.value.hint) == ("unusable_scope", hint)
+        assert refused.value.message == f"{who} could not use the scope release."

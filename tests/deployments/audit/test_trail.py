@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -287,6 +287,8 @@ def test_the_export_ends_with_its_own_event_and_the_head(world: World) -> None:
     assert (lines[-2]["actor"], lines[-2]["subject"]) == ("approver", "audit")
     assert lines[-1]["head"] == f"{lines[-2]['sequence']}:{lines[-2]['hash']}"
     assert audit.verify(audit.Head.parse(lines[-1]["head"])) == []
+    assert lines[-1].keys() == {"head", "exported_at"}
+    assert datetime.fromisoformat(lines[-1]["exported_at"]) >= datetime.fromisoformat(lines[-2]["at"])
 
 
 def test_only_approvers_and_administrators_export(world: World) -> None:
