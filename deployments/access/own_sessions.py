@@ -38,6 +38,25 @@ class SignedIn:
     current: bool
     by: str
 
+    @property
+    def device(self) -> str:
+        """Browser and system as a browser says them: `Firefox on Linux`; what it said where that is neither."""
+        browser = next((name for mark, name in _BROWSERS if mark in self.agent), "")
+        system = next((name for mark, name in _SYSTEMS if mark in self.agent), "")
+        return " on ".join(filter(None, (browser, system))) or self.agent or "A browser that did not say which"
+
+
+_BROWSERS = (("Edg", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+"""In this order: each calls itself by the names of those after it, too."""
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
+
 
 ON_THE_WAY = 600
 """Seconds."""

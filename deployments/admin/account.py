@@ -11,8 +11,10 @@ from django.urls import reverse
 
 from deployments.access import issuer, second_factor
 from deployments.access.own_sessions import end_other_sessions, end_session, refuse_stale, sessions_of
+from deployments.access.policy import roles_of
 from deployments.admin.actors import actor_of
 from deployments.admin.forms import PageForm, number, word
+from deployments.admin.person_page import valid_tokens
 from deployments.github.accounts import link_account, unlink_account
 from deployments.models import GitHubAccount, SigningKey, SingleSignOn
 from deployments.people.second_factors import remove_app
@@ -62,6 +64,8 @@ def view(site: AdminSite, request: HttpRequest, extra_context: dict[str, Any]) -
             "codes": second_factor.codes_left(person),
         },
         "github": GitHubAccount.objects.filter(person=person).first(),
+        "roles": sorted(role.label for role in roles_of(person)),
+        "tokens": valid_tokens(person),
     }
     status = error.http_status if error else (422 if form.errors else 200)
     return TemplateResponse(request, "deployments/admin/account.html", context, status=status)

@@ -175,7 +175,7 @@ class PortalAdmin(Base[M]):
             messages.warning(request, f"{missing}: the address is wrong, or it is gone.")
             return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
         if obj is not None:
-            context |= {"portal_actions": self.actions_for(request, obj), **self.events_for(obj)}
+            context = {"portal_actions": self.actions_for(request, obj), **self.events_for(obj), **context}
         try:
             return super().changeform_view(request, object_id, form_url, context)
         except PortalError as refused:

@@ -76,7 +76,7 @@ TABLE: dict[str, EmptyList] = {
     ),
     "deployments.apitoken": EmptyList(
         "With a token a program may do a part of what you may.",
-        (Way("Add an API token", "admin:deployments_apitoken_add", Verb.OWN_TOKEN),),
+        (Way("Make an API token", "admin:deployments_apitoken_add", Verb.OWN_TOKEN),),
     ),
     "deployments.signingkey": EmptyList(
         "A key of your own signs your approvals; a passkey signs you in, too.",

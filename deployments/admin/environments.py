@@ -8,17 +8,13 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Prefetch, prefetch_related_objects
 from django.forms.fields import InvalidJSONInput
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.http import HttpRequest
 from django.utils.html import format_html
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from deployments.access.verbs import Verb
 from deployments.admin import event_display, labels
 from deployments.admin.actors import actor_of
-from deployments.admin.base import PortalAdmin
-from deployments.admin.confirmations import change_url
 from deployments.admin.environment_actions import (
     ChangePolicy,
     Lock,
@@ -29,6 +25,7 @@ from deployments.admin.environment_actions import (
 from deployments.admin.environment_names import NewEnvironmentForm, Rename, Retire
 from deployments.admin.environment_page import environment_page
 from deployments.admin.forms import ModelForm
+from deployments.admin.page_and_form import PageAndForm
 from deployments.admin.request_deployment import RequestDeployment
 from deployments.admin.secrets import SetSecret
 from deployments.environments import registry
@@ -100,7 +97,7 @@ READ: Any = {"fields": ("shown_configuration",)}
 
 
 @admin.register(Environment)
-class EnvironmentAdmin(PortalAdmin[Environment]):
+class EnvironmentAdmin(PageAndForm[Environment]):
     """The page edits configuration and bake; everything else is an action."""
 
     confirmations = (
@@ -115,6 +112,7 @@ class EnvironmentAdmin(PortalAdmin[Environment]):
         Retire(),
     )
     form = EnvironmentForm
+    page_template = "deployments/admin/environment.html"
     add_verb = Verb.MANAGE_ENVIRONMENTS
     change_verb = Verb.CONFIGURE
     list_display = ("shown_name", "application", "shown_live", "shown_state", "approvals_required", "shown_servers")
@@ -126,39 +124,9 @@ class EnvironmentAdmin(PortalAdmin[Environment]):
         ("After a deployment", {"fields": (("bake_seconds", "bake_action"), "order")}),
     )
 
-    def get_urls(self) -> list[URLPattern]:
-        """With the form, behind the page."""
-        view = self.admin_site.admin_view(self.settings_view)
-        return [path("<path:object_id>/settings/", view, name="deployments_environment_settings"), *super().get_urls()]
-
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """The page; what is sent to its address goes to the form."""
-        environment = self.get_object(request, object_id)
-        if request.method != "GET" or environment is None or not self.has_view_permission(request, environment):
-            return self.settings_view(request, object_id)
-        request.current_app = self.admin_site.name
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "original": environment,
-            "title": str(environment),
-            "subtitle": None,
-            **self.events_for(environment),
-            **environment_page(request, environment, self.actions_for(request, environment)),
-        }
-        return TemplateResponse(request, "deployments/admin/environment.html", context)
-
-    def settings_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """The form of what `configure_environment` takes."""
-        environment = self.get_object(request, object_id)
-        more = {"subtitle": f"Settings of {environment}", "show_save_and_add_another": False}
-        return super().change_view(request, object_id, extra_context=more if environment else None)
-
-    def response_post_save_change(self, request: HttpRequest, obj: Environment) -> HttpResponseRedirect:
-        """Back to the page."""
-        return HttpResponseRedirect(change_url(obj))
+    def page(self, request: HttpRequest, obj: Environment, actions: list[dict[str, Any]]) -> dict[str, Any]:
+        """How it stands, and its policy and configuration in words."""
+        return environment_page(request, obj, actions)
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """The list, with the servers' names and how each environment on its page stands."""

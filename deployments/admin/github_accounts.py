@@ -13,16 +13,6 @@ from deployments.github.accounts import confirm_account, unlink_account
 from deployments.models import GitHubAccount
 
 
-def described(person: User) -> str:
-    """Which account is linked, and whether it counts. Until then its number is told by its person alone."""
-    found = GitHubAccount.objects.filter(person=person).first()
-    if found is None:
-        return "none linked"
-    if found.confirmed_at is None:
-        return f"{found.login}: not confirmed, so it counts for nothing"
-    return f"{found.login}, number {found.account_id}: confirmed by {found.confirmed_by}"
-
-
 class NumberForm(PageForm):
     """What the account's person has read out."""
 

@@ -1,13 +1,14 @@
 """Statuses and times as the lists show them."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from deployments.templatetags.ops import ago, duration
 
-__all__ = ["NONE", "code", "moment", "seconds", "status"]
+__all__ = ["NONE", "code", "moment", "pills", "seconds", "status", "tag"]
 
 NONE = mark_safe('<span class="cy-none">–</span>')
 """What is not there; a phone leaves it out."""
@@ -21,6 +22,16 @@ def moment(value: datetime | None) -> SafeString | str:
 def status(value: str, words: str) -> SafeString:
     """A status as a coloured word; the colour says nothing that the word does not."""
     return format_html('<span class="cy-status cy-{}">{}</span>', value, words)
+
+
+def tag(words: str) -> SafeString:
+    """A word of a few, without a colour."""
+    return format_html('<span class="cy-tag">{}</span>', words)
+
+
+def pills(words: Iterable[SafeString | str]) -> SafeString:
+    """Several of them beside each other, which break between and not within."""
+    return format_html('<span class="cy-pills">{}</span>', format_html_join(" ", "{}", ((word,) for word in words)))
 
 
 def seconds(value: float | None) -> SafeString | str:

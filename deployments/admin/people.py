@@ -11,28 +11,22 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from deployments.access.account_control import controllers_of
-from deployments.access.policy import roles_of
+from deployments.access.policy import may, roles_of
 from deployments.access.verbs import Verb
 from deployments.admin import labels
 from deployments.admin.actors import actor_of
-from deployments.admin.base import EVENTS_SHOWN, PortalAdmin
+from deployments.admin.base import EVENTS_SHOWN
 from deployments.admin.event_display import shown
 from deployments.admin.forms import ModelForm
-from deployments.admin.github_accounts import ConfirmGitHub, UnlinkGitHub, described
+from deployments.admin.github_accounts import ConfirmGitHub, UnlinkGitHub
 from deployments.admin.invitations import Invite, Recover, Vouch
 from deployments.admin.lists import newest
+from deployments.admin.page_and_form import PageAndForm
+from deployments.admin.person_page import ROLE_WORDS, person_page, state_of
 from deployments.core.actors import TOKEN_MARK
-from deployments.models import ApiToken, Application, AuditEvent, Role
+from deployments.models import Application, AuditEvent, Role
 from deployments.people.accounts import FIELDS, add_person, change_person
-
-ROLE_WORDS = {
-    Role.VIEWER: "Viewer: sees everything",
-    Role.OPERATOR: "Operator: requests, cancels, rolls back, locks",
-    Role.APPROVER: "Approver: approves what others requested",
-    Role.ADMINISTRATOR: "Administrator: servers, keys, configuration, people",
-}
-_SHOWN = ("shown_superuser", "shown_tokens", "shown_github", "shown_hands")
+from deployments.people.ways_in import WaysIn, ways_in
 
 
 class PersonForm(ModelForm[User]):
@@ -40,7 +34,7 @@ class PersonForm(ModelForm[User]):
 
     roles = forms.MultipleChoiceField(
         required=False,
-        choices=[(role.value, words) for role, words in ROLE_WORDS.items()],
+        choices=[(role.value, f"{role.label}: {words}") for role, words in ROLE_WORDS.items()],
         widget=forms.CheckboxSelectMultiple(attrs={"class": "cy-checks"}),
         help_text="Without a role nobody may do anything. Nobody approves their own requests, whatever their roles.",
     )
@@ -88,26 +82,47 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class PersonAdmin(PortalAdmin[User]):
+class PersonAdmin(PageAndForm[User]):
     """Accounts are switched off, never deleted: the record keeps naming people."""
 
     confirmations = (Invite(), Recover(), Vouch(), ConfirmGitHub(), UnlinkGitHub())
     form = PersonForm
+    page_template = "deployments/admin/person.html"
     change_verb = add_verb = Verb.MANAGE_PEOPLE
     added = "Add and invite a person"
-    list_display = ("username", "shown_name", "shown_roles", "shown_state", "seen")
+    list_display = ("username", "shown_name", "shown_state", "shown_roles", "shown_ways", "seen")
     list_filter = ("groups", "is_active")
     search_fields = ("username", "first_name", "last_name", "email")
-    readonly_fields = ("username", "last_login", "date_joined", *_SHOWN)
+    readonly_fields = ("username",)
     fieldsets = (
         (None, {"fields": (("username", "is_active"), ("first_name", "last_name"), "email", "roles", "applications")}),
-        ("Sign-in", {"fields": (("last_login", "date_joined"), *_SHOWN)}),
     )
     add_fieldsets = ((None, {"fields": ("username", ("first_name", "last_name"), "email", "roles")}),)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
-        """With their groups, which are their roles."""
-        return super().get_queryset(request).prefetch_related("groups")
+        """With their groups, which are their roles, and where these hold."""
+        return super().get_queryset(request).prefetch_related("groups", "applications")
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """By name, whoever is switched off last."""
+        return ("-is_active", "username")
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """How others sign in is shown to who looks after them."""
+        manages = may(actor_of(request), Verb.MANAGE_PEOPLE)
+        return [name for name in self.list_display if manages or name != "shown_ways"]
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The list, with how everybody on its page signs in."""
+        changes = super().get_changelist_instance(request)
+        known = ways_in(changes.result_list)
+        for row in changes.result_list:
+            row.ways = known[row.pk]
+        return changes
+
+    def page(self, request: HttpRequest, obj: User, actions: list[dict[str, Any]]) -> dict[str, Any]:
+        """Roles, ways in, tokens and keys."""
+        return person_page(request, obj, actions)
 
     def audit_subject(self, obj: User) -> str:
         """`person:alice`."""
@@ -172,45 +187,32 @@ class PersonAdmin(PortalAdmin[User]):
 
     @admin.display(description="Roles")
     def shown_roles(self, obj: User) -> str:
-        """Those of the groups; a superuser has all."""
-        if obj.is_superuser:
-            return "superuser"
-        return ", ".join(sorted(role.value for role in roles_of(obj))) or "none"
+        """Those of the groups, and where they hold; a superuser has all."""
+        words = ["superuser"] if obj.is_superuser else sorted(role.value for role in roles_of(obj))
+        where = ", ".join(application.name for application in obj.applications.all())
+        pills = [labels.tag(word) for word in words] or [labels.status("waiting", "no role")]
+        return labels.pills([*pills, f"in {where}"] if where else pills)
 
     @admin.display(description="State", ordering="is_active")
     def shown_state(self, obj: User) -> str:
-        """Switched off or not."""
-        return labels.status("succeeded" if obj.is_active else "expired", "Active" if obj.is_active else "Switched off")
+        """Whether they can come in, or what of an invitation there is."""
+        return labels.status(*state_of(obj, _ways(obj)))
+
+    @admin.display(description="Signs in by")
+    def shown_ways(self, obj: User) -> str:
+        """What lets them in; a password alone is marked."""
+        ways = _ways(obj)
+        pills = [
+            labels.status("waiting", word) if word == "Password alone" else labels.tag(word) for word in ways.words
+        ]
+        return labels.pills(pills) if pills else labels.NONE
 
     @admin.display(description="Last signed in", ordering="last_login")
     def seen(self, obj: User) -> str:
         """How long ago."""
         return labels.moment(obj.last_login)
 
-    @admin.display(description="Superuser")
-    def shown_superuser(self, obj: User) -> str:
-        """What it means."""
-        if not obj.is_superuser:
-            return "No"
-        return "Yes: every role, but no way around four eyes. Made on the shell only."
 
-    @admin.display(description="API tokens")
-    def shown_tokens(self, obj: User) -> str:
-        """Valid ones, by name."""
-        names = ApiToken.objects.filter(owner=obj, revoked_at=None).values_list("name", flat=True)
-        return ", ".join(names) or "none"
-
-    @admin.display(description="On GitHub")
-    def shown_github(self, obj: User) -> str:
-        """Which account, and whether it counts."""
-        return described(obj)
-
-    @admin.display(description="In whose hands")
-    def shown_hands(self, obj: User) -> str:
-        """Who let them in lately."""
-        held = ", ".join(sorted(controllers_of(obj.get_username())))
-        return (
-            f"Let in by {held}: for three days, or until a third person vouches, they count as one person."
-            if held
-            else "Their own"
-        )
+def _ways(person: User) -> WaysIn:
+    known: WaysIn = person.ways  # type: ignore[attr-defined]  # the list has read them for all of its page
+    return known

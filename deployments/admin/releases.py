@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
@@ -109,7 +109,7 @@ class ReleaseAdmin(PortalAdmin[Release]):
         words += [_happening(one) for one in record.history[-MOST:]]
         words += [format_html("and {} more", len(record.history) - MOST)] if record.history[MOST:] else []
         words = words or [labels.status("expired", "never deployed")]
-        return format_html('<span class="cy-pills">{}</span>', format_html_join(" ", "{}", ((word,) for word in words)))
+        return labels.pills(words)
 
     @admin.display(description="Quarantine")
     def shown_quarantine(self, obj: Release) -> str:

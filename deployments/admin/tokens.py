@@ -1,11 +1,11 @@
 """API tokens: made on a page that shows the text once, revoked at any time."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
-from django import forms
+from django.conf import settings
 from django.contrib import admin
-from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -13,58 +13,20 @@ from django.urls import reverse
 from django.utils import timezone
 
 from deployments.access.own_sessions import refuse_stale
-from deployments.access.policy import MACHINES, may, usable_scopes
-from deployments.access.tokens import MAX_DAYS, issue_token, revoke_token
-from deployments.access.verbs import PERSONAL, Verb
+from deployments.access.policy import may
+from deployments.access.tokens import issue_token, revoke_token
+from deployments.access.verbs import Verb
 from deployments.admin import labels
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation
-from deployments.admin.forms import PageForm, choice, number, word
+from deployments.admin.token_form import TokenForm
 from deployments.core.actors import Actor
-from deployments.models import ApiToken, Environment, Scope, Server
+from deployments.models import ApiToken, Environment, Scope
 from engine.errors import PortalError
 
-SCOPE_WORDS = {scope: scope.label for scope in Scope}
-
-
-class TokenForm(PageForm):
-    """What the token may do, and for whom."""
-
-    name = word("Name", help_text="What it is for, for example: GitHub Actions.", max_length=100)
-    owner = choice("Belongs to", required=False)
-    server = choice("Speaks for the bot on", required=False)
-    environment = choice("Only for", required=False)
-    scopes = forms.MultipleChoiceField(
-        choices=[(scope.value, words) for scope, words in SCOPE_WORDS.items()],
-        widget=forms.CheckboxSelectMultiple(attrs={"class": "cy-checks"}),
-        help_text="Those that its owner's roles can use; they end with the roles. What needs a person (deploying, "
-        "approving, administering, alerts in somebody's name) takes a token that the person made.",
-    )
-    days = number("Valid for days", min_value=1, max_value=MAX_DAYS, initial=90)
-
-    def prepare(self) -> None:
-        """Others' tokens are made by administrators only."""
-        actor = self.actor
-        if actor is None:
-            return
-        if not may(actor, Verb.MANAGE_TOKENS):
-            del self.fields["owner"], self.fields["server"]
-        else:
-            people = User.objects.filter(is_active=True).values_list("username", flat=True)
-            names = [(name, name) for name in people if name != actor.identity]
-            self._choices("owner", [(actor.identity, f"{actor.identity} (you)"), ("", "nobody"), *names])
-            in_service = Server.objects.exclude(state=Server.State.RETIRED)
-            self._choices("server", [("", "no bot"), *((str(row.pk), row.name) for row in in_service)])
-        usable = usable_scopes(User.objects.filter(username=actor.identity).first())
-        if may(actor, Verb.MANAGE_TOKENS):
-            usable |= MACHINES | (frozenset(Scope) - PERSONAL)
-        self._choices("scopes", [(scope.value, words) for scope, words in SCOPE_WORDS.items() if scope in usable])
-        rows = [(str(row.pk), str(row)) for row in Environment.objects.all()]
-        self._choices("environment", [("", "every environment"), *rows])
-
-    def _choices(self, name: str, choices: list[tuple[str, str]]) -> None:
-        self.fields[name].choices = choices  # type: ignore[attr-defined]  # a ChoiceField
+SOON = timedelta(days=14)
+"""So long before its end a token is marked."""
 
 
 class Revoke(Confirmation[ApiToken]):
@@ -98,19 +60,13 @@ class TokenAdmin(PortalAdmin[ApiToken]):
 
     confirmations = (Revoke(),)
     add_verb = Verb.OWN_TOKEN
-    list_display = ("name", "shown_prefix", "who", "shown_scopes", "shown_state", "used", "expires")
+    added = "Make an API token"
+    list_display = ("name", "shown_state", "who", "shown_scopes", "shown_prefix", "used", "expires")
     list_filter = ("environment",)
+    change_form_template = "deployments/admin/token.html"
     search_fields = ("name", "prefix", "owner__username", "server__name")
     list_select_related = ("owner", "server", "environment")
-    fields = (
-        ("name", "shown_prefix"),
-        ("who", "environment"),
-        "shown_scopes",
-        ("shown_state", "used"),
-        ("expires_at", "last_used_at", "revoked_at"),
-        ("created_by", "created_at"),
-    )
-    readonly_fields = ("shown_prefix", "who", "shown_scopes", "shown_state", "used")
+    fields = ()
 
     def audit_subject(self, obj: ApiToken) -> str:
         """`token:7`."""
@@ -134,14 +90,14 @@ class TokenAdmin(PortalAdmin[ApiToken]):
         if request.method == "POST" and form.is_valid():
             try:
                 refuse_stale(request)
-                token, text = _issue(actor, form.cleaned_data)
-                made = {"token": token, "text": str(text)}
+                token, text = _issue(actor, form)
+                made = {"token": token, "text": str(text), **_on_a_shell(token)}
             except PortalError as refused:
                 error = refused
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": "New API token",
+            "title": f"The token {made['token'].name}" if made else "Make an API token",
             "form": form,
             "error": error,
             "back": reverse("admin:deployments_apitoken_changelist"),
@@ -152,29 +108,37 @@ class TokenAdmin(PortalAdmin[ApiToken]):
         response["Cache-Control"] = "no-store"
         return response
 
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The page."""
+        token = context.get("original")
+        if token is not None:
+            tone, words = state_of(token)
+            mine = token.owner is not None and token.owner.get_username() == actor_of(request).identity
+            context |= {"token": token, "state": tone, "state_words": words, "holder": holder_of(token), "mine": mine}
+            context |= _on_a_shell(token)
+            context["scope_words"] = [(scope, Scope(scope).label) for scope in token.scopes if scope in Scope]
+        return super().render_change_form(request, context, *args, **kwargs)
+
     @admin.display(description="Begins with")
     def shown_prefix(self, obj: ApiToken) -> str:
         """To tell tokens apart."""
         return labels.code(f"{obj.prefix}…", length=20)
 
-    @admin.display(description="Belongs to")
+    @admin.display(description="Acts for")
     def who(self, obj: ApiToken) -> str:
-        """A person, a bot's server, or nobody."""
-        return str(obj.owner or (f"bot on {obj.server}" if obj.server else "nobody"))
+        """A person, a bot's server, or a machine."""
+        return holder_of(obj)
 
     @admin.display(description="May")
     def shown_scopes(self, obj: ApiToken) -> str:
-        """Its scopes."""
-        return ", ".join(obj.scopes)
+        """Its scopes, and where."""
+        where = [f"in {obj.environment}"] if obj.environment else []
+        return labels.pills([*map(labels.tag, obj.scopes), *where])
 
     @admin.display(description="State")
     def shown_state(self, obj: ApiToken) -> str:
-        """Valid, revoked or expired."""
-        if obj.revoked_at is not None:
-            return labels.status("expired", "Revoked")
-        if obj.expires_at is not None and obj.expires_at <= timezone.now():
-            return labels.status("expired", "Expired")
-        return labels.status("succeeded", "Valid")
+        """Valid, about to expire, expired or revoked."""
+        return labels.status(*state_of(obj))
 
     @admin.display(description="Last used", ordering="last_used_at")
     def used(self, obj: ApiToken) -> str:
@@ -187,14 +151,38 @@ class TokenAdmin(PortalAdmin[ApiToken]):
         return labels.moment(obj.expires_at) if obj.expires_at else "never"
 
 
-def _issue(actor: Actor, given: dict[str, Any]) -> tuple[ApiToken, Any]:
-    owner = given.get("owner", actor.identity)
+def state_of(token: ApiToken) -> tuple[str, str]:
+    """Tone and word of how a token stands."""
+    now = timezone.now()
+    if token.revoked_at is not None:
+        return "expired", "Revoked"
+    if token.expires_at is not None and token.expires_at <= now:
+        return "expired", "Expired"
+    if token.expires_at is not None and token.expires_at <= now + SOON:
+        return "waiting", "Expires soon"
+    return "succeeded", "Valid"
+
+
+def holder_of(token: ApiToken) -> str:
+    """In whose name it acts."""
+    return str(token.owner or (f"the bot on {token.server}" if token.server else "a machine"))
+
+
+def _on_a_shell(token: ApiToken) -> dict[str, str]:
+    """A call to try it with; nothing for one whose calls need a body that only its machine knows."""
+    path = {"read": "/api/v1/deployments?limit=1", "metrics": "/metrics"}
+    found = next((path[scope] for scope in path if scope in token.scopes), "")
+    return {"example": f"{settings.PORTAL_URL}{found}" if found else ""}
+
+
+def _issue(actor: Actor, form: TokenForm) -> tuple[ApiToken, Any]:
+    given, (owner, server) = form.cleaned_data, form.held_by(actor)
     return issue_token(
         actor=actor,
         name=given["name"],
         scopes=[Scope(scope) for scope in given["scopes"]],
-        owner=User.objects.filter(username=owner).first() if owner else None,
-        server=Server.objects.filter(pk=given["server"]).first() if given.get("server") else None,
+        owner=owner,
+        server=server,
         environment=Environment.objects.filter(pk=given["environment"]).first() if given["environment"] else None,
         days=given["days"],
     )

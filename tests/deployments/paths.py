@@ -634,7 +634,7 @@ def _revoked(token: ApiToken) -> bool:
 
 @tried("own_token", "admin")
 def _(world: World, who: str) -> bool:
-    _make_token(world, who, owner=world.people[who].name)
+    _make_token(world, who, holder=f"person:{world.people[who].name}")
     return ApiToken.objects.filter(name="made here", owner=world.user(who)).exists()
 
 
@@ -648,7 +648,7 @@ def _(world: World, who: str) -> bool:
 
 @tried("manage_tokens", "admin")
 def _(world: World, who: str) -> bool:
-    _make_token(world, who, owner="", server=world.servers["production"].pk, scopes=["heartbeat"])
+    _make_token(world, who, holder=f"server:{world.servers['production'].pk}", scopes=["heartbeat"])
     return ApiToken.objects.filter(name="made here", server=world.servers["production"]).exists()
 
 

@@ -41,7 +41,7 @@ def test_the_owner_sees_and_ends_one_session_and_all_others(world: World) -> Non
     here, there, third = (signed_in("viewer", agent) for agent in ("Here 1", "There <2>", "Third\r\n3"))
     page = here.get(reverse("admin:account"))
     text = page.content.decode()
-    assert all(shown in text for shown in ("203.0.113.7", "Here 1", "There &lt;2&gt;", "(this one)"))
+    assert all(shown in text for shown in ("203.0.113.7", "Here 1", "There &lt;2&gt;", "This one"))
     assert not [row for row in Session.objects.all() if row.session_key in text]
     assert here.post(reverse("admin:account"), {"end": identifier(page)}).status_code == 302
     assert sorted([inside(there), inside(third)]) == [False, True]
@@ -123,3 +123,32 @@ def test_a_session_that_says_nothing_of_itself_is_listed_last_and_ended_like_any
     end_session(actor=world.people["viewer"], person=world.user("viewer"), identifier=older.identifier)
     assert not inside(client)
     assert sessions_of(world.user("viewer"), None) == [newer]
+
+
+@pytest.mark.parametrize(
+    ("agent", "device"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0", "Firefox on Linux"),
+        ("Mozilla/5.0 (Windows NT 10.0) Chrome/126.0 Safari/537.36 Edg/126.0", "Edge on Windows"),
+        ("Mozilla/5.0 (Linux; Android 14) Chrome/126.0 Mobile Safari/537.36", "Chrome on Android"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) Version/17.5 Safari/604.1", "Safari on iPhone"),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 14_5) Version/17.5 Safari/605.1", "Safari on macOS"),
+        ("curl/8.5.0", "curl/8.5.0"),
+        ("", "A browser that did not say which"),
+    ],
+)
+def test_a_session_is_told_by_browser_and_system(world: World, agent: str, device: str) -> None:
+    page = signed_in("viewer", agent).get(reverse("admin:account")).content.decode()
+    assert f">{device}</strong>" in page
+
+
+def test_ones_account_shows_what_acts_in_ones_name_and_offers_no_ending_of_nothing(world: World) -> None:
+    client = signed_in("viewer")
+    page = client.get(reverse("admin:account")).content.decode()
+    assert "No program acts in your name." in page
+    assert 'name="end_others"' not in page
+    hand_token(world.user("viewer"), "laptop")
+    signed_in("viewer")
+    page = client.get(reverse("admin:account")).content.decode()
+    assert "laptop</a>" in page
+    assert 'name="end_others"' in page

@@ -236,7 +236,7 @@ def test_a_browser_left_open_changes_no_way_in(world: World) -> None:
         assert answer.status_code == 403
         assert "again=1" in answer.content.decode()
     assert client.get(reverse("admin:login") + "?again=1&next=/admin/account/").status_code == 200
-    token = {"name": "x", "scopes": ["read"], "days": "30", "owner": "viewer"}
+    token = {"name": "x", "scopes": ["read"], "days": "30"}
     assert client.post(reverse("admin:deployments_apitoken_add"), token).status_code == 403
     linked = client.post(reverse("admin:account"), {"link": "1", "login": "theirs", "account_id": "7"})
     assert linked.status_code == 403

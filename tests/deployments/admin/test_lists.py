@@ -14,7 +14,7 @@ LISTS = {
     "auth_user": ("People", "Add and invite a person"),
     "deployments_server": ("Servers", "Add a server"),
     "deployments_environment": ("Environments", "Add an environment"),
-    "deployments_apitoken": ("API tokens", "Add an API token"),
+    "deployments_apitoken": ("API tokens", "Make an API token"),
     "deployments_notificationchannel": ("Channels", "Add a channel"),
     "deployments_auditevent": ("Audit trail", ""),
 }
