@@ -34,7 +34,7 @@ def test_what_ended_badly_is_not_tried_again_by_itself(world: World, status: Sta
     ended(world.test, old, Status.SUCCEEDED)
     with pytest.raises(InvalidRequest, match=f"deployment {failure.pk}") as refused:
         choose_release(world.test)  # the old one runs: to deploy it again is not what anybody meant
-    assert "--again" in refused.value.hint
+    assert ("--again" in refused.value.hint, refused.value.reason) == (True, "failed_here")
     assert choose_release(world.test, again=True) == new
     ended(world.test, new, Status.SUCCEEDED)
     assert failed_here(world.test) == {}
@@ -51,8 +51,9 @@ def test_what_succeeded_before_it_is_the_default_for_the_next(world: World) -> N
     old, new = world.releases
     assert choose_release(world.production) == new  # nobody has deployed to test yet
     ended(world.test, new, Status.ROLLED_BACK)
-    with pytest.raises(InvalidRequest, match="No release has succeeded on test"):
+    with pytest.raises(InvalidRequest, match="No release has succeeded on test") as refused:
         choose_release(world.production)
+    assert refused.value.reason == "nothing_to_promote"
     ended(world.test, old, Status.SUCCEEDED)
     assert choose_release(world.production) == old
     Release.objects.filter(pk=old.pk).update(quarantined_at=timezone.now())
@@ -75,13 +76,15 @@ def test_only_an_environment_of_the_same_application_comes_before(world: World) 
 
 
 def test_what_is_live_is_promoted(world: World) -> None:
-    with pytest.raises(InvalidRequest, match="Nothing is live on test"):
+    with pytest.raises(InvalidRequest, match="Nothing is live on test") as refused:
         promoted_release(world.test, world.production)
+    assert refused.value.reason == "nothing_to_promote"
     ended(world.test, world.releases[0], Status.SUCCEEDED)
     assert promoted_release(world.test, world.production) == world.releases[0]
     failure = ended(world.production, world.releases[0], Status.FAILED)
-    with pytest.raises(InvalidRequest, match=f"deployment {failure.pk}"):
+    with pytest.raises(InvalidRequest, match=f"deployment {failure.pk}") as refused:
         promoted_release(world.test, world.production)
+    assert refused.value.reason == "failed_here"
     assert promoted_release(world.test, world.production, again=True) == world.releases[0]
     other = add_environment(actor=world.people["administrator"], application="other", name="first")
     with pytest.raises(InvalidRequest, match="no release of dice-bot"):
