@@ -3,7 +3,7 @@
 import re
 
 from sandbox.load.moderator import Tally
-from sandbox.soak.diary import Diary
+from sandbox.soak.diary import Diary, Entry
 
 EXPECTED = ("BotDown", "RollbackOccurred")
 """Alerts that the outages and rollbacks on schedule have to cause, and no other."""
@@ -65,25 +65,30 @@ def _validated(where: str, found: tuple[str, str, str], diary: Diary) -> tuple[b
     """A bot that was away for longer than a limit allows has to fail: passing would be the fault."""
     state, text, _ = found
     window = float(diary.facts["hours"]) * 3600 / float(diary.facts["speed"])
-    down, restarts, away = _on_purpose(where, diary)
     sentence = f"the validation of {where}"
     if others := [title for title in _failed(text) if not any(limit in title for limit in OF_TIME)]:
         return False, f"{sentence}: {state} by {'; '.join(others)}"
-    if down > DOWN_PART * window or down + away > OUT_PART * window:
+    down, away, _ = _on_purpose(where, [one for one in diary.entries if one.begun + one.seconds <= window])
+    if _costs(down, away, window):
         why = f"was down for {down:.0f} s and out of its room for {away:.0f} s more on purpose"
         return state == "failed", f"{sentence}, which {why}, and must not pass a window of {window:.0f} s: {state}"
-    most = down + restarts * RESTART_SECONDS
-    if most > DOWN_PART * window or most + away > OUT_PART * window:
+    down, away, restarts = _on_purpose(where, [one for one in diary.entries if one.begun < window])
+    if _costs(down + restarts * RESTART_SECONDS, away, window):
         return state in {"passed", "failed"}, f"{sentence}, which {restarts} restarts on purpose may cost it: {state}"
     return state == "passed", f"{sentence}: {state}"
 
 
-def _on_purpose(where: str, diary: Diary) -> tuple[float, int, float]:
-    """Seconds for which a bot was down, how often it was started anew, and seconds out of its room besides."""
-    mine = [(entry, *entry.what.partition(" ")[::2]) for entry in diary.entries]
+def _costs(down: float, away: float, window: float) -> bool:
+    """Whether that is more than a validation over so many seconds lets pass."""
+    return down > DOWN_PART * window or down + away > OUT_PART * window
+
+
+def _on_purpose(where: str, entries: list[Entry]) -> tuple[float, float, int]:
+    """Seconds for which a bot was down, seconds out of its room besides, and how often it was started anew."""
+    mine = [(entry, *entry.what.partition(" ")[::2]) for entry in entries]
     down = sum(entry.seconds for entry, what, whose in mine if what in DOWN and whose == where)
-    restarts = sum(what in RESTARTS and whose == where for _, what, whose in mine)
-    return down, restarts, sum(entry.seconds for entry, what, _ in mine if what in AWAY)
+    away = sum(entry.seconds for entry, what, _ in mine if what in AWAY)
+    return down, away, sum(what in RESTARTS and whose == where for _, what, whose in mine)
 
 
 def _failed(text: str) -> list[str]:

@@ -139,6 +139,19 @@ def test_a_validation_must_fail_over_what_was_done_on_purpose_and_over_nothing_e
     assert not judged(diary, tally, [], {"test": ("failed", LOST.replace("is up for more than", "fails in less"), "")})
 
 
+@pytest.mark.parametrize(
+    ("begun", "passes", "fails"), [(3500.0, False, True), (3590.0, True, True), (3700.0, True, False)]
+)
+def test_what_came_after_the_window_has_cost_a_validation_nothing(
+    begun: float, passes: bool, fails: bool, diary: Diary
+) -> None:
+    tally = Tally()
+    tally.asked["help"] = tally.right["help"] = 1
+    diary.note(Entry(2025.0, "outage test", begun, 90.0, True, "stopped, started"))
+    assert judged(diary, tally, [], {"test": ("passed", "", "")}) is passes
+    assert judged(diary, tally, [], {"test": ("failed", LOST, "")}) is fails
+
+
 def test_a_bot_that_came_anew_is_another_session_whatever_the_memory_of_the_last_is_used_for(tmp_path: Path) -> None:
     with CytubeThread("127.0.0.1") as cytube:
         rooms = Rooms(cytube, Pace(), tmp_path / "tallies.json")
