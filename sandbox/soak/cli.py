@@ -125,6 +125,7 @@ class Soak:
             time.sleep(20 * LOOK_SECONDS)
 
     def _let(self, due: float, happening: Happening) -> None:
+        self._faults.await_bake(happening.what, happening.where)
         began = self._diary.elapsed
         try:
             sentence, good = self._faults.do(happening.what, happening.where), True

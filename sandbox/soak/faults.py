@@ -53,13 +53,12 @@ class Faults:
 
     def do(self, what: str, where: str) -> str:
         """Let it happen, wait for what has to come of it, and say so."""
-        if what in BREAK_A_BAKE:
-            self._await_bake(where)
         return self._verbs[what](where)
 
-    def _await_bake(self, where: str) -> None:
+    def await_bake(self, what: str, where: str) -> None:
         """A bot that dies while its deployment is watched is rolled back, as it has to be: not what was to be seen."""
-        time.sleep(max(0.0, self._baked.get(where, 0.0) - time.monotonic()))
+        if what in BREAK_A_BAKE:
+            time.sleep(max(0.0, self._baked.get(where, 0.0) - time.monotonic()))
 
     def _cut(self, _: str) -> str:
         before = self._sessions()

@@ -203,8 +203,11 @@ def test_a_bot_is_not_killed_while_its_deployment_is_watched(
     monkeypatch.setattr(fault, "await_release", lambda *_: "succeeded")
     fault.do("deploy-next", "production")
     fault._verbs[what] = lambda _: "done"
-    assert fault.do(what, where) == "done"
+    fault.await_bake(what, where)
     assert sum(slept) == waited
+    slept.clear()
+    assert fault.do(what, where) == "done", "and what it takes is its own"
+    assert not slept
 
 
 @pytest.mark.full
