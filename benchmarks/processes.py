@@ -3,7 +3,6 @@
 import contextlib
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,11 +21,14 @@ def start_django(state: Path) -> None:
 
 @contextlib.contextmanager
 def cluster(name: str) -> Iterator[None]:
-    """One of the three task clusters, as a process of its own."""
+    """One of the three task clusters, as a process of its own, started as production does."""
+    from portal.run import clusters
+
+    child = next(each for each in clusters() if each.cluster == name)
     process = subprocess.Popen(
-        [sys.executable, "manage.py", "qcluster"],
+        child.command,
         cwd=ROOT,
-        env={**os.environ, "Q_CLUSTER_NAME": name},
+        env={**os.environ, **child.environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

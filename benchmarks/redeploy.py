@@ -173,7 +173,7 @@ class _Bench:
         from deployments.requests.requests import request_deployment
 
         self.environment.refresh_from_db()
-        return _ended(
+        return ended(
             request_deployment(actor=self.actor, release=release, environment=self.environment, reason="measured")
         )
 
@@ -181,11 +181,12 @@ class _Bench:
         from deployments.requests.rollbacks import request_rollback
 
         self.environment.refresh_from_db()
-        return _ended(request_rollback(actor=self.actor, environment=self.environment, reason="measured"))
+        return ended(request_rollback(actor=self.actor, environment=self.environment, reason="measured"))
 
 
-def _ended(deployment: "Deployment") -> "Deployment":
-    ends = time.monotonic() + 120
+def ended(deployment: "Deployment", seconds: float = 120) -> "Deployment":
+    """The deployment once it has succeeded; SystemExit when it did not, or takes longer than `seconds`."""
+    ends = time.monotonic() + seconds
     while not deployment.ended:
         if time.monotonic() > ends:
             raise SystemExit(f"deployment {deployment.pk} is still {deployment.status}")
