@@ -117,6 +117,35 @@ def test_a_bot_that_leaves_is_shown_without_a_reload(visit: Visitors, portal: st
     assert page.evaluate("window.mark") == "the same page"
 
 
+def test_who_asks_for_it_is_notified_of_a_bot_that_leaves_while_elsewhere(
+    visit: Visitors, portal: str, server: Server
+) -> None:
+    visitor = visit()
+    visitor.context.grant_permissions(["notifications"])
+    page = visitor.page
+    page.add_init_script("""
+        Object.defineProperty(document, "hidden", { get: () => Boolean(window.elsewhere) });
+        const Desktop = Notification;
+        window.shown = [];
+        window.Notification = class extends Desktop {
+          constructor(text, more) { super(text, more); this.onshow = () => window.shown.push(text); }
+        };
+    """)
+    page.goto(portal)
+    button = page.get_by_role("button", name="Notify this desktop of changes")
+    assert button.get_attribute("aria-pressed") == "false", "off until somebody asks"
+    button.click()
+    page.locator("#tell[aria-pressed=true]").wait_for()
+    page.reload()
+    page.locator("#tell[aria-pressed=true]").wait_for()
+    records.beat(server, connected=False, uptime=10_001)
+    page.get_by_role("heading", name="prod-1: not in its room").wait_for()
+    page.evaluate("window.elsewhere = true")
+    records.beat(server, connected=True, uptime=10_002)
+    page.wait_for_function("() => window.shown.length > 0", timeout=40_000)
+    assert [text.partition(" · ")[0] for text in page.evaluate("window.shown")] == ["The bot is in its room"]
+
+
 def test_what_somebody_opened_selected_or_focused_survives_a_refresh(
     visit: Visitors, portal: str, server: Server
 ) -> None:

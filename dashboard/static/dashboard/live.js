@@ -89,7 +89,10 @@
         known = phase();  // only now: what did not come is asked for again
       }
       const titled = live.querySelector("[data-title]");
-      if (titled && document.title !== titled.dataset.title) document.title = titled.dataset.title;
+      if (titled && document.title !== titled.dataset.title) {
+        document.title = titled.dataset.title;
+        if (document.hidden) notify(document.title);
+      }
       const icon = document.querySelector("link[rel=icon]");
       if (icon && titled?.dataset.icon && icon.getAttribute("href") !== titled.dataset.icon) icon.href = titled.dataset.icon;
       misses = 0;
@@ -106,6 +109,27 @@
   /* In the background title and icon are all that is seen: now and then is enough. */
   const pace = () => (document.hidden ? Math.max(shown(), 10000) : shown());
 
+  /* Whoever asks for it is told by the desktop what the title says next, while another window or tab is looked at. */
+  const TELL = "tellOnDesktop";
+  const told = () => { try { return Notification.permission === "granted" && localStorage.getItem(TELL) === "yes"; } catch { return false; } };
+  const notify = (text) => { try { if (told()) new Notification(text, { tag: location.pathname }); } catch { /* phones have none */ } };
+  function offer() {
+    if (!live.querySelector("[data-title]") || !isSecureContext || !("Notification" in window)) return;
+    const button = Object.assign(document.createElement("button"), { type: "button", id: "tell", className: "tell" });
+    const show = () => {
+      button.setAttribute("aria-pressed", told());
+      button.textContent = Notification.permission === "denied" ? "This browser forbids notifications" : "Notify this desktop of changes";
+    };
+    button.addEventListener("click", async () => {
+      const yes = !told() && (await Notification.requestPermission()) === "granted";
+      try { localStorage.setItem(TELL, yes ? "yes" : "no"); } catch { /* nothing is kept here: off */ }
+      show();
+    });
+    show();
+    document.querySelector("footer").append(" · ", button);
+  }
+
+  offer();
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
   ages();
   setInterval(ages, 1000);
