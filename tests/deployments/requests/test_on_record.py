@@ -67,6 +67,7 @@ def test_an_approval_and_its_queueing(world: World, waiting: Deployment) -> None
     assert fresh(row).status == Status.QUEUED
     assert fresh(row).queued_at is not None
     assert [args[0] for _, args in queued()] == [row.pk]
+    assert [each.key for each in OrmQ.objects.all()] == ["deploys"]
 
 
 def test_a_rejection_takes_ones_own_approval_back(world: World, waiting: Deployment) -> None:
@@ -190,6 +191,7 @@ def test_a_rollback_that_waited_and_is_queued(world: World) -> None:
     assert now.queued_at is not None
     assert [target.server.name for target in now.targets.select_related("server")] == ["production-1"]
     assert [args[0] for _, args in queued()] == [rollback.pk]
+    assert [each.key for each in OrmQ.objects.all()] == ["rescue"]
 
 
 def test_a_rollback_that_waited_and_cannot_be_made(world: World) -> None:
