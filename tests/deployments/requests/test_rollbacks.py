@@ -13,9 +13,9 @@ from deployments.lifecycle import Kind, Status
 from deployments.models import AuditEvent, Deployment, Environment, Release, Secret, Server
 from deployments.requests.approvals import approve
 from deployments.requests.bake import report_alert
-from deployments.requests.rollback_targets import all_in_quarantine
+from deployments.requests.rollback_targets import all_in_quarantine, why_none
 from deployments.requests.rollbacks import request_rollback
-from engine.errors import InvalidRequest
+from engine.errors import EnvironmentBusy, InvalidRequest
 from tests.deployments.world import World
 
 SEALED = {"dice.json": {"sides": 6}}
@@ -213,3 +213,43 @@ def test_a_drill_goes_back_and_forth_whatever_is_found_out_meanwhile(settled: Wo
     _condemn(second)
     Deployment.objects.filter(pk=back.pk).update(status=Status.SUCCEEDED, finished_at=timezone.now())
     assert leg(second).release == second
+
+
+def test_why_there_is_nothing_to_go_back_to(world: World) -> None:
+    first, second = world.releases
+    lone = "production has no earlier release to go back to: "
+    assert why_none(world.production) == f"{lone}none has succeeded there."
+    for _ in range(2):
+        world.succeeded(first)
+    world.succeeded(second, "test", approved_by=())
+    assert why_none(world.production) == f"{lone}one alone has succeeded there."
+    world.succeeded(second)
+    assert why_none(world.production) == ""
+    _condemn(first)
+    assert why_none(world.production) == f"production cannot go back: {first} is in quarantine."
+    Release.objects.filter(pk=first.pk).update(quarantined_at=None, artifact_digest="0" * 64)
+    assert why_none(world.production).startswith(f"{first} is no rollback target of production: ")
+
+
+def test_a_second_click_begins_nothing_anew_and_another_target_takes_its_place(settled: World) -> None:
+    first, second = settled.releases
+    operator, production = settled.people["operator"], settled.production
+    back = request_rollback(actor=operator, environment=production, reason="x", to=first)
+    Deployment.objects.filter(pk=back.pk).update(status=Status.RUNNING)
+    with pytest.raises(EnvironmentBusy, match=f"going back to {first} already: rollback {back.pk}") as refused:
+        request_rollback(actor=operator, environment=production, reason="x", to=first)
+    assert f"cancel {back.pk}`" in refused.value.hint
+    assert Deployment.objects.get(pk=back.pk).cancel_requested_by == ""
+    waiting = request_rollback(actor=operator, environment=production, reason="x", to=second)
+    assert (waiting.status, waiting.rollback_of) == (Status.AWAITING_APPROVAL, back)
+    assert waiting.sentence == f"Waits until deployment {back.pk} is cancelled."
+    with pytest.raises(EnvironmentBusy, match=f"going back to {second} already: rollback {waiting.pk}"):
+        request_rollback(actor=operator, environment=production, reason="x", to=second)
+    Deployment.objects.filter(pk=back.pk).update(kind=Kind.DEPLOYMENT)
+    other = request_rollback(actor=operator, environment=production, reason="x", to=first)
+    old = Deployment.objects.get(pk=waiting.pk)
+    assert (old.status, old.outcome) == (Status.SUPERSEDED, "superseded")
+    assert old.sentence == "operator asked for another rollback before this one could begin."
+    event = AuditEvent.objects.get(name="rollback.superseded")
+    assert (event.actor, event.subject, event.environment) == ("operator", f"deployment:{old.pk}", "production")
+    assert other.status == Status.AWAITING_APPROVAL
