@@ -49,6 +49,14 @@ def test_a_release_holds_what_deploy_toml_names_and_includes(tmp_path: Path) -> 
     assert [path.name for path in artifact.path.parent.iterdir()] == [artifact.path.name]
 
 
+def test_where_it_goes_is_made_and_strangers_do_not_read_it(tmp_path: Path) -> None:
+    source, out = project(tmp_path / "p", {}), tmp_path / "not" / "there yet"
+    first = build(source, out=out)
+    assert first.path.parent == out
+    assert first.path.stat().st_mode & 0o777 == 0o640
+    assert build(source, out=out) == first, "and may be there"
+
+
 def test_files_after_the_wheels_are_found_again(tmp_path: Path) -> None:
     leaf = wheel(tmp_path / "wheels", "leaf")
     changed = {

@@ -157,6 +157,18 @@ def test_a_damaged_content_never_passes_and_building_again_heals_it(
         reader.verify()
 
 
+@pytest.mark.parametrize("content", [BIG[:-1], BIG + b"x"], ids=["shorter", "longer"])
+def test_a_content_of_another_length_is_noticed_when_the_artifact_is_opened(
+    contents: Contents, built: list[Artifact], content: bytes
+) -> None:
+    path = apart(contents, built[0])
+    stored_at = contents.path(built[0].manifest.by_path["tea/big"].sha256)
+    stored_at.chmod(0o640)
+    stored_at.write_bytes(content)
+    with pytest.raises(ArtifactCorrupt, match="tea/big has another length than its manifest says"):
+        opened(contents, path)
+
+
 def test_a_beginning_without_a_directory_of_contents_is_no_artifact(contents: Contents, built: list[Artifact]) -> None:
     with pytest.raises(ArtifactCorrupt, match="its length"):
         open_artifact(apart(contents, built[0]))

@@ -43,3 +43,21 @@ def test_each_role_is_told_of_its_own_mistakes() -> None:
 def test_what_has_the_wrong_shape_is_told_elsewhere_and_hides_nothing() -> None:
     raw = {**RAW, "roles": {"broken": "no table", "odd": {"units": "x", "lock": 7, "identity_file": 8}, **RAW["roles"]}}
     assert {key: wrong for key, wrong in told(raw).items() if ".odd." not in key} == told(RAW)
+
+
+def test_a_port_is_missing_wherever_a_role_asks_for_it() -> None:
+    asks = {"health": {"url": "http://127.0.0.1:{port}/"}}
+    raw = {
+        "roles": {"plain": {}, "bot": asks, "portal": asks},
+        "environments": {"test": {"roles": {"portal": {"port": 1}}}, "live": {"roles": {"bot": {"port": 1}}}},
+    }
+    assert told(raw) == {
+        "environments.test.roles.bot.port": "is missing, while roles.bot.health.url asks for {port}",
+        "environments.live.roles.portal.port": "is missing, while roles.portal.health.url asks for {port}",
+    }
+
+
+def test_two_roles_of_a_server_have_two_ports() -> None:
+    ports = {"plain": {}, "bot": {"port": 1}, "monitoring": {"port": 2}, "portal": {"port": 1}}
+    raw = {"roles": {role: {} for role in ports}, "environments": {"test": {"roles": ports}, "live": {}}}
+    assert told(raw) == {"environments.test.roles.portal.port": "1 is the port of bot too, and both may share a server"}

@@ -111,12 +111,12 @@ def test_asking_for_an_unknown_environment_or_role_says_what_there_is() -> None:
 
 # key of the mistake; what replaces it in SMALL (parsed); a part of the sentence; a part of the hint
 MISTAKES: list[tuple[str, dict[str, Any], str, str]] = [
-    ("name", {"name": "Tea Bot"}, "'Tea Bot' is not allowed", "lower-case letters, digits and dashes"),
-    ("name", {"name": "x"}, "'x' is not allowed", "2 to 31"),
+    ("name", {"name": "Tea Bot"}, "'Tea Bot' is not allowed here", "lower-case letters, digits and dashes"),
+    ("name", {"name": "x"}, "'x' is not allowed here", "2 to 31"),
     ("name", {"name": "tea-bot\n"}, "not allowed", "2 to 31"),
     ("name", {"name": None}, "is missing", "/opt/<name>"),
     ("python", {"python": 3.11}, "must be a text in quotes, not the number 3.11", "in quotes"),
-    ("python", {"python": "3.9"}, "'3.9' is not allowed", "'3.11' or newer"),
+    ("python", {"python": "3.9"}, "'3.9' is not allowed here", "'3.11' or newer"),
     ("python", {"python": "3.11.2"}, "not allowed", "'3.11' or newer"),
     ("include", {"include": "tea"}, "must be a list in square brackets, not the text 'tea'", "Paths and globs"),
     ("include", {"include": []}, "must not be empty", "Paths and globs"),
@@ -135,7 +135,7 @@ MISTAKES: list[tuple[str, dict[str, Any], str, str]] = [
     ("roles.bot.lock", {"roles.bot.lock": "/etc/passwd"}, "is absolute", "below the directory"),
     ("roles.bot.lock", {"roles.bot.lock": "a//b"}, "has an empty or '.' part", "below the directory"),
     ("roles.bot.databases[0]", {"roles.bot.databases": ["../../x.db"]}, "leads out", "below the directory"),
-    ("roles.bot.secrets[0]", {"roles.bot.secrets": ["A/B"]}, "'A/B' is not allowed", "set_secret"),
+    ("roles.bot.secrets[0]", {"roles.bot.secrets": ["A/B"]}, "'A/B' is not allowed here", "set_secret"),
     ("roles.bot.check[1]", {"roles.bot.check": ["python", "a\nb"]}, "not allowed", "list of words"),
     ("roles.bot.check", {"roles.bot.check": ["x", "{home}/y"]}, "{home} stands for nothing", "{release}, {config}"),
     ("roles.bot.check", {"roles.bot.check": ["--c={config}/y"]}, "wants the configuration file 'y'", "test.config"),
