@@ -164,6 +164,7 @@ class PortalAdmin(Base[M]):
         """The page with its actions and events; a form that a service refuses is shown again, as it was sent."""
         context = {
             "show_save_and_add_another": False,
+            "show_save_and_continue": False,
             **({} if object_id else {"title": self.add_label()}),
             **(extra_context or {}),
         }

@@ -4,61 +4,28 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import HttpRequest
-from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 
 from deployments.access.policy import may
 from deployments.access.verbs import Verb
 from deployments.admin import labels
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
-from deployments.admin.confirmations import Confirmation
+from deployments.admin.channel_form import SERVICES, ChannelForm, kind_of
+from deployments.admin.confirmations import Confirmation, change_url
 from deployments.admin.forms import ModelForm
 from deployments.admin.lists import SEARCHED
+from deployments.admin.page_and_form import PageAndForm
 from deployments.core.actors import Actor
 from deployments.http.error_messages import show_error
 from deployments.models import Environment, NotificationChannel, NotificationDelivery
-from deployments.notifications.channels import delete_channel, save_channel, send_again, test_channel
+from deployments.notifications.channels import FIELDS, delete_channel, save_channel, send_again, test_channel
 from deployments.notifications.messages import EVENTS
 from engine.errors import PortalError
-
-
-class ChannelForm(ModelForm[NotificationChannel]):
-    """The URL may hold a password: it is typed and never shown again."""
-
-    url = forms.CharField(
-        label="Apprise URL",
-        required=False,
-        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "off"}),
-        help_text="mailto://…, slack://…, json://…, jsons://…. It is stored encrypted and not shown again; "
-        "leave it empty to keep the one that is stored.",
-    )
-    events = forms.MultipleChoiceField(
-        required=False,
-        choices=list(EVENTS.items()),
-        widget=forms.CheckboxSelectMultiple(attrs={"class": "cy-checks"}),
-        help_text="None ticked: all of them.",
-    )
-
-    class Meta:
-        model = NotificationChannel
-        fields = ("name", "url", "application", "environment", "events", "enabled", "mails_subscribers")
-        widgets = {"name": UnfoldAdminTextInputWidget()}  # noqa: RUF012  (Django's attribute)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.initial.pop("url", None)
-
-    def clean_url(self) -> str:
-        """The new one, or the one that is stored."""
-        given: str = self.cleaned_data["url"]
-        stored = NotificationChannel.objects.filter(pk=self.instance.pk).first()
-        if not given and stored is None:
-            raise forms.ValidationError("A new channel needs its URL.")
-        return given or (str(stored.url) if stored else "")
 
 
 class SendTest(Confirmation[NotificationChannel]):
@@ -67,6 +34,7 @@ class SendTest(Confirmation[NotificationChannel]):
     slug = "test"
     label = "Send a test message"
     icon = "send"
+    tone = "good"
     verb = Verb.CONFIGURE
 
     def consequences(self, obj: NotificationChannel) -> Sequence[str]:
@@ -79,31 +47,94 @@ class SendTest(Confirmation[NotificationChannel]):
         return f"A test message for {obj} is queued."
 
 
+DELIVERIES_SHOWN = 10
+
+
 @admin.register(NotificationChannel)
-class ChannelAdmin(PortalAdmin[NotificationChannel]):
+class ChannelAdmin(PageAndForm[NotificationChannel]):
     """Edited through the service."""
 
     confirmations = (SendTest(),)
     form = ChannelForm
+    page_template = "deployments/admin/channel.html"
+    change_form_outer_before_template = "deployments/admin/channel_services.html"
     change_verb = add_verb = Verb.CONFIGURE
     added = "Add a channel"
-    list_display = ("name", "shown_kind", "application", "environment", "shown_events", "enabled", "proven")
-    fields = ("name", "url", "application", "environment", "events", "enabled", "mails_subscribers")
-    readonly_fields = ("shown_kind", "shown_events")
+    list_display = ("name", "shown_state", "shown_kind", "shown_scope", "shown_events", "proven")
+    list_filter = ("enabled", "environment")
+    search_fields = ("name",)
+    list_select_related = ("application", "environment")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[NotificationChannel]:
-        """With when each last took a message."""
-        arrived = NotificationDelivery.objects.filter(
-            channel=OuterRef("pk"), state=NotificationDelivery.State.DELIVERED, delivered_at__isnull=False
+        """With when each last took a message, and what became of the last one."""
+        rows = NotificationDelivery.objects.filter(channel=OuterRef("pk"))
+        arrived = rows.filter(state=NotificationDelivery.State.DELIVERED, delivered_at__isnull=False)
+        settled = rows.exclude(state=NotificationDelivery.State.WAITING, attempts=0).order_by("-id")
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                last_delivered_at=Subquery(arrived.order_by("-delivered_at").values("delivered_at")[:1]),
+                last_state=Subquery(settled.values("state")[:1]),
+            )
         )
-        latest = arrived.order_by("-delivered_at").values("delivered_at")[:1]
-        return super().get_queryset(request).annotate(last_delivered_at=Subquery(latest))
 
-    def get_fields(self, request: HttpRequest, obj: NotificationChannel | None = None) -> tuple[str, ...]:
-        """Readers see no URL, and of the events how many."""
-        if self.has_change_permission(request, obj):
-            return self.fields
-        return ("name", "shown_kind", "application", "environment", "shown_events", "enabled")
+    def get_form(
+        self, request: HttpRequest, obj: NotificationChannel | None = None, change: bool = False, **kwargs: Any
+    ) -> type[ModelForm[NotificationChannel]]:
+        """A new one is asked what its service needs."""
+        if obj is None:
+            kwargs["form"] = SERVICES[_service(request)][1]
+        return super().get_form(request, obj, change, **kwargs)
+
+    def get_fieldsets(self, request: HttpRequest, obj: NotificationChannel | None = None) -> Any:
+        """Where messages go, and which."""
+        asked = SERVICES[_service(request)][1].asked if obj is None else ("url", "mails_subscribers")
+        also = ("mails_subscribers",) if obj is None and asked == ("url",) else ()
+        return (
+            (None, {"fields": ("name", *asked, *also)}),
+            ("What it is told", {"fields": (("application", "environment"), "events", "enabled")}),
+        )
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """With the choice of services."""
+        chosen = _service(request)
+        services = [(key, words, key == chosen) for key, (words, _) in SERVICES.items()]
+        return super().add_view(request, form_url, {"services": services, **(extra_context or {})})
+
+    def response_add(
+        self, request: HttpRequest, obj: NotificationChannel, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """To its page, which asks for a test."""
+        return HttpResponseRedirect(change_url(obj))
+
+    def settings_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """For those who may: a reader finds on the page all that is theirs to see, and the URL is not."""
+        obj = self.get_object(request, object_id)
+        if obj is not None and not self.has_change_permission(request, obj):
+            raise PermissionDenied("A channel is changed by administrators.")
+        return super().settings_view(request, object_id)
+
+    def page(self, request: HttpRequest, obj: NotificationChannel, actions: list[dict[str, Any]]) -> dict[str, Any]:
+        """How it stands, what it is told, and what became of its last messages."""
+        tone, words = state_of(obj)
+        deliveries = obj.deliveries.filter(subscriber=None)[:DELIVERIES_SHOWN]
+        unproven = getattr(obj, "last_delivered_at", None) is None
+        return {
+            "channel": obj,
+            "state": tone,
+            "state_words": words,
+            "kind": kind_of(obj),
+            "told": [EVENTS[name] for name in obj.events if name in EVENTS],
+            "deliveries": deliveries,
+            "unproven": unproven and obj.enabled,
+            "portal_actions": actions if unproven else [{**one, "tone": "plain"} for one in actions],
+            "delete_url": reverse("admin:deployments_notificationchannel_delete", args=[obj.pk])
+            if self.has_delete_permission(request, obj)
+            else "",
+        }
 
     def audit_subject(self, obj: NotificationChannel) -> str:
         """`channel:3`."""
@@ -117,7 +148,7 @@ class ChannelAdmin(PortalAdmin[NotificationChannel]):
         self, request: HttpRequest, obj: NotificationChannel, form: ModelForm[NotificationChannel], change: bool
     ) -> None:
         """Through the service."""
-        values = {name: form.cleaned_data[name] for name in form.Meta.fields}  # type: ignore[attr-defined]  # ours
+        values = {name: form.cleaned_data[name] for name in FIELDS if name in form.cleaned_data}
         saved = save_channel(actor=actor_of(request), channel=obj if change else None, values=values)
         obj.pk = saved.pk
 
@@ -133,10 +164,20 @@ class ChannelAdmin(PortalAdmin[NotificationChannel]):
             except PortalError as refused:
                 show_error(request, refused)
 
+    @admin.display(description="State")
+    def shown_state(self, obj: NotificationChannel) -> str:
+        """Whether its last message arrived."""
+        return labels.status(*state_of(obj))
+
     @admin.display(description="Kind")
     def shown_kind(self, obj: NotificationChannel) -> str:
-        """The scheme; the rest of the URL is a secret."""
-        return str(obj.url).partition("://")[0]
+        """The service; the rest of the URL is a secret."""
+        return kind_of(obj)
+
+    @admin.display(description="For")
+    def shown_scope(self, obj: NotificationChannel) -> str:
+        """Of which environment or application it tells."""
+        return str(obj.environment or obj.application or "everything")
 
     @admin.display(description="Tells of")
     def shown_events(self, obj: NotificationChannel) -> str:
@@ -148,6 +189,22 @@ class ChannelAdmin(PortalAdmin[NotificationChannel]):
         """When something last arrived."""
         last: datetime | None = getattr(obj, "last_delivered_at", None)
         return labels.moment(last) if last else "never"
+
+
+def state_of(channel: NotificationChannel) -> tuple[str, str]:
+    """Tone and words: whether the last message that was tried arrived."""
+    state = getattr(channel, "last_state", None)
+    if not channel.enabled:
+        return "expired", "Switched off"
+    if state is None:
+        return "waiting", "Never tried"
+    return ("succeeded", "Working") if state == NotificationDelivery.State.DELIVERED else ("failed", "Failing")
+
+
+def _service(request: HttpRequest) -> str:
+    """Whose form was asked for; an Apprise URL where none was."""
+    asked = request.GET.get("service", "mail" if request.method == "GET" else "other")
+    return asked if asked in SERVICES else "other"
 
 
 class SendAgain(Confirmation[NotificationDelivery]):

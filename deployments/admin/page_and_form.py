@@ -56,7 +56,7 @@ class PageAndForm(PortalAdmin[M]):
     def settings_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The form of what the service takes, and nothing that the page has already."""
         obj = self.get_object(request, object_id)
-        more = {"subtitle": f"Settings of {obj}", "show_save_and_continue": False} | _ON_THE_PAGE
+        more = {"subtitle": f"Settings of {obj}"} | _ON_THE_PAGE
         return super().change_view(request, object_id, extra_context=more if obj else None)
 
     def response_post_save_change(self, request: HttpRequest, obj: M) -> HttpResponseRedirect:
