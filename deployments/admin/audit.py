@@ -20,6 +20,7 @@ from deployments.admin.base import PortalAdmin
 from deployments.admin.lists import MOST, SEARCHED, EnvironmentFilter
 from deployments.audit import events, verification
 from deployments.audit import trail as audit
+from deployments.core.actors import identity_in
 from deployments.core.distinct_values import distinct_values
 from deployments.http.error_messages import show_error
 from deployments.models import AuditEvent
@@ -68,15 +69,8 @@ class AuditEventAdmin(PortalAdmin[AuditEvent]):
     searched_newest = True
     search_help_text = f"Among the newest {SEARCHED:,} events. Click a subject or an actor for all of theirs."
     list_before_template = "deployments/admin/audit_tools.html"
-    fields = (
-        ("sequence", "shown_at"),
-        ("shown_name", "actor"),
-        ("subject", "environment"),
-        "shown_data",
-        "previous_hash",
-        "hash",
-    )
-    readonly_fields = ("shown_at", "shown_name", "shown_data")
+    fields = ()
+    change_form_template = "deployments/admin/event.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
         """With the data as text, so that it can be searched."""
@@ -154,12 +148,22 @@ class AuditEventAdmin(PortalAdmin[AuditEvent]):
         """The most telling part."""
         return event_display.gist(obj.data)
 
-    @admin.display(description="When")
-    def shown_at(self, obj: AuditEvent) -> str:
-        """To the microsecond, as it is hashed."""
-        return f"{obj.at:%-d %b %Y %H:%M:%S.%f} UTC"
-
-    @admin.display(description="Data")
-    def shown_data(self, obj: AuditEvent) -> str:
-        """All of it."""
-        return format_html('<pre class="cy-data" tabindex="0">{}</pre>', event_display.pretty(obj.data))
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The page."""
+        event = context.get("original")
+        if event is not None:
+            known, about = events.event(event.name), event.data
+            beside = AuditEvent.objects.filter(sequence__in=(event.sequence - 1, event.sequence + 1))
+            context |= {
+                "subtitle": known.title,
+                "event": event,
+                "tone": known.tone,
+                "gist": event_display.gist(about),
+                "facts": event_display.facts_of(about),
+                "changes": event_display.changes_of(about),
+                "written": event_display.pretty(about),
+                "subject_url": event_display.address_of(event.subject),
+                "person_url": event_display.address_of(f"person:{identity_in(event.actor)}"),
+                "beside": {("before" if row.sequence < event.sequence else "after"): row for row in beside},
+            }
+        return super().render_change_form(request, context, *args, **kwargs)

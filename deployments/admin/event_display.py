@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.contrib.auth.models import User
+from django.db.models import Model
+
+from deployments.admin.confirmations import change_url
 from deployments.audit import events
-from deployments.models import AuditEvent
+from deployments.models import AuditEvent, Deployment, Environment, Release, Server
 
 _TELLING = (
     "reason",
@@ -55,6 +59,45 @@ def gist(data: dict[str, Any]) -> str:
     return next((_short(data[key], 300) for key in _TELLING if data.get(key)), "")
 
 
+def facts_of(data: dict[str, Any]) -> list[tuple[str, str]]:
+    """What an event holds, a name and a value each; what is empty is left out, and what changed stands apart."""
+    return [
+        (name.replace("_", " ").capitalize(), _short(value, 500))
+        for name, value in data.items()
+        if value not in (None, "", [], {}) and not (name == "changes" and changes_of(data))
+    ]
+
+
+def changes_of(data: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """What was changed: field, before, after."""
+    changes = data.get("changes")
+    if not isinstance(changes, dict):
+        return []
+    pairs = {field: pair for field, pair in changes.items() if isinstance(pair, list) and len(pair) == 2}
+    return [(field.replace("_", " "), _short(old, 300), _short(new, 300)) for field, (old, new) in pairs.items()]
+
+
+def address_of(subject: str) -> str:
+    """The page of what an event is about; empty where it has none, or is gone."""
+    kind, _, key = subject.partition(":")
+    found: Any = None
+    if kind == "deployment" and key.isdecimal():
+        found = Deployment.objects.filter(pk=key).only("pk").first()
+    elif kind == "environment":
+        found = next((row for row in Environment.objects.all() if str(row) == key), None)
+    elif kind in _BY_NAME:
+        model, column = _BY_NAME[kind]
+        found = model._default_manager.filter(**{column: key}).only("pk").first()
+    return change_url(found) if found is not None else ""
+
+
+_BY_NAME: dict[str, tuple[type[Model], str]] = {
+    "server": (Server, "name"),
+    "release": (Release, "identifier"),
+    "person": (User, "username"),
+}
+
+
 def pretty(data: dict[str, Any]) -> str:
     """All of it."""
     return json.dumps(data, indent=2, ensure_ascii=False, sort_keys=True)
@@ -72,6 +115,8 @@ def _said(item: Any) -> str:
 def _short(value: Any, most: int = 60) -> str:
     if value in (None, "", [], {}):
         return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, dict):
         text = json.dumps(value, ensure_ascii=False)
     else:

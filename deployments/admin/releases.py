@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html
@@ -39,29 +39,13 @@ def _happening(one: Happening) -> SafeString:
 class ReleaseAdmin(PortalAdmin[Release]):
     """Read-only: a release never changes."""
 
-    list_display = ("identifier", "name", "built", "shown_commit", "shown_subject", "became", "shown_size")
+    list_display = ("shown_identifier", "shown_subject", "became", "built", "shown_commit", "application", "shown_size")
     list_filter = (NameFilter,)
     search_fields = ("identifier", "commit", "ref", "builder", "change_log")
     searched_newest = True
     ordering = ("-id",)
-    fieldsets = (
-        (
-            None,
-            {
-                "fields": (
-                    ("identifier", "name"),
-                    ("version", "built_at"),
-                    ("commit", "ref", "tag"),
-                    "builder",
-                    "became",
-                )
-            },
-        ),
-        ("What it holds", {"fields": (("files", "shown_size"), "manifest_digest", "artifact_digest")}),
-        ("Change log", {"fields": ("change_log",)}),
-        ("Quarantine", {"fields": ("shown_quarantine",)}),
-    )
-    readonly_fields = ("shown_size", "became", "shown_quarantine")
+    fields = ()
+    change_form_template = "deployments/admin/release.html"
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """The list, with what became of each release on its page."""
@@ -79,6 +63,29 @@ class ReleaseAdmin(PortalAdmin[Release]):
         rows = Environment.objects.filter(application__in=("", obj.name), retired_at=None, locked_at=None)
         links = (asking_for(obj, place, actor_of(request), f"Deploy to {place}") for place in rows)
         return [*super().actions_for(request, obj), *(link for link in links if link)]
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The page."""
+        release = context.get("original")
+        if release is not None:
+            rows = release.deployments.select_related("environment").defer("snapshot").order_by("-id")
+            context |= {
+                "release": release,
+                "record": _record(release),
+                "changes": [line for line in release.change_log.splitlines() if line],
+                "deployments": rows[:MOST],
+            }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @admin.display(description="Release", ordering="id")
+    def shown_identifier(self, obj: Release) -> str:
+        """Version and digest."""
+        return obj.identifier
+
+    @admin.display(description="Application", ordering="name")
+    def application(self, obj: Release) -> str:
+        """What it is a release of."""
+        return obj.name
 
     @admin.display(description="Built", ordering="built_at")
     def built(self, obj: Release) -> str:
@@ -110,10 +117,3 @@ class ReleaseAdmin(PortalAdmin[Release]):
         words += [format_html("and {} more", len(record.history) - MOST)] if record.history[MOST:] else []
         words = words or [labels.status("expired", "never deployed")]
         return labels.pills(words)
-
-    @admin.display(description="Quarantine")
-    def shown_quarantine(self, obj: Release) -> str:
-        """Since when, by whom, why."""
-        if obj.quarantined_at is None:
-            return labels.NONE
-        return f"{obj.quarantined_at:%-d %b %Y %H:%M} UTC by {obj.quarantined_by}: {obj.quarantine_reason}"
