@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from unfold.sites import UnfoldAdminSite
 
+from dashboard.selectors.bots import bots_of
 from dashboard.selectors.first_run import first_steps, in_use
 from dashboard.templatetags.shell import icon_of
 from dashboard.views.navigation_counts import shell_of
@@ -46,8 +47,11 @@ class PortalAdminSite(UnfoldAdminSite):  # type: ignore[misc]  # published witho
         """The overview of the control room."""
         # imported when it is asked for: the admin package registers itself on this very site
         overview = import_string("deployments.admin.overview.overview")(request)
+        now = timezone.now()
+        health = bots_of({card.environment.pk for card in overview["cards"]}, now)
+        overview["cards"] = [(card, health.get(card.environment.pk, [])) for card in overview["cards"]]
         if frame := shell_of(request):
-            overview |= {"situation": frame.situation, "now": timezone.now()}
+            overview |= {"situation": frame.situation, "now": now}
             overview["first"] = None if in_use() else first_steps(signed_in(request))
         response: HttpResponse = super().index(request, {**overview, **(extra_context or {})})
         return response

@@ -13,6 +13,8 @@ from dashboard.selectors import bots
 from dashboard.selectors.bots import Bot
 from deployments.models import Environment
 
+_URGENCY = (Verdict.FAIL, Verdict.UNMEASURED, Verdict.PASS)
+
 
 @dataclass(frozen=True)
 class Scorecard:
@@ -26,6 +28,12 @@ class Scorecard:
     def rows(self) -> list[Row]:
         """All of them, the ten first."""
         return [*self.conditions, *self.limits]
+
+    @property
+    def groups(self) -> list[tuple[Verdict, list[Row]]]:
+        """Them by verdict: what fails, what nobody has measured, what passes."""
+        sorted_rows = [(one, [row for row in self.rows if row.verdict is one]) for one in _URGENCY]
+        return [(verdict, rows) for verdict, rows in sorted_rows if rows]
 
     @property
     def title(self) -> str:

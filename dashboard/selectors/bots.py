@@ -155,6 +155,16 @@ def all_bots(now: datetime, only: Iterable[int] | None = None) -> list[Bot]:
     return sorted(bots, key=lambda bot: urgency(bot.server.environment.order, bot.server.environment_id, bot.condition))
 
 
+def bots_of(environments: Iterable[int], now: datetime) -> dict[int, list[Bot]]:
+    """Those that were ever heard or deployed to, by the number of their environment. Two queries."""
+    wanted = Server.objects.filter(environment__in=list(environments)).values_list("pk", flat=True)
+    found: dict[int, list[Bot]] = {}
+    for bot in all_bots(now, wanted):
+        if bot.state is not None or bot.deployed:
+            found.setdefault(bot.server.environment_id, []).append(bot)
+    return found
+
+
 def bot_named(name: str, now: datetime) -> Bot | None:
     """The bot on the server `name`, or None."""
     server = (

@@ -18,6 +18,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.html import escape
 
 from alerting import dead_mans_switch
 from alerting.models import Alert, AlertChannel, AlertReceipt
@@ -538,3 +539,22 @@ def test_the_page_needs_no_walk_through_the_trail(world: World, monkeypatch: pyt
     page = reader.get("/readiness/").content.decode()
     assert "27 of 27 pass" in page
     assert "all of 1 d observed" in page
+
+
+def test_the_page_shows_what_fails_first_and_what_passes_last(world: World) -> None:
+    reader = Client()
+    reader.force_login(User.objects.create_superuser("root"), backend="django.contrib.auth.backends.ModelBackend")
+    page = reader.get("/readiness/").content.decode()
+    assert "27 pass</a>" in page
+    assert "Failing" not in page
+    Deployment.objects.filter(status=Status.SUCCEEDED).update(verified_at=None)
+    (card,) = scorecards(timezone.now())
+    assert [verdict for verdict, _ in card.groups] == sorted(
+        {row.verdict for row in card.rows}, key=[Verdict.FAIL, Verdict.UNMEASURED, Verdict.PASS].index
+    )
+    assert sorted(row.key for _, rows in card.groups for row in rows) == sorted(row.key for row in card.rows)
+    failing = next(row for row in card.rows if row.verdict is Verdict.FAIL)
+    page = reader.get("/readiness/").content.decode()
+    passing = next(row for row in card.rows if row.verdict is Verdict.PASS)
+    assert page.index("Failing</h3>") < page.index(escape(failing.title)) < page.index("Passing</h3>")
+    assert page.index("Passing</h3>") < page.index(escape(passing.title))
