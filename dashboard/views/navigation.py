@@ -10,12 +10,14 @@ from django.urls import reverse
 
 from dashboard.views.navigation_counts import shell_of
 
+SEVERAL = "Several deployments at once"
+"""What decides about many; the list that people read is the members' own, *Deployments*."""
 _GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     # title, (title, icon, model)
     (
         "Deployments",
         (
-            ("Deployments", "rocket_launch", "deployments.deployment"),
+            (SEVERAL, "rocket_launch", "deployments.deployment"),
             ("Environments", "layers", "deployments.environment"),
             ("Servers", "dns", "deployments.server"),
             ("Releases", "inventory_2", "deployments.release"),
@@ -112,7 +114,7 @@ def _notes(request: HttpRequest) -> dict[str, str]:
     if frame is None:
         return {}
     counted = {
-        "Deployments": (frame.waiting, "waiting"),
+        SEVERAL: (frame.waiting, "waiting"),
         "Servers": (frame.drifted, "differs" if frame.drifted == 1 else "differ"),
         "Deliveries": (frame.undelivered, "not delivered"),
     }

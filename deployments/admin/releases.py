@@ -77,7 +77,7 @@ class ReleaseAdmin(PortalAdmin[Release]):
             }
         return super().render_change_form(request, context, *args, **kwargs)
 
-    @admin.display(description="Release", ordering="id")
+    @admin.display(description="Release", ordering="identifier")
     def shown_identifier(self, obj: Release) -> str:
         """Version and digest."""
         return obj.identifier

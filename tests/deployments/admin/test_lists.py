@@ -96,3 +96,18 @@ def test_a_wrong_password_is_told_in_our_words(world: World) -> None:
     page = Client().post(reverse("admin:login"), given).content.decode()
     assert "do not belong together" in page
     assert "staff account" not in page
+
+
+def test_no_two_pages_of_the_bar_have_one_name_and_all_is_the_list_that_people_read(world: World) -> None:
+    world.succeeded(world.releases[0])
+    shown = world.client("superuser").get(reverse("admin:index")).content.decode()
+    bar = shown.partition('<nav aria-label="Main">')[2].partition("</nav>")[0]
+    links = re.findall(r'<a href="([^"]+)"[^>]*>([^<]+)', bar)
+    named: dict[str, set[str]] = {}
+    for address, title in links:
+        named.setdefault(title.strip(), set()).add(address)
+    assert {title for title, addresses in named.items() if len(addresses) > 1} == set()
+    assert named["Deployments"] == {reverse("deployments")}
+    for name, key in (("environment", world.production.pk), ("server", world.servers["production"].pk)):
+        page_of = world.client("viewer").get(reverse(f"admin:deployments_{name}_change", args=[key])).content.decode()
+        assert f'href="{reverse("deployments")}?environment=production">All<' in page_of
