@@ -18,6 +18,7 @@ from deployments.admin.actors import actor_of
 from deployments.admin.confirmations import change_url
 from deployments.admin.forms import PageForm, choice, number, word
 from deployments.core.actors import Actor
+from deployments.environments.machines import known_as
 from deployments.http.server_slots import server_slot
 from deployments.models import Environment, Server
 from deployments.servers.enrolment import Jump, check_host, enrol_server
@@ -142,6 +143,8 @@ def enrol_view(admin: "ModelAdmin[Server]", request: HttpRequest) -> HttpRespons
             error = None if asked and refused.reason == "not_confirmed" else refused
         else:
             messages.success(request, f"{server} is enrolled, and its host key {server.fingerprint} is pinned.")
+            if also := known_as(server.host_key, server.name):
+                messages.warning(request, also)
             return HttpResponseRedirect(change_url(server))
     if error is not None and (field := _FIELD_OF.get(error.reason)):
         form.add_error(field, str(error))
@@ -207,6 +210,9 @@ def _page(
         "form": form,
         "error": error if error and error.reason not in _FIELD_OF else None,
         "question": question,
+        "also": known_as(str(question.key), form.cleaned_data["name"])
+        if question and question.whose == "server"
+        else "",
         "carried": _carried(form, question) if question else [],
         "known": question and Server.objects.filter(name=form.cleaned_data["name"]).first(),
         "back": reverse("admin:deployments_server_changelist"),

@@ -9,7 +9,10 @@ from urllib.parse import urlsplit
 
 from django.db.models import Q, QuerySet
 
-from deployments.models import Environment, Server
+from deployments.core.processes import silence
+from deployments.core.texts import named
+from deployments.environments.guards import refuse_busy
+from deployments.models import Environment, Operation, Server
 from deployments.releases import artifacts
 from engine.artifacts.deploy_toml import DeployToml
 from engine.errors import Conflict, InvalidRequest, PortalError
@@ -32,6 +35,30 @@ def neighbours(servers: Sequence[Server], *, without: Sequence[str] = ()) -> lis
     rows = rows.exclude(environment__application__in=without)
     found = list(rows.select_related("environment", "current_release").order_by("pk"))
     return [[row for row in found if row.pk != server.pk and _same(row, server)] for server in servers]
+
+
+def known_as(host_key: str, without: str) -> str:
+    """What else is on the machine that shows this key, as a sentence; empty where the record knows of nothing."""
+    rows = Server.objects.filter(host_key=host_key).exclude(state=Server.State.RETIRED).exclude(name=without)
+    names = [f"{row.name} of {row.environment}" for row in rows.select_related("environment").order_by("name")]
+    said = "Provisioning one of them waits for what is done to the others."
+    return f"This machine is already known as {named(names)}: its host key is the same. {said}" if names else ""
+
+
+def refuse_work_beside(server: Server) -> None:
+    """Raise EnvironmentBusy or Conflict where its machine is deployed to or provisioned by the name of another record.
+
+    Provisioning writes rules, accounts and packages of the machine as a whole.
+    """
+    for other in neighbours([server])[0]:
+        refuse_busy(other.environment)
+        provisionings = other.operations.filter(kind=Operation.Kind.PROVISION, state__in=Operation.ACTIVE)
+        if active := provisionings.first():
+            raise Conflict(
+                f"{active} is under way, asked for by {active.requested_by}, and {server.name} is the same machine.",
+                hint=silence(active) or "Ask again when it has ended.",
+                reason="operation_active",
+            )
 
 
 def deploying_account(environment: Environment, host: str, port: int, jump: str = "") -> str:

@@ -17,9 +17,10 @@ from deployments.core import queueing, read_only
 from deployments.core.actors import Actor, system_actor
 from deployments.core.processes import silence
 from deployments.core.row_locks import locked_environment
+from deployments.environments.machines import neighbours
 from deployments.execution.recorder import LEASE
 from deployments.lifecycle import Kind, Status
-from deployments.models import Deployment, Environment, LogLine, Operation
+from deployments.models import Deployment, Environment, LogLine, Operation, Server
 from deployments.models.deployments import DeploymentQuerySet
 from deployments.notifications import messages
 from deployments.releases.artifacts import ArtifactElsewhere
@@ -62,8 +63,7 @@ def claim(deployment_id: int) -> Claimed | None:
     with transaction.atomic():
         locked_environment(deployment.environment_id)
         if beside := provisioning_beside(deployment):
-            asked_for = f"{beside}, which {beside.requested_by} asked for."
-            _say(deployment, f"It waits for the end of {asked_for} {silence(beside)}".rstrip())
+            _say(deployment, _waits_for(beside, deployment))
             return None
         if not _begun(deployment, token, actor):
             transaction.set_rollback(True)
@@ -99,9 +99,18 @@ def _begun(deployment: Deployment, token: UUID, actor: Actor) -> bool:
 
 
 def provisioning_beside(deployment: Deployment) -> Operation | None:
-    """A provisioning of one of its servers that is being carried out: no lock of the server's keeps both apart."""
+    """A provisioning of one of its machines that is being carried out, by whatever record: no lock of the server's
+    keeps both apart."""
+    servers = list(Server.objects.filter(pk__in=deployment.targets.values("server")))
+    there = {server.pk for server in servers} | {row.pk for rows in neighbours(servers) for row in rows}
     rows = Operation.objects.filter(kind=Operation.Kind.PROVISION, state=Operation.State.RUNNING)
-    return rows.filter(server__in=deployment.targets.values("server")).select_related("server").first()
+    return rows.filter(server__in=there).select_related("server").first()
+
+
+def _waits_for(beside: Operation, deployment: Deployment) -> str:
+    own = deployment.targets.filter(server=beside.server_id).exists()
+    where = "" if own else f" {beside.server.name} is the same machine as one of its servers."
+    return f"It waits for the end of {beside}, which {beside.requested_by} asked for.{where} {silence(beside)}".rstrip()
 
 
 def _say(deployment: Deployment, text: str) -> None:

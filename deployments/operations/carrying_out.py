@@ -21,6 +21,7 @@ from deployments.core.retrying import retry
 from deployments.core.sessions import agent, open_session
 from deployments.core.texts import one_line
 from deployments.environments.guards import refuse_busy, refuse_retired
+from deployments.environments.machines import neighbours, refuse_work_beside
 from deployments.execution import silences
 from deployments.lifecycle import Kind, Status
 from deployments.models import AuditEvent, BootstrapKey, Deployment, Operation, Server
@@ -135,6 +136,7 @@ def _refuse_changed(row: Operation) -> None:
     """Raise what asking for it now would: policy, lock and what runs may have changed while it waited."""
     refuse_retired(row.server.environment)
     if row.kind == Operation.Kind.PROVISION:
+        refuse_work_beside(row.server)
         refuse_busy(row.server.environment)  # it writes units and rules, and no lock of the server's keeps it from that
     else:
         refuse_idle(row.server)
@@ -186,8 +188,9 @@ def _end(row: Operation, ending: Ending, *, actor: Actor | None = None) -> Opera
 
 
 def _call_deployment(server: Server) -> None:
-    """What waited for the end of a provisioning goes on."""
-    for waiting in Deployment.objects.filter(environment=server.environment_id, status=Status.QUEUED):
+    """What waited for the end of a provisioning of its machine goes on."""
+    homes = {server.environment_id, *(other.environment_id for other in neighbours([server])[0])}
+    for waiting in Deployment.objects.filter(environment__in=homes, status=Status.QUEUED):
         queueing.enqueue_execution(waiting.pk, rescue=waiting.kind == Kind.ROLLBACK)
 
 

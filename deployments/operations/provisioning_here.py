@@ -10,6 +10,7 @@ from deployments.core.masking import Mask
 from deployments.core.processes import at_work, has_ended
 from deployments.core.texts import one_line
 from deployments.environments.guards import refuse_busy
+from deployments.environments.machines import refuse_work_beside
 from deployments.models import Operation, Release, Server
 from deployments.operations.carrying_out import Ending, begin, end, settle
 from deployments.operations.provisioning import request_for, told
@@ -68,6 +69,7 @@ def _begun(actor: Actor, server: Server, release: Release, account: str) -> Oper
     row = ask(actor=actor, server=server, kind=Operation.Kind.PROVISION, request=request, queued=False)
     begin(row.pk)
     try:
+        refuse_work_beside(server)
         refuse_busy(server.environment)  # what was asked for since `ask` may have begun before `begin`
     except PortalError as error:
         end(row, Ending(Operation.State.FAILED, error.reason, str(error)))

@@ -14,6 +14,7 @@ from deployments.core.processes import silence
 from deployments.core.row_locks import locked_environment
 from deployments.core.texts import checked
 from deployments.environments.guards import refuse_busy
+from deployments.environments.machines import refuse_work_beside
 from deployments.models import Operation, Server
 from deployments.releases import artifacts
 from deployments.releases.role_plans import role_units
@@ -58,6 +59,8 @@ def ask(
         if kind != Operation.Kind.PROVISION:
             refuse_idle(server)
         refuse_busy(server.environment)
+        if kind == Operation.Kind.PROVISION:
+            refuse_work_beside(server)
         if active := Operation.objects.filter(server=server, state__in=Operation.ACTIVE).first():
             raise Conflict(
                 f"{active} is under way, asked for by {active.requested_by}.",

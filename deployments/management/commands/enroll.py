@@ -7,6 +7,7 @@ from typing import Any
 
 from deployments.access.verbs import Verb
 from deployments.core import selectors
+from deployments.environments.machines import known_as
 from deployments.management.base import PortalCommand
 from deployments.management.numbers import Whole
 from deployments.servers.enrolment import Jump, enrol_server
@@ -19,6 +20,7 @@ from engine.ssh.keys import HostKey
 class Command(PortalCommand):
     """`enroll NAME --environment E --host H [--port] [--user] [--role …] [--fingerprint SHA256:…] [--jump …]`."""
 
+    name = ""
     help = "Add a server and pin its host key after its fingerprint was confirmed."
 
     def arguments(self, parser: ArgumentParser) -> None:
@@ -40,7 +42,8 @@ class Command(PortalCommand):
     def run(self, options: dict[str, Any]) -> int:
         """Read the key, compare or ask, record."""
         environment = selectors.environment_named(options["environment"])
-        before = selectors.pinned_fingerprint(options["name"])
+        self.name = options["name"]
+        before = selectors.pinned_fingerprint(self.name)
         server = enrol_server(
             actor=self.actor(Verb.ENROL, environment),
             name=options["name"],
@@ -67,6 +70,8 @@ class Command(PortalCommand):
         self.say(f"{server.name} ({server.host}:{server.port}) is enrolled in {environment}; {server.fingerprint}.")
         if server.jump:
             self.say(f"Every connection goes through {server.jump}; the health page asks {server.host} directly.")
+        if also := known_as(server.host_key, server.name):
+            self.say(also)
         if before not in ("", server.fingerprint):
             self.say(f"{before} is no longer trusted there; what waits for approval with it is void.")
         self.say(f"Next: manage.py provision {server.name} (it installs the key {environment.public_key}).")
@@ -87,6 +92,8 @@ class Command(PortalCommand):
             self.stderr.write(f"{pinned} is pinned, and the {whose} shows another key: it was installed anew, its key")
             self.stderr.write(f"was changed, or somebody is between us and the {whose}.")
         self.stderr.write(f"The {whose} shows the {key.type} host key {key.fingerprint}.")
+        if also := known_as(str(key), self.name) if whose == "server" else "":
+            self.stderr.write(also)
         self.stderr.write("Compare it on its console: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub")
         if not sys.stdin.isatty():
             self.stderr.write(f"Give it as {option} when nobody can answer here.")

@@ -88,6 +88,20 @@ def test_the_key_is_shown_beside_what_prints_it_and_recorded_when_confirmed(
     assert (event.actor, event.data["fingerprint"]) == ("administrator", key.fingerprint)
 
 
+def test_a_machine_that_is_known_by_another_name_is_named_before_it_is_added_and_afterwards(
+    world: World, machine: tuple[int, HostKey], ask: Callable[..., str]
+) -> None:
+    Environment.objects.update(application="dice-bot")
+    Application.objects.get_or_create(name="tea-bot")
+    home = Environment.objects.create(application="tea-bot", name="test", approvals_required=0)
+    Server.objects.filter(pk=world.servers["production"].pk).update(host_key=str(machine[1]))
+    page = ask(environment=home.pk, user="tea-bot-deploy")
+    assert "This machine is already known as production-1 of" in text_of(page)
+    done = world.client("administrator").post(ADD, carried(page), follow=True)
+    assert Server.objects.filter(name="new-1").exists()
+    assert "This machine is already known as production-1 of" in text_of(done.content.decode())
+
+
 def test_another_key_than_the_confirmed_one_is_not_recorded(
     world: World, machine: tuple[int, HostKey], ask: Callable[..., str]
 ) -> None:

@@ -17,7 +17,7 @@ from deployments.execution.claims import (
 )
 from deployments.execution.recorder import LEASE
 from deployments.lifecycle import Status
-from deployments.models import AuditEvent, Deployment, Environment, Operation
+from deployments.models import AuditEvent, Deployment, Environment, Operation, Server
 from tests.deployments.conftest import artifacts, quick, world
 from tests.deployments.world import World
 
@@ -58,7 +58,9 @@ def test_while_a_server_of_it_is_provisioned_it_waits_and_says_so_once(world: Wo
         kind=Operation.Kind.PROVISION,
         state=Operation.State.RUNNING,
         requested_by="ann",
+        heard_at=timezone.now(),
     )
+    Server.objects.filter(environment=world.production).update(host_key="ssh-ed25519 AAAA")
     waiting = world.request(environment="test")
     for _ in range(2):
         assert claim(waiting.pk) is None

@@ -79,6 +79,7 @@ def test_nobody_calls_what_has_begun_already(world: World) -> None:
 
 
 def test_one_of_another_environment_is_in_nobodys_way(world: World) -> None:
+    Server.objects.filter(environment=world.production).update(host_key="ssh-ed25519 AAAA")
     assert begin(ask(world, "test").pk) is not None
     assert claim(queued(world).pk) is not None
 
