@@ -3,7 +3,6 @@
 The descriptions of the fields are the hints people read with a mistake, and the JSON schema's documentation.
 """
 
-import tomllib
 from collections.abc import Collection
 from typing import Literal
 
@@ -16,6 +15,7 @@ from engine.artifacts.errors import BadDeployToml
 from engine.artifacts.formats import format_of
 from engine.artifacts.hooks import Hook, Hooks
 from engine.artifacts.problems import Problem, counted, key_path
+from engine.artifacts.toml_input import read_toml
 from engine.artifacts.values import (
     ROLES,
     ConfigName,
@@ -279,8 +279,8 @@ def parse_deploy_toml(content: bytes) -> DeployToml:
 def examine(content: bytes) -> tuple[DeployToml | None, list[Problem]]:
     """The parsed file, or None and every mistake."""
     try:
-        raw = tomllib.loads(content.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raw = read_toml(content.decode())
+    except (ValueError, RecursionError) as error:
         hint = "See https://toml.io for how tables, texts in quotes and lists are written."
         return None, [Problem(FILE, f"is not valid TOML: {error}", hint)]
     deploy, problems = None, []

@@ -14,7 +14,8 @@ PlanError                    anything below; carries every `Problem` found, not 
 │   ├── SpecialFile          special_file         a pipe, a device, a submodule, a Git LFS pointer
 │   ├── PathClash            path_clash           two paths differ only in case or Unicode form
 │   ├── ReservedPath         reserved_path        a name that a release directory needs for itself
-│   └── ReleaseTooLarge      release_too_large    the files of the release are more than one may have
+│   ├── ReleaseTooLarge      release_too_large    the files of the release are more than one may have
+│   └── TooManyFiles         too_many_files       the commit has more files than are looked at
 ├── FileMissing              missing_file         a unit or template named in deploy.toml is not in the tree
 │   ├── MissingVersion       missing_version      no VERSION file, or not one line with a version
 │   └── MissingLock          missing_lock         the dependency lock is not in the tree
@@ -135,6 +136,18 @@ class ReleaseTooLarge(SourceRefused):
     def __init__(self, path: str, limit: int) -> None:
         message = f"With {path} the release has more than {limit / (1 << 20):g} MB."
         super().__init__(message, hint="Keep data out of the release: exclude it, or take it out of the tree.")
+
+
+class TooManyFiles(SourceRefused):
+    """More files than are looked at, whatever is excluded of them."""
+
+    reason = "too_many_files"
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(
+            f"{what} has more than {limit:,} files.",
+            hint="Give the project a directory of its own, or take data out of the repository.",
+        )
 
 
 class FileMissing(PlanError):

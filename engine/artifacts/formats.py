@@ -8,13 +8,14 @@ import configparser
 import io
 import json
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import tomli_w
 import yaml
+
+from engine.artifacts.toml_input import read_toml
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
@@ -178,7 +179,7 @@ _FORMATS = {
     "json": Format("JSON", read_json, _write_json),
     "yaml": Format("YAML", _read_yaml, _write_yaml),
     "yml": Format("YAML", _read_yaml, _write_yaml),
-    "toml": Format("TOML", tomllib.loads, _write_toml),
+    "toml": Format("TOML", read_toml, _write_toml),
     "ini": Format("INI", _read_ini, _write_ini, text=True),
     "cfg": Format("INI", _read_ini, _write_ini, text=True),
     "env": Format("an environment file", _read_env, _write_env, text=True),

@@ -10,16 +10,29 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, cast
 
-from engine.artifacts.errors import ReleaseTooLarge, UnknownRef, UnknownSource
+from engine.artifacts.errors import ReleaseTooLarge, TooManyFiles, UnknownRef, UnknownSource
 from engine.artifacts.git_shield import TIMEOUT, environment, shielded
-from engine.artifacts.source import LARGEST, NEVER, NEVER_SUFFIX, Entry, Kind
+from engine.artifacts.source import LARGEST, MOST_FILES, NEVER, NEVER_SUFFIX, Entry, Kind
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SAFE = ("--no-replace-objects", "--no-pager")  # nothing may pretend to be another object
 
-_KINDS = {"100644": Kind.FILE, "100664": Kind.FILE, "100755": Kind.FILE, "120000": Kind.LINK, "160000": Kind.SUBMODULE}
+_ENTRIES = {
+    "100644": Entry(Kind.FILE),
+    "100664": Entry(Kind.FILE),
+    "100755": Entry(Kind.FILE, executable=True),
+    "120000": Entry(Kind.LINK),
+    "160000": Entry(Kind.SUBMODULE),
+}
+_SPECIAL = Entry(Kind.SPECIAL)
+_CHUNK, _LONGEST_NAME = 1 << 16, 1 << 20  # bytes
+
+
+class _GitSaysNo(Exception):
+    """It ended with an error; its sentence."""
 
 
 @dataclass(frozen=True)
@@ -100,12 +113,23 @@ class GitTree:
     @cached_property
     def _listing(self) -> dict[str, tuple[Entry, str]]:
         tree = f"{self.commit}:{self.repository.prefix}"
-        answer = _git(self.repository.directory, "ls-tree", "-r", "-z", "--full-tree", tree)
-        if answer.returncode and self.repository.prefix:
-            return {}  # the commit does not have this directory
-        if answer.returncode:
-            raise UnknownSource(f"git cannot list commit {self.commit}: {_sentence(answer.stderr)}")
-        return dict(_entries(answer.stdout))
+        try:
+            return self._listed(_told(self.repository.directory, "ls-tree", "-r", "-z", "--full-tree", tree))
+        except _GitSaysNo as error:
+            if self.repository.prefix:
+                return {}  # the commit does not have this directory
+            raise UnknownSource(f"git cannot list commit {self.commit}: {error}") from error
+
+    def _listed(self, lines: Iterable[bytes]) -> dict[str, tuple[Entry, str]]:
+        found: dict[str, tuple[Entry, str]] = {}
+        for number, line in enumerate(lines):
+            if number >= MOST_FILES:
+                raise TooManyFiles(f"Commit {self.commit[:10]}", MOST_FILES)
+            facts, _, path = os.fsdecode(line).partition("\t")
+            mode, _, identifier = facts.split(" ")
+            if not (path.endswith(NEVER_SUFFIX) or not NEVER.isdisjoint(path.split("/"))):
+                found[path] = (_ENTRIES.get(mode, _SPECIAL), identifier)
+        return found
 
     @cached_property
     def entries(self) -> Mapping[str, Entry]:
@@ -208,13 +232,40 @@ def _too_slow(directory: Path) -> UnknownSource:
     return UnknownSource(f"git needs more than {TIMEOUT:g} s to read {directory}.")
 
 
-def _entries(listing: bytes) -> Iterator[tuple[str, tuple[Entry, str]]]:
-    for line in _names(listing):
-        facts, _, path = line.partition("\t")
-        mode, _, identifier = facts.split(" ")
-        if path.endswith(NEVER_SUFFIX) or not NEVER.isdisjoint(path.split("/")):
-            continue
-        yield path, (Entry(_KINDS.get(mode, Kind.SPECIAL), executable=mode == "100755"), identifier)
+def _told(directory: Path, *argv: str) -> Iterator[bytes]:
+    """What git says, piece by piece as it comes: each ends with a zero. Raises UnknownSource, _GitSaysNo at its end."""
+    with ExitStack() as stack:
+        errors = stack.enter_context(TemporaryFile())
+        environ = stack.enter_context(shielded(directory)) or environment()
+        process = stack.enter_context(
+            subprocess.Popen(["git", *_SAFE, *argv], cwd=directory, env=environ, stdout=subprocess.PIPE, stderr=errors)
+        )
+        stack.callback(process.kill)  # whoever stops listening ends it
+        over = threading.Event()
+
+        def stop() -> None:
+            over.set()
+            process.kill()
+
+        stopping = threading.Timer(TIMEOUT, stop)
+        stack.callback(stopping.cancel)
+        stopping.start()
+        yield from _pieces(cast(IO[bytes], process.stdout))
+        failed = process.wait() != 0
+        if over.is_set():
+            raise _too_slow(directory)
+        if failed:
+            errors.seek(0)
+            raise _GitSaysNo(_sentence(errors.read(10_000)))
+
+
+def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
+    rest = b""
+    while chunk := stream.read(_CHUNK):
+        *pieces, rest = (rest + chunk).split(b"\0")
+        if len(rest) > _LONGEST_NAME:
+            raise UnknownSource(f"A name in the repository has more than {_LONGEST_NAME} bytes.")
+        yield from pieces
 
 
 def _names(listing: bytes) -> list[str]:

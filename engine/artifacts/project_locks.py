@@ -4,7 +4,6 @@ Its groups (`dev` and the like) and its own extras are no part of that; extras t
 resolved here, for one Python and architecture, so that what comes out has none.
 """
 
-import tomllib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -17,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from engine.artifacts.lock import servers
 from engine.artifacts.problems import Problem, key_path
+from engine.artifacts.toml_input import read_toml
 
 _SIGN = b"[[package]]"
 _BY_TOOL = {"uv.lock": "uv", "poetry.lock": "Poetry"}
@@ -113,7 +113,7 @@ def as_requirements(path: str, content: bytes, python: str, architecture: str) -
         return content, []
     machines = _Servers(python, architecture)
     try:
-        raw = tomllib.loads(content.decode())
+        raw = read_toml(content.decode())
         lines = sorted(set(_of_uv(raw, machines) if tool == "uv" else _of_poetry(raw, machines)))
     except _Unusable as error:
         return content, [Problem(path, error.wrong, error.hint, "bad_lock")]

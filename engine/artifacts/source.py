@@ -1,13 +1,12 @@
 """A tree of files that a release can be made from: a directory, or one commit of a repository (see `git`)."""
 
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from engine.artifacts.errors import UnknownSource
@@ -16,13 +15,16 @@ from engine.artifacts.problems import Problem
 
 LARGEST = 2 << 30
 """Bytes: of what is uploaded as a release, built as one, or fetched to build one."""
+MOST_FILES = 200_000
+"""Of a commit that a release is built from, below its directory; each costs memory before anything is excluded."""
 
 # Never part of a release: bytecode is made on the servers, beside the release, by the Python that will run it.
 NEVER = frozenset({".git", "__pycache__"})
 NEVER_SUFFIX = ".pyc"
 
 _MODULES = ".gitmodules"
-_MODULE = re.compile(rb'^[ \t]*path[ \t]*=[ \t]*"?([^"\r\n]+?)"?[ \t]*\r?$', re.MULTILINE)
+_MODULES_READ = 1 << 20
+"""Bytes of it: of each submodule it has a few lines."""
 _MAX_LINKS = 40  # as Linux follows, path_resolution(7)
 
 
@@ -124,11 +126,18 @@ def _left_out(root: Path, found: Mapping[str, Entry]) -> Iterator[str]:
     if _MODULES not in found or found[_MODULES].kind is not Kind.FILE:
         return
     with open(root / _MODULES, "rb", opener=_without_following) as file:
-        named = _MODULE.findall(file.read())
-    for path in map(os.fsdecode, named):
-        below = any(other.startswith(f"{path}/") for other in found)
-        if not below and path not in found and why_unsafe(path) is None and (root / path).is_dir():
+        named = _module_paths(file.read(_MODULES_READ))
+    filled = {path[: path.rindex("/")] for path in found if "/" in path}
+    filled |= {str(parent) for path in filled for parent in PurePosixPath(path).parents}
+    for path in named:
+        if path not in filled and path not in found and why_unsafe(path) is None and (root / path).is_dir():
             yield path
+
+
+def _module_paths(content: bytes) -> set[str]:
+    """What .gitmodules says of `path`, line by line."""
+    pairs = (line.partition(b"=") for line in content.splitlines())
+    return {os.fsdecode(value.strip().strip(b'"')) for name, _, value in pairs if name.strip() == b"path"} - {""}
 
 
 def _entry_at(path: Path) -> Entry | None:

@@ -4,12 +4,13 @@ import os
 import shutil
 import subprocess
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 import engine.artifacts.git as module
-from engine.artifacts.errors import UnknownRef, UnknownSource
+from engine.artifacts.errors import TooManyFiles, UnknownRef, UnknownSource
 from engine.artifacts.git import Repository, repository_at
 from engine.artifacts.source import Kind
 from tests.engine.artifacts.projects import commit_all, git, write
@@ -298,3 +299,49 @@ def test_a_git_that_owes_an_answer_is_ended_and_named(tmp_path: Path, monkeypatc
         monkeypatch.setattr(module, "TIMEOUT", 0.2)
         with pytest.raises(UnknownSource, match=r"git needs more than 0\.2 s"):
             tree.read("a")
+
+
+def test_a_commit_of_more_files_than_are_looked_at_is_refused_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository, commit = of_many(tmp_path / "many", 1000)
+    monkeypatch.setattr("engine.artifacts.git.MOST_FILES", 1000)
+    with repository.tree(commit) as tree:
+        assert len(tree.entries) == 1000
+    monkeypatch.setattr("engine.artifacts.git.MOST_FILES", 999)
+    with (
+        pytest.raises(TooManyFiles, match=f"Commit {commit[:10]} has more than 999 files"),
+        repository.tree(commit) as tree,
+    ):
+        assert tree.entries
+
+
+def test_a_commit_of_a_million_files_takes_no_memory_for_them(tmp_path: Path) -> None:
+    """Of which git keeps a few objects: each directory is the same one."""
+    repository, commit = of_many(tmp_path / "many", 1000, times=1000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooManyFiles), repository.tree(commit) as tree:
+            assert tree.entries
+        assert tracemalloc.get_traced_memory()[1] < 150 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def of_many(directory: Path, files: int, times: int = 1) -> tuple[Repository, str]:
+    """A repository with a commit of so many files, that many times over."""
+    directory.mkdir()
+
+    def git(*argv: str, said: str = "") -> str:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        argv = ("git", *identity, *argv)
+        return subprocess.run(
+            argv, cwd=directory, input=said, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    git("init", "--quiet")
+    blob = git("hash-object", "-w", "--stdin", said="x")
+    tree = git("mktree", said="".join(f"100644 blob {blob}\tf{number}\n" for number in range(files)))
+    if times > 1:
+        tree = git("mktree", said="".join(f"040000 tree {tree}\td{number}\n" for number in range(times)))
+    return Repository(directory, "", bare=False), git("commit-tree", tree, "-m", "many")

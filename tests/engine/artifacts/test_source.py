@@ -3,6 +3,7 @@
 import os
 import socket
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,13 @@ def _real(path: Path) -> Path | None:
         return Path(f"/proc/self/fd/{descriptor}").readlink()
     finally:
         os.close(descriptor)
+
+
+@pytest.mark.parametrize("line", ["path =" + "\t" * 100_000, "path" + " " * 100_000 + "x", "\t" * 100_000, 'path = "'])
+def test_a_list_of_submodules_costs_little_whatever_it_says(tmp_path: Path, line: str) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / ".gitmodules").write_text(f'[submodule "deep"]\n\tpath = "deep"\r\n{line}\n' * 8)
+    began = time.process_time()
+    found = DirectoryTree(tmp_path).entries
+    assert time.process_time() - began < 5
+    assert found["deep"].kind is Kind.SUBMODULE
