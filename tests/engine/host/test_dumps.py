@@ -81,6 +81,14 @@ def test_a_dump_that_fails_ends_the_deployment_before_anything_is_switched(tree:
     assert list(Path(tree.backups).glob("[0-9]*")) == [], "half a dump is no backup"
 
 
+def test_a_dump_for_which_there_is_no_room_ends_the_deployment(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.host.agent.dumps.MARGIN", 1 << 60)
+    result = run(tree, plan(tree, roles=roles(tree)))
+    assert (result["status"], result["reason"], tree.current_release()) == ("failed", "disk_full", OLD), result
+    assert result["sentence"].startswith("There is no room on this server for a dump of main.")
+    assert list(Path(tree.backups).glob("[0-9]*")) == []
+
+
 def test_what_was_changed_since_is_not_restored(tree: Tree, live: Path) -> None:
     run(tree, plan(tree, roles=roles(tree)))
     [dump] = Path(tree.backups).glob("*/bot-main.dump")

@@ -1,5 +1,6 @@
 """Files and links that are whole at every moment."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -164,9 +165,10 @@ def test_two_directories_change_names_in_one_step(tmp_path: Path) -> None:
         (tmp_path / name / f"was {name}").touch()
     exchange(str(tmp_path / "one"), str(tmp_path / "two"))
     assert (names_in(str(tmp_path / "one")), names_in(str(tmp_path / "two"))) == (["was two"], ["was one"])
-    with pytest.raises(FileNotFoundError) as refused:
-        exchange(str(tmp_path / "one"), str(tmp_path / "none"))
-    assert refused.value.filename == str(tmp_path / "one")
+    for other, code in (("none", errno.ENOENT), ("x" * 300, errno.ENAMETOOLONG), ("none", errno.ENOENT)):
+        with pytest.raises(OSError, match=os.strerror(code)) as refused:
+            exchange(str(tmp_path / "one"), str(tmp_path / other))
+        assert (refused.value.errno, refused.value.filename) == (code, str(tmp_path / "one"))
 
 
 def test_when_a_file_was_changed(tmp_path: Path) -> None:

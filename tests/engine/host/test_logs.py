@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,26 @@ def test_who_hangs_up_is_not_read_to_any_more(tree: Tree, listening: int) -> Non
     assert result["reason"] == "nobody_listens"
     for each in (source, _open, nobody):
         os.close(each)
+
+
+def test_what_comes_in_pieces_is_read_to_its_end(tree: Tree) -> None:
+    source, write_end = os.pipe()
+    texts_told = [f"line {number} {'x' * 100}" for number in range(2000)]
+    written = [json.dumps({"__REALTIME_TIMESTAMP": "1", "MESSAGE": text}) for text in texts_told]
+
+    def write() -> None:
+        with os.fdopen(write_end, "w") as pipe:
+            pipe.write("\n".join(written) + "\n")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    line = stream(tree)
+    result = Reader(source, ASKED, Masker(tree), line).read()
+    writer.join()
+    for each in (source, line.fd):
+        os.close(each)
+    assert (result["reason"], result["facts"]) == ("journal", {"lines": 2000})
+    assert texts(tree) == texts_told
 
 
 def test_reading_ends_when_its_time_is_over(tree: Tree) -> None:

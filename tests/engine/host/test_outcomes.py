@@ -156,6 +156,7 @@ def test_a_revert_that_breaks_off_is_no_revert(tree: Tree, machine: Machine) -> 
     machine.unit(UNIT, MainPID="0")
     again = recover(tree, boot=False)
     assert again["status"] == "reverted", again
+    assert not again["facts"]["boot"], again  # type: ignore[index]  # facts are a record
     assert_untouched(tree)
 
 
@@ -174,6 +175,7 @@ def test_a_boot_puts_links_back_and_leaves_the_units_to_itself(tree: Tree, machi
     result = recover(tree, boot=True)
     assert (result["status"], result["reason"]) == ("reverted", "agent_died"), result
     assert f"The server is back on {OLD}, which starts with this boot." in str(result["sentence"])
+    assert result["facts"]["boot"], result  # type: ignore[index]  # facts are a record
     assert machine.asked == asked
     assert_untouched(tree)
     later = recover(tree, boot=False)

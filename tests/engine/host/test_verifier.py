@@ -1,11 +1,12 @@
 """What the states of units prove. systemd itself is asked in tests/deployments/remote; here it says what is rare."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from engine.host.agent.errors import StepFailed
+from engine.host.agent.errors import StepFailed, SupervisorGone
 from engine.host.agent.health import Expectation
 from engine.host.agent.processes import Tools
 from engine.host.agent.systemd import Systemd
@@ -30,15 +31,23 @@ class Saying(Systemd):
         return dict.fromkeys(units, state)
 
 
-def prove(*states: dict[str, str], old: dict[str, str] | None = OLD) -> None:
+def prove(*states: dict[str, str], old: dict[str, str] | None = OLD, tick: Callable[[], None] = lambda: None) -> None:
     role = {"role": "timer", "units": ["a.service"], "health": None, "watch": {"a.service": 0.3}}
     expectation = Expectation(role, None, None, connected=False)
     before = {"a.service": old} if old else {}
-    Verifier(Saying(*states), lambda line: None, lambda: None).prove([expectation], before, 0.0, time.monotonic() + 5)
+    Verifier(Saying(*states), lambda line: None, tick).prove([expectation], before, 0.0, time.monotonic() + 5)
 
 
 def test_a_unit_that_runs_on_after_its_restart_is_well() -> None:
     prove(WELL)
+
+
+def test_whoever_listens_hears_that_the_watch_goes_on_and_may_end_it() -> None:
+    def gone() -> None:
+        raise SupervisorGone
+
+    with pytest.raises(SupervisorGone):
+        prove(WELL, tick=gone)
 
 
 @pytest.mark.parametrize("kind", ["notify", "forking"])
