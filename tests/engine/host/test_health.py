@@ -118,23 +118,26 @@ SEEN = {"answered": True, "status": 200, "version": "2.0", "release": NEW, "conn
 
 
 @pytest.mark.parametrize(
-    ("seen", "reason"),
+    ("seen", "problem"),
     [
         ({}, None),
-        ({"answered": False, "error": "refused"}, "no_answer"),
-        ({"version": "1.0"}, "wrong_version"),
-        ({"version": None}, "wrong_version"),
-        ({"release": OLD}, "wrong_release"),
+        (
+            {"answered": False, "error": "refused"},
+            ("no_answer", "The bot does not answer at http://127.0.0.1:1/ (refused)."),
+        ),
+        ({"version": "1.0"}, ("wrong_version", "The bot says it runs version 1.0, not 2.0.")),
+        ({"version": None}, ("wrong_version", "The bot says it runs version None, not 2.0.")),
+        ({"release": OLD}, ("wrong_release", f"The bot says it runs release {OLD}, not {NEW}.")),
         ({"release": None}, None),
-        ({"connected": False}, "not_connected"),
+        ({"connected": False}, ("not_connected", "The bot runs but is not connected.")),
+        ({"connected": False, "why": "kicked"}, ("not_connected", "The bot runs but is not connected (kicked).")),
         ({"connected": None}, None),
-        ({"status": 503}, "unhealthy"),
+        ({"status": 503}, ("unhealthy", "The bot answers with HTTP status 503.")),
     ],
 )
-def test_what_is_held_against_an_answer(seen: Record, reason: str | None) -> None:
+def test_what_is_held_against_an_answer(seen: Record, problem: tuple[str, str] | None) -> None:
     one = role(health={"url": "http://127.0.0.1:1/", "version_field": "version"})
-    found = Expectation(one, "2.0", NEW, connected=True).problem({**SEEN, **seen})
-    assert (found and found[0]) == reason
+    assert Expectation(one, "2.0", NEW, connected=True).problem({**SEEN, **seen}) == problem
 
 
 @pytest.mark.parametrize(("connected", "tolerated"), [(False, True), (True, False)])

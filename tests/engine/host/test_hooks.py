@@ -21,7 +21,7 @@ from engine.host.agent.settle import EARLY, LATE, plan_summary
 from engine.host.agent.tree import Tree
 from engine.host.agent.verbs import verb_recover
 from tests.engine.host import stand_in
-from tests.engine.host.runs import NEW, OLD, UNIT, frames, plan, put_live, request, run, said, stream
+from tests.engine.host.runs import NEW, OLD, UNIT, frames, plan, put_live, rehearse, request, run, said, stream
 from tests.engine.host.runs import role as make_role
 from tests.stories.running import wait_for
 
@@ -178,6 +178,14 @@ def test_what_fails_after_success_is_said_and_takes_nothing_back(tree: Tree, com
     assert (result["status"], tree.current_release()) == ("succeeded", NEW), result
     assert "after_success" in result["sentence"]
     assert "The release stays." in result["sentence"]
+
+
+def test_what_failed_after_success_is_said_too_where_the_agent_died_afterwards(tree: Tree) -> None:
+    rehearse(tree, "prune", "kill -KILL $PPID; sleep 5")
+    result = run(tree, hooked(tree, hook("after_success", command=["sh", "-c", "exit 7"], deadline=5)))
+    assert (result["status"], tree.current_release()) == ("succeeded", NEW), result
+    assert "ended with 7" in result["sentence"]
+    assert result["sentence"].endswith("The release stays.")
 
 
 def test_nothing_of_a_hook_that_hangs_is_left(tree: Tree) -> None:
