@@ -56,13 +56,17 @@ def receive(*, delivery: Delivery, now: datetime | None = None) -> list[Alert]:
 
 
 def refuse_others(delivery: Delivery, only: Environment | None) -> None:
-    """Raise NotAllowed where a token for one environment tells of another one: a bake there hears of it."""
+    """Raise NotAllowed where a token for one environment tells of another one, or of none: a bake there hears of it.
+
+    An alert is known by its fingerprint: whatever it is said to be about now, it is about what it was about before.
+    """
     if only is None:
         return
     for report in delivery.reports:
         server = Server.objects.filter(name=report.labels.get("server", "")).first()
-        meant = environment_meant(report.labels.get("environment", "")) or (server.environment if server else None)
-        if meant not in (None, only):
+        told = {environment_meant(report.labels.get("environment", "")), server.environment if server else None}
+        known = Alert.objects.filter(fingerprint=report.fingerprint)
+        if told - {None} != {only} or known.exclude(environment=only).exists():
             raise NotAllowed("This token is for one environment.", hint="Give Alertmanager a token without one.")
 
 

@@ -25,7 +25,7 @@ from deployments.models.deployments import DeploymentQuerySet
 from deployments.notifications import messages
 from deployments.releases.artifacts import ArtifactElsewhere
 from deployments.requests.requests import withdraw_orphan
-from deployments.requests.seals import broken_seal, withdraw_broken
+from deployments.requests.seals import broken_seal, lacking_now, withdraw_broken
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,10 @@ def claim(deployment_id: int) -> Claimed | None:
         return None
     token = uuid.uuid4()
     with transaction.atomic():
-        locked_environment(deployment.environment_id)
+        deployment.environment = locked_environment(deployment.environment_id)
+        if why := lacking_now(deployment):  # a lock, or somebody's role, that came while the seal was looked at
+            withdraw_broken(deployment, [why], actor=actor)
+            return None
         if beside := provisioning_beside(deployment):
             _say(deployment, _waits_for(beside, deployment))
             return None

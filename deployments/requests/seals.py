@@ -29,7 +29,7 @@ def broken_seal(deployment: Deployment) -> list[str]:
         return ["The audit trail knows of no such request: somebody wrote it into the database, or changed it there."]
     if since := _condemned_since(deployment):
         return [since]
-    if deployment.status == Status.QUEUED and (lacking := _locked(deployment) or _lacking_approvals(evidence)):
+    if deployment.status == Status.QUEUED and (lacking := _lacking(evidence)):
         return [lacking]
     try:
         now = _snapshot_now(deployment)
@@ -38,6 +38,15 @@ def broken_seal(deployment: Deployment) -> list[str]:
     except PortalError as error:
         return [str(error)]
     return differences(deployment.sealed, now)
+
+
+def lacking_now(deployment: Deployment) -> str:
+    """What a queued deployment lacks, by locks and people as they are once its environment's row is ours."""
+    return _lacking(Evidence.of(deployment))
+
+
+def _lacking(evidence: Evidence) -> str:
+    return _locked(evidence.deployment) or _lacking_approvals(evidence)
 
 
 def _condemned_since(deployment: Deployment) -> str:

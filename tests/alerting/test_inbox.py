@@ -73,7 +73,31 @@ def test_a_token_for_one_environment_tells_of_no_other(deliver: Deliver, enrol: 
     for labels in ({"environment": "production"}, {"server": "prod-1"}):
         assert deliver(told(labels=elsewhere | labels)).status_code == 403
     assert not Alert.objects.exists()
-    assert deliver(told(labels=elsewhere | {"environment": "test"}), told(labels=elsewhere)).status_code == 204
+    assert deliver(told(labels=elsewhere)).status_code == 403, "of none: everybody would hear of it"
+    assert deliver(told(labels=elsewhere | {"environment": "test", "server": "prod-1"})).status_code == 403
+    assert not Alert.objects.exists()
+    assert deliver(told(labels=elsewhere | {"environment": "test"})).status_code == 204
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        told("resolved", labels={"alertname": "BotDown", "environment": "test"}),
+        told(labels={"alertname": "x", "environment": "test"}, startsAt="2026-05-04T13:00:00Z"),
+    ],
+    ids=["its end", "a newer one, which ends it"],
+)
+@pytest.mark.parametrize("of", ["production", None])
+def test_a_token_for_one_environment_does_nothing_to_an_alert_of_another(
+    deliver: Deliver, enrol: Enrol, said: dict[str, Any], of: str | None
+) -> None:
+    enrol()
+    about = {"environment": of} if of else {}
+    assert deliver(told(labels={"alertname": "BotDown", "severity": "critical"} | about)).status_code == 204
+    ApiToken.objects.update(environment=Environment.objects.get(name="test"))
+    assert deliver(said).status_code == 403
+    row = Alert.objects.get()
+    assert (row.name, row.status, row.environment and row.environment.name) == ("BotDown", "firing", of)
 
 
 def test_a_firing_alert_is_kept_with_its_server(deliver: Deliver, enrol: Enrol) -> None:

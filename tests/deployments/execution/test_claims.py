@@ -5,6 +5,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from deployments.environments.locks import lock_environment
+from deployments.execution import claims
 from deployments.execution.claims import (
     Claimed,
     claim,
@@ -18,6 +20,9 @@ from deployments.execution.claims import (
 from deployments.execution.recorder import LEASE
 from deployments.lifecycle import Status
 from deployments.models import AuditEvent, Deployment, Environment, Operation, Server
+from deployments.people.accounts import change_person
+from deployments.requests import seals
+from deployments.requests.approvals import approve
 from tests.deployments.conftest import artifacts, quick, world
 from tests.deployments.world import World
 
@@ -65,9 +70,35 @@ def test_while_a_server_of_it_is_provisioned_it_waits_and_says_so_once(world: Wo
     for _ in range(2):
         assert claim(waiting.pk) is None
     (line,) = waiting.log_lines.all()
-    assert line.text == f"It waits for the end of {operation}, which ann asked for."
+    assert line.text.startswith(f"It waits for the end of {operation}, which ann asked for.")
     Operation.objects.update(server=world.servers["production"])
     assert claim(waiting.pk) is not None, "another server's provisioning is none of its business"
+
+
+@pytest.mark.parametrize("meanwhile", ["locked", "approver gone"])
+def test_what_comes_while_the_seal_is_looked_at_still_counts(
+    world: World, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    waiting = world.request()
+    approve(actor=world.people["approver"], deployment=waiting)
+    looked_at = seals.broken_seal
+
+    def then(deployment: Deployment) -> list[str]:
+        found = looked_at(deployment)
+        if meanwhile == "locked":
+            lock_environment(actor=world.people["operator"], environment=world.production, reason="stop everything")
+        else:
+            person = world.user("approver")
+            change_person(actor=world.people["administrator"], person=person, changes={"is_active": False}, roles=[])
+        return found
+
+    monkeypatch.setattr(claims, "broken_seal", then)
+    assert claim(waiting.pk) is None
+    waiting.refresh_from_db()
+    assert waiting.status == Status.SUPERSEDED
+    said = "was locked by operator: stop everything" if meanwhile == "locked" else "may not approve any more"
+    assert said in waiting.sentence, waiting.sentence
+    assert not AuditEvent.objects.filter(name="deployment.started").exists()
 
 
 def test_a_lease_that_has_not_run_out_is_nobody_elses(claimed: Claimed) -> None:
