@@ -114,6 +114,7 @@ _ALL = (
     Event("token.issued", "Token issued"),
     Event("token.revoked", "Token revoked"),
     Event("source.made", "Push source made"),
+    Event("source.pushed", "Push taken"),
     Event("source.ended", "Push source ended"),
     Event("workflow.bound", "Workflow bound"),
     Event("workflow.unbound", "Workflow unbound"),

@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
@@ -18,9 +18,21 @@ from deployments.access.policy import applications_of, roles_of
 from deployments.core import queueing
 from deployments.core.actors import MAX_ACTOR, PUSH_MARK, TOKEN_MARK, Actor, identity_in
 from deployments.core.texts import one_line
-from deployments.models import Application, Deployment, Environment, Push, PushSource, Release, Role, Scope
+from deployments.models import (
+    Application,
+    AuditEvent,
+    Deployment,
+    Environment,
+    GitHubAccount,
+    Push,
+    PushSource,
+    Release,
+    Role,
+    Scope,
+)
 from deployments.releases.builds import build_release
 from deployments.requests.requests import request_deployment
+from deployments.sources.receiving import PUSHED, signed_of
 from deployments.sources.registry import alone, mirror
 from engine.artifacts.fetching import fetch
 from engine.artifacts.git import Repository
@@ -68,7 +80,7 @@ def end_lost() -> int:
 
 def actor_of(push: Push) -> Actor:
     """Who asks for it."""
-    source, person = push.source, get_user_model().objects.filter(username=push.person).first()
+    source, person = push.source, _pusher(push)
     name, maker = f"{PUSH_MARK}{source.name}", identity_in(source.created_by)
     limits: dict[str, Any] = {"scopes": _SCOPES, "environment_id": source.environment_id}
     home = source.environment.application
@@ -80,6 +92,16 @@ def actor_of(push: Push) -> Actor:
     if theirs is not None:
         limits["applications"] = theirs if within is None else within & theirs
     return Actor("token", name, roles_of(person), person=person.get_username(), **limits)
+
+
+def _pusher(push: Push) -> User | None:
+    """Whose account on GitHub pushed: as the trail has it of the signed delivery, and as it is confirmed still."""
+    if not push.person:
+        return None
+    events = AuditEvent.objects.filter(name=PUSHED, subject=f"source:{push.source.name}", data__push=push.pk)
+    known = signed_of(push) in list(events.values_list("data", flat=True)[:20])
+    account = GitHubAccount.objects.filter(person__username=push.person).select_related("person").first()
+    return account.person if known and account is not None and account.counts else None
 
 
 def _asked(push: Push) -> Deployment:

@@ -7,11 +7,14 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from deployments.audit import trail
 from deployments.core import queueing, read_only
+from deployments.core.actors import system_actor
 from deployments.models import GitHubAccount, Push, PushSource
 from deployments.sources.webhooks import Told, proved, read_delivery
 from engine.errors import NotAllowed
 
+PUSHED = "source.pushed"
 KEPT = 200
 """Pushes of a source that stay listed."""
 _HOSTED = "token.actions.githubusercontent.com"
@@ -60,10 +63,22 @@ def _taken(source: PushSource, told: Told) -> Push:
         ended_at=timezone.now() if why else None,
     )
     if not why:
+        trail.record(
+            actor=system_actor("pushes"),
+            name=PUSHED,
+            subject=f"source:{source.name}",
+            environment=source.environment,
+            data=signed_of(push),
+        )
         queueing.enqueue_build(push.pk)
     old = Push.objects.filter(source=source).exclude(ended_at=None).values_list("pk", flat=True)[KEPT:]
     Push.objects.filter(pk__in=list(old)).delete()
     return push
+
+
+def signed_of(push: Push) -> dict[str, object]:
+    """What its delivery said under the source's signature, as the trail has it: the row is asked by nobody."""
+    return {"push": push.pk, "digest": push.digest, "ref": push.ref, "commit": push.commit, "person": push.person}
 
 
 def _why_not(source: PushSource, told: Told) -> str:

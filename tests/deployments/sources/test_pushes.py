@@ -14,12 +14,13 @@ from deployments import tasks
 from deployments.core import queueing
 from deployments.environments.applications import bind
 from deployments.environments.locks import lock_environment
-from deployments.github.accounts import link_account
+from deployments.github.accounts import link_account, unlink_account
 from deployments.lifecycle import Status
 from deployments.models import AuditEvent, Deployment, Environment, Push, PushSource, Release
 from deployments.requests.approvals import approve
 from deployments.requests.seals import broken_seal
 from deployments.sources import building
+from deployments.sources.building import actor_of
 from deployments.sources.registry import alone, end_source, make_source, mirror
 from engine.errors import InvalidRequest, NotAllowed, PortalError
 from tests.deployments.sources.git_host import TOKEN, GitHost, body_of, deliver, git_host, said_of_push, signed
@@ -229,6 +230,43 @@ def test_what_an_account_pushes_that_nobody_has_confirmed_is_nobodys(
     push = Push.objects.get()
     assert (push.person, "Nobody here is known" in push.sentence) == ("", True)
     assert not Deployment.objects.exists()
+
+
+@pytest.mark.parametrize("column", ["person", "digest", "commit", "ref"])
+def test_a_row_that_was_changed_is_nobodys_push(
+    column: str, make: Make, send: Callable[..., Any], host: GitHost, world: World
+) -> None:
+    """Who asks is what the trail knows was signed, and not what somebody wrote into the table since."""
+    source = make(environment="production")
+    world.link_github("operator")
+    world.link_github("requester", 1002, "requester-gh")
+    send(source, host.push("Louder dice", version="2.0.0"))
+    push = Push.objects.get()
+    assert actor_of(push).person == "operator"
+    Push.objects.update(**{column: {"person": "requester"}.get(column, "f" * 40)})
+    push.refresh_from_db()
+    assert actor_of(push).person == ""
+    if column == "person":
+        assert work() == ["failed"]
+        assert not Deployment.objects.exists()
+
+
+def test_whose_account_is_theirs_no_more_asks_for_nothing(
+    make: Make, send: Callable[..., Any], host: GitHost, world: World
+) -> None:
+    source = make(environment="production")
+    world.link_github("operator")
+    send(source, host.push("Louder dice", version="2.0.0"))
+    unlink_account(actor=world.people["administrator"], person=world.user("operator"))
+    assert work() == ["failed"]
+    assert not Deployment.objects.exists()
+
+
+def test_a_row_that_somebody_wrote_is_nobodys_push(make: Make, world: World) -> None:
+    source = make(environment="production")
+    world.link_github("operator")
+    row = Push.objects.create(source=source, number="1", digest="d", ref=source.ref, commit="a" * 40, person="operator")
+    assert actor_of(row).person == ""
 
 
 def test_whoever_made_the_source_could_have_said_that_anybody_pushed(
