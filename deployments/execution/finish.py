@@ -166,10 +166,15 @@ def service_of(health: Health | None, identity: list[str] | None) -> Server.Serv
 
 def _watch_on(deployment: Deployment) -> None:
     """Have the servers asked once their units have had their time."""
-    left = [target.facts.get("proof", {}).get("baseline", {}).get("left") for target in deployment.targets.all()]
-    known = [float(seconds) for seconds in left if seconds is not None]
-    if known:
-        queueing.enqueue_watch(deployment.pk, after=max(known) + 1.0)
+    left = seconds_left(list(deployment.targets.all()))
+    if left is not None:
+        queueing.enqueue_watch(deployment.pk, after=left + 1.0)
+
+
+def seconds_left(targets: list[Target]) -> float | None:
+    """For how long units still have their watch after the verification; None where no agent watches on."""
+    left = [target.facts.get("proof", {}).get("baseline", {}).get("left") for target in targets]
+    return max((float(seconds) for seconds in left if seconds is not None), default=None)
 
 
 def _no_longer_runs(deployment: Deployment, rollback: Deployment) -> None:

@@ -10,7 +10,7 @@ from deployments.core.actors import Actor
 from deployments.core.retrying import retry
 from deployments.core.sessions import agent
 from deployments.execution.claims import Claimed, still_held
-from deployments.execution.finish import end_target, finish
+from deployments.execution.finish import end_target, finish, seconds_left
 from deployments.execution.host_inquiry import ASKED, Unsettled, apply_result, retry_until, run_fence
 from deployments.execution.limited_sessions import limited_session
 from deployments.execution.recorder import Recorder
@@ -24,6 +24,9 @@ ROLLBACK_LIMIT_SECONDS = 300
 """What the users allow a rollback, from its claim to its proof."""
 ON_REQUEST = "reverted_on_request"
 """The agent's reason for a server that was well and went back because another one failed."""
+
+WATCH_GOES_ON = " So far: the watch goes on."
+"""What a success says of its units until `watch` has ended, which completes the sentence."""
 
 FAILED = (TargetStatus.FAILED, TargetStatus.REVERTED)
 """How a server ends that said no: nothing had been changed, or it went back."""
@@ -131,7 +134,8 @@ def _cancelled(deployment: Deployment, targets: list[Target], restored: bool) ->
 def _success(deployment: Deployment, targets: list[Target]) -> Verdict:
     failed = [target for target in targets if target.status != TargetStatus.SUCCEEDED]
     targets = _with(targets, TargetStatus.SUCCEEDED)
-    sentence = f"{deployment.release} runs on {_names(targets)}, verified. {_looked_at(targets)}"
+    goes_on = WATCH_GOES_ON if seconds_left(targets) is not None else ""
+    sentence = f"{deployment.release} runs on {_names(targets)}, verified. {_looked_at(_first(targets))}{goes_on}"
     if failed:
         why = " ".join(f"{target.server.name}: {target.sentence}" for target in failed)
         sentence += f" Not on {_names(failed)}, which the policy allows: {_left(failed)}. {why}"
@@ -175,9 +179,19 @@ def _unseen(targets: list[Target]) -> list[Target]:
     return [target for target in targets if not target.facts.get(ASKED, True)]
 
 
-def _looked_at(targets: list[Target]) -> str:
-    """What the proof was, once where every server says the same."""
-    said = {target.server.name: target.looked_at for target in targets}
+def with_watch(deployment: Deployment) -> str:
+    """Its sentence with what was seen by the end of the watch, in place of what it had seen when it was written."""
+    targets = _with(_targets(deployment), TargetStatus.SUCCEEDED)
+    now = _looked_at({target.server.name: target.looked_at for target in targets})
+    return deployment.sentence.replace(f"{_looked_at(_first(targets))}{WATCH_GOES_ON}", now)
+
+
+def _first(targets: list[Target]) -> dict[str, str]:
+    return {target.server.name: target.looked_at_first for target in targets}
+
+
+def _looked_at(said: dict[str, str]) -> str:
+    """What every server says, once where all say the same."""
     if len(set(said.values())) == 1:
         return f"Looked at: {next(iter(said.values()))}."
     return "Looked at: " + ". ".join(f"{name}: {words}" for name, words in said.items()) + "."

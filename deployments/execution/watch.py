@@ -9,6 +9,7 @@ from deployments.core import queueing
 from deployments.core.actors import Actor
 from deployments.core.sessions import agent, open_target
 from deployments.execution.host_inquiry import run_fence
+from deployments.execution.verdict import with_watch
 from deployments.lifecycle import Status, TargetStatus
 from deployments.models import Deployment, Target
 from deployments.requests.bake import report_crash
@@ -29,18 +30,27 @@ def watch(*, actor: Actor, number: int) -> str:
     """
     deployment = Deployment.objects.select_related("environment", "release").get(pk=number)
     if not _runs(deployment):
-        return "over"
+        return _over(deployment)
     for target in deployment.targets.select_related("server").filter(status=TargetStatus.SUCCEEDED):
         result = _ask(deployment, target)
         if result is None or not _note(target, result) or result.status != "failed":
             continue
+        _over(deployment)
         report_crash(actor=actor, deployment=deployment, server=target.server.name, sentence=result.sentence)
         return "crashed"
     if deployment.bake_until is None or deployment.bake_until <= timezone.now():
-        return "over"
+        return _over(deployment)
     left = (deployment.bake_until - timezone.now()).total_seconds()
     queueing.enqueue_watch(deployment.pk, after=min(AGAIN_SECONDS, max(1.0, left)))
     return "goes on"
+
+
+def _over(deployment: Deployment) -> str:
+    """Complete the sentence that was stored when the watch began: with what was seen by its end."""
+    row = Deployment.objects.get(pk=deployment.pk)
+    # compared, since a rollback may write what became of it meanwhile
+    Deployment.objects.filter(pk=row.pk, sentence=row.sentence).update(sentence=with_watch(row))
+    return "over"
 
 
 def _runs(deployment: Deployment) -> bool:

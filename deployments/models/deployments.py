@@ -220,9 +220,14 @@ class Target(models.Model):
     @property
     def looked_at(self) -> str:
         """What was looked at after its activation, in its agent's words: of the watch, else of the verification."""
-        watch, proof = self.facts.get("watch", {}), self.facts.get("proof", {})
-        words = watch.get("sentence") or proof.get("watched") or ("not recorded" if proof else "nothing")
-        return str(words).rstrip(".")
+        words = self.facts.get("watch", {}).get("sentence")
+        return str(words).rstrip(".") if words else self.looked_at_first
+
+    @property
+    def looked_at_first(self) -> str:
+        """What the verification had looked at, before the watch went on."""
+        proof = self.facts.get("proof", {})
+        return str(proof.get("watched") or ("not recorded" if proof else "nothing")).rstrip(".")
 
 
 class Step(models.Model):

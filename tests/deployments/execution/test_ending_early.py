@@ -1,6 +1,7 @@
 """A run that somebody ends, and units that crash after it had succeeded."""
 
 import pytest
+from django.utils import timezone
 
 from deployments.core import queueing
 from deployments.core.actors import system_actor
@@ -43,6 +44,29 @@ class TestWatching:
         monkeypatch.setattr(queueing, "enqueue_watch", lambda pk, *, after: later.append((pk, after)))
         assert self.look(baking) == "goes on"
         assert later == [(baking.pk, watching.AGAIN_SECONDS)]
+
+    def test_its_sentence_says_that_the_watch_goes_on_until_it_says_what_was_seen(self, baking: Deployment) -> None:
+        def seen() -> list[str]:
+            return [target.looked_at for target in baking.targets.all()]
+
+        assert all(words in baking.sentence for words in seen())
+        assert baking.sentence.endswith(" So far: the watch goes on."), baking.sentence
+        assert self.look(baking) == "goes on"
+        baking.refresh_from_db()
+        assert baking.sentence.endswith(" So far: the watch goes on."), "while it bakes"
+        Deployment.objects.filter(pk=baking.pk).update(bake_until=timezone.now())
+        assert self.look(baking) == "over"
+        baking.refresh_from_db()
+        assert "the watch goes on" not in baking.sentence
+        assert all(words in baking.sentence for words in seen())
+
+    def test_of_a_crash_it_says_what_was_seen(self, scene: Scene, baking: Deployment) -> None:
+        Deployment.objects.filter(pk=baking.pk).update(bake_until=None)
+        scene.hosts["one"].machine.unit(UNIT, NRestarts="3", InvocationID="another", MainPID="4194399")
+        assert self.look(baking) == "crashed"
+        baking.refresh_from_db()
+        assert f"Looked at: one: {baking.targets.get(server__name='one').looked_at}. two: " in baking.sentence
+        assert "the watch goes on" not in baking.sentence
 
     def test_a_crash_while_it_bakes_takes_it_back(self, scene: Scene, baking: Deployment) -> None:
         scene.hosts["two"].machine.unit(UNIT, NRestarts="3", InvocationID="another", MainPID="4194399")
