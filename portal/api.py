@@ -17,6 +17,7 @@ from dashboard.api.router import router as dashboard_router
 from deployments.api.router import router as deployments_router
 from deployments.http import problems
 from deployments.http.bodies import BodyParser
+from portal.api_examples import example_of
 
 
 @cache
@@ -41,13 +42,20 @@ class ReferencePage(DocsBase):
     """The reference as a page of our own: rendered on the server, so the strict content security policy holds."""
 
     def render_page(self, request: HttpRequest, api: NinjaAPI, **kwargs: Any) -> HttpResponse:
-        """Every operation by its tag, with its parameters, bodies and answers."""
+        """Every operation by its tag, with its parameters, bodies and answers, and an example; or those asked for."""
         document = described(api)
+        asked = request.GET.get("q", "")[:100]
+        words = asked.lower().split()
         tags: dict[str, list[dict[str, Any]]] = {}
         for path, methods in document["paths"].items():
             for method, operation in methods.items():
-                tags.setdefault(operation["tags"][0], []).append({"method": method.upper(), "path": path, **operation})
-        context = {"api": api, "tags": tags, "schemas": document["components"]["schemas"]}
+                text = f"{method} {path} {operation['summary']} {operation.get('description', '')}".lower()
+                if all(word in text for word in words):
+                    example = example_of(document, method, path, operation, base=settings.PORTAL_URL)
+                    found = {"method": method.upper(), "path": path, "example": example, **operation}
+                    tags.setdefault(operation["tags"][0], []).append(found)
+        schemas = {} if words else document["components"]["schemas"]
+        context = {"api": api, "tags": tags, "schemas": schemas, "asked": asked}
         return render(request, "dashboard/api.html", context)
 
 
