@@ -1,16 +1,26 @@
 """Who came in, who did not and from where: what the trail says of it, and how terminals ask."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from axes.models import AccessAttempt
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from django.urls import reverse
+from django.utils import timezone
 
 from deployments.access import second_factor
-from deployments.access.sign_ins import LOCKED_OUT, client_address, counted_address, sign_in_at_terminal
+from deployments.access.sign_ins import (
+    FAILURES_OF_A_NAME,
+    LOCKED_OUT,
+    client_address,
+    counted_address,
+    sign_in_at_terminal,
+)
 from deployments.models import AuditEvent, SigningKey
 from engine.errors import NotAllowed
 from portal import request_limits
@@ -65,6 +75,28 @@ def test_a_lock_out_is_told_once_of_each_address_and_name(world: World, monkeypa
         ("system:sign-in", "person:operator", "192.0.2.8"),
         ("system:sign-in", "person:viewer", "192.0.2.7"),
     ]
+
+
+def test_a_name_that_was_guessed_from_everywhere_locks_out_nobody_else(world: World) -> None:
+    def sign_in(name: str) -> int:
+        sent = {"username": name, "password": f"password of {name}"}
+        return Client(REMOTE_ADDR="203.0.113.1").post(reverse("admin:login"), sent).status_code
+
+    now = timezone.now()
+    for name, failures, hours in (
+        ("viewer", FAILURES_OF_A_NAME, 0),
+        ("operator", FAILURES_OF_A_NAME - 1, 0),
+        ("approver", FAILURES_OF_A_NAME, settings.AXES_COOLOFF_TIME + 1),
+    ):
+        row = AccessAttempt.objects.create(
+            username=name, ip_address="198.51.100.1", failures_since_start=failures, path_info="/"
+        )
+        AccessAttempt.objects.filter(pk=row.pk).update(attempt_time=now - timedelta(hours=hours))
+    assert {name: sign_in(name) for name in ("viewer", "operator", "approver")} == {
+        "viewer": 429,
+        "operator": 302,
+        "approver": 302,
+    }
 
 
 def test_a_terminal_asks_for_a_code_only_where_there_is_one(world: World) -> None:
