@@ -21,7 +21,7 @@ from .tools import call, must
 from .unit_bounds import ALWAYS_HELD, DROP_IN, drop_in, held, read_by_root
 from .unit_checks import refuse_units
 from .unit_file import in_the_end, read_unit
-from .unit_rules import BESIDE_A_RELEASE, generated_units
+from .unit_rules import BESIDE_A_RELEASE, generated_units, reaches_others
 
 STOP_TIMEOUT = 30.0  # s for a unit that is gone; then it is killed
 SYSTEMCTL = "/usr/bin/systemctl"
@@ -60,15 +60,19 @@ def take_units(
 ) -> Switched:
     """Have systemd know the units of the live release, or bound those that provisioning put where none is live.
 
-    `roles` are the server's, by default as provisioning recorded them. Raises Refused; then nothing has changed.
+    `roles` are the server's, by default as provisioning recorded them. Raises Refused; then nothing has changed, but
+    that units whose bounds would be those of others, too, are ended whatever is live.
     """
     with RootLock("%s/%s.units.lock" % (RECORDS, name), "The units of %s" % name) if not plan else _Unlocked():
         release = live_release(name)
         if not plan:
+            _end_reaching_others(name, ours)
             _hold_secrets(name)
         if release is None:
             wanted = {
-                unit: content for unit in units_here(name, ours) if (content := roots_own(_path(unit))) is not None
+                unit: content
+                for unit in units_here(name, ours)
+                if not reaches_others(unit) and (content := roots_own(_path(unit))) is not None
             }
         else:
             live = read_release(name, release, roles or _roles(name))
@@ -99,6 +103,22 @@ def units_here(name: str, ours: Ours) -> List[str]:
     units = [path[len(OUR_UNITS) + 1 :] for path in mine]
     beside = {*generated_units(name), *BESIDE_A_RELEASE}
     return sorted(unit for unit in units if "/" not in unit and unit not in beside)
+
+
+def bounds_of_others(ours: Ours) -> List[str]:
+    """Drop-ins of ours that systemd applies to units of others, too: what an earlier version let a release bring."""
+    return [path for path in _drop_ins(ours) if reaches_others(os.path.basename(os.path.dirname(path))[: -len(".d")])]
+
+
+def _end_reaching_others(name: str, ours: Ours) -> None:
+    wide = bounds_of_others(ours)
+    _end(ours, [unit for unit in units_here(name, ours) if reaches_others(unit)])
+    for path in wide:
+        remove_root_file(path)
+        ours.drop("file", path)
+        _remove_empty(os.path.dirname(path))
+    if wide:
+        must([SYSTEMCTL, "daemon-reload"])
 
 
 def _switch(

@@ -6,11 +6,12 @@ would hand out any file of root's. So a unit is given root's own copies, at the 
 
 from __future__ import annotations
 
+import re
 from typing import List
 
 from .paths import Refused
 from .unit_file import Assignment, in_the_end, read_unit
-from .unit_rules import ROLE_ACCOUNTS
+from .unit_rules import ROLE_ACCOUNTS, reaches_others
 from .unit_values import TRUE
 
 DROP_IN = "10-cytube-ops.conf"
@@ -19,6 +20,9 @@ HELD = "/var/lib/cytube-ops"
 ALWAYS_HELD = "current/.release"
 
 ENFORCED = "NoNewPrivileges=yes\nCapabilityBoundingSet=\nAmbientCapabilities=\nRestrictSUIDSGID=yes\n"
+
+_AN_ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,30}")
+"""A unit's name that systemd takes for the account it makes; for every other one it makes up a name."""
 
 _BY_ROOT = ("EnvironmentFile", "LoadCredential")
 _ALIKE = frozenset(
@@ -47,15 +51,20 @@ def read_by_root(name: str, content: bytes) -> List[str]:
 def drop_in(name: str, unit: str, content: bytes) -> bytes:
     """The drop-in of a unit that unit_rules allow: its account, no more rights than that, and root's own copies.
 
-    Raises Refused for a service that would run as somebody else than the application.
+    Raises Refused for a service that would run as somebody else than the application, and for a unit beside which a
+    drop-in would be one of others' too.
     """
+    if reaches_others(unit):
+        raise Refused("%s ends in a dash: a drop-in beside it would change units of others." % unit)
     said = read_unit(content)
     text = "# Written by root for %s, whose releases bring this unit.\n[Unit]\n" % name
     text += "After=%s-recover.service %s-units.service\n" % (name, name)
     if unit.endswith(".service"):
         text += "After=%s-settle.service\n" % name  # sockets are open long before it
         text += "\n[Service]\n" + ENFORCED
-        _account(name, unit, said)
+        account = _account(name, unit, said)
+        if _made_for(unit, said):
+            text += "DynamicUser=yes\n" + ("User=%s\n" % account if _AN_ACCOUNT.fullmatch(account) else "")
         for key in ("User", "Group"):
             text += "".join("%s=%s\n" % (key, value) for value in _values(said, key)[-1:])
         for key in _BY_ROOT:

@@ -70,6 +70,14 @@ def one_off_unit(name: str) -> str:
     return "%s-one-off.service" % name
 
 
+def reaches_others(unit: str) -> bool:
+    """Whether systemd applies what lies in `<unit>.d` to other units too: templates, and stems that end in a dash.
+
+    `dpkg-.service.d` is one of every `dpkg-….service` (systemd.unit(5)), and root writes a drop-in beside each unit.
+    """
+    return unit.rpartition(".")[0][-1:] in ("", "-", "@")
+
+
 def name_faults(unit: str, name: str) -> Iterator[Fault]:
     """Why no release may bring a unit of this name."""
     if "@" in unit:
@@ -79,6 +87,11 @@ def name_faults(unit: str, name: str) -> Iterator[Fault]:
         )
     elif not UNIT_NAME.fullmatch(unit):
         yield Fault("is no name of a unit", "Use letters, digits, dots, dashes and underscores.")
+    elif reaches_others(unit):
+        yield Fault(
+            "has a name that ends in a dash: systemd applies a drop-in beside it to every unit that begins so",
+            "Leave out the last dash.",
+        )
     if takes_unit(unit):
         yield Fault("has the name of a unit of Debian's or of a well-known package", "Begin it with %s-." % name)
     if unit in (*generated_units(name), one_off_unit(name)):

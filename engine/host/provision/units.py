@@ -9,7 +9,7 @@ from typing import Dict
 from .machine import Change, Machine, Operation
 from .paths import Refused
 from .root_files import put_root_file
-from .switching import drop_units, record_path, roles_path, take_units
+from .switching import bounds_of_others, drop_units, record_path, roles_path, take_units
 from .tools import call, must
 from .unit_checks import refuse_units
 
@@ -28,12 +28,17 @@ def op_units(machine: Machine, operation: Operation) -> Change:
         put_root_file(roles_path(name), json.dumps(operation["roles"]).encode(), 0o644)
         machine.ours.add("file", roles_path(name))
         machine.ours.add("file", record_path(name))
+    elif wide := bounds_of_others(machine.ours):  # they go first, whatever is live and may be said of it
+        return "%s beside units of others" % ", ".join(wide), "removed"
     switched = take_units(name, machine.ours, machine.plan, roles=operation["roles"])
     return "as the release has them" if not switched else "other units or bounds", "as the release has them"
 
 
 def op_bounds(machine: Machine, operation: Operation) -> Change:
     """What root put beside those units, and what the deploying account may do with them; a look, and no more."""
+    wide = bounds_of_others(machine.ours)
+    if wide:
+        return "%s beside units of others" % ", ".join(wide), "removed"
     bounded = take_units(operation["name"], machine.ours, True, roles=operation["roles"]).bounded
     return "%s changed" % ", ".join(bounded) if bounded else "as root wrote them", "as root wrote them"
 

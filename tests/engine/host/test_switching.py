@@ -1,10 +1,14 @@
 """Root's program that takes units over: what it has systemd do, whatever a release's files name."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from engine.host.provision import switching, units
+from engine.host.provision.machine import Machine
+from engine.host.provision.ownership import Ours
+from engine.host.provision.unit_bounds import DROP_IN
 
 Calls = list[list[str]]
 SOCKET = "[Socket]\nListenStream=9000\n"
@@ -66,3 +70,32 @@ def test_the_names_of_units_are_no_options(calls: Calls) -> None:
     named = [argv for argv in calls if "-H.service" in argv]
     assert len(named) == 4
     assert all(argv.index("--") == argv.index("-H.service") - 1 for argv in named), named
+
+
+def test_a_drop_in_of_an_earlier_version_that_changes_units_of_others_goes_whatever_is_live(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The one beside `dpkg-.service` goes with the unit; the one beside `tea.service` stays."""
+    monkeypatch.setattr(switching, "OUR_UNITS", str(tmp_path))
+    removed: list[str] = []
+    monkeypatch.setattr(switching, "remove_root_file", removed.append)
+    ours = Ours("", plan=False)
+    units = ("dpkg-.service", "tea.service")
+    ours.things = {f"file {tmp_path}/{path}" for unit in units for path in (unit, f"{unit}.d/{DROP_IN}")}
+    wide = f"{tmp_path}/dpkg-.service.d/{DROP_IN}"
+    assert switching.bounds_of_others(ours) == [wide]
+    switching._end_reaching_others("tea", ours)
+    assert set(removed) == {wide, f"{tmp_path}/dpkg-.service"}
+    assert ours.things == {f"file {tmp_path}/tea.service", f"file {tmp_path}/tea.service.d/{DROP_IN}"}
+    assert calls[0] == ["stop", "--", "dpkg-.service"]
+    assert calls[-1] == ["daemon-reload"]
+    assert not [argv for argv in calls if "tea.service" in argv]
+
+
+def test_provisioning_and_a_look_name_such_a_drop_in(tmp_path: Path) -> None:
+    machine = Machine(True, [])
+    machine.ours.things = {f"file {tmp_path}/dpkg-.service.d/{DROP_IN}"}
+    for look in (units.op_units, units.op_bounds):
+        before, after = look(machine, {"name": "tea", "roles": ["bot"]})
+        assert f"dpkg-.service.d/{DROP_IN} beside units of others" in before
+        assert after == "removed"

@@ -53,6 +53,15 @@ def test_a_unit_that_reads_nothing_of_the_tree_keeps_its_own_words() -> None:
     assert "LoadCredential" not in said
 
 
+@pytest.mark.parametrize(
+    ("unit", "account"),
+    [("tea-probe.service", ["DynamicUser=yes", "User=tea-probe"]), ("t.x.service", ["DynamicUser=yes"])],
+)
+def test_an_account_that_systemd_makes_is_roots_word_too(unit: str, account: list[str]) -> None:
+    said = drop_in("tea", unit, b"[Service]\nDynamicUser=yes\nExecStart=/bin/true\n").decode().splitlines()
+    assert [line for line in said if line.startswith(("User=", "DynamicUser="))] == account
+
+
 NOBODY = {
     "none": "[Service]\nType=simple\n",
     "none where systemd looks": "[Service]\nType=simple\n[X-a]\nUser=tea\nDynamicUser=yes\n",

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from engine.host.provision.debian import takes_name
+from engine.host.provision.paths import Refused
+from engine.host.provision.unit_bounds import drop_in
 from engine.host.provision.unit_file import Unreadable, read_unit
 from engine.host.provision.unit_rules import BESIDE_A_RELEASE, accounts_of, name_faults, unit_faults
 from engine.host.provision.unit_values import Around
@@ -93,6 +95,7 @@ SERVICE = {
     "never killed": "OOMScoreAdjust=-1000",
     "a reboot": "FailureAction=reboot-force",
     "cgroups": "Delegate=yes",
+    "a slice below others'": "Slice=system-ssh.slice",
     "what systemd does not know yet": "GrantEverything=yes",
 }
 
@@ -188,6 +191,23 @@ def test_it_is_read_as_systemd_reads_it() -> None:
 )  # fmt: skip
 def test_names_of_others_are_refused(unit: str) -> None:
     assert list(name_faults(unit, "tea-bot"))
+
+
+@pytest.mark.parametrize("unit", ["dpkg-.service", "ledger-.socket", "apt-.timer", "a--.path", "tea-bot-.target"])
+def test_a_unit_beside_which_a_drop_in_is_one_of_others_is_refused(unit: str) -> None:
+    assert ["ends in a dash" in fault.wrong for fault in name_faults(unit, "tea-bot")] == [True]
+    with pytest.raises(Refused, match="ends in a dash"):
+        drop_in("tea-bot", unit, GOOD.encode())
+
+
+@pytest.mark.parametrize("unit", ["tea-1.service", "tea-.x.service", "tea-bot.worker.timer"])
+def test_a_drop_in_beside_any_other_unit_is_its_own(unit: str) -> None:
+    assert list(name_faults(unit, "tea-bot")) == []
+
+
+@pytest.mark.parametrize("kind", ["slice", "mount", "automount", "swap", "device", "scope"])
+def test_types_of_units_whose_names_say_what_they_touch_are_refused(kind: str) -> None:
+    assert list(name_faults(f"tea-bot.{kind}", "tea-bot"))
 
 
 @pytest.mark.parametrize("name", ["root", "rosey", "rosey-portal", "www-data", "sudo", "ssh", "filter", "systemd-x"])
