@@ -43,6 +43,7 @@ PAGES = {
     "releases": ("olga", "/admin/deployments/release/"),
     "audit": ("olga", "/admin/deployments/auditevent/"),
     "channel": ("ada", "/admin/deployments/notificationchannel/add/"),
+    "deployment-live": ("olga", "/deployments/8/"),  # the last: it begins then
 }
 
 
@@ -56,9 +57,12 @@ def main() -> None:
     options.into.mkdir(parents=True, exist_ok=True)
     with portal() as address, sync_playwright() as playwright:
         from tests.dashboard.browsing import ARGUMENTS
+        from tests.fixtures.showroom import under_way
 
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(ARGUMENTS))
         for name in options.only or PAGES:
+            if name == "deployment-live":
+                under_way()
             for look in options.look or LOOKS:
                 _picture(browser, address, name, look, options.into / f"{name}-{look}.webp")
         browser.close()
@@ -81,6 +85,7 @@ def _picture(browser: Browser, address: str, name: str, look: str, into: Path) -
     page.goto(address + path)
     page.wait_for_load_state("networkidle")
     tall = min(page.evaluate("document.documentElement.scrollHeight"), SCREENS * height)
+    page.set_viewport_size({"width": width, "height": tall})  # what keeps to the window's foot is at the picture's
     session = context.new_cdp_session(page)  # Chromium writes WebP only when it is asked in its own protocol
     asked = {"format": "webp", "captureBeyondViewport": True}
     clip = {"x": 0, "y": 0, "width": width, "height": tall, "scale": 1}
