@@ -104,7 +104,8 @@ class Known:
         reaching = {context for line in mutant.lines for context in contexts.get(line, [])}
         names = {name for context in reaching for name in self._sharing.get(context, {context})} & set(self._seconds)
         path = Path(mutant.path)
-        home, own = f"tests/{path.parent}/", f"tests/{path.parent}/test_{path.stem}.py::"
+        room = next(each for each in path.parents if (ROOT / "tests" / each).is_dir())
+        home, own = f"tests/{room}/", f"tests/{room}/test_{path.stem}.py::"
         cases: Counter[str] = Counter()
         ranked = []
         for name in sorted(names, key=lambda name: (self._seconds[name], name)):

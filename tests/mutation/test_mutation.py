@@ -95,6 +95,24 @@ def test_every_test_that_reaches_a_line_is_known_for_it(tmp_path: Path) -> None:
     assert asked(in_fork, reaching) == ["test_shared.py::test_second"]
 
 
+def test_tests_of_its_own_module_are_asked_first_then_of_its_room_the_quickest_first() -> None:
+    seconds = {
+        "tests/engine/host/test_settle.py::test_slow": 2.0,
+        "tests/engine/host/test_hooks.py::test_many[1]": 0.1,
+        "tests/engine/host/test_hooks.py::test_many[2]": 0.2,
+        "tests/engine/host/test_steps.py::test_one": 1.0,
+        "tests/deployments/test_hops.py::test_quick": 0.01,
+    }
+    mutant = Mutant("engine/host/agent/settle.py", "", "", "", (1,), 0)
+    assert Known(seconds).asked(mutant, {1: list(seconds)}) == [
+        "tests/engine/host/test_settle.py::test_slow",
+        "tests/engine/host/test_hooks.py::test_many[1]",
+        "tests/engine/host/test_steps.py::test_one",
+        "tests/engine/host/test_hooks.py::test_many[2]",
+        "tests/deployments/test_hops.py::test_quick",
+    ]
+
+
 def test_that_one_survived_is_forgotten_with_other_tests(tmp_path: Path) -> None:
     mutant = every("deployments/requests")[0]
     asked = ["tests/mutation/test_mutation.py::test_one"]

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from deployments.access.own_sessions import end_session, sessions_of
+from deployments.access.own_sessions import end_other_sessions, end_session, sessions_of
 from deployments.access.policy import token_actor
 from deployments.access.tokens import authenticate
 from deployments.models import AuditEvent
@@ -61,6 +61,8 @@ def test_nobody_sees_or_ends_anothers(world: World) -> None:
     for actor in (world.people["superuser"], world.people["administrator"]):
         with pytest.raises(NotAllowed):
             end_session(actor=actor, person=world.user("viewer"), identifier=found)
+        with pytest.raises(NotAllowed):
+            end_other_sessions(actor=actor, person=world.user("viewer"), current_key=None)
     token = authenticate(hand_token(world.user("viewer"), "mine"))
     assert token is not None
     with pytest.raises(NotAllowed):
