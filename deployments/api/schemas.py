@@ -69,8 +69,10 @@ class ServerOut(Document):
     current_release: str | None
     previous_release: str | None
     rollback_ready: bool | None = Field(description="Whether a rollback would find what it needs; null: not looked at.")
-    drift: list[str] = Field(description="How it differs from its record, in sentences.")
-    inspected_at: datetime | None
+    drift: list[str] = Field(description="How it differs from its record, in sentences, as far as anybody looked.")
+    inspected_at: datetime | None = Field(
+        description="When it was last compared with its record; null: not since its address and key were confirmed."
+    )
 
     @classmethod
     def of(cls, row: Server) -> "ServerOut":

@@ -7,6 +7,9 @@ from deployments.models.applications import name_validator
 from deployments.models.environments import Environment
 from deployments.models.releases import Release
 
+DEPLOYED_FACTS = ("identity", "health")
+"""Facts that come with a deployment: the account that its bot signs in with, and where its health is asked."""
+
 
 class Server(models.Model):
     """A machine record with the host key a person confirmed."""
@@ -99,6 +102,19 @@ class Server(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def machine(self) -> tuple[str, int, str, str, str]:
+        """Address, way and host keys: where one of them is another, what was found was found elsewhere."""
+        return self.host, self.port, self.jump, self.host_key, self.jump_host_key
+
+    def forget_findings(self) -> None:
+        """Empty what looks at the machine have found, until somebody looks again. The caller saves it.
+
+        What a deployment put into the facts stays: it is of the record, as the release is.
+        """
+        self.drift, self.readiness, self.inspected_at = {}, {}, None
+        self.facts = {name: self.facts[name] for name in DEPLOYED_FACTS if name in self.facts}
 
     @property
     def stopped_units(self) -> list[str]:

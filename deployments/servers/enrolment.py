@@ -54,8 +54,9 @@ def enrol_server(
 
     The key is read from the server and compared with `fingerprint`; without one, `confirm` shows it beside what is
     pinned now, unless it is confirmed for that address already. An existing server gets address and key the same way,
-    which voids what was sealed with the old ones; others on that machine get the key with it. `user` is by default who
-    deploys there. With `jump` all goes through that host. Raises NotAllowed, InvalidRequest, Conflict, SSHError.
+    which voids what was sealed with the old ones and what was found there; others on that machine get the key with
+    it. `user` is by default who deploys there. With `jump` all goes through that host. Raises NotAllowed,
+    InvalidRequest, Conflict, SSHError.
     """
     require(actor, Verb.ENROL, environment)
     refuse_retired(environment)
@@ -67,16 +68,23 @@ def enrol_server(
     shown = fetch_host_key(host, port, through=through)
     named = fingerprint or _confirmed_before(host, port, way, shown, draft.fingerprint)
     key = _confirmed(shown, f"{host}:{port}", draft.fingerprint, named, confirm)
-    before = _described(draft) if draft.pk and draft.state != Server.State.RETIRED else {}
-    if not before:
-        draft.state, draft.facts = Server.State.ENROLLED, {}
+    before, machine = _described(draft) if draft.pk and draft.state != Server.State.RETIRED else {}, draft.machine
     draft.host, draft.port, draft.user, draft.roles = host, port, user, list(roles)
     draft.host_key, draft.fingerprint = str(key), key.fingerprint
     draft.jump, draft.jump_host_key = way, str(through[0].host_key) if through else ""
+    _begin_anew(draft, new=not before, moved=draft.machine != machine)
     refuse_second_place(draft)
     beside = _with_another_key(actor, draft, before)
     _write(actor, draft, beside, before)
     return draft
+
+
+def _begin_anew(draft: Server, *, new: bool, moved: bool) -> None:
+    """What was known of the machine, where the record is of a new one, or of one at another place."""
+    if new:
+        draft.state = Server.State.ENROLLED
+    if new or moved:
+        draft.forget_findings()
 
 
 def _write(actor: Actor, draft: Server, beside: list[Server], before: dict[str, Any]) -> None:
@@ -87,7 +95,8 @@ def _write(actor: Actor, draft: Server, beside: list[Server], before: dict[str, 
         draft.save()
         for other in beside:
             other.host_key, other.fingerprint = draft.host_key, draft.fingerprint
-            other.save(update_fields=["host_key", "fingerprint"])
+            other.forget_findings()
+            other.save(update_fields=["host_key", "fingerprint", "drift", "readiness", "facts", "inspected_at"])
         trail.record(
             actor=actor,
             name=_event(before, draft),

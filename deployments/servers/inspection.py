@@ -127,18 +127,20 @@ def _compare(actor: Actor, server: Server) -> Finding:
     faults = secret_faults(server, proofs, nonce)
     differences = [*drift_of(server, facts), *faults.values(), *provisioning_drift(server, looked)]
     readiness = readiness_of(server, facts, target)
-    if not _store(actor, server, differences, readiness, looked.things):
-        return Finding(server.name, None, "A deployment changed it meanwhile; ask again.")
+    if not store_findings(actor, server, differences, readiness, looked.things):
+        return Finding(server.name, None, "A deployment or another address or host key came in between; ask again.")
     sentence = " ".join([*differences, as_far_as_looked(facts, looked, well=not differences)])
     return Finding(server.name, not differences, sentence, {"readiness": readiness, **facts})
 
 
-def _store(actor: Actor, server: Server, differences: list[str], readiness: dict[str, Any], things: int) -> bool:
-    """Write it down; False when a deployment has come in between, so that it describes a server of the past."""
+def store_findings(
+    actor: Actor, server: Server, differences: list[str], readiness: dict[str, Any], things: int
+) -> bool:
+    """Write it down; False when it describes a server of the past: deployed to meanwhile, or another machine."""
     with transaction.atomic():
         before = Server.objects.select_for_update().get(pk=server.pk)
         busy = Deployment.objects.active().filter(environment=server.environment).exists()
-        if busy or before.current_release_id != server.current_release_id:
+        if busy or before.current_release_id != server.current_release_id or before.machine != server.machine:
             return False
         if before.drift.get("differences", []) != differences:
             _tell_of_drift(actor, server, differences)

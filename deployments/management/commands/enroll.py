@@ -65,6 +65,7 @@ class Command(PortalCommand):
                     "fingerprint_before": before,
                     "public_key": environment.public_key,
                     "jump": server.jump,
+                    "looked_at": server.inspected_at,
                 }
             )
         self.say(f"{server.name} ({server.host}:{server.port}) is enrolled in {environment}; {server.fingerprint}.")
@@ -74,6 +75,8 @@ class Command(PortalCommand):
             self.say(also)
         if before not in ("", server.fingerprint):
             self.say(f"{before} is no longer trusted there; what waits for approval with it is void.")
+        if server.current_release and server.inspected_at is None:
+            self.say("Nobody has looked since at what is there: what the record says of it is of before.")
         self.say(f"Next: manage.py provision {server.name} (it installs the key {environment.public_key}).")
         return 0
 
