@@ -145,7 +145,11 @@ def store_findings(
         if before.drift.get("differences", []) != differences:
             _tell_of_drift(actor, server, differences)
         Server.objects.filter(pk=server.pk).update(
-            drift={"differences": differences, "things": things or before.drift.get("things", 0)},
+            drift={
+                "differences": differences,
+                "things": things or before.drift.get("things", 0),
+                "accepted": [sentence for sentence in before.drift.get("accepted", []) if sentence in differences],
+            },
             readiness=readiness,
             inspected_at=timezone.now(),
         )

@@ -37,7 +37,7 @@ def enrol(world: World, server: Server, port: int, fingerprint: str) -> Server:
     enrol_server(
         actor=world.people["colleague"],
         name=server.name,
-        environment=server.environment,
+        environment=Environment.objects.get(pk=server.environment_id),
         host="127.0.0.1",
         port=port,
         user=server.user,
@@ -91,6 +91,7 @@ def test_what_was_found_stays_known_of_the_same_machine(world: World, looked_at:
 
 
 def test_another_host_key_counts_for_what_else_is_on_the_machine(world: World, looked_at: Server) -> None:
+    Environment.objects.filter(pk=looked_at.environment_id).update(application="dice-bot")
     home = Environment.objects.create(name="live", application="poll-bot", order=9)
     with sshd(paramiko.ECDSAKey.generate()) as (port, key):
         place = {"host": "127.0.0.1", "port": port}

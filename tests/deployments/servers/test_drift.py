@@ -11,6 +11,7 @@ from deployments.lifecycle import Status
 from deployments.models import AuditEvent, Server
 from deployments.servers.drift import as_far_as_looked, drift_of, provisioning_drift
 from deployments.servers.drift_answers import accept_drift, put_back
+from deployments.servers.inspection import store_findings
 from engine.errors import Conflict, InvalidRequest, NotAllowed
 from engine.remote.inventory import InventoryCheck
 from engine.remote.reports import Report
@@ -146,6 +147,19 @@ def test_accepting_is_recorded_with_a_reason_and_ends_the_alert_until_something_
     drifted.refresh_from_db()
     assert drifted.open_drift == ["C differs."]
     assert metric(drifted) == 1
+
+
+def test_what_was_accepted_stays_so_while_every_look_finds_it_and_is_new_when_it_comes_again(
+    world: World, drifted: Server
+) -> None:
+    accept_drift(actor=world.people["operator"], server=drifted, reason="debugging on Monday")
+    open_after = []
+    for found in (["A differs.", "B differs."], ["B differs.", "C differs."], ["A differs.", "B differs."]):
+        assert store_findings(world.people["operator"], drifted, found, {}, 3)
+        drifted.refresh_from_db()
+        open_after.append(drifted.open_drift)
+    assert open_after == [[], ["C differs."], ["A differs."]]
+    assert drifted.drift["accepted"] == ["B differs."]
 
 
 @pytest.mark.parametrize("who", ["none", "viewer"])
