@@ -74,11 +74,7 @@ def secret_faults(server: Server, proofs: Mapping[str, Mapping[str, str]], nonce
 
     Of tokens only the mode is looked at: nobody but the server knows their values.
     """
-    found, versions = {}, server.secret_versions
-    values = {
-        (secret.name, secret.version): str(secret.value).encode()
-        for secret in Secret.objects.filter(environment=server.environment, name__in=list(versions))
-    }
+    found, versions, values = {}, server.secret_versions, _values(server)
     for name, version in versions.items():
         proof, value = proofs.get(name), values.get((name, version))
         if proof is None:
@@ -88,6 +84,19 @@ def secret_faults(server: Server, proofs: Mapping[str, Mapping[str, str]], nonce
         elif proof["mode"] != "0400":
             found[name] = f"The secret {name} has the mode {proof['mode']}, not 0400."
     return found
+
+
+def _values(server: Server) -> dict[tuple[str, int], bytes]:
+    """What the portal holds of the secrets there, by name and version."""
+    names = list(server.secret_versions)
+    rows = Secret.objects.filter(environment=server.environment, name__in=names) if names else []
+    return {(secret.name, secret.version): str(secret.value).encode() for secret in rows}
+
+
+def without_value(server: Server) -> list[str]:
+    """The secrets there whose value nobody can compare: the portal holds none in the version of the record."""
+    held = _values(server)
+    return sorted(name for name, version in server.secret_versions.items() if (name, version) not in held)
 
 
 def provisioning_drift(server: Server, looked: InventoryCheck) -> list[str]:
@@ -108,8 +117,8 @@ def _how(report: Report) -> str:
     return f"{report.name}: {' and '.join(changes)}."
 
 
-def as_far_as_looked(facts: Mapping[str, Any], looked: InventoryCheck, *, well: bool) -> str:
-    """What the comparison covered, and what not, so that nothing is called recorded that nobody looked at."""
+def not_looked_at(server: Server, facts: Mapping[str, Any], looked: InventoryCheck, *, well: bool) -> list[str]:
+    """What the comparison did not cover, so that nothing is called recorded that nobody looked at."""
     missed = []
     if looked.why and well:
         missed.append(f"what provisioning put there; run `provision` once ({looked.why.rstrip('.')})")
@@ -118,8 +127,15 @@ def as_far_as_looked(facts: Mapping[str, Any], looked: InventoryCheck, *, well: 
         for role, problems in facts.get("environments", {}).items()
         if problems is None
     ]
+    return missed + [f"the value of the secret {name} (the portal does not hold it)" for name in without_value(server)]
+
+
+def as_far_as_looked(server: Server, facts: Mapping[str, Any], looked: InventoryCheck, *, well: bool) -> str:
+    """What the comparison covered, where all of it is `well`, and what not."""
+    missed, known = not_looked_at(server, facts, looked, well=well), server.secret_versions
+    secrets = "" if known and len(without_value(server)) == len(known) else ", secrets"
     covered = f" and {looked.things} things of provisioning" if looked.things else ""
-    said = [f"Release, configuration, units, secrets{covered}: as recorded."] if well else []
+    said = [f"Release, configuration, units{secrets}{covered}: as recorded."] if well else []
     said += [f"Not looked at: {'; '.join(missed)}."] if missed else []
     return " ".join(said)
 

@@ -20,7 +20,14 @@ from deployments.models import Deployment, Environment, Release, Server
 from deployments.notifications.notify import notify_environment
 from deployments.releases.role_plans import roles_on
 from deployments.requests.rollback_targets import rollback_target
-from deployments.servers.drift import as_far_as_looked, counted, drift_of, provisioning_drift, secret_faults
+from deployments.servers.drift import (
+    as_far_as_looked,
+    counted,
+    drift_of,
+    not_looked_at,
+    provisioning_drift,
+    secret_faults,
+)
 from engine.errors import Conflict, PortalError
 from engine.remote.inventory import check_inventory
 
@@ -37,6 +44,14 @@ class Finding:
     well: bool | None
     sentence: str
     facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How far a comparison reached: `things` of provisioning that were looked at, and in words what was `missed`."""
+
+    things: int = 0
+    missed: list[str] = field(default_factory=list)
 
 
 def verify_environment(*, actor: Actor, environment: Environment) -> list[Finding]:
@@ -127,14 +142,15 @@ def _compare(actor: Actor, server: Server) -> Finding:
     faults = secret_faults(server, proofs, nonce)
     differences = [*drift_of(server, facts), *faults.values(), *provisioning_drift(server, looked)]
     readiness = readiness_of(server, facts, target)
-    if not store_findings(actor, server, differences, readiness, looked.things):
+    missed = not_looked_at(server, facts, looked, well=not differences)
+    if not store_findings(actor, server, differences, readiness, Extent(looked.things, missed)):
         return Finding(server.name, None, "A deployment or another address or host key came in between; ask again.")
-    sentence = " ".join([*differences, as_far_as_looked(facts, looked, well=not differences)])
+    sentence = " ".join([*differences, as_far_as_looked(server, facts, looked, well=not differences)])
     return Finding(server.name, not differences, sentence, {"readiness": readiness, **facts})
 
 
 def store_findings(
-    actor: Actor, server: Server, differences: list[str], readiness: dict[str, Any], things: int
+    actor: Actor, server: Server, differences: list[str], readiness: dict[str, Any], extent: Extent
 ) -> bool:
     """Write it down; False when it describes a server of the past: deployed to meanwhile, or another machine."""
     with transaction.atomic():
@@ -147,7 +163,8 @@ def store_findings(
         Server.objects.filter(pk=server.pk).update(
             drift={
                 "differences": differences,
-                "things": things or before.drift.get("things", 0),
+                "things": extent.things or before.drift.get("things", 0),
+                "missed": extent.missed,
                 "accepted": [sentence for sentence in before.drift.get("accepted", []) if sentence in differences],
             },
             readiness=readiness,

@@ -38,9 +38,11 @@ def sshd(key: paramiko.PKey) -> Iterator[tuple[int, HostKey]]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=serve)
         thread.start()
-        yield int(listening.getsockname()[1]), HostKey(key.get_name(), key.get_base64())
-        listening.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        try:
+            yield int(listening.getsockname()[1]), HostKey(key.get_name(), key.get_base64())
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 @pytest.fixture(scope="module")

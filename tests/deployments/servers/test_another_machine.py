@@ -9,7 +9,7 @@ from django.utils import timezone
 from dashboard.readiness.rollback_targets import of_applications
 from deployments.models import Environment, Server
 from deployments.servers.enrolment import enrol_server
-from deployments.servers.inspection import store_findings
+from deployments.servers.inspection import Extent, store_findings
 from tests.deployments.admin.test_enrolment import sshd
 from tests.deployments.admin.test_pages import text_of
 from tests.deployments.world import World
@@ -109,5 +109,5 @@ def test_a_look_that_began_at_the_former_machine_is_not_stored(
     world: World, looked_at: Server, change: dict[str, object]
 ) -> None:
     Server.objects.filter(pk=looked_at.pk).update(drift={}, readiness={}, **change)
-    assert not store_findings(world.people["operator"], looked_at, ["It differs."], {"ready": True}, 40)
+    assert not store_findings(world.people["operator"], looked_at, ["It differs."], {"ready": True}, Extent(40))
     assert Server.objects.get(pk=looked_at.pk).drift == {}

@@ -8,10 +8,10 @@ from dashboard.metrics import PortalCollector
 from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.lifecycle import Status
-from deployments.models import AuditEvent, Server
-from deployments.servers.drift import as_far_as_looked, drift_of, provisioning_drift
+from deployments.models import AuditEvent, Secret, Server
+from deployments.servers.drift import as_far_as_looked, drift_of, provisioning_drift, secret_faults
 from deployments.servers.drift_answers import accept_drift, put_back
-from deployments.servers.inspection import store_findings
+from deployments.servers.inspection import Extent, store_findings
 from engine.errors import Conflict, InvalidRequest, NotAllowed
 from engine.remote.inventory import InventoryCheck
 from engine.remote.reports import Report
@@ -88,10 +88,10 @@ def test_what_was_added_to_an_environment_is_drift_and_one_without_a_note_is_not
     (said,) = differences(environments={"bot": [["lib/evil.pth", "extra"]]})
     assert said == "One file of the Python environment of the role bot differ, lib/evil.pth first (extra)."
     looked = InventoryCheck(40, [])
-    assert as_far_as_looked(FACTS, looked, well=True) == (
+    assert as_far_as_looked(Server(), FACTS, looked, well=True) == (
         "Release, configuration, units, secrets and 40 things of provisioning: as recorded."
     )
-    unknown = as_far_as_looked({**FACTS, "environments": {"bot": None}}, looked, well=True)
+    unknown = as_far_as_looked(Server(), {**FACTS, "environments": {"bot": None}}, looked, well=True)
     assert unknown.endswith("Not looked at: the Python environment of the role bot (made by an earlier version).")
 
 
@@ -111,10 +111,37 @@ def test_that_root_may_not_look_any_more_is_drift_and_that_it_never_could_is_sai
     silent = InventoryCheck(0, [], "sudo: a password is required")
     assert provisioning_drift(Server(), silent) == []
     assert "Not looked at: what provisioning put there; run `provision` once" in as_far_as_looked(
-        FACTS, silent, well=True
+        Server(), FACTS, silent, well=True
     )
     (said,) = provisioning_drift(Server(drift={"things": 40}), silent)
     assert "cannot any more (sudo: a password is required)" in said
+
+
+def test_a_secret_whose_value_nobody_could_compare_is_not_called_recorded(world: World) -> None:
+    server, looked = world.servers["production"], InventoryCheck(40, [])
+    server.secret_versions = {"portal-token": 1}
+    assert secret_faults(server, {"portal-token": {"proof": "f" * 64, "mode": "0400"}}, "nonce") == {}
+    assert as_far_as_looked(server, FACTS, looked, well=True) == (
+        "Release, configuration, units and 40 things of provisioning: as recorded. "
+        "Not looked at: the value of the secret portal-token (the portal does not hold it)."
+    )
+    Secret.objects.create(environment=server.environment, name="dice-password", version=1, value="x", created_by="x")
+    server.secret_versions = {"portal-token": 1, "dice-password": 1}
+    said = as_far_as_looked(server, FACTS, looked, well=True)
+    assert said.startswith("Release, configuration, units, secrets and 40 things of provisioning: as recorded.")
+    assert said.endswith("Not looked at: the value of the secret portal-token (the portal does not hold it).")
+    server.secret_versions = {"dice-password": 2}
+    assert "the value of the secret dice-password" in as_far_as_looked(server, FACTS, looked, well=True)
+
+
+def test_what_was_not_looked_at_is_on_the_servers_page(world: World, drifted: Server) -> None:
+    extent = Extent(40, ["the value of the secret portal-token (the portal does not hold it)"])
+    assert store_findings(world.people["operator"], drifted, [], {}, extent)
+    page = world.client("viewer").get(f"/admin/deployments/server/{drifted.pk}/change/").content.decode()
+    assert (
+        "It is as recorded. 40 things that provisioning made were looked at beside the release. Not looked at: " in page
+    )
+    assert "the value of the secret portal-token (the portal does not hold it)." in page
 
 
 @pytest.fixture
@@ -155,7 +182,7 @@ def test_what_was_accepted_stays_so_while_every_look_finds_it_and_is_new_when_it
     accept_drift(actor=world.people["operator"], server=drifted, reason="debugging on Monday")
     open_after = []
     for found in (["A differs.", "B differs."], ["B differs.", "C differs."], ["A differs.", "B differs."]):
-        assert store_findings(world.people["operator"], drifted, found, {}, 3)
+        assert store_findings(world.people["operator"], drifted, found, {}, Extent(3))
         drifted.refresh_from_db()
         open_after.append(drifted.open_drift)
     assert open_after == [[], ["C differs."], ["A differs."]]
