@@ -4,6 +4,7 @@ That happens when a deployment came straight from a GitHub runner, whose databas
 was restored from a backup. The server knows what it runs, the highest fence it has seen, and its journal.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +23,11 @@ from deployments.models import Deployment, Environment, Release, Server
 from deployments.servers.enrolment import refuse_decommissioned
 from deployments.servers.history_import import import_runs
 from engine.artifacts.manifest import Manifest
-from engine.errors import EnvironmentBusy, InvalidRequest
+from engine.errors import EnvironmentBusy, InvalidRequest, TargetError
 from engine.remote.history import PastRun, read_history, read_manifest
+
+FENCE_AHEAD = 1_000_000
+"""More than any server is ahead of its record: a portal restored from a backup raises its own by 10 000."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ def adopt_server(*, actor: Actor, server: Server, application: str = "", history
     """Make the record of `server` say what the server says, and import the deployments its journal has (`history`).
 
     `application` names the tree when the environment does not yet. Nothing changes on the server. Raises
-    EnvironmentBusy while a deployment goes on, NotProvisioned, SSHError.
+    EnvironmentBusy while a deployment goes on, NotProvisioned, SSHError, TargetError for a fence that cannot be.
     """
     environment = server.environment
     require(actor, Verb.ENROL, environment)
@@ -54,6 +58,7 @@ def adopt_server(*, actor: Actor, server: Server, application: str = "", history
     facts, manifest, runs = _ask(server, name, history)
     with transaction.atomic():
         locked = Environment.objects.select_for_update().get(pk=environment.pk)
+        refuse_implausible_fence(server, locked, [facts["fence"], *(run.fence for run in runs)])
         release = _release(name, facts["current"], manifest, runs) if manifest is not None else None
         imported = import_runs(actor=actor, server=server, runs=runs, remember=lambda run: _named(name, run))
         _record(actor, server, locked, name, facts, release)
@@ -77,11 +82,24 @@ def _ask(server: Server, name: str, history: bool) -> tuple[dict[str, Any], Mani
         return facts, manifest, read_history(session, name) if history or run else []
 
 
+def refuse_implausible_fence(server: Server, environment: Environment, fences: Iterable[object]) -> None:
+    """Raise TargetError for a fence that no deployment can have had; with it none could have a higher one."""
+    for fence in fences:
+        if type(fence) is not int or not 0 <= fence <= environment.fence + FENCE_AHEAD:
+            raise TargetError(
+                f"{server.name} says that it has seen the fence {str(fence)[:40]}, and {environment} is at "
+                f"{environment.fence}: no deployment can have had that. Nothing was taken over.",
+                hint="Look on the server who wrote that. If nobody is known to have, trust it no more: decommission it "
+                "and enrol one that was installed anew.",
+                reason="implausible_fence",
+            )
+
+
 def _record(
     actor: Actor, server: Server, environment: Environment, name: str, facts: dict[str, Any], release: Release | None
 ) -> None:
     before = {"release": str(server.current_release or ""), "fence": environment.fence}
-    environment.fence = max(environment.fence, int(facts["fence"]))
+    environment.fence = max(environment.fence, facts["fence"])
     environment.save(update_fields=["fence"])
     bind(environment, name)
     if server.current_release != release:

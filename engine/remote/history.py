@@ -69,7 +69,10 @@ def past_runs(lines: Iterable[bytes]) -> list[PastRun]:
 
 
 def _add(runs: dict[tuple[str, int], PastRun], record: Record) -> None:
-    key = (str(record.get("deployment", "")), int(record.get("fence") or 0))
+    fence = record.get("fence") or 0
+    if type(fence) is not int:
+        return  # no agent wrote that
+    key = (str(record.get("deployment", "")), fence)
     kind = record.get("kind")
     if kind == "run":
         runs[key] = PastRun(key[0], key[1], str(record.get("at", "")), record.get("plan", {}))
