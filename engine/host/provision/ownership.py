@@ -96,6 +96,14 @@ def recorded(name: str) -> Optional[Set[str]]:
     return None if content is None else set(json.loads(content))
 
 
+def applications() -> List[str]:
+    """Everything that provisioning put on this server, by name, as far as there are records."""
+    try:
+        return sorted(entry[: -len(".json")] for entry in os.listdir(RECORDS) if entry.endswith(".json"))
+    except OSError:
+        return []
+
+
 def roots_own(path: str) -> Optional[bytes]:
     """The content of a file that only root can have put there; None when it is not there or is not such a file."""
     try:
@@ -182,12 +190,7 @@ def _has_shape(account: pwd.struct_passwd, name: str) -> bool:
 
 def _deploys_for_others() -> bool:
     """Whether provisioning made the deploying account for another application of this server."""
-    try:
-        records = [entry for entry in os.listdir(RECORDS) if entry.endswith(".json")]
-    except OSError:
-        records = []
-    for entry in records:
-        if "account %s" % DEPLOYING in json.loads(roots_own("%s/%s" % (RECORDS, entry)) or b"[]"):
-            return True
+    if any("account %s" % DEPLOYING in (recorded(name) or ()) for name in applications()):
+        return True
     names = [name for name in os.listdir(SUDOERS) if re.fullmatch("[a-z][a-z0-9-]*", name)]
     return any(_sudo_lines(name) for name in names)

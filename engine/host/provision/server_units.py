@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import glob
 import os
-from typing import Dict, Iterator
+import re
+from typing import Dict, Iterator, Mapping
 
 from .unit_file import Unreadable, read_unit
 
 OUR_UNITS = "/etc/systemd/system"
+RUN = "/run"
 _UNIT_DIRECTORIES = (
     OUR_UNITS,
     "/etc/systemd/system.control",
@@ -64,3 +66,23 @@ def state_directories(content: bytes) -> Iterator[str]:
     for line in read_unit(content):
         for name in line.value.split() if line.section == "Service" and line.key in _STATE else ():
             yield _STATE[line.key] + "/" + name
+
+
+def socket_files(content: bytes) -> Iterator[str]:
+    """Where a socket unit listens but for ports, one way to write each: files, and names that begin with @."""
+    for line in read_unit(content):
+        if line.section == "Socket" and line.key.startswith("Listen") and line.value[:1] in ("/", "%", "@"):
+            yield re.sub("^(?:%t|/run|/var/run)/", RUN + "/", line.value)
+
+
+def known_sockets(known: Mapping[str, str]) -> Dict[str, str]:
+    """What socket units of this server listen on, with the unit that does; `known` as known_units has it."""
+    found: Dict[str, str] = {}
+    for unit in known:
+        if unit.endswith(".socket"):
+            try:
+                with open(known[unit], "rb") as file:
+                    found.update((listens, unit) for listens in socket_files(file.read()))
+            except (OSError, Unreadable):
+                continue
+    return found

@@ -19,7 +19,7 @@ from .root_files import RootLock, put_root_file, remove_root_file
 from .server_units import OUR_UNITS
 from .tools import call, must
 from .unit_bounds import ALWAYS_HELD, DROP_IN, drop_in, held, read_by_root
-from .unit_checks import refuse_units
+from .unit_checks import keep, refuse_units
 from .unit_file import in_the_end, read_unit
 from .unit_rules import BESIDE_A_RELEASE, generated_units, reaches_others
 
@@ -136,6 +136,8 @@ def _switch(
     if plan:
         return switched
     _hold_environment(name, wanted)
+    for content in wanted.values():
+        keep(ours, content)
     if switched or before != {"release": release, "units": digests}:
         # what is about to change is settled no more: whoever ends this after a power cut does all of it again
         _note(name, None, {unit: digest for unit, digest in digests.items() if unit not in put})

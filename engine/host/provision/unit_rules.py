@@ -36,6 +36,7 @@ from .unit_values import (
     one_service,
     one_unit,
     own_units,
+    seen_path,
     tree_paths,
 )
 
@@ -94,8 +95,8 @@ def name_faults(unit: str, name: str) -> Iterator[Fault]:
         )
     if takes_unit(unit):
         yield Fault("has the name of a unit of Debian's or of a well-known package", "Begin it with %s-." % name)
-    if unit in (*generated_units(name), one_off_unit(name)):
-        yield Fault("has the name of a unit that provisioning writes itself", "Give it another name.")
+    if unit in generated_units(name) or unit.endswith(one_off_unit("")):
+        yield Fault("has the name of a unit that root makes itself", "Give it another name.")
 
 
 def unit_faults(unit: str, content: bytes, around: Around) -> Iterator[Fault]:
@@ -142,17 +143,21 @@ def _table(anything: str, **ruled: Rule) -> Dict[str, Rule]:
     return {**dict.fromkeys(anything.split(), free), **ruled}
 
 
-_CONDITIONS = (
+def _conditions(kinds: str) -> List[str]:
+    return [when + kind for kind in kinds.split() for when in ("Condition", "Assert")]
+
+
+_OF_PATHS = (
     "PathExists PathExistsGlob PathIsDirectory PathIsSymbolicLink PathIsMountPoint PathIsReadWrite "
-    "DirectoryNotEmpty FileNotEmpty FileIsExecutable Host Virtualization Memory CPUs Architecture "
-    "KernelVersion ACPower Environment"
+    "DirectoryNotEmpty FileNotEmpty FileIsExecutable"
 )
 
 _RULES: Dict[str, Dict[str, Rule]] = {
     "Unit": _table(
         "Description Documentation StartLimitIntervalSec StartLimitInterval StartLimitBurst CollectMode "
         "JobTimeoutSec "
-        + " ".join(kind + condition for condition in _CONDITIONS.split() for kind in ("Condition", "Assert")),
+        + " ".join(_conditions("Host Virtualization Memory CPUs Architecture KernelVersion ACPower Environment")),
+        **dict.fromkeys(_conditions(_OF_PATHS), seen_path),
         After=any_unit,
         Before=own_units("shutdown.target", "multi-user.target"),
         Conflicts=own_units("shutdown.target"),
@@ -232,8 +237,10 @@ _RULES: Dict[str, Dict[str, Rule]] = {
         Unit=one_unit,
     ),
     "Path": _table(
-        "PathExists PathExistsGlob PathChanged PathModified DirectoryNotEmpty TriggerLimitIntervalSec "
-        "TriggerLimitBurst",
+        "TriggerLimitIntervalSec TriggerLimitBurst",
+        **dict.fromkeys(
+            ("PathExists", "PathExistsGlob", "PathChanged", "PathModified", "DirectoryNotEmpty"), seen_path
+        ),
         Unit=one_unit,
     ),
 }

@@ -10,6 +10,9 @@ from .unit_file import commands
 PORTAL = "rosey-portal"
 WATCHERS = "rosey-watch"
 
+_OF_ROLES = {PORTAL: ("cytube-web",), WATCHERS: ("cytube-prometheus", "cytube-alertmanager")}
+"""Directories of the roles portal and monitoring, beside those that are called as an application or an account."""
+
 _TARGETS = (
     "basic.target graphical.target local-fs.target multi-user.target network-online.target network.target "
     "nss-lookup.target paths.target remote-fs.target sockets.target sysinit.target time-set.target time-sync.target "
@@ -122,20 +125,35 @@ def credential(value: str, around: Around, unit: str) -> str:
 
 
 def directories(value: str, around: Around, unit: str) -> str:
-    strange = [word for word in value.split() if not own_directory(word, around, unit)]
-    return "Names without a slash that begin with %s or the unit's name." % around.name if strange else ""
+    strange = [word for word in value.split() if not own_directory(word, around)]
+    return "Names without a slash: {0}, or what begins with {0}-.".format(around.name) if strange else ""
 
 
-def own_directory(word: str, around: Around, unit: str) -> bool:
-    stems = [around.name, unit.rpartition(".")[0], *around.accounts]
+def own_directory(word: str, around: Around) -> bool:
+    """Whether the name of a directory or a socket is the application's; a unit may be called as somebody else's are."""
+    stems = [around.name, *around.accounts, *(each for made in around.accounts for each in _OF_ROLES.get(made, ()))]
     return bool(re.fullmatch(r"[a-z0-9][a-z0-9_-]*", word)) and any(
         word == stem or word.startswith(stem + "-") for stem in stems
     )
 
 
 def tree_paths(value: str, around: Around, unit: str) -> str:
-    tree = "/opt/%s" % around.name
-    return "" if all(_below(word + "/", tree + "/") or word == tree for word in value.split()) else "Below %s." % tree
+    strange = [word for word in value.split() if not _in_tree(word, around)]
+    return "Below /opt/%s." % around.name if strange else ""
+
+
+def seen_path(value: str, around: Around, unit: str) -> str:
+    """A path that root looks at for a condition, or watches: its answer tells what lies where nobody else may look."""
+    path = re.sub(r"^[|]?[ \t]*!?[ \t]*", "", value).rstrip("/")
+    kept = re.match(r"/(?:run|var/(?:lib|cache|log))/([^/]+)", path)
+    own = _in_tree(path, around) or _below(path, *_etc(around)) or (kept and own_directory(kept.group(1), around))
+    plain = not path or (own and _SAFE_PATH.fullmatch(path))
+    return "" if plain else "root looks there: a path below /opt/%s, without a pattern." % around.name
+
+
+def _in_tree(path: str, around: Around) -> bool:
+    tree = "/opt/" + around.name
+    return path == tree or _below(path, tree + "/")
 
 
 def listen(value: str, around: Around, unit: str) -> str:
@@ -143,8 +161,9 @@ def listen(value: str, around: Around, unit: str) -> str:
     if not value or (port and 1024 <= int(port.group(1)) <= 65535):
         return ""
     file = re.fullmatch(r"(?:/run/|%t/|@)([a-z0-9][a-z0-9_-]*)(?:\.sock)?", value)
-    known = file is not None and own_directory(file.group(1), around, unit)
-    return "" if known else "A port from 1024 on, with or without an address, or /run/%s.sock." % around.name
+    known = file is not None and own_directory(file.group(1), around)
+    said = "A port from 1024 on, with or without an address, or /run/{0}.sock, or /run/{0}-….sock."
+    return "" if known else said.format(around.name)
 
 
 TRUE = ("yes", "true", "on", "1")

@@ -87,6 +87,19 @@ SERVICE = {
     "a directory below its own": "StateDirectory=tea-bot/x",
     "a link beside its own": "StateDirectory=tea-bot:../../etc/x",
     "a runtime directory": "RuntimeDirectory=systemd",
+    "a directory of the unit's name, not of the application's": "StateDirectory=tea",
+    "a directory that begins as the unit does": "CacheDirectory=tea-cache",
+    "a directory that begins as the application does": "LogsDirectory=tea-botany",
+    "the portal's directory": "StateDirectory=rosey-portal",
+    "the directory of its watchers": "StateDirectory=cytube-prometheus",
+    "a directory in /etc": "ConfigurationDirectory=tea-bot",
+    "whether root has a key": "[Unit]\nConditionPathExists=/root/.ssh/id_rsa",
+    "whether root has none": "[Unit]\nAssertPathExists=|!/root/.ssh/id_rsa",
+    "which keys root has": "[Unit]\nConditionPathExistsGlob=/root/.ssh/i*",
+    "what is outside of the tree": "[Unit]\nConditionFileNotEmpty=/opt/tea-bot/../../root/x",
+    "what another has": "[Unit]\nConditionDirectoryNotEmpty=/opt/tea-bot-2/shared",
+    "what the portal has": "[Unit]\nConditionPathExists=/etc/tea-bot/portal.env",
+    "a disk of others": "[Unit]\nRequiresMountsFor=/home",
     "a pid file": "PIDFile=/run/sshd.pid",
     "a session": "PAMName=login",
     "a namespace": "NetworkNamespacePath=/proc/1/ns/net",
@@ -140,6 +153,12 @@ OTHERS = {
     "a link of a socket": ("tea.socket", "[Socket]\nListenStream=9000\nSymlinks=/etc/cron.d/x\n"),
     "a socket in /etc": ("tea.socket", "[Socket]\nListenStream=/etc/x\n"),
     "a socket in a writable directory": ("tea.socket", "[Socket]\nListenStream=/run/tea-bot/x\n"),
+    "a socket of the unit's name": ("tea.socket", "[Socket]\nListenStream=/run/tea.sock\n"),
+    "a file of the system's": ("utmp.socket", "[Socket]\nListenStream=/run/utmp\nService=tea.service\n"),
+    "a name without a file": ("tea.socket", "[Socket]\nListenStream=@tea\n"),
+    "what root has, watched": ("tea.path", "[Path]\nPathExists=/root/.ssh/id_rsa\n"),
+    "what root has, by a pattern": ("tea.path", "[Path]\nPathExistsGlob=/root/*\n"),
+    "what root changes": ("tea.path", "[Path]\nPathModified=/etc/shadow\n"),
     "a pipe": ("tea.socket", "[Socket]\nListenFIFO=/run/tea-bot\n"),
     "ssh's port": ("tea.socket", "[Socket]\nListenStream=22\n"),
     "a socket of ssh's": ("tea.socket", "[Socket]\nListenStream=9000\nService=ssh.service\n"),
@@ -148,11 +167,11 @@ OTHERS = {
     "a socket with a timer's word": ("xy.socket", "[Socket]\nListenStream=9000\n[X-Timer]\nUnit=tea.service\n"),
     "a socket of no service": ("xy.socket", "[Socket]\nListenStream=9000\nService=tea.timer\n"),
     "a timer of its namesake": ("xy.timer", "[Timer]\nOnBootSec=1\n[X-a]\nUnit=tea.service\n"),
-    "a path of its namesake": ("xy.path", "[X-a]\nUnit=tea.service\n[Path]\nPathExists=/x\n"),
+    "a path of its namesake": ("xy.path", "[X-a]\nUnit=tea.service\n[Path]\nPathExists=/opt/tea-bot/x\n"),
     "a timer of itself": ("tea.timer", "[Timer]\nOnBootSec=1\nUnit=tea.timer\n"),
     "a timer of nothing, so of its namesake": ("poweroff.timer", "[Timer]\nOnBootSec=1\n"),
     "a timer that takes its unit back": ("tea.timer", "[Timer]\nOnBootSec=1\nUnit=tea.service\nUnit=\n"),
-    "a directory made": ("tea.path", "[Path]\nPathExists=/x\nMakeDirectory=yes\nUnit=tea.service\n"),
+    "a directory made": ("tea.path", "[Path]\nPathExists=/opt/tea-bot/x\nMakeDirectory=yes\nUnit=tea.service\n"),
 }
 
 
@@ -160,6 +179,27 @@ OTHERS = {
 def test_what_would_touch_other_units_is_refused(case: str) -> None:
     unit, text = OTHERS[case]
     assert faults(text, unit), text
+
+
+OWN = {
+    "tea.service": GOOD + "StateDirectory=tea-bot tea-bot-mail\nRuntimeDirectory=tea-bot\n[Unit]\n"
+    "ConditionPathExists=/opt/tea-bot/current\nConditionPathExists=|!/opt/tea-bot/shared/data/stop\n"
+    "AssertFileNotEmpty=/var/lib/tea-bot-mail/x\nConditionPathExists=\n"
+    "RequiresMountsFor=/opt/tea-bot /opt/tea-bot/shared/data\n",
+    "tea.socket": "[Socket]\nListenStream=/run/tea-bot.sock\nListenStream=%t/tea-bot-web.sock\nListenStream=@tea-bot\n",
+    "tea.timer": "[Timer]\nOnBootSec=1\n",
+    "tea.path": "[Path]\nPathChanged=/opt/tea-bot/shared/data/in/\nUnit=tea.service\n",
+}
+
+
+@pytest.mark.parametrize("unit", OWN)
+def test_what_is_the_applications_own_is_allowed(unit: str) -> None:
+    assert faults(OWN[unit], unit) == []
+
+
+def test_a_socket_of_an_earlier_rule_is_told_what_to_say_instead() -> None:
+    said = [fault.hint for fault in unit_faults("tea.socket", b"[Socket]\nListenStream=/run/tea.sock\n", TEA)]
+    assert said == ["A port from 1024 on, with or without an address, or /run/tea-bot.sock, or /run/tea-bot-….sock."]
 
 
 def test_what_systemd_leaves_to_others_is_allowed_and_counts_for_nothing() -> None:
@@ -187,7 +227,8 @@ def test_it_is_read_as_systemd_reads_it() -> None:
 @pytest.mark.parametrize(
     "unit",
     ["ssh.service", "sshd.socket", "cron.timer", "systemd-journald.service", "multi-user.target", "tea@.service",
-     "tea@1.service", "tea-bot-recover.service", "tea-bot-firewall.service", "dbus-org.x.service", "a b.service"],
+     "tea@1.service", "tea-bot-recover.service", "tea-bot-firewall.service",
+     "tea-bot-one-off.service", "dice-bot-one-off.service", "dbus-org.x.service", "a b.service"],
 )  # fmt: skip
 def test_names_of_others_are_refused(unit: str) -> None:
     assert list(name_faults(unit, "tea-bot"))
