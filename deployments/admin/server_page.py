@@ -12,10 +12,10 @@ from deployments.access.verbs import Verb
 from deployments.admin.actors import actor_of
 from deployments.admin.enrolment import enrol_again_address
 from deployments.environments.machines import neighbours
+from deployments.environments.secrets import MONITORING_TOKEN, PORTAL_TOKEN
 from deployments.environments.stored_secrets import StoredSecret, stored_secrets
 from deployments.models import Operation, Server
 from deployments.operations.selectors import reads_journal
-from deployments.servers.provisioning import MONITORING_TOKEN, PORTAL_TOKEN
 from engine.ssh.keys import HostKey
 
 SHOWN = 5

@@ -14,6 +14,9 @@ from deployments.models import Environment, Secret, Server
 from engine.errors import InvalidRequest, PortalError, TargetError
 
 MAX_BYTES = 64 * 1024
+PORTAL_TOKEN, MONITORING_TOKEN = "portal-token", "monitoring-token"
+MADE = {"bot": PORTAL_TOKEN, "monitoring": MONITORING_TOKEN}
+"""By role what its servers report with: provisioning makes one for each server, so nobody sets it and none lacks."""
 
 
 def set_secret(*, actor: Actor, environment: Environment, name: str, value: str) -> tuple[Secret, list[str]]:
@@ -24,6 +27,7 @@ def set_secret(*, actor: Actor, environment: Environment, name: str, value: str)
     """
     require(actor, Verb.SET_SECRET, environment)
     check_name(name)
+    _refuse_made(environment, name)
     check_value(value)
     if Mask([(name, value)]).found_in(environment.configuration):
         raise InvalidRequest(
@@ -54,6 +58,16 @@ def set_secret(*, actor: Actor, environment: Environment, name: str, value: str)
                 data={"version": secret.version},
             )
     return secret, deliver(actor=actor, secret=secret)
+
+
+def _refuse_made(environment: Environment, name: str) -> None:
+    roles = {role for server in environment.servers.exclude(state=Server.State.RETIRED) for role in server.roles}
+    if name in {made for role, made in MADE.items() if role in roles}:
+        raise InvalidRequest(
+            f"{name} is made for each server by its provisioning: it is a token of the portal's, and nobody sets it.",
+            hint="Where a server's does not work any more: `./manage.py provision SERVER` brings another.",
+            reason="secret_made_by_provision",
+        )
 
 
 def check_name(name: str) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from deployments.core import selectors
+from deployments.environments.secrets import MADE
 from deployments.models import Environment, Secret, Server
 from deployments.releases import artifacts
 from engine.errors import PortalError
@@ -34,11 +35,12 @@ def stored_secrets(environment: Environment) -> list[StoredSecret]:
 
 
 def needed_secrets(environment: Environment, roles: set[str]) -> set[str]:
-    """The names that these roles of the release ask for; nothing while there is no release to read."""
+    """The names that these roles of the release ask people for; nothing while there is no release to read."""
     try:
         release = selectors.live_release(environment) or selectors.newest_release(environment.application)
         with artifacts.open_release(release) as reader:
-            return {name for role, one in reader.deploy.roles.items() if role in roles for name in one.secrets}
+            wanted = {role: {*one.secrets} for role, one in reader.deploy.roles.items() if role in roles}
+            return set().union(*(names - {MADE.get(role)} for role, names in wanted.items()))
     except (PortalError, OSError):
         return set()
 

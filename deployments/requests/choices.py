@@ -17,6 +17,8 @@ _BAD = frozenset({Status.FAILED, Status.ROLLED_BACK, Status.INTERRUPTED})
 _TRIED = _BAD | {Status.SUCCEEDED}
 LOOKED_AT = 50
 """Releases that are looked at, newest first."""
+NAMED = 3
+"""Newer releases of which somebody is told why they are passed over."""
 
 
 def choose_release(environment: Environment, *, again: bool = False) -> Release:
@@ -49,6 +51,21 @@ def choose_release(environment: Environment, *, again: bool = False) -> Release:
             reason="nothing_to_promote",
         )
     return selectors.newest_release(environment.application)
+
+
+def passed_over(environment: Environment, chosen: Release) -> list[str]:
+    """Why the releases that are newer than the one that `choose_release` chose were not it, a sentence each."""
+    newer = Release.objects.filter(name=chosen.name, pk__gt=chosen.pk).order_by("-pk")[:NAMED]
+    bad, before = failed_here(environment), environment_before(environment)
+    said = []
+    for release in newer:
+        if release.quarantined:
+            said.append(f"{release} is passed over: it is in quarantine ({release.quarantine_reason}).")
+        elif release.pk in bad:
+            said.append(f"{release} is passed over: it ended badly here (deployment {bad[release.pk].pk}).")
+        elif before is not None:
+            said.append(f"{release} is passed over: it is not among what succeeded on {before}.")
+    return said
 
 
 def promoted_release(source: Environment, target: Environment, *, again: bool = False) -> Release:

@@ -19,7 +19,7 @@ from deployments.core.row_locks import locked_environment
 from deployments.core.sessions import agent, open_bootstrap, open_session
 from deployments.environments.applications import bind, refuse_other_application
 from deployments.environments.machines import refuse_account, refuse_clash
-from deployments.environments.secrets import deliver_to, newest_secrets
+from deployments.environments.secrets import MADE, deliver_to, newest_secrets
 from deployments.models import ApiToken, Release, Scope, Server
 from deployments.releases import artifacts
 from deployments.releases.compatibility import architectures_of
@@ -37,14 +37,12 @@ from engine.remote.provisioning import provision
 from engine.remote.reports import Report
 from engine.ssh.errors import HostUnreachable
 
-PORTAL_TOKEN = "portal-token"  # noqa: S105  (the name of a secret)
-MONITORING_TOKEN = "monitoring-token"  # noqa: S105
 FACTS = "facts"
 _TOKENS = {
-    "bot": (PORTAL_TOKEN, "heartbeats", [Scope.HEARTBEAT]),
-    "monitoring": (MONITORING_TOKEN, "monitoring", [Scope.METRICS, Scope.ALERTS]),
+    "bot": ("heartbeats", [Scope.HEARTBEAT]),
+    "monitoring": ("monitoring", [Scope.METRICS, Scope.ALERTS]),
 }
-"""What a role reports to the portal with: the secret's name, what it is for, what it may do."""
+"""What a role reports to the portal with (`MADE`): what it is for, what it may do."""
 
 
 def provision_server(
@@ -245,7 +243,8 @@ def _bring_secrets(actor: Actor, server: Server) -> None:
         if server.secret_versions.get(secret.name) != secret.version or secret.name in faults
     ]
     deliver_to(actor=actor, server=server, secrets=[(item.name, item.version, str(item.value)) for item in wanted])
-    for role, (name, title, scopes) in _TOKENS.items():
+    for role, (title, scopes) in _TOKENS.items():
+        name = MADE[role]
         valid = ApiToken.objects.filter(server=server, revoked_at=None, pk=server.secret_versions.get(name, 0))
         if role not in server.roles or (valid.exists() and name not in faults):
             continue

@@ -7,7 +7,7 @@ from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.management.planning import print_plan
 from deployments.management.waiting import RequestCommand, waiting_arguments
-from deployments.requests.choices import choose_release
+from deployments.requests.choices import choose_release, passed_over
 from deployments.requests.requests import request_deployment
 from deployments.requests.snapshots import take_snapshot
 
@@ -38,6 +38,9 @@ class Command(RequestCommand):
             if options["release"]
             else choose_release(environment, again=options["again"])
         )
+        if not options["release"]:
+            for said in passed_over(environment, release):
+                self.say(said)
         if options["plan"]:
             snapshot = take_snapshot(environment=environment, release=release)
             print_plan(self, environment, release, snapshot)

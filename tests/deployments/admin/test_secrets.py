@@ -117,10 +117,23 @@ def test_what_the_release_needs_and_nobody_has_set_is_named(unreached: World, tm
     shutil.copytree(EXAMPLE, tree)
     (tree / "VERSION").write_text("2.0.0\n")
     described = (tree / "deploy.toml").read_text()
-    (tree / "deploy.toml").write_text(described.replace("check =", 'secrets = ["dice-token"]\ncheck =', 1))
+    (tree / "deploy.toml").write_text(
+        described.replace("check =", 'secrets = ["dice-token", "portal-token"]\ncheck =', 1)
+    )
     stored(build_artifact(tree, None, DirectoryWheels(tree), tmp_path))
     page = text_of(unreached.client("administrator").get(address(unreached)).content.decode())
     assert "dice-token Not set the release needs it" in page
+    assert "portal-token" not in page, "provisioning makes it"
+
+
+def test_what_provisioning_makes_for_a_server_nobody_sets(unreached: World) -> None:
+    client = unreached.client("administrator")
+    page = text_of(client.post(address(unreached), {"name": "portal-token", "value": VALUE}).content.decode())
+    assert "portal-token is made for each server by its provisioning" in page
+    assert not Secret.objects.exists()
+    Server.objects.filter(environment=unreached.production).update(roles=["web"])
+    client.post(address(unreached), {"name": "portal-token", "value": VALUE})
+    assert Secret.objects.get().name == "portal-token", "whose servers are no bots has none of the portal's"
 
 
 @pytest.mark.parametrize("who", ["viewer", "operator", "approver"])

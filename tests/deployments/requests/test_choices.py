@@ -6,7 +6,13 @@ from django.utils import timezone
 from deployments.environments.registry import add_environment, order_environments
 from deployments.lifecycle import Status
 from deployments.models import Deployment, Environment, Release
-from deployments.requests.choices import choose_release, environment_before, failed_here, promoted_release
+from deployments.requests.choices import (
+    choose_release,
+    environment_before,
+    failed_here,
+    passed_over,
+    promoted_release,
+)
 from engine.errors import InvalidRequest
 from tests.deployments.world import World
 
@@ -39,6 +45,17 @@ def test_what_ended_badly_is_not_tried_again_by_itself(world: World, status: Sta
     ended(world.test, new, Status.SUCCEEDED)
     assert failed_here(world.test) == {}
     assert choose_release(world.test) == new
+
+
+def test_why_a_newer_one_is_passed_over_is_said(world: World) -> None:
+    old, new = world.releases
+    assert passed_over(world.test, new) == []
+    failure = ended(world.test, new, Status.ROLLED_BACK)
+    assert passed_over(world.test, old) == [f"{new} is passed over: it ended badly here (deployment {failure.pk})."]
+    assert passed_over(world.production, old) == [f"{new} is passed over: it is not among what succeeded on test."]
+    Release.objects.filter(pk=new.pk).update(quarantined_at=timezone.now(), quarantine_reason="it crashed")
+    said = [f"{new} is passed over: it is in quarantine (it crashed)."]
+    assert passed_over(world.test, old) == passed_over(world.production, old) == said
 
 
 @pytest.mark.parametrize("status", [Status.CANCELLED, Status.REJECTED, Status.EXPIRED, Status.SUPERSEDED])
