@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sandbox.mail import Mail, MailSink
-from sandbox.monitoring import Monitoring, missing_program
+from sandbox.monitoring import SHIPPED_RULES, Monitoring, missing_program
 
 SCRAPE = "5s"
 """Shipped: 15 s. Shorter, so that who tries it out waits for the minute that BotDown takes and for little more."""
@@ -15,7 +15,11 @@ SCRAPE = "5s"
 class Watch:
     """Where the watchers listen; they start when the portal has made them a token."""
 
+    rules = SHIPPED_RULES
+    """What Prometheus alerts by; tests that cannot wait for minutes have them shortened."""
+
     def __init__(self, state: Path, portal_url: str) -> None:
+        self.stack: Monitoring | None = None
         self.missing = missing_program()
         self.state = state
         self.mail: MailSink | None = None
@@ -43,7 +47,8 @@ class Watch:
                 "alertmanager": {"listen": f"127.0.0.1:{self._ports['alertmanager']}"},
                 "waits": {"group_interval": "10s"},
             }
-            with Monitoring(self.state / "watch", settings, {"monitoring-token": token}):
+            secrets = {"monitoring-token": token}
+            with Monitoring(self.state / "watch", settings, secrets, self.rules) as self.stack:
                 yield
 
 

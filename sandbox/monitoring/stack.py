@@ -22,6 +22,7 @@ from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCE = ROOT / "monitoring"
+SHIPPED_RULES = SOURCE / "rules"
 PROGRAMS = ("prometheus", "prometheus-alertmanager", "promtool", "amtool")
 START_SECONDS = 60.0
 _PR_SET_PDEATHSIG = 1
@@ -45,7 +46,7 @@ class Monitoring:
     """
 
     def __init__(
-        self, directory: Path, settings: Mapping[str, Any], secrets: Mapping[str, str], rules: Path = SOURCE / "rules"
+        self, directory: Path, settings: Mapping[str, Any], secrets: Mapping[str, str], rules: Path = SHIPPED_RULES
     ) -> None:
         self.directory = directory
         self._secrets = secrets

@@ -41,16 +41,18 @@ class NextVersion:
 
     def kill_clusters(self) -> int:
         """SIGKILL for the main process of every cluster of workers of the portal; how many there were."""
-        found = [pid for pid in _children(self._portal.pid) if "qcluster" in _command(pid)]
+        found = [pid for pid in children(self._portal.pid) if "qcluster" in command_line(pid)]
         for pid in found:
             os.kill(pid, signal.SIGKILL)
         return len(found)
 
 
-def _children(parent: int) -> list[int]:
+def children(parent: int) -> list[int]:
+    """Processes that this one has started."""
     listed = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     return [int(pid) for pid in listed]
 
 
-def _command(pid: int) -> str:
+def command_line(pid: int) -> str:
+    """What it was started with, its words apart by NUL."""
     return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
