@@ -22,8 +22,10 @@ _COUNTED = ("requests", "errors", "reconnects")
 class Figures:
     """One bot over the readings of a window; times in seconds, memory in bytes.
 
-    `observed` is the time in which it was asked, whether it answered or not. It was read in part of that (`lag_read`,
-    `memory_read`), and what happened in `counted` is in its counters, which go on while nobody asks.
+    `observed` is the time in which it was asked, whether it answered or not, between `first` and `last`. It was read in
+    part of that (`lag_read`, `memory_read`), and what happened in `counted` is in its counters, which go on while
+    nobody asks. For `unclear` it was in its room at both ends of a minute in which it had reconnected: how much of that
+    it was away, nobody knows.
     """
 
     points: list[Point] = field(default_factory=list)
@@ -33,6 +35,9 @@ class Figures:
     counted: float = 0.0
     up: float = 0.0
     connected: float = 0.0
+    unclear: float = 0.0
+    first: datetime | None = None
+    last: datetime | None = None
     longest: float = 0.0
     restarts: int = 0
     counts: Counter[str] = field(default_factory=Counter)
@@ -54,29 +59,52 @@ class Figures:
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
 
 
-def figures(points: Sequence[Point]) -> Figures:
-    """Everything that can be told from these readings, oldest first. A longer gap than LISTENED was not observed."""
-    found = Figures(points=list(points))
-    found.lags = [float(values["lag"]) for _, values in points if "lag" in values]
-    found.memory = [(at.timestamp(), float(values["rss"])) for at, values in points if "rss" in values]
+def figures(points: Sequence[Point], begun: datetime | None = None, ended: datetime | None = None) -> Figures:
+    """Everything that can be told from these readings, oldest first, of the time from `begun` to `ended`.
+
+    A longer gap than LISTENED was not observed, nor is what lies before the first reading. A reading after the end
+    tells of the time up to it.
+    """
+    within = [point for point in points if (not begun or begun <= point[0]) and (not ended or point[0] <= ended)]
+    found = Figures(points=within)
+    found.lags = [float(values["lag"]) for _, values in within if "lag" in values]
+    found.memory = [(at.timestamp(), float(values["rss"])) for at, values in within if "rss" in values]
     run = 0.0
-    for (at, before), (then, after) in pairwise(points):
-        seconds = (then - at).total_seconds()
-        if not 0 < seconds <= LISTENED:
+    for earlier, later in pairwise(points):
+        first, last = max(earlier[0], begun or earlier[0]), min(later[0], ended or later[0])
+        if first >= last or (later[0] - earlier[0]).total_seconds() > LISTENED:
             run = 0.0
             continue
-        found.observed += seconds
-        found.lag_read += seconds if "lag" in before and "lag" in after else 0.0
-        found.memory_read += seconds if "rss" in before and "rss" in after else 0.0
-        same = bool(before and after) and not _began_anew(before, after, seconds)
-        found.up += seconds if same else 0.0
-        inside = same and before.get("connected") == 1 and after.get("connected") == 1
-        run = run + seconds if inside else 0.0
-        found.connected += seconds if inside else 0.0
-        found.longest = max(found.longest, run)
-    for (at, before), (then, after) in pairwise([point for point in points if point[1]]):
-        _count(found, before, after, (then - at).total_seconds())
+        found.first, found.last = found.first or first, last
+        run = _add(found, earlier, later, (last - first).total_seconds(), run)
+    answers = [point for point in points if point[1]]
+    for (at, before), (then, after) in pairwise(answers):
+        if ended and at >= ended:
+            break
+        _count(found, before, after, (then - at).total_seconds(), (min(then, ended or then) - at).total_seconds())
     return found
+
+
+def _add(found: Figures, earlier: Point, later: Point, seconds: float, run: float) -> float:
+    """Add the time between two readings, of which so many seconds are asked about; how long it was connected by then.
+
+    It is connected where both say so and no session began between them, in its first place or in another process.
+    """
+    (at, before), (then, after) = earlier, later
+    found.observed += seconds
+    found.lag_read += seconds if "lag" in before and "lag" in after else 0.0
+    found.memory_read += seconds if "rss" in before and "rss" in after else 0.0
+    if not (before and after) or _began_anew(before, after, (then - at).total_seconds()):
+        return 0.0
+    found.up += seconds
+    if not before.get("connected") == after.get("connected") == 1:
+        return 0.0
+    if after.get("reconnects", 0) > before.get("reconnects", 0):
+        found.unclear += seconds
+        return 0.0
+    found.connected += seconds
+    found.longest = max(found.longest, run + seconds)
+    return run + seconds
 
 
 def _began_anew(before: dict[str, Any], after: dict[str, Any], seconds: float) -> bool:
@@ -84,13 +112,14 @@ def _began_anew(before: dict[str, Any], after: dict[str, Any], seconds: float) -
     return "uptime" in before and "uptime" in after and after["uptime"] < before["uptime"] + seconds / 2
 
 
-def _count(found: Figures, before: dict[str, Any], after: dict[str, Any], seconds: float) -> None:
-    """Add what was counted from one answer to the next; a process that began anew counts from zero, and what the one
-    before it counted last is not known. What it counted before it was first asked is not of this window.
+def _count(found: Figures, before: dict[str, Any], after: dict[str, Any], seconds: float, asked: float) -> None:
+    """Add what was counted from one answer to the next, of whose time so many seconds are `asked` about; a process that
+    began anew counts from zero, and what the one before it counted last is not known. What it counted before it was
+    first asked is not of this window.
     """
     anew = _began_anew(before, after, seconds)
     found.restarts += anew
-    found.counted += min(seconds, after["uptime"]) if anew else max(0.0, seconds)
+    found.counted += max(0.0, min(asked, after["uptime"]) if anew else asked)
     base = {} if anew else before
     for name in _COUNTED:
         found.counts[name] += int(after.get(name, 0) - base.get(name, 0))

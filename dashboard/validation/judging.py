@@ -45,9 +45,11 @@ def limits(bots: dict[str, Figures], deployments: Sequence[Deployment], window: 
 
 
 def _of_bot(name: str, found: Figures, window: float) -> Iterator[Limit]:
-    yield _time(f"uptime:{name}", f"{name} is up for more than 99 %", found.up, found, window, PROMISED_UPTIME)
+    up = Spent(found.up, found.observed - found.up, found.observed, window)
+    yield _time(f"uptime:{name}", f"{name} is up for more than 99 %", up, PROMISED_UPTIME)
     title = f"{name} is in its room for more than 23 of 24 parts"
-    yield _time(f"connected:{name}", title, found.connected, found, window, CONNECTED_PART)
+    inside = Spent(found.connected, found.observed - found.connected - found.unclear, found.observed, window)
+    yield _time(f"connected:{name}", title, inside, CONNECTED_PART)
     yield _errors(name, found, window)
     response = Timed(found.response_within(0.95), found.counted, COUNTED_PART * window)
     yield _below(f"response:{name}", f"95 of 100 answers of CyTube to {name}", response, RESPONSE_SECONDS)
@@ -65,12 +67,23 @@ class Timed:
     needed: float
 
 
-def _time(key: str, title: str, good: float, found: Figures, window: float, part: float) -> Limit:
-    bad = found.observed - good
-    lost = bad > (1 - part) * window
-    verdict = Verdict.FAIL if lost else judged(True, "" if good > part * window else "time")
-    sentence = f"For {spoken(good)} of {spoken(window)} for certain; {spoken(max(0.0, bad))} not."
-    return Limit(key, title, verdict, sentence, lost, found.observed)
+@dataclass(frozen=True)
+class Spent:
+    """Seconds of a window: good ones, bad ones, and how many were observed; of the rest nobody knows."""
+
+    good: float
+    bad: float
+    observed: float
+    window: float
+
+
+def _time(key: str, title: str, spent: Spent, part: float) -> Limit:
+    lost = spent.bad > (1 - part) * spent.window
+    verdict = Verdict.FAIL if lost else judged(True, "" if spent.good > part * spent.window else "time")
+    unknown = spent.window - spent.good - spent.bad
+    more = f"; of {spoken(unknown)} nobody knows" if unknown >= 1 else ""
+    good = f"For {spoken(spent.good)} of {spoken(spent.window)} for certain"
+    return Limit(key, title, verdict, f"{good}; {spoken(max(0.0, spent.bad))} not{more}.", lost, spent.observed)
 
 
 def _errors(name: str, found: Figures, window: float) -> Limit:

@@ -75,7 +75,13 @@ def html(report: Report) -> str:
 
 def _when(report: Report) -> str:
     form = "%Y-%m-%d %H:%M:%S UTC"
-    return f"From {report.begun.strftime(form)} to {report.ended.strftime(form)}; asked for {spoken(report.window)}."
+    span = f"From {report.begun.strftime(form)} to {report.ended.strftime(form)}; asked for {spoken(report.window)}."
+    heard = [
+        f" {name} was observed from {bot.first:%H:%M:%S} to {bot.last:%H:%M:%S}."
+        for name, bot in report.bots.items()
+        if bot.first and bot.last
+    ]
+    return span + "".join(heard)
 
 
 def _figures(bot: Figures, window: float) -> Table:
@@ -83,7 +89,7 @@ def _figures(bot: Figures, window: float) -> Table:
     times = {
         "observed": spoken(bot.observed) + f" of {spoken(window)}",
         "up": spoken(bot.up),
-        "in its room": f"{spoken(bot.connected)}, {share} of what was observed",
+        "in its room": f"{spoken(bot.connected)} for certain, {share} of what was observed",
         "longest connection": spoken(bot.longest),
     }
     counts = {"reconnects": bot.counts["reconnects"], "restarts": bot.restarts, "requests": bot.counts["requests"]}

@@ -17,6 +17,7 @@ from dashboard.validation.judging import Limit, limits
 from deployments.access.policy import require
 from deployments.access.verbs import Verb
 from deployments.audit import trail
+from deployments.core import queueing
 from deployments.core.actors import Actor, system_actor
 from deployments.core.texts import spoken, whole_number
 from deployments.models import Deployment, Environment, Server
@@ -27,7 +28,10 @@ SHORTEST_HOURS, LONGEST_HOURS = 1 / 60, 24.0 * 14
 
 
 def start(*, actor: Actor, environment: Environment, hours: float, now: datetime | None = None) -> Validation:
-    """Begin a window of so many hours now. Raises NotAllowed, InvalidRequest, Conflict when one is running."""
+    """Begin a window of so many hours now; a worker reads at once, for what lies before the first reading is not known.
+
+    Raises NotAllowed, InvalidRequest, Conflict when one is running.
+    """
     require(actor, Verb.VERIFY, environment)
     if not SHORTEST_HOURS <= hours <= LONGEST_HOURS:
         raise InvalidRequest(
@@ -49,6 +53,7 @@ def start(*, actor: Actor, environment: Environment, hours: float, now: datetime
             environment=environment, started_by=str(actor), started_at=now, until=now + timedelta(hours=hours)
         )
         _record(actor, "validation.started", row, {"hours": hours})
+        queueing.enqueue_validation()
     return row
 
 
@@ -112,18 +117,23 @@ def _read(row: Validation, now: datetime) -> None:
 
 
 def measured(row: Validation, now: datetime) -> tuple[dict[str, Figures], list[Limit], list[Deployment]]:
-    """Figures per bot and limits as they stand at `now`."""
-    end = min(row.ended_at or now, row.until + timedelta(minutes=2))
+    """Figures per bot and limits as they stand at `now`, all of the window and of nothing after it."""
+    end = _end_of(row, row.ended_at or now)
     points: dict[str, list[tuple[datetime, dict[str, object]]]] = {}
-    for server, at, values in row.readings.filter(at__lte=end).values_list("server", "at", "values"):
+    for server, at, values in row.readings.order_by("at", "pk").values_list("server", "at", "values"):
         points.setdefault(server, []).append((at, values))
-    bots = {server: figures(found) for server, found in sorted(points.items())}
+    bots = {server: figures(found, row.started_at, end) for server, found in sorted(points.items())}
     deployments = list(
         Deployment.objects.filter(
             environment=row.environment, finished_at__gte=row.started_at, finished_at__lte=end
         ).order_by("pk")
     )
     return bots, limits(bots, deployments, row.seconds), deployments
+
+
+def _end_of(row: Validation, moment: datetime) -> datetime:
+    """Of the window, as it is at that moment: workers come up to a minute after it is over."""
+    return min(moment, row.until)
 
 
 def _end(actor: Actor, row: Validation, now: datetime, why: str) -> Validation:
@@ -138,11 +148,11 @@ def _end(actor: Actor, row: Validation, now: datetime, why: str) -> Validation:
             title=f"Validation {row.pk} of {row.environment}: {locked.get_state_display().lower()}",
             sentence=locked.sentence,
             begun=row.started_at,
-            ended=now,
+            ended=_end_of(row, now),
             window=row.seconds,
             limits=judged,
             bots=bots,
-            happened=_happened(locked, deployments, now),
+            happened=_happened(locked, deployments, _end_of(row, now)),
         )
         locked.limits = [asdict(limit) for limit in judged]
         locked.markdown, locked.html = report.markdown(told), report.html(told)
@@ -162,9 +172,9 @@ def _outcome(judged: list[Limit], why: str) -> tuple[Validation.State, str]:
     return Validation.State.PASSED, f"{why} Every limit of {len(judged)} was kept.".strip()
 
 
-def _happened(row: Validation, deployments: list[Deployment], now: datetime) -> list[str]:
+def _happened(row: Validation, deployments: list[Deployment], end: datetime) -> list[str]:
     told = [f"{one.get_kind_display()} {one.pk}: {one.status}, {spoken(one.seconds or 0.0)}" for one in deployments]
-    alerts = Alert.objects.filter(environment=row.environment, starts_at__gte=row.started_at, starts_at__lte=now)
+    alerts = Alert.objects.filter(environment=row.environment, starts_at__gte=row.started_at, starts_at__lte=end)
     return told + [f"Alert {one.name} ({one.severity}) at {one.starts_at:%Y-%m-%d %H:%M:%S}" for one in alerts]
 
 

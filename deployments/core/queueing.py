@@ -105,6 +105,11 @@ def enqueue_inspection(environment_id: int) -> None:
     async_task("deployments.tasks.inspect_environment", environment_id, cluster=DEFAULT)
 
 
+def enqueue_validation() -> None:
+    """Queue reading the bots of running validations now, and not only when the minute is over."""
+    async_task(SCHEDULES["validate"][0], cluster=DEFAULT)
+
+
 def enqueue_operation(operation_id: int, *, seconds: float = 0) -> None:
     """Queue carrying an operation out, where nothing waits behind a deployment; what takes very long waits there."""
     task = "deployments.tasks.operate"

@@ -11,6 +11,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django_q.models import OrmQ
 
 from botcore.health.document import Snapshot
 from botcore.health.metrics import render
@@ -106,7 +107,7 @@ def failed(row: Validation) -> list[str]:
 def test_a_day_in_which_every_limit_is_kept_passes(day: Day) -> None:
     row = day.go(good)
     assert (row.state, failed(row)) == (Validation.State.PASSED, []), row.sentence
-    assert "in its room | 1 d, 100 % of what was observed" in row.markdown
+    assert "in its room | 1 d for certain, 100 % of what was observed" in row.markdown
     assert "| chatMsg | 14400 |" in row.markdown
     assert row.html.count("<svg") == 3
     assert row.digest == hashlib.sha256(row.markdown.encode()).hexdigest()
@@ -396,3 +397,50 @@ def test_one_in_a_hundred_is_not_less_than_one_percent() -> None:
         found.counts.update(requests=100, errors=errors)
         found.counted = 86400.0
         assert {one.key: one for one in limits({"bot": found}, [], 86400.0)}["errors:bot"].verdict is verdict
+
+
+def test_what_lies_before_the_first_reading_and_after_the_end_was_not_observed(
+    day: Day, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A window of five minutes whose readings come 40 s late, and a bot that was away for a moment before the first."""
+    row = day.row
+    Validation.objects.update(until=NOON + timedelta(minutes=5))
+    for late in range(6):
+        at = NOON + timedelta(minutes=late, seconds=40)
+        monkeypatch.setattr(readings, "read", lambda _server, late=late: good(late) | {"reconnects": 1.0})
+        running.tick(at)
+    row.refresh_from_db()
+    assert row.ended_at == NOON + timedelta(minutes=5, seconds=40)
+    assert "From 2026-05-04 12:00:00 UTC to 2026-05-04 12:05:00 UTC; asked for 5 min." in row.markdown
+    assert "prod-1 was observed from 12:00:40 to 12:05:00." in row.markdown
+    assert "| observed | 4 min 20 s of 5 min |" in row.markdown
+    told = {limit["key"]: (limit["verdict"], limit["sentence"], limit["observed"]) for limit in row.limits}
+    for_certain = "For 4 min 20 s of 5 min for certain; 0.0 s not; of 40 s nobody knows."
+    assert told["connected:prod-1"] == told["uptime:prod-1"] == (Verdict.UNMEASURED, for_certain, 260.0)
+
+
+def test_one_that_came_back_between_two_readings_was_not_in_its_room_for_certain(day: Day) -> None:
+    row = day.go(lambda m: good(m) | {"reconnects": 1.0 if m >= 600 else 0.0})
+    assert "| reconnects | 1 |" in row.markdown
+    assert "For 23 h 59 min of 1 d for certain; 0.0 s not; of 1 min nobody knows." in row.markdown
+    assert row.state == Validation.State.PASSED
+    always = figures([(NOON + timedelta(minutes=m), good(m) | {"reconnects": float(m)}) for m in range(6)])
+    assert (always.connected, always.unclear, always.longest) == (0.0, 300.0, 0.0)
+    kept = {one.key: one.verdict for one in limits({"bot": always}, [], 300.0)}
+    assert kept["connected:bot"] is Verdict.UNMEASURED, "nor was it away for certain"
+
+
+def test_what_happened_after_the_window_is_not_of_it(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = NOON + timedelta(hours=HOURS, seconds=30)
+    records.deployment(day.server, kind=Kind.DEPLOYMENT, at=late, seconds=601)
+    day.go(good, last=HOURS * 60 - 1)
+    monkeypatch.setattr(readings, "read", lambda _server: good(HOURS * 60) | {"lag": 9.0, "rss": 9e9})
+    running.tick(late + timedelta(seconds=20))
+    row = Validation.objects.get()
+    assert (row.state, row.sentence) == (Validation.State.PASSED, "Every limit of 6 was kept.")
+    assert "| observed | 1 d of 1 d |" in row.markdown
+
+
+def test_it_is_read_at_once_by_a_worker(actor: Actor, enrol: Enrol) -> None:
+    running.start(actor=actor, environment=enrol().environment, hours=1)
+    assert [one.task["func"] for one in OrmQ.objects.all()].count("dashboard.tasks.validate") == 1
