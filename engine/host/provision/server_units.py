@@ -7,7 +7,7 @@ import os
 import re
 from typing import Dict, Iterator, Mapping
 
-from .unit_file import Unreadable, read_unit
+from .unit_file import Unreadable, in_the_end, read_unit
 
 OUR_UNITS = "/etc/systemd/system"
 RUN = "/run"
@@ -32,6 +32,7 @@ _STATE = {
     "LogsDirectory": "/var/log",
 }
 """systemd.exec(5)."""
+_TRUE = ("1", "yes", "y", "true", "t", "on")
 
 
 def known_units() -> Dict[str, str]:
@@ -86,3 +87,16 @@ def known_sockets(known: Mapping[str, str]) -> Dict[str, str]:
             except (OSError, Unreadable):
                 continue
     return found
+
+
+def made_account(unit: str, path: str) -> str:
+    """The account that systemd makes for a service of this server (`DynamicUser=`), whoever's it is; else nothing."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+        said = read_unit(content) if b"DynamicUser" in content else []
+    except (OSError, Unreadable):
+        return ""
+    if not any(value.lower() in _TRUE for value in in_the_end(said, "Service", "DynamicUser")[-1:]):
+        return ""
+    return (in_the_end(said, "Service", "User") or [unit.rpartition(".")[0].partition("@")[0]])[-1]

@@ -10,7 +10,7 @@ from typing import Collection, Iterable, Mapping, Set
 
 from .ownership import Ours, applications, roots_own
 from .paths import Refused, names_of
-from .server_units import OUR_UNITS, known_sockets, known_units, socket_files, state_directories
+from .server_units import OUR_UNITS, known_sockets, known_units, made_account, socket_files, state_directories
 from .unit_bounds import dynamic_account
 from .unit_rules import BESIDE_A_RELEASE, generated_units, name_faults, unit_faults
 from .unit_values import Around
@@ -40,6 +40,7 @@ def refuse_units(
         for fault in [*name_faults(unit, name), *unit_faults(unit, content, around)]:
             raise Refused("%s %s. %s" % (unit, fault.wrong, fault.hint))
         refuse_taken_account(unit, content, around.accounts)
+        refuse_shared_account(unit, content, known, ours)
         refuse_names_of_applications(name, unit, content)
         before = _kept_before(unit, ours)
         for path in state_directories(content):
@@ -61,6 +62,15 @@ def refuse_taken_account(unit: str, content: bytes, accounts: Collection[str]) -
         return
     if number is not None and number not in _DYNAMIC and account not in accounts:
         raise Refused("%s would run as %s, an account of this server. Give it a User=, or rename it." % (unit, account))
+
+
+def refuse_shared_account(unit: str, content: bytes, known: Mapping[str, str], ours: Ours) -> None:
+    """Services for which systemd makes accounts of one name have one account, and so what belongs to it."""
+    account = dynamic_account(unit, content)
+    for other, path in known.items() if account else ():
+        if other != unit and not ours.has("file", path) and made_account(other, path) == account:
+            sentence = "%s would run as %s, the account that systemd makes for %s. Give it a User=, or rename it."
+            raise Refused(sentence % (unit, account, other))
 
 
 def refuse_names_of_applications(name: str, unit: str, content: bytes) -> None:

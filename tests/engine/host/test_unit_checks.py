@@ -90,3 +90,23 @@ def test_the_directories_of_an_application_with_a_longer_name_are_its_own(server
         with pytest.raises(Refused, match="which is of tea-bot-two"):
             refuse_names_of_applications("tea-bot", "tea.service", line.encode())
         refuse_names_of_applications("tea-bot-two", "tea.service", line.encode())
+
+
+SHARED = {
+    "ledger-api.service": "[Service]\nUser=ledger\nDynamicUser=yes\n",
+    "ledger@.service": "[Service]\nDynamicUser=True\n",
+}
+
+
+@pytest.mark.parametrize("unit", SHARED)
+def test_an_account_that_systemd_makes_for_others_is_not_shared(server: Path, unit: str) -> None:
+    """By its User=, or by its name without an instance."""
+    (server / "units" / unit).write_text(SHARED[unit])
+    own = {"ledger.service": b"[Service]\nDynamicUser=yes\nExecStart=/bin/true\n"}
+    with pytest.raises(Refused, match=f"would run as ledger, the account that systemd makes for {unit}"):
+        refused(own, Ours())
+    ours = Ours()
+    ours.things = {f"file {server}/units/{unit}"}
+    refused(own, ours)
+    (server / "units" / unit).write_text(SHARED[unit].replace("DynamicUser=", "X-DynamicUser="))
+    refused(own, Ours())

@@ -102,3 +102,17 @@ def test_what_a_release_keeps_itself_is_there_for_the_next_one_and_for_a_later_o
                 f"/run/{NAME}-probe.sock",
             ]
     running.shell(f"rm -rf /var/lib/{NAME}-probe /var/lib/private/{NAME}-probe /run/{NAME}-probe.sock")
+
+
+def test_the_account_that_systemd_makes_for_somebodys_service_stays_its_own(running: Server, old: Release) -> None:
+    running.shell(
+        f"printf '[Service]\\nDynamicUser=yes\\nExecStart=/usr/bin/sleep infinity\\n' > {UNITS}/ledger@.service\n"
+        "systemctl daemon-reload; systemctl start ledger@1"
+    )
+    try:
+        taking = with_units("2.0", {UNIT: UNIT_FILE, "ledger.service": DYNAMIC})
+        result = running.run(taking, 2, base=old, roles=role_of(taking))
+        assert (result.status, result.reason) == ("reverted", "units_refused"), result
+        assert "would run as ledger, the account that systemd makes for ledger@.service" in result.sentence
+    finally:
+        running.shell(f"systemctl stop ledger@1; rm {UNITS}/ledger@.service; systemctl daemon-reload")
