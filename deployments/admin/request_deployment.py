@@ -125,7 +125,7 @@ class RequestDeployment(Confirmation[Environment]):
         approvals = "one approval" if obj.approvals_required == 1 else f"{obj.approvals_required} approvals"
         waiting = selectors.waiting_requests().filter(environment=obj).first()
         return [
-            f"{obj} runs {live} now." if live else f"Nothing runs on {obj} yet.",
+            f"{obj} runs {live} now." if live else f"Nothing runs on {obj}.",
             f"The request waits for {approvals} by somebody else, {obj.approval_hours} hours at most."
             if obj.protected
             else "It needs no approval: it is queued at once.",

@@ -5,11 +5,11 @@ from statistics import median
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import OuterRef, QuerySet, Subquery, TextField
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, TextField
 from django.db.models.sql.compiler import SQLCompiler
 
 from deployments.lifecycle import Kind, Status
-from deployments.models import Deployment, Environment, Release, Server
+from deployments.models import Deployment, Environment, Release, Server, Target
 from engine.errors import InvalidRequest, NotFound
 
 
@@ -112,14 +112,30 @@ def active_deployment(environment: Environment) -> Deployment | None:
 
 
 def live_release(environment: Environment) -> Release | None:
-    """What runs there by the record: the release of the last success that nothing replaced."""
-    last = (
-        Deployment.objects.filter(environment=environment, status=Status.SUCCEEDED)
-        .select_related("release")
-        .order_by("-finished_at", "-id")
-        .first()
-    )
-    return last.release if last else None
+    """What runs there by the record: the release of the last success, while a server that it went to has anything.
+
+    None once the last of them was decommissioned, whatever was enrolled in its place since.
+    """
+    last = _last_success(environment)
+    return last.release if last is not None and not getattr(last, "gone") else None  # noqa: B009  (annotated)
+
+
+def last_release(environment: Environment) -> Release | None:
+    """The release of the last success, whether or not a server of it is left."""
+    last = _last_success(environment)
+    return last.release if last is not None else None
+
+
+def _last_success(environment: Environment) -> Deployment | None:
+    rows = Deployment.objects.filter(environment=environment, status=Status.SUCCEEDED).annotate(gone=gone())
+    return rows.select_related("release").order_by("-finished_at", "-id").first()
+
+
+def gone() -> Q:
+    """For a query of deployments: whether nothing runs any more on any of the servers that one went to."""
+    targets = Target.objects.filter(deployment=OuterRef("pk"))
+    left = targets.filter(server__current_release__isnull=False).exclude(server__state=Server.State.RETIRED)
+    return Exists(targets) & ~Exists(left)
 
 
 def followed_by(deployment: Deployment) -> Deployment | None:

@@ -10,7 +10,7 @@ from statistics import median
 from django.db.models import Case, Exists, F, OuterRef, Subquery, When
 from django.utils import timezone
 
-from deployments.core.selectors import newest_of_each
+from deployments.core.selectors import gone, newest_of_each
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Maintenance, Release, Server
 from deployments.requests.audit_evidence import Evidence
@@ -70,7 +70,8 @@ def environment_statuses(environments: Sequence[Environment]) -> dict[int, Envir
 def _successes(pks: Sequence[int]) -> dict[int, tuple[int | None, int | None]]:
     """Of each environment its newest success, and the newest of another release that is not in quarantine.
 
-    In place of the second the first again where that is a rollback and a server runs what it took back.
+    In place of the second the first again where that is a rollback and a server runs what it took back. Neither where
+    nothing runs on any server that the newest went to.
     """
     own = Deployment.objects.filter(environment=OuterRef("pk"), status=Status.SUCCEEDED)
     own = own.order_by("-finished_at", "-id")
@@ -82,7 +83,9 @@ def _successes(pks: Sequence[int]) -> dict[int, tuple[int | None, int | None]]:
     left_out = Exists(servers.exclude(state=Server.State.RETIRED).exclude(current_release=OuterRef("live_release")))
     again = When(left_out, live_kind=Kind.ROLLBACK, then=F("live"))
     found = found.annotate(candidate=Case(again, default=Subquery(others.values("pk")[:1])))
-    return {pk: (live, other) for pk, live, other in found.values_list("pk", "live", "candidate")}
+    found = found.annotate(gone=Subquery(own.annotate(none_left=gone()).values("none_left")[:1]))
+    rows = found.values_list("pk", "live", "candidate", "gone")
+    return {pk: (None, None) if none_left else (live, other) for pk, live, other, none_left in rows}
 
 
 def _way_back(environment: Environment, candidate: Evidence) -> Release | None:

@@ -51,7 +51,7 @@ def releases_to_go_back_to(environment: Environment) -> Iterator[Release]:
 
     The live one too while a server was left out of the way back to it.
     """
-    live = selectors.live_release(environment)
+    live = selectors.last_release(environment)
     seen = {live.pk} if live is not None and left_out(environment) is None else set()
     rows = _successes(environment).filter(release__quarantined_at=None)[: LOOKED_AT * 4]
     for row in rows.iterator(chunk_size=4):  # the first or second is it, nearly always
@@ -63,7 +63,12 @@ def releases_to_go_back_to(environment: Environment) -> Iterator[Release]:
 
 
 def rollback_target(environment: Environment) -> Release | None:
-    """The release that ran before the live one, or the live one where a way back to it left a server out."""
+    """The release that ran before the live one, or the live one where a way back to it left a server out.
+
+    None where nothing runs any more: there is nothing to go back from.
+    """
+    if selectors.live_release(environment) is None:
+        return None
     return next(releases_to_go_back_to(environment), None)
 
 
@@ -82,6 +87,8 @@ def why_none(environment: Environment) -> str:
     if rollback_target(environment) is not None:
         return ""
     live = selectors.live_release(environment)
+    if live is None and selectors.last_release(environment) is not None:
+        return f"{environment} has nothing to go back from: nothing runs on any of its servers."
     others = _successes(environment).exclude(release=live) if live is not None else _successes(environment)
     if live is None or not others.exists():
         only = "one alone" if live else "none"

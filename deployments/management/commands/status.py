@@ -34,7 +34,7 @@ class Command(PortalCommand):
         if self.as_json:
             self.emit([asdict(standing) for standing in found])
         elif not found:
-            self.say("Nothing has been deployed here yet.")
+            self.say("Nothing runs here.")
         return 0 if all(standing.well for standing in found) else 1
 
     def _tell(self, standing: Standing) -> None:
