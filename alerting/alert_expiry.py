@@ -1,20 +1,23 @@
-"""Ends that nobody tells: an alert that ends while it is silenced or inhibited ends without a word.
+"""Ends and beginnings that nobody tells: an alert that ends while it is silenced or inhibited ends without a word, and
+one whose end was lost in a restart begins again without one: Alertmanager remembers that it has told of it.
 
 So Alertmanager is asked what it still holds. It must be the one that delivers here (it holds the dead man's switch) and
 run for a while (after a start it knows nothing until Prometheus has told it again).
 """
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Max
 from django.utils import timezone
 
-from alerting import acknowledgements
+from alerting import acknowledgements, occurrences
 from alerting.dead_mans_switch import OWN, SWITCH
 from alerting.models import Alert
 from deployments.core.alertmanager import alertmanager
-from engine.alertmanager import AlertmanagerError
+from engine.alertmanager import ActiveAlert, AlertmanagerError
 
 logger = logging.getLogger(__name__)
 
@@ -23,12 +26,11 @@ SETTLED_AFTER = timedelta(minutes=5)
 
 
 def end_unheard(now: datetime | None = None) -> int:
-    """End the alerts that Alertmanager no longer holds; returns how many. One that cannot be asked ends nothing."""
+    """End the alerts that Alertmanager no longer holds, and keep those that it holds anew; returns how many it ended.
+
+    One that cannot be asked ends nothing.
+    """
     now = now or timezone.now()
-    unheard = Alert.objects.filter(status=Alert.Status.FIRING, last_received_at__lte=now - SETTLED_AFTER)
-    unheard = unheard.exclude(name__in=[*OWN, SWITCH])
-    if not unheard.exists():
-        return 0
     try:
         held = alertmanager().alerts()
         if now - alertmanager().running_since() < SETTLED_AFTER or SWITCH not in {one.name for one in held}:
@@ -36,8 +38,26 @@ def end_unheard(now: datetime | None = None) -> int:
     except AlertmanagerError as error:
         logger.debug("nothing to compare with: %s", error.message)
         return 0
+    _begin_again(held, now)
+    unheard = Alert.objects.filter(status=Alert.Status.FIRING, last_received_at__lte=now - SETTLED_AFTER)
+    unheard = unheard.exclude(name__in=[*OWN, SWITCH])
     gone = unheard.exclude(fingerprint__in=[one.fingerprint for one in held])
     return sum(_ended(alert, now) for alert in gone)
+
+
+def _begin_again(held: Sequence[ActiveAlert], now: datetime) -> None:
+    """Keep an occurrence of its own for what is known, fires anew, and was not delivered for so long."""
+    loud = [one for one in held if one.state == "active" and one.name != SWITCH]
+    due = {one.fingerprint: one.starts_at for one in loud if one.starts_at <= now - SETTLED_AFTER}
+    known = Alert.objects.filter(fingerprint__in=due).order_by().values("fingerprint").annotate(newest=Max("starts_at"))
+    for row in known:
+        began = due[row["fingerprint"]]
+        if began - row["newest"] > occurrences.SAME:
+            with transaction.atomic():
+                last = Alert.objects.get(fingerprint=row["fingerprint"], starts_at=row["newest"])
+                occurrences.end_older(last.fingerprint, began)
+                acknowledgements.end_with_their_alerts(last.fingerprint, now)
+                occurrences.repeat(last, began, now)
 
 
 def _ended(alert: Alert, now: datetime) -> bool:

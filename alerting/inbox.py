@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from alerting import acknowledgements
+from alerting import acknowledgements, occurrences
 from alerting.dead_mans_switch import SWITCH
 from alerting.models import Alert, AlertReceipt
 from deployments.core import read_only
@@ -101,6 +101,7 @@ def _store(
     server = servers.get(report.labels.get("server", ""))
     environment = environments.get(report.labels.get("environment", "")) or (server.environment if server else None)
     resolved = report.status == Alert.Status.RESOLVED
+    occurrences.told_exactly(report.fingerprint, report.starts_at)
     alert, _ = Alert.objects.update_or_create(
         fingerprint=report.fingerprint,
         starts_at=report.starts_at,
@@ -118,9 +119,7 @@ def _store(
         },
     )
     # A new occurrence proves that an older one has ended, even when nobody told us.
-    Alert.objects.filter(
-        fingerprint=report.fingerprint, status=Alert.Status.FIRING, starts_at__lt=report.starts_at
-    ).update(status=Alert.Status.RESOLVED, ends_at=report.starts_at)
+    occurrences.end_older(report.fingerprint, report.starts_at)
     acknowledgements.end_with_their_alerts(report.fingerprint, now)
     _keep_receipt(alert, delivery, report.status, now)
     return alert

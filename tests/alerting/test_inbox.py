@@ -11,6 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from alerting.models import Alert, AlertReceipt
+from alerting.occurrences import repeat
 from dashboard.models import StatusPage
 from deployments.models import ApiToken, Deployment, Environment, Scope, Server
 from tests.dashboard import records
@@ -138,6 +139,26 @@ def test_a_new_occurrence_is_a_new_alert_and_ends_the_old_one(deliver: Deliver, 
     old, new = Alert.objects.order_by("starts_at")
     assert (old.status, old.ends_at) == ("resolved", new.starts_at)
     assert new.status == "firing"
+
+
+def test_an_older_one_ended_when_it_was_last_heard_of(deliver: Deliver, enrol: Enrol) -> None:
+    enrol()
+    deliver(told())
+    heard = datetime(2026, 5, 4, 12, 10, tzinfo=UTC)
+    Alert.objects.update(last_received_at=heard)
+    deliver(told(startsAt="2026-05-04T13:00:00Z"))
+    old, new = Alert.objects.order_by("starts_at")
+    assert (old.status, old.ends_at) == ("resolved", heard)
+    assert new.status == "firing"
+
+
+def test_one_that_was_kept_by_asking_is_the_one_that_is_delivered_later(deliver: Deliver, enrol: Enrol) -> None:
+    enrol()
+    deliver(told())
+    repeat(Alert.objects.get(), datetime(2026, 5, 4, 13, 0, 0, 123000, tzinfo=UTC), timezone.now())
+    deliver(told(startsAt="2026-05-04T13:00:00.123456789Z"))
+    new, _old = Alert.objects.order_by("-starts_at")
+    assert new.starts_at == datetime(2026, 5, 4, 13, 0, 0, 123456, tzinfo=UTC)
 
 
 def test_alerts_of_unknown_servers_are_kept_too(deliver: Deliver, db: None) -> None:

@@ -414,6 +414,23 @@ def test_an_alert_that_ended_in_silence_is_ended_here_and_one_that_lasts_is_not(
     assert gone.acknowledgements.get().ending == "resolved"
 
 
+def test_one_that_fires_anew_and_is_not_delivered_has_a_record_of_its_own() -> None:
+    fire(server="prod-5")
+    until(lambda: SWITCH in {one.name for one in alertmanager().alerts()}, "Prometheus to send the switch")
+    held = next(one for one in alertmanager().alerts() if one.labels.get("server") == "prod-5")
+    before = held.starts_at - HOUR
+    report = Report(held.fingerprint, "firing", before, labels=dict(held.labels))
+    deliveries.receive(delivery=Delivery("people", "{}", [report]), now=before)
+
+    end_unheard(held.starts_at + timedelta(minutes=4))
+    assert Alert.objects.count() == 1, "its delivery may only be late"
+    for _ in range(2):
+        end_unheard(timezone.now() + timedelta(minutes=6))
+    old, new = Alert.objects.order_by("starts_at")
+    assert (old.status, old.ends_at) == ("resolved", before)
+    assert (new.status, new.starts_at, new.labels) == ("firing", held.starts_at, old.labels)
+
+
 def test_an_alertmanager_that_is_away_or_another_one_ends_nothing(settings: Any, monkeypatch: Any) -> None:
     Alert.objects.create(fingerprint="a", name="BotDown", status="firing", starts_at=timezone.now())
     later = timezone.now() + timedelta(minutes=6)
