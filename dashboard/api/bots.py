@@ -48,8 +48,12 @@ class BotOut(Document):
     requests: int | None = None
     errors: int | None = None
     response_ms: float | None = None
-    heard_at: datetime | None = None
-    changed_at: datetime | None = Field(None, description="When it last entered or left its room.")
+    heard_at: datetime | None = Field(None, description="When it last spoke, or answered the portal.")
+    changed_at: datetime | None = Field(
+        None,
+        description="Since when it had been so when heard: in its room, out of it, or stopped; counted anew by a "
+        "new process and after a silence of more than a minute.",
+    )
 
     @classmethod
     def of(cls, bot: Bot) -> "BotOut":

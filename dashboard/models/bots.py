@@ -34,7 +34,9 @@ class BotState(models.Model):
     sent_at = models.DateTimeField(help_text="By the bot's clock; only the difference is ever used.")
     heard_at = models.DateTimeField()
     first_heard_at = models.DateTimeField()
-    changed_at = models.DateTimeField(help_text="When `connected` last changed.")
+    changed_at = models.DateTimeField(
+        help_text="Since when it is known to be what it is, without a silence or a new process."
+    )
     observed_until = models.DateTimeField(
         null=True, blank=True, help_text="Up to when it was listened to, silences included; empty: up to its last word."
     )

@@ -93,6 +93,11 @@ class Bot:
         return self.condition in {Condition.STOPPED, Condition.DOWN}
 
     @property
+    def silent(self) -> bool:
+        """Whether nobody knows how it is now: since when it is so is not known either, only when it was heard last."""
+        return self.condition in {Condition.STALE, Condition.DOWN}
+
+    @property
     def over(self) -> bool:
         """Whether how long it runs is of the past: a bot out of its room runs on, a service may not."""
         return self.gone or (not self.has_room and self.condition == Condition.DISCONNECTED)

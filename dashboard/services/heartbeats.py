@@ -46,7 +46,6 @@ def accept(*, server: Server, heartbeat: Heartbeat, now: datetime | None = None)
     # unordered: the default order would join the server and its environment, for one row
     before = next(iter(BotState.objects.select_for_update().filter(pk=server.pk).order_by()), None)
     samples.add(server, now, _increment(before, heartbeat, now))
-    changed = before is None or before.connected != health.connected or before.goodbye
     state = BotState(
         server=server,
         connected=health.connected,
@@ -61,7 +60,7 @@ def accept(*, server: Server, heartbeat: Heartbeat, now: datetime | None = None)
         sent_at=heartbeat.sent_at,
         heard_at=now,
         first_heard_at=before.first_heard_at if before else now,
-        changed_at=now if changed or before is None else before.changed_at,
+        changed_at=now if before is None or _changed(before, heartbeat, now) else before.changed_at,
         observed_until=now,
         goodbye=heartbeat.goodbye,
         probed=heartbeat.probed,
@@ -71,10 +70,24 @@ def accept(*, server: Server, heartbeat: Heartbeat, now: datetime | None = None)
     return state
 
 
+def _changed(before: BotState, heartbeat: Heartbeat, now: datetime) -> bool:
+    """Whether it is not known to have been since `before` what it is now: nobody knows what a silence hides.
+
+    One that the portal asks keeps no silence: a gap there is the portal's own.
+    """
+    silent = not heartbeat.probed and (now - before.heard_at).total_seconds() > DOWN_AFTER
+    is_other = (before.connected, before.goodbye) != (heartbeat.health.connected, heartbeat.goodbye)
+    return silent or is_other or _began_anew(before, heartbeat.health)
+
+
+def _began_anew(before: BotState, health: HealthDocument) -> bool:
+    """Whether another process speaks: it counts from zero again, and its uptime is shorter than the one we knew."""
+    return health.uptime < before.uptime or health.requests < before.requests
+
+
 def _increment(before: BotState | None, heartbeat: Heartbeat, now: datetime) -> samples.Increment:
     health = heartbeat.health
-    # A process that began anew counts from zero again; its uptime is shorter than the one we knew.
-    started = before is None or health.uptime < before.uptime or health.requests < before.requests
+    started = before is None or _began_anew(before, health)
     known_requests = 0 if before is None or started else before.requests
     known_errors = 0 if before is None or started else before.errors
     return samples.Increment(

@@ -239,6 +239,44 @@ def test_changed_at_tells_when_it_entered_or_left(enrol: Enrol) -> None:
     assert beat(server, 40).first_heard_at == NOON
 
 
+@pytest.mark.parametrize(
+    ("second", "changes", "moved"),
+    [
+        (110, {}, False),
+        (160, {}, False),
+        (161, {}, True),
+        (110, {"uptime": 5}, True),
+        (110, {"requests": 0}, True),
+        (110, {"goodbye": True}, True),
+    ],
+)
+def test_since_when_it_is_what_it_is_counts_anew_after_a_silence_and_for_a_new_process(
+    second: float, changes: dict[str, Any], moved: bool, enrol: Enrol
+) -> None:
+    server = enrol()
+    beat(server, 0, requests=10)
+    beat(server, 50, requests=10)
+    assert beat(server, 100, requests=10).changed_at == NOON
+    at = beat(server, second, **{"requests": 10} | changes).changed_at
+    assert at == (NOON + timedelta(seconds=second) if moved else NOON)
+
+
+def test_a_second_farewell_is_no_change_and_coming_back_is(enrol: Enrol) -> None:
+    server = enrol()
+    beat(server, 0)
+    assert beat(server, 10, goodbye=True).changed_at == NOON + timedelta(seconds=10)
+    assert beat(server, 20, goodbye=True).changed_at == NOON + timedelta(seconds=10)
+    assert beat(server, 30).changed_at == NOON + timedelta(seconds=30)
+
+
+def test_a_gap_in_which_the_portal_did_not_ask_is_none_of_the_service(enrol: Enrol) -> None:
+    server = enrol()
+    for second in (0, 1000):
+        heartbeat = Heartbeat(HealthDocument(**DOCUMENT | {"uptime": 50 + second}), "1.0.0-abc", NOON, 2.0, probed=True)
+        state = accept(server=server, heartbeat=heartbeat, now=NOON + timedelta(seconds=second))
+    assert state.changed_at == NOON
+
+
 def test_a_heartbeat_costs_a_fixed_number_of_queries(
     enrol: Enrol, django_assert_max_num_queries: Callable[[int], Any]
 ) -> None:
