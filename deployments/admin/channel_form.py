@@ -97,11 +97,11 @@ class MailForm(_ServiceForm):
     }
 
     class Meta(_ServiceForm.Meta):
-        fields = ("name", *WHERE, "mails_subscribers")  # type: ignore[assignment]
+        fields = ("name", *WHERE, "mails_subscribers")  # type: ignore[assignment]  # a tuple of other fields
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["security"].choices = [(key, words) for key, (words, _, _) in self._SECURITY.items()]  # type: ignore[attr-defined]
+        self.fields["security"].choices = [(key, words) for key, (words, _, _) in self._SECURITY.items()]  # type: ignore[attr-defined]  # a ChoiceField
 
     def address(self, given: dict[str, Any]) -> str:
         """`mailtos://account:password@server:port/?from=…&to=…`."""

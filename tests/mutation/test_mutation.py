@@ -48,12 +48,12 @@ import os
 
 import pytest
 
-from deployments import thing
+import deployments.thing
 
 
 @pytest.fixture(scope="module")
 def made():
-    return thing.make()
+    return deployments.thing.make()
 
 
 def test_first(made):
