@@ -113,12 +113,20 @@ def _memory(name: str, found: Figures, window: float) -> Limit:
     grows = slope(found.memory)
     if grows is None:
         return Limit(key, title, Verdict.UNMEASURED, "Memory was read fewer than three times.", observed=read)
-    allowed, short = GROWTH_AT_START + GROWTH_PER_DAY * window / DAY, _short(read, WHOLE * window)
-    good = grows.low * window <= allowed
-    missing = short or ("certainty" if allowed < grows.high * window else "")
+    short, whole = _short(read, WHOLE * window), max(window, DAY)
+    good = grows.low * window <= _allowed(window)
+    unsure = good and grows.high * whole > _allowed(whole)  # over a day it may be too much: growth, or only a start
     day = [value * DAY / 1e6 for value in (grows.value, grows.low, grows.high)]
-    sentence = f"{day[0]:+.1f} MB a day ({day[1]:+.1f} to {day[2]:+.1f}){short}."
-    return Limit(key, title, judged(good, missing if good else ""), sentence, observed=read)
+    rule = "; 20 MB a day are allowed, and 5 MB at first" + (
+        ", which so short a window cannot tell apart" if unsure else ""
+    )
+    grew = f"{grows.value * window / 1e6:+.1f} MB, {day[0]:+.1f} MB a day ({day[1]:+.1f} to {day[2]:+.1f})"
+    missing = (short or ("certainty" if unsure else "")) if good else ""
+    return Limit(key, title, judged(good, missing), f"{grew}{rule}{short}.", observed=read)
+
+
+def _allowed(seconds: float) -> float:
+    return GROWTH_AT_START + GROWTH_PER_DAY * seconds / DAY
 
 
 def _of_deployments(rows: Sequence[Deployment]) -> Iterator[Limit]:

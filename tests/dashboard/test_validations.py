@@ -22,7 +22,7 @@ from dashboard.models import Reading, Validation
 from dashboard.readiness.rows import Verdict
 from dashboard.validation import readings, running
 from dashboard.validation.figures import Figures, figures, slope
-from dashboard.validation.judging import limits
+from dashboard.validation.judging import Limit, limits
 from deployments.access.policy import user_actor
 from deployments.core.actors import Actor
 from deployments.lifecycle import Kind
@@ -444,3 +444,33 @@ def test_what_happened_after_the_window_is_not_of_it(day: Day, monkeypatch: pyte
 def test_it_is_read_at_once_by_a_worker(actor: Actor, enrol: Enrol) -> None:
     running.start(actor=actor, environment=enrol().environment, hours=1)
     assert [one.task["func"] for one in OrmQ.objects.all()].count("dashboard.tasks.validate") == 1
+
+
+def _grows(seconds: int, rate: float, noise: float) -> Limit:
+    """The limit of memory over a window read every 20 s in which it grows by so many bytes a second."""
+    points = [
+        (
+            NOON + timedelta(seconds=at),
+            good(at // 60) | {"uptime": float(at), "rss": 50e6 + rate * at + noise * (n % 3)},
+        )
+        for n, at in enumerate(range(0, seconds + 1, 20))
+    ]
+    return {one.key: one for one in limits({"bot": figures(points)}, [], float(seconds))}["memory:bot"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rate", "noise", "verdict"),
+    [
+        (300, 1400.0, 5e4, Verdict.UNMEASURED),  # 0.4 MB in five minutes: a start, or 120 MB a day
+        (300, 20000.0, 5e4, Verdict.FAIL),  # 6 MB in five minutes: more than a start
+        (3600, 230.0, 1e4, Verdict.PASS),  # 20 MB a day
+        (3600, 0.0, 1e4, Verdict.PASS),
+    ],
+)
+def test_growth_that_may_be_a_start_is_neither_good_nor_bad_and_the_rule_is_told(
+    seconds: int, rate: float, noise: float, verdict: Verdict
+) -> None:
+    found = _grows(seconds, rate, noise)
+    assert found.verdict is verdict, found.sentence
+    assert "20 MB a day are allowed, and 5 MB at first" in found.sentence
+    assert ("cannot tell" in found.sentence) == (verdict is Verdict.UNMEASURED)

@@ -140,6 +140,20 @@ def test_a_validation_must_fail_over_what_was_done_on_purpose_and_over_nothing_e
 
 
 @pytest.mark.parametrize(
+    ("text", "passes"),
+    [
+        ("| ? | test-1 does not grow by more than 20 MB a day | x |", True),
+        ("| ? | test-1 is up | x |", False),
+        ("", False),
+    ],
+)
+def test_growth_a_day_may_be_undecided_after_minutes_and_nothing_else(text: str, passes: bool, diary: Diary) -> None:
+    tally = Tally()
+    tally.asked["help"] = tally.right["help"] = 1
+    assert judged(diary, tally, [], {"test": ("interrupted", text, "")}) is passes
+
+
+@pytest.mark.parametrize(
     ("begun", "passes", "fails"), [(3500.0, False, True), (3590.0, True, True), (3700.0, True, False)]
 )
 def test_what_came_after_the_window_has_cost_a_validation_nothing(
