@@ -66,6 +66,14 @@ def _by_hand(world: World, release: Release) -> None:
     Approval.objects.create(deployment=row, actor="anna", decision=Approval.Decision.APPROVED, seal=row.seal)
 
 
+def _success_by_hand(world: World, release: Release) -> None:
+    """Asked for and agreed to, and never carried out: only its status was written."""
+    row = request_deployment(actor=world.people["colleague"], release=release, environment=world.production)
+    approve(actor=world.people["approver"], deployment=row)
+    now = timezone.now()
+    Deployment.objects.filter(pk=row.pk).update(status=Status.SUCCEEDED, started_at=now, finished_at=now)
+
+
 def _approval_by_hand(world: World, release: Release) -> None:
     row = world.succeeded(release, approved_by=())
     Approval.objects.create(deployment=row, actor="anna", decision=Approval.Decision.APPROVED, seal=row.seal)
@@ -108,6 +116,7 @@ NO_WAYS: dict[str, tuple[Callable[[World, Release], None], str]] = {
     "approved by its requester": (_by_the_requester, "0 of the 1 approvals"),
     "break-glass nobody reviewed": (_break_glass, "nobody has reviewed"),
     "a row written by hand": (_by_hand, "audit trail"),
+    "a success written by hand": (_success_by_hand, "audit trail"),
     "an approval written by hand": (_approval_by_hand, "0 of the 1 approvals"),
     "another snapshot": (_another_snapshot, "audit trail"),
     "another artifact": (_another_artifact, "artifact"),
