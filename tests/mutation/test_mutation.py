@@ -63,7 +63,7 @@ def test_first(made):
 def test_second(made):
     child = os.fork()
     if child == 0:
-        thing.alone()
+        deployments.thing.alone()
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
 """

@@ -10,7 +10,7 @@ from django.utils import timezone
 from deployments.audit import trail
 from deployments.core.actors import system_actor
 from deployments.execution import claims, finish
-from deployments.lifecycle import Kind, Status
+from deployments.lifecycle import Kind, Status, TargetStatus
 from deployments.models import AuditEvent, Deployment, Environment, Release, Server
 from deployments.requests.bake import baking_deployment, report_alert
 from deployments.requests.requests import request_deployment
@@ -34,6 +34,7 @@ def succeed(environment: Environment, release: Release) -> Deployment:
     claimed = claims.claim(asked.pk)
     assert claimed is not None
     deployment = claimed.deployment
+    deployment.targets.update(status=TargetStatus.SUCCEEDED)
     assert finish.finish(
         actor=system_actor("worker"),
         deployment=deployment,

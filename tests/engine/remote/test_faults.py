@@ -116,6 +116,8 @@ def power_cut(fault: Fault) -> Result:
         fault.run.result()
     # the boot itself has put the tree in order, before our unit started and without the portal
     assert fault.server.current in (fault.old.identifier, fault.new.identifier)
+    ended = "systemctl show -p ExecMainExitTimestampMonotonic --value rosey-bot-recover.service | grep -qvx 0"
+    fault.server.wait(ended)  # people may sign in before it has ended; asked earlier, the agent settles without it
     booted = fault.server.shell("systemctl show -p Result --value rosey-bot-recover.service")
     assert booted == "success"
     result = fault.recovered()
