@@ -1,5 +1,6 @@
 """What becomes of a deployment whose worker died, by what its servers say; nothing is ever run a second time."""
 
+import fcntl
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from deployments.models import AuditEvent, Deployment, Target
 from deployments.requests.rollbacks import request_rollback
 from tests.deployments.execution.conftest import UNIT, Scene
 from tests.deployments.execution.test_run import said, targets
-from tests.fixtures.scripted_server import ScriptedHost
+from tests.fixtures.scripted_server import ScriptedHost, until
 
 
 def stay_away_after(host: ScriptedHost, verb: str, heard: int = 400) -> None:
@@ -31,7 +32,18 @@ def stay_away_after(host: ScriptedHost, verb: str, heard: int = 400) -> None:
 
 
 def come_back(host: ScriptedHost) -> None:
+    """It answers again, once the agent whose line was cut has come to its end."""
+    until(lambda: _at_rest(host))
     host.refuses, host.cuts = False, lambda verb, heard: False
+
+
+def _at_rest(host: ScriptedHost) -> bool:
+    with (host.root / ".deploy" / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def expired(row: Deployment, started_ago: timedelta = timedelta(0)) -> Deployment:
