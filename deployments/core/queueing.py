@@ -21,7 +21,6 @@ from django_q.tasks import async_task
 from deployments.core import beats
 from deployments.models import Deployment
 from deployments.snapshot import ROUND_SECONDS
-from engine.commands.agent import agent_digest
 
 DEPLOYS, RESCUE, DEFAULT = "deploys", "rescue", "default"
 EXECUTE, CANCEL, SETTLE = "deployments.tasks.execute", "deployments.tasks.cancel_remote", "deployments.tasks.settle"
@@ -214,18 +213,14 @@ def _work(name: str) -> Callable[..., Any] | None:
     return at_work
 
 
-def confine() -> None:
-    """Have workers look tasks up here, and call no hooks: whoever writes the schedule's rows runs nothing else."""
+def confine(warm_up: Callable[..., None]) -> None:
+    """Have workers look tasks up here, and call no hooks: whoever writes the schedule's rows runs nothing else.
+
+    A new worker calls `warm_up` before it takes its first task.
+    """
     worker.pydoc = SimpleNamespace(locate=_work)
     post_save.disconnect(signals.call_hook, sender=Task)
-    signals.post_spawn.connect(_warm_up, dispatch_uid="warm-up")
-
-
-def _warm_up(**_signal: object) -> None:
-    """What a new worker would do for its first task and never again, before it takes one: a tenth of a second and more
-    that somebody's way back need not wait for."""
-    importlib.import_module("deployments.tasks")
-    agent_digest()
+    signals.post_spawn.connect(warm_up, dispatch_uid="warm-up")
 
 
 def oldest_queued_seconds() -> float:
