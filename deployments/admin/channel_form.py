@@ -65,7 +65,7 @@ class _ServiceForm(ChannelForm):
         fields = ("name", *WHERE)  # type: ignore[assignment]  # fewer
 
     def address(self, given: dict[str, Any]) -> str:
-        """The Apprise URL. Raises ValidationError where what was typed is none of the service's."""
+        """The Apprise URL, made by each service. Raises ValidationError where what was typed is none of it."""
         raise NotImplementedError
 
     def clean(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class PageAndForm(PortalAdmin[M]):
     page_template: ClassVar[str]
 
     def page(self, request: HttpRequest, obj: M, actions: list[dict[str, Any]]) -> dict[str, Any]:
-        """What the page's template shows; `actions` are those that this person is offered."""
+        """What the page's template shows, of each kind its own; `actions` are those that this person is offered."""
         raise NotImplementedError
 
     def get_urls(self) -> list[URLPattern]:

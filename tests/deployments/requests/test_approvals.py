@@ -12,7 +12,7 @@ from deployments.access.tokens import issue_token
 from deployments.core import queueing
 from deployments.core.actors import Actor, shell_actor, system_actor
 from deployments.environments.locks import lock_environment
-from deployments.lifecycle import Kind, Status
+from deployments.lifecycle import Status
 from deployments.models import Approval, AuditEvent, Deployment, Environment, NotificationDelivery, Scope
 from deployments.notifications.channels import save_channel
 from deployments.releases.artifacts import ArtifactElsewhere
@@ -210,28 +210,6 @@ def test_everyone_who_wants_to_hears_of_requests_decisions_and_break_glass(world
     assert f"/deployments/{row.pk}/" in decided.body
     last = AuditEvent.objects.get(name="deployment.rejected")
     assert f"Audit head {last.sequence}:{last.hash}" in decided.body
-
-
-def test_a_rollback_that_cannot_begin_does_not_take_the_end_of_the_deployment_with_it(world: World) -> None:
-    from deployments.requests.waiting_rollbacks import queue_waiting_rollback
-
-    world.succeeded(world.releases[0])
-    running = world.succeeded(world.releases[1])
-    rollback = Deployment.objects.create(
-        environment=world.production,
-        release=world.releases[0],
-        kind=Kind.ROLLBACK,
-        status=Status.AWAITING_APPROVAL,
-        requested_by="operator",
-        snapshot=running.snapshot,
-        seal=running.seal,
-    )
-    world.production.servers.update(state="enrolled")
-    queue_waiting_rollback(running)
-    rollback.refresh_from_db()
-    assert rollback.status == Status.CANCELLED
-    assert rollback.outcome == "not_provisioned"
-    assert AuditEvent.objects.filter(name="rollback.cancelled").exists()
 
 
 def test_a_machine_without_the_artifact_decides_nothing(world: World) -> None:

@@ -194,7 +194,7 @@ def test_a_rollback_that_waited_and_is_queued(world: World) -> None:
     assert [each.key for each in OrmQ.objects.all()] == ["rescue"]
 
 
-def test_a_rollback_that_waited_and_cannot_be_made(world: World) -> None:
+def test_a_rollback_that_waited_and_cannot_be_made_does_not_take_the_deployments_end_with_it(world: World) -> None:
     world.succeeded(world.releases[0])
     ended = world.succeeded(world.releases[1])
     rollback = Deployment.objects.create(
