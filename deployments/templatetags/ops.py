@@ -53,6 +53,17 @@ def who(actor: str) -> str:
 
 
 @register.filter
+def version(release: object) -> SafeString | str:
+    """A release as people name it, by its version, which an application has once; its whole name in the tooltip.
+
+    Takes a Release or its identifier (`0.3.0-e10340088dc2`).
+    """
+    whole = str(release)
+    short = whole.rpartition("-")[0]
+    return format_html('<span title="{}">{}</span>', whole, short) if short else whole
+
+
+@register.filter
 def column_titles(rows: SafeString) -> SafeString:
     """The rows of a list as a phone shows them: before each value what heads its column, which models call `name`."""
     return mark_safe(re.sub(r'data-label="[a-z]', lambda found: found[0][:-1] + found[0][-1].upper(), rows))  # noqa: S308  (a page's own)

@@ -15,6 +15,18 @@ from deployments.templatetags import ops
 
 
 @pytest.mark.parametrize(
+    ("release", "shown"),
+    [
+        ("0.3.0-e10340088dc2", '<span title="0.3.0-e10340088dc2">0.3.0</span>'),
+        ("1.0-rc-1-0a<b", '<span title="1.0-rc-1-0a&lt;b">1.0-rc-1</span>'),
+        ("nothing", "nothing"),
+    ],
+)
+def test_a_release_is_called_by_its_version(release: str, shown: str) -> None:
+    assert ops.version(release) == shown
+
+
+@pytest.mark.parametrize(
     ("highest", "top"), [(0, 1), (-3, 1), (0.3, 0.5), (1, 1), (1.1, 2), (5, 5), (51, 100), (100, 100), (0.004, 0.005)]
 )
 def test_the_scale_ends_at_a_round_number(highest: float, top: float) -> None:
