@@ -138,7 +138,7 @@ def _switch(
     _hold_environment(name, wanted)
     for content in wanted.values():
         keep(ours, content)
-    if switched or before != {"release": release, "units": digests}:
+    if switched:
         # what is about to change is settled no more: whoever ends this after a power cut does all of it again
         _note(name, None, {unit: digest for unit, digest in digests.items() if unit not in put})
         _end(ours, gone)
@@ -148,18 +148,18 @@ def _switch(
             ours.add("file", path)
             put_root_file(path, files[path], 0o440 if path == unit_sudoers_path(name) else 0o644)
         starts = [unit for unit in put if any(line.section == "Install" for line in read_unit(wanted[unit]))]
-        _tell_systemd(starts if release else [], bool(switched), boot)
+        _tell_systemd(starts if release else [], boot)
+    if before != {"release": release, "units": digests} or switched:
         _note(name, release, digests)
     if not switched and wanted and "yes" in must([SYSTEMCTL, *NEEDS_RELOAD, "--", *wanted]).split():
         must([SYSTEMCTL, "daemon-reload"])
     return switched
 
 
-def _tell_systemd(put: List[str], changed: bool, boot: bool) -> None:
+def _tell_systemd(put: List[str], boot: bool) -> None:
     if put:
         must([SYSTEMCTL, "--no-reload", "--quiet", "reenable", "--", *put])
-    if changed:
-        must([SYSTEMCTL, "daemon-reload"])
+    must([SYSTEMCTL, "daemon-reload"])
     for unit in put if boot else ():
         if call([SYSTEMCTL, "is-enabled", "--quiet", "--", unit])[0] == 0:
             must([SYSTEMCTL, "--no-block", "start", "--", unit])

@@ -30,7 +30,8 @@ def refuse_units(
 ) -> None:
     """Raises Refused for a unit that says what it may not, or takes a name or a directory of others."""
     known, others = known_units(), list(more)
-    listened = known_sockets(known)
+    listens = any(unit.endswith(".socket") for unit in units)
+    listened = known_sockets(known) if listens else {}
     for unit in [*units, *others]:
         if unit in known and not ours.has("file", OUR_UNITS + "/" + unit):
             sentence = "%s is a unit of this server already (%s), and not ours. Rename yours, or move that one away."

@@ -55,7 +55,7 @@ def test_a_stream_has_just_the_files_asked_for_and_the_length_announced(
         pieces = list(reader.tar_of(paths))
         stream = b"".join(pieces)
         assert len(stream) == reader.tar_size(paths)
-        assert max(map(len, pieces)) <= 2 * 1024 * 1024 + 4096
+        assert max(map(len, pieces)) <= 256 * 1024 + 4096
         with tarfile.open(fileobj=io.BytesIO(stream), mode="r|") as tar:
             found = {}
             for member in tar:

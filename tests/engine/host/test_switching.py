@@ -65,7 +65,7 @@ def test_a_socket_closes_with_the_service_behind_it(unit: str, text: str, stoppe
 
 
 def test_the_names_of_units_are_no_options(calls: Calls) -> None:
-    switching._tell_systemd(["-H.service"], True, True)
+    switching._tell_systemd(["-H.service"], True)
     units.unit_state("-H.service")
     named = [argv for argv in calls if "-H.service" in argv]
     assert len(named) == 4
