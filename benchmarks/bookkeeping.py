@@ -35,7 +35,7 @@ def main(argv: Sequence[str] = ()) -> int:
     )
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         start_django(Path(folder) / "state")
-        scene = _scene(Path(folder))
+        scene = one_server(Path(folder))
         try:
             waits = _waits(scene, options.repeats)
             scene.add(*SERVERS)
@@ -48,8 +48,8 @@ def main(argv: Sequence[str] = ()) -> int:
     return int(slow > PICKUP_SECONDS or statements > STATEMENTS)
 
 
-def _scene(folder: Path) -> "Scene":
-    """One server, two releases, nobody asked."""
+def one_server(folder: Path) -> "Scene":
+    """A server that runs nothing, two releases for it, nobody asked yet."""
     from deployments.core.actors import shell_actor
     from tests.deployments.execution.conftest import Scene, home_with_key, two_releases
 

@@ -5,6 +5,10 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from portal.run import Child
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -19,12 +23,16 @@ def start_django(state: Path) -> None:
     call_command("migrate", verbosity=0)
 
 
-@contextlib.contextmanager
-def cluster(name: str) -> Iterator[None]:
+def cluster(name: str) -> contextlib.AbstractContextManager[None]:
     """One of the three task clusters, as a process of its own, started as production does."""
     from portal.run import clusters
 
-    child = next(each for each in clusters() if each.cluster == name)
+    return running(next(each for each in clusters() if each.cluster == name))
+
+
+@contextlib.contextmanager
+def running(child: "Child") -> Iterator[None]:
+    """A process of the portal's, in silence, for as long as the block lasts."""
     process = subprocess.Popen(
         child.command,
         cwd=ROOT,

@@ -20,6 +20,7 @@ MEASUREMENTS = {
     "agent_start": (),
     "health_proxy": (),
     "bookkeeping": (),
+    "remote_line": (),
     "fleet": ("--servers", "11", "--repeats", "2"),
     "growth": ("--scale", "0.1"),
     "dashboard": (),
