@@ -18,6 +18,8 @@ from deployments.http.members import members_only
 from deployments.http.pages import present
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment
+from deployments.requests.release_objections import objections_to
+from deployments.requests.release_records import records_of
 from deployments.requests.reviews import review_of
 from deployments.requests.seals import approvals_given
 
@@ -78,6 +80,9 @@ def deployment_page(request: HttpRequest, number: int) -> HttpResponseBase:
         "actions": _room().actions_for(request, deployment),
         "rollbacks": Deployment.objects.filter(rollback_of=deployment).only("pk", "status"),
     }
+    if not deployment.started_at and not deployment.ended:
+        record = records_of([deployment.release], without=deployment)[0]
+        context |= {"record": record, "objections": objections_to(record)}
     if whole:
         review = review_of(actor=actor_of(request), deployment=deployment)
         context |= {

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from django import forms
-from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -13,7 +11,8 @@ from deployments.access.signatures import approving, valid_keys
 from deployments.access.verbs import Verb
 from deployments.admin.actors import actor_of
 from deployments.admin.confirmations import Confirmation, Made
-from deployments.admin.forms import CommentForm, PageForm, ReasonForm, text
+from deployments.admin.decision_forms import ApproveForm, RejectForm
+from deployments.admin.forms import CommentForm, ReasonForm
 from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.core.texts import spoken
@@ -28,7 +27,6 @@ from deployments.requests.rollbacks import request_rollback
 from deployments.requests.seals import approvals_given, approvals_needed
 from engine.errors import PortalError
 from engine.passkeys import challenge_of
-from engine.ssh.signatures import MAX_SIGNATURE
 
 
 def _own(obj: Deployment, actor: Actor) -> PortalError | None:
@@ -73,17 +71,6 @@ class Decision(Confirmation[Deployment]):
         }
 
 
-class DecisionForm(PageForm):
-    """What one says with either answer, and what the person's passkey has signed; both pages have this form."""
-
-    comment = text(
-        "Comment",
-        required=False,
-        help_text="A rejection needs one. It is kept in the audit trail and shown to the requester.",
-    )
-    signature = forms.CharField(required=False, max_length=MAX_SIGNATURE, widget=forms.HiddenInput)
-
-
 class Approve(Decision):
     """Consent to exactly what the seal covers."""
 
@@ -91,12 +78,12 @@ class Approve(Decision):
     label = "Approve"
     icon = "check_circle"
     tone = "good"
-    form_class = DecisionForm
+    form_class = ApproveForm
     signed = True
 
     def title(self, obj: Deployment) -> str:
-        """Number, release and environment."""
-        return f"Approve deployment {obj.pk}: {obj.release} to {obj.environment}?"
+        """Version and environment."""
+        return f"Approve {obj.release.version} for {obj.environment}?"
 
     def consequences(self, obj: Deployment) -> Sequence[str]:
         """What approving does."""
@@ -120,16 +107,6 @@ class Approve(Decision):
         return f"You approved deployment {obj.pk}; it is queued."
 
 
-class RejectForm(DecisionForm):
-    """Why not."""
-
-    def clean_comment(self) -> str:
-        """Something to read for whoever asked."""
-        if not (comment := str(self.cleaned_data["comment"])).strip():
-            raise ValidationError("A rejection needs a reason: whoever asked reads what should change.")
-        return comment
-
-
 class Reject(Decision):
     """Refuse it, with the reason its requester reads."""
 
@@ -141,8 +118,8 @@ class Reject(Decision):
     form_class = RejectForm
 
     def title(self, obj: Deployment) -> str:
-        """Number, release and environment."""
-        return f"Reject deployment {obj.pk}: {obj.release} to {obj.environment}?"
+        """Version and environment."""
+        return f"Reject {obj.release.version} for {obj.environment}?"
 
     def consequences(self, obj: Deployment) -> Sequence[str]:
         """What rejecting does."""

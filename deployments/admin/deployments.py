@@ -20,6 +20,13 @@ from deployments.lifecycle import FINAL, Kind, Status
 from deployments.models import Deployment, Environment, Release
 
 
+def _one_review(actions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Approving and rejecting are answers on one page: one button leads there, before anything else."""
+    answers = [each for each in actions if each["slug"] in (Approve.slug, Reject.slug)]
+    first = [answers[0] | {"label": "Review and decide", "icon": "visibility", "tone": "good"}] if answers else []
+    return first + [each for each in actions if each not in answers]
+
+
 @admin.register(Deployment)
 class DeploymentAdmin(PortalAdmin[Deployment]):
     """The list, and what can be done; a deployment's page is `dashboard/views/deployments.py`."""
@@ -45,7 +52,7 @@ class DeploymentAdmin(PortalAdmin[Deployment]):
 
     def actions_for(self, request: HttpRequest, obj: Deployment) -> list[dict[str, Any]]:
         """And asking for the same release once more, on the page of a request: with what is true now, and its plan."""
-        actions = super().actions_for(request, obj)
+        actions = _one_review(super().actions_for(request, obj))
         succeeded = obj.status == Status.SUCCEEDED
         if succeeded or (obj.status in FINAL and obj.kind == Kind.DEPLOYMENT):
             label = "Redeploy" if succeeded else "Retry"

@@ -45,6 +45,33 @@ class FileChange:
     why: str = ""
     cut: bool = False
 
+    @property
+    def added(self) -> int:
+        """Lines shown that are new."""
+        return sum(line.kind == "added" for line in self.lines or ())
+
+    @property
+    def removed(self) -> int:
+        """Lines shown that are gone."""
+        return sum(line.kind == "removed" for line in self.lines or ())
+
+
+@dataclass(frozen=True)
+class Totals:
+    """How much differs; `partly` where lines of some files are not compared or not all shown."""
+
+    files: int
+    added: int
+    removed: int
+    partly: bool
+
+
+def totals(changes: Iterable[FileChange]) -> Totals:
+    """Of these files together."""
+    rows = list(changes)
+    partly = any(row.lines is None or row.cut for row in rows)
+    return Totals(len(rows), sum(row.added for row in rows), sum(row.removed for row in rows), partly)
+
 
 @dataclass(frozen=True)
 class ReleaseChanges:

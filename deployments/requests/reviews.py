@@ -13,9 +13,17 @@ from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, Deployment, Release, Target
 from deployments.releases import artifacts
 from deployments.releases.artifacts import ArtifactElsewhere
-from deployments.releases.diffs import FileChange, ReleaseChanges, configuration_changes, release_changes
+from deployments.releases.diffs import (
+    FileChange,
+    ReleaseChanges,
+    Totals,
+    configuration_changes,
+    release_changes,
+    totals,
+)
 from deployments.releases.role_plans import manifest_for
 from deployments.requests.hook_effects import left_behind, no_way_back
+from deployments.requests.release_objections import Objection, objections_to
 from deployments.requests.release_records import ReleaseRecord, records_of
 from deployments.requests.seals import approvals_given, approvals_needed, broken_seal
 from deployments.snapshot import SealedHook, SealedTarget, Snapshot
@@ -45,6 +53,7 @@ class Review:
 
     deployment: Deployment
     record: ReleaseRecord
+    objections: list[Objection]
     servers: list[ServerReview]
     configuration: list[FileChange]
     change_log: list[str]
@@ -61,6 +70,12 @@ class Review:
     needed: int
     approvals: list[Approval] = field(default_factory=list)
     unreadable: str = ""
+
+    @property
+    def changed(self) -> Totals:
+        """Files and lines that differ, over configuration and servers, each difference once."""
+        own = [server.changes.files for server in self.servers if not server.same_as]
+        return totals([*self.configuration, *(change for files in own for change in files)])
 
     @property
     def first_deployment(self) -> bool:
@@ -82,9 +97,11 @@ def review_of(*, actor: Actor, deployment: Deployment) -> Review:
         servers = [_bare(target, sealed) for target in targets]
     undecided = deployment.status in (Status.AWAITING_APPROVAL, Status.QUEUED)
     before = _before(deployment)
+    record = records_of([deployment.release], without=deployment)[0]
     return Review(
         deployment=deployment,
-        record=records_of([deployment.release], without=deployment)[0],
+        record=record,
+        objections=objections_to(record),
         servers=servers,
         configuration=configuration_changes(_files(before), _files(deployment), mask),
         change_log=_change_log(deployment, before),

@@ -136,13 +136,27 @@ def test_usual_is_what_earlier_ones_took_where_there_are_three(member: Client, s
 def test_the_log_follows_the_steps_and_the_rest_is_below(member: Client, server: Server) -> None:
     row = records.deployment(server, Status.RUNNING)
     page = shown(member, f"/deployments/{row.pk}/")
-    places = [page.index(word) for word in ("</h1>", 'id="servers"', 'id="log"', ">Times<", ">Plan and changes<")]
+    places = [page.index(word) for word in ("</h1>", 'id="servers"', 'id="log"', 'id="facts"', ">Plan and changes<")]
     assert places == sorted(places)
+    assert '<div id="log-place">' in page
     assert '<details class="fold" id="fold-changes">' in page, "folded once it has begun"
-    waiting = records.deployment(server, Status.AWAITING_APPROVAL)
-    page = shown(member, f"/deployments/{waiting.pk}/")
-    assert page.index(">Approvals<") < page.index('id="servers"')
-    assert '<details class="fold" id="fold-changes" open>' in page, "read before one decides"
+
+
+def test_while_it_waits_what_speaks_against_it_and_its_plan_come_first(member: Client, server: Server) -> None:
+    failed = records.deployment(server, Status.FAILED, sentence="It crashed after its start.")
+    step = failed.targets.get().steps.create(name="verify", state="failed", started_at=timezone.now())
+    log(failed, "RuntimeError: the dice have no sides", step=step.name, stream="journal")
+    log(failed, "Looked at: nothing.", step=step.name, stream="agent")
+    row = records.deployment(server, Status.AWAITING_APPROVAL)
+    page = shown(member, f"/deployments/{row.pk}/")
+    words = ("</h1>", "It crashed after its start.", "<code>RuntimeError: the dice", "Cancel", 'id="facts"', ">Plan<")
+    places = [page.index(word) for word in words]
+    assert places == sorted(places)
+    assert '<div id="log-place" hidden>' in page, "nothing can be in it yet"
+    assert 'id="servers"' not in page
+    assert "fold-changes" not in page, "open, to be read before one decides"
+    Deployment.objects.filter(pk=row.pk).update(status=Status.QUEUED)
+    assert 'id="servers"' in shown(member, f"/deployments/{row.pk}/?part=live")
 
 
 def test_whose_answer_is_needed_until_when(member: Client, server: Server) -> None:
@@ -165,7 +179,7 @@ def test_what_steps_found_is_written_for_people(member: Client, server: Server) 
 
 
 def test_an_empty_log_says_so(member: Client, server: Server) -> None:
-    row = records.deployment(server, Status.AWAITING_APPROVAL)
+    row = records.deployment(server, Status.RUNNING)
     assert "Nothing has been written yet." in shown(member, f"/deployments/{row.pk}/")
 
 
@@ -208,7 +222,8 @@ def test_the_changed_files_are_compared_with_what_ran_before(
     row = records.deployment(server, release=new)
     row.targets.update(base_release=old)
     page = shown(member, f"/deployments/{row.pk}/")
-    assert re.search(r"changed</span>\s*<code>VERSION</code>", page)
+    assert re.search(r"<code>VERSION</code> <span[^>]*>\+1</span> <span[^>]*>−1</span>", page)
+    assert re.search(r"1 file <span[^>]*>\+1</span> <span[^>]*>−1</span>", page)
     assert "+1.1.0" in page
 
 

@@ -95,8 +95,8 @@ def test_buttons_are_those_of_ones_role_and_of_the_state(world: World) -> None:
 
     assert offered("viewer") == set()
     assert offered("operator") == {"cancel"}
-    assert offered("approver") == {"approve", "reject"}
-    assert offered("superuser") == {"approve", "reject", "cancel"}
+    assert offered("approver") == {"approve"}, "one page, on which either answer is given"
+    assert offered("superuser") == {"approve", "cancel"}
     approve(actor=world.people["approver"], deployment=row)
     assert offered("approver") == set()
     assert offered("operator") == {"cancel", "roll-back"}
@@ -277,7 +277,7 @@ def test_a_deployment_has_one_page_and_the_control_room_leads_there(world: World
     page = done.content.decode()
     assert f"You rejected deployment {row.pk}." in page
     assert page.count("<h1") == 1
-    for part in ("Log", "Plan", "Changes against", "Approvals", "What was sealed", "Audit trail"):
+    for part in ("Plan", "Changes against", "What was sealed", "Audit trail"):
         assert re.search(f"<h[23][^>]*>{part}", page), part
 
 
@@ -480,6 +480,28 @@ def test_approving_and_rejecting_stand_beside_each_other(world: World) -> None:
     assert world.client("approver").post(other, {"comment": "It crashed on test."}).status_code == 302
     row.refresh_from_db()
     assert (row.status, row.approvals.get().comment) == (Status.REJECTED, "It crashed on test.")
+
+
+def test_what_failed_before_is_approved_with_a_reason_and_its_error_in_view(world: World) -> None:
+    failed = world.succeeded(world.releases[1], "test")
+    Deployment.objects.filter(pk=failed.pk).update(status=Status.FAILED, sentence="It crashed after its start.")
+    step = failed.targets.get().steps.create(name="verify", state="failed", started_at=timezone.now())
+    LogLine.objects.create(
+        deployment=failed, target=step.target, step="verify", stream="journal", text="RuntimeError: no sides"
+    )
+    reject(actor=world.people["approver"], deployment=world.request(), comment="It crashed on test.")
+    row, client = world.request(), world.client("approver")
+    address = reverse("admin:deployments_deployment_approve", args=[row.pk])
+    said = text_of(client.get(address).content.decode())
+    for words in ("It crashed after its start.", "RuntimeError: no sides", "approver rejected it: It crashed on test."):
+        assert words in said
+    assert "Comment (needed)" in said
+    refused = client.post(address, {"comment": "  "})
+    assert refused.status_code == 422
+    assert "say why it may go nevertheless" in text_of(refused.content.decode())
+    assert client.post(address, {"comment": "The dice on test were broken, not the bot."}).status_code == 302
+    row.refresh_from_db()
+    assert row.status == Status.QUEUED
 
 
 def test_the_packages_own_pages_are_for_those_they_serve(world: World) -> None:

@@ -1,0 +1,44 @@
+"""What speaks against a release, in the words of what or who said no: an error, or the reason of a rejection."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db.models import F, Max
+
+from deployments.lifecycle import StepState
+from deployments.models import Deployment, LogLine
+from deployments.requests.release_records import Happening, ReleaseRecord
+
+_OF_PROGRAMS = ("journal", "output", "stderr", "stdout")
+"""Streams of what a release's own programs wrote: the agent and the portal say the rest."""
+
+
+@dataclass(frozen=True)
+class Objection:
+    """A deployment of it that did not end well: the sentence it ended with, and the error that its program wrote."""
+
+    happening: Happening
+    said: str
+    error: str
+
+
+def objections_to(record: ReleaseRecord) -> list[Objection]:
+    """Those of a release, the latest first. Two queries, none where nothing speaks against it."""
+    bad = {one.deployment: one for one in reversed(record.history) if one.bad and one.deployment is not None}
+    if not bad:
+        return []
+    said = dict(Deployment.objects.filter(pk__in=bad).values_list("pk", "sentence"))
+    errors = errors_of(bad)
+    return [Objection(one, said.get(pk, ""), errors[pk].text if pk in errors else "") for pk, one in bad.items()]
+
+
+def errors_of(deployments: Iterable[int]) -> dict[int, LogLine]:
+    """By deployment the last line that a program wrote in a step that failed there. One query."""
+    failed = LogLine.objects.filter(
+        deployment__in=list(deployments),
+        stream__in=_OF_PROGRAMS,
+        target__steps__state=StepState.FAILED,
+        target__steps__name=F("step"),
+    )
+    last = failed.order_by().values("deployment").annotate(last=Max("pk")).values("last")
+    return {line.deployment_id: line for line in LogLine.objects.filter(pk__in=last).select_related("target__server")}
