@@ -1,5 +1,7 @@
 """`/deployments/` and `/deployments/<id>/`, for members."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
@@ -80,9 +82,7 @@ def deployment_page(request: HttpRequest, number: int) -> HttpResponseBase:
         "actions": _room().actions_for(request, deployment),
         "rollbacks": Deployment.objects.filter(rollback_of=deployment).only("pk", "status"),
     }
-    if not deployment.started_at and not deployment.ended:
-        record = records_of([deployment.release], without=deployment)[0]
-        context |= {"record": record, "objections": objections_to(record)}
+    context |= _history_of_the_release(deployment)
     if whole:
         review = review_of(actor=actor_of(request), deployment=deployment)
         context |= {
@@ -92,6 +92,14 @@ def deployment_page(request: HttpRequest, number: int) -> HttpResponseBase:
         }
         context["spans"] = spans(deployment) if deployment.ended else []
     return present(request, "dashboard/deployment.html", "dashboard/deployment_live.html", context)
+
+
+def _history_of_the_release(deployment: Deployment) -> dict[str, Any]:
+    """What became of its release elsewhere and why, while it can still be decided about or has not begun."""
+    if deployment.started_at or deployment.ended:
+        return {}
+    record = records_of([deployment.release], without=deployment)[0]
+    return {"record": record, "objections": objections_to(record)}
 
 
 def _room() -> PortalAdmin[Deployment]:

@@ -93,7 +93,7 @@ class Approve(Decision):
         if left > 1:
             return [f"It needs {left} more approvals; with yours, {left - 1}. Nothing runs until then."]
         return [
-            f"It is queued at once and a worker deploys {obj.release} to {', '.join(servers)}{in_turn}.",
+            f"It is queued at once and a worker deploys {obj.release.version} to {', '.join(servers)}{in_turn}.",
             "Each server verifies the new release and goes back by itself if it does not work.",
         ]
 

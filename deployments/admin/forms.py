@@ -109,10 +109,9 @@ def number(label: str, *, help_text: str = "", **more: Any) -> forms.IntegerFiel
     return forms.IntegerField(label=label, help_text=help_text, widget=UnfoldAdminIntegerFieldWidget(), **more)
 
 
-def choice(label: str, *, help_text: str = "", required: bool = True, form: str = "") -> forms.ChoiceField:
-    """One of several, filled in by `prepare`; `form` is the id of its form where it stands outside of it."""
-    widget = UnfoldAdminSelectWidget(attrs={"form": form} if form else None)
-    return forms.ChoiceField(label=label, help_text=help_text, required=required, widget=widget)
+def choice(label: str, *, help_text: str = "", required: bool = True) -> forms.ChoiceField:
+    """One of several, filled in by `prepare`."""
+    return forms.ChoiceField(label=label, help_text=help_text, required=required, widget=UnfoldAdminSelectWidget())
 
 
 def switch(label: str, *, help_text: str = "") -> forms.BooleanField:

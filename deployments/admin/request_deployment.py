@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django import forms
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.urls import reverse
@@ -11,23 +12,27 @@ from deployments.access.policy import may
 from deployments.access.verbs import Verb
 from deployments.admin.actors import actor_of
 from deployments.admin.confirmations import Confirmation, Made
-from deployments.admin.forms import PageForm, choice, switch, text
+from deployments.admin.forms import PageForm, switch, text
 from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.environments.guards import refuse_locked, refuse_retired
 from deployments.models import Environment, Release
+from deployments.requests.release_objections import objections_to
 from deployments.requests.release_options import chosen, offers, preview
+from deployments.requests.release_records import ReleaseRecord
 from deployments.requests.requests import request_deployment
 from engine.errors import PortalError
 
 PLAN_OF = "plan_of"
 """The input that comes with a plan: the number of its release."""
+SHOWN = 5
+"""Releases that are offered without a click."""
 
 
 class RequestForm(PageForm):
     """What to deploy, and why. It is sent with the number of the release whose plan was on the page."""
 
-    release = choice("Release", form="cy-form")
+    release = forms.ChoiceField(label="Release")
     reason = text("Reason", required=False, help_text="Shown to whoever approves.")
     break_glass = switch(
         "Break-glass: do not wait for approval",
@@ -38,11 +43,31 @@ class RequestForm(PageForm):
         """Releases of the environment's application, newest first, each with what became of it."""
         named = self.data.get("release") or self.initial.get("release", "")
         self.found = offers(self.subject, named) if self.subject is not None else []
-        self.fields["release"].choices = [(one.release.pk, one.label) for one in self.found]  # type: ignore[attr-defined]  # a ChoiceField
+        self.fields["release"].choices = [(one.release.pk, str(one.release)) for one in self.found]  # type: ignore[attr-defined]  # a ChoiceField
         if self.subject is not None and (one := chosen(self.subject, self.found, named)):
             self.initial["release"] = one.release.pk
         if self.subject is not None and not self.subject.protected:
             del self.fields["break_glass"]
+
+    @property
+    def picked(self) -> str:
+        """The number of the release that is chosen, as it is in the page's own rows."""
+        return str(self["release"].value() or "")
+
+    @property
+    def newest(self) -> list[ReleaseRecord]:
+        """The rows that are seen at once."""
+        return self.found[:SHOWN]
+
+    @property
+    def older(self) -> list[ReleaseRecord]:
+        """The rows that are folded away, unless one of them is chosen."""
+        return self.found[SHOWN:]
+
+    @property
+    def older_picked(self) -> bool:
+        """Whether one of the folded rows is the chosen one."""
+        return any(str(one.release.pk) == self.picked for one in self.older)
 
     def clean_release(self) -> str:
         """Not what was chosen beside the plan of another release: that one was not read."""
@@ -71,15 +96,16 @@ def _closed(environment: Environment) -> PortalError | None:
 
 
 def plan_of(actor: Actor, environment: Environment, named: str) -> dict[str, Any]:
-    """What a request of the release numbered `named`, else of the first choice, would do."""
-    offer = chosen(environment, offers(environment, named), named)
+    """What a request of the release numbered `named`, else of the first choice, would do; of none where none is."""
+    found = offers(environment, named)
+    offer = chosen(environment, found, named)
     if offer is None:
-        return {}
-    found = {"offer": offer, "not_here": bool(named) and str(offer.release.pk) != named}
+        return {"not_here": bool(named), "choosable": bool(found)}
+    shown = {"offer": offer, "objections": objections_to(offer)}
     try:
-        return found | {"plan": preview(actor=actor, environment=environment, release=offer.release)}
+        return shown | {"plan": preview(actor=actor, environment=environment, release=offer.release)}
     except PortalError as error:
-        return found | {"plan_error": error}
+        return shown | {"plan_error": error}
 
 
 def asking_for(release: Release, environment: Environment, actor: Actor, label: str) -> dict[str, Any] | None:
@@ -113,7 +139,9 @@ class RequestDeployment(Confirmation[Environment]):
     def context(self, request: HttpRequest, obj: Environment) -> dict[str, Any]:
         """The plan of the release that is chosen."""
         named = request.POST.get("release") or request.GET.get("release", "")
-        return plan_of(actor_of(request), obj, named) | {"plan_url": request.path, "plan_input": PLAN_OF}
+        replaced = selectors.waiting_requests().filter(environment=obj).first()
+        own = {"plan_url": request.path, "plan_input": PLAN_OF, "replaced": replaced}
+        return plan_of(actor_of(request), obj, named) | own
 
     def title(self, obj: Environment) -> str:
         """Where."""
@@ -121,18 +149,10 @@ class RequestDeployment(Confirmation[Environment]):
 
     def consequences(self, obj: Environment) -> Sequence[str]:
         """What a request does here."""
-        live = selectors.live_release(obj)
         approvals = "one approval" if obj.approvals_required == 1 else f"{obj.approvals_required} approvals"
-        waiting = selectors.waiting_requests().filter(environment=obj).first()
-        return [
-            f"{obj} runs {live} now." if live else f"Nothing runs on {obj}.",
-            f"The request waits for {approvals} by somebody else, {obj.approval_hours} hours at most."
-            if obj.protected
-            else "It needs no approval: it is queued at once.",
-            f"Deployment {waiting.pk} waits for approval: this request takes its place, unless it is break-glass."
-            if waiting
-            else "A newer request takes the place of one that waits.",
-        ]
+        if not obj.protected:
+            return ["It needs no approval: it is queued at once."]
+        return [f"It waits for {approvals} by somebody else, {obj.approval_hours} hours at most. Nothing runs before."]
 
     def perform(self, *, actor: Actor, obj: Environment, data: dict[str, Any]) -> Made:
         """Request it."""

@@ -42,6 +42,26 @@ class Preview:
     again: bool
     """Whether each of the servers runs the release already."""
 
+    @property
+    def bases(self) -> list[str]:
+        """The versions, each once, that its servers run now; empty where nothing runs yet."""
+        return list(dict.fromkeys(one.base_version for one in self.servers if one.base_version))
+
+    @property
+    def files(self) -> int:
+        """Files beside packages that differ, on the server where most do."""
+        return max((one.files for one in self.servers), default=0)
+
+    @property
+    def packages(self) -> int:
+        """The same of packages."""
+        return max((one.packages for one in self.servers), default=0)
+
+    @property
+    def bytes(self) -> int:
+        """What is sent, to all servers together."""
+        return sum(one.bytes for one in self.servers)
+
 
 def offers(environment: Environment, named: str = "") -> list[ReleaseRecord]:
     """Releases that the environment takes and whose artifact is here, newest first; any other one too that is `named`.
@@ -57,24 +77,27 @@ def offers(environment: Environment, named: str = "") -> list[ReleaseRecord]:
 
 
 def chosen(environment: Environment, found: Sequence[ReleaseRecord], named: str) -> ReleaseRecord | None:
-    """The one of `found` that is named by its number, else the first choice: the plan and the form both ask here."""
-    return next((one for one in found if str(one.release.pk) == named), None) or _first_choice(environment, found)
+    """The one of `found` that is named by its number; where none is named the first choice, if there is one.
+
+    The plan and the form both ask here.
+    """
+    return next((one for one in found if str(one.release.pk) == named), None) if named else _first(environment, found)
 
 
-def _first_choice(environment: Environment, found: Sequence[ReleaseRecord]) -> ReleaseRecord | None:
+def _first(environment: Environment, found: Sequence[ReleaseRecord]) -> ReleaseRecord | None:
     """What a command would take that names no release, where it is newer than what is live there.
 
-    Else the newest after that which nothing speaks against: nobody asks for what runs. Where there is none, what is
-    live; where nothing is, the newest that nothing speaks against, else the newest.
+    Else the newest after that which nothing speaks against. Where there is none, nothing: what runs already, and what
+    failed or was rejected, is for a person to choose.
     """
     try:
-        chosen = choose_release(environment).pk
+        meant = choose_release(environment).pk
     except PortalError:
-        chosen = None
+        meant = None
     live = next((one for one in found if one.live_on(environment.name)), None)
     newer = found[: found.index(live)] if live is not None else found
-    best = next((one for one in newer if one.release.pk == chosen), None)
-    return best or next((one for one in newer if not one.doubtful), live or (found[0] if found else None))
+    best = next((one for one in newer if one.release.pk == meant), None)
+    return best or next((one for one in newer if not one.doubtful), None)
 
 
 def preview(*, actor: Actor, environment: Environment, release: Release) -> Preview:

@@ -37,6 +37,18 @@ class Happening:
         return self.went in _BAD.values()
 
     @property
+    def short(self) -> str:
+        """For a chip: `live on production`."""
+        return str(self).removeprefix("is ").removeprefix("was ")
+
+    @property
+    def grade(self) -> str:
+        """The status whose colour it has: a person's no is no failure."""
+        if self.went == _BAD[Status.REJECTED]:
+            return Status.AWAITING_APPROVAL
+        return Status.FAILED if self.bad else Status.SUCCEEDED if self.live else Status.EXPIRED
+
+    @property
     def live(self) -> bool:
         """Whether servers of the environment run it now."""
         return self.went == _LIVE
@@ -59,22 +71,14 @@ class ReleaseRecord:
         return any(one.live and one.environment == environment for one in self.history)
 
     @property
+    def digest(self) -> str:
+        """The first figures of what tells it from another of its version."""
+        return self.release.identifier.rpartition("-")[2][:7]
+
+    @property
     def subject(self) -> str:
         """What its change log says first."""
         return next((line for line in self.release.change_log.splitlines() if line), "")
-
-    @property
-    def label(self) -> str:
-        """One line to choose by."""
-        parts = [
-            str(self.release),
-            f"{self.release.built_at:%-d %b %H:%M}",
-            self.release.commit[:10],
-            self.subject[:60],
-            "in quarantine: say why" if self.release.quarantined else "",
-            *map(str, self.history),
-        ]
-        return " · ".join(part for part in parts if part)
 
 
 def records_of(releases: Iterable[Release], *, without: Deployment | None = None) -> list[ReleaseRecord]:

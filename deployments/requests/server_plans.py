@@ -18,6 +18,7 @@ class ServerPlan:
     server: str
     secrets: Sequence[str]
     base: str | None
+    base_version: str
     added: int
     changed: int
     removed: int
@@ -48,6 +49,7 @@ def _plan(release: Release, target: SealedTarget) -> ServerPlan:
         server=target.server,
         secrets=[f"{name} v{version}" for name, version in target.secrets.items()],
         base=base.identifier if base else None,
+        base_version=base.version if base else "",
         added=len(diff.added),
         changed=len(diff.changed),
         removed=len(diff.removed),

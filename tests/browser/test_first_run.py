@@ -105,7 +105,7 @@ def test_they_lead_from_nothing_to_a_release_that_runs(
     _looked_at(visitor, "start-deploy")
     page.get_by_role("link", name="Deploy to test").click()
     page.get_by_label("Reason").fill("the first one")
-    page.get_by_role("button", name="Request deployment").click()
+    page.get_by_role("button", name="Deploy now").click()
     page.wait_for_url("**/deployments/*/")
     row = Deployment.objects.get()
     page.goto(f"{portal}/start/")

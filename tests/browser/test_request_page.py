@@ -22,10 +22,20 @@ def portal(transactional_db: None, world: World, live_server: Any) -> str:
     return str(live_server.url)
 
 
+def chosen_on(page: Page) -> str:
+    """The number of the release whose row is ticked."""
+    return page.locator("[name=release]:checked").input_value()
+
+
+def choose(page: Page, release: Release) -> None:
+    """Tick its row."""
+    page.locator(f"[name=release][value='{release.pk}']").check()
+
+
 def of_one_release(page: Page, release: Release) -> None:
     """Wait until plan and choice are of this release."""
-    page.get_by_role("heading", name=f"What {release} would do on production", exact=True).wait_for()
-    assert page.get_by_label("Release").input_value() == str(release.pk)
+    page.get_by_role("heading", name=f"What {release.version} would do on production", exact=True).wait_for()
+    assert chosen_on(page) == str(release.pk)
     assert page.locator("[name=plan_of]").input_value() == str(release.pk)
 
 
@@ -38,16 +48,15 @@ def test_after_back_the_plan_is_of_what_is_chosen(cached: bool, visit: Visitors,
         page.add_init_script("addEventListener('unload', () => {})")  # which keeps a page out of the browser's cache
     page.goto(portal + reverse("admin:deployments_environment_request", args=[world.production.pk]))
     of_one_release(page, new)
-    page.get_by_label("Release").select_option(str(old.pk))
+    choose(page, old)
     of_one_release(page, old)
-    page.get_by_role("button", name="Deploy again").wait_for()
+    page.get_by_text(f"{old.version} runs on production already").wait_for()
     page.get_by_label("Reason").fill("says more")
     page.goto(portal + reverse("admin:index"))
     page.go_back()
-    chosen = page.get_by_label("Release").input_value()
+    chosen = chosen_on(page)
     of_one_release(page, Release.objects.get(pk=chosen))
-    again = chosen == str(old.pk)
-    page.get_by_role("button", name="Deploy again" if again else "Request deployment").click()
+    page.get_by_role("button", name="Request approval").click()
     page.wait_for_url("**/deployments/*/")
     assert str(Deployment.objects.latest("pk").release_id) == chosen
 
@@ -59,8 +68,8 @@ def test_the_last_of_several_quick_choices_is_the_plans(visit: Visitors, portal:
     page, (old, new) = visitor.page, world.releases
     page.goto(portal + reverse("admin:deployments_environment_request", args=[world.production.pk]))
     page.evaluate(
-        """numbers => { const choice = document.getElementById('id_release'); for (const number of numbers) {
-        choice.value = number; choice.dispatchEvent(new Event('change', {bubbles: true})); } }""",
+        """numbers => { for (const number of numbers) {
+        document.querySelector(`[name=release][value="${number}"]`).click(); } }""",
         [str(old.pk), str(new.pk), str(old.pk)],
     )
     of_one_release(page, old)
@@ -74,12 +83,12 @@ def test_where_the_plan_does_not_come_the_request_is_not_made(visit: Visitors, p
     page.goto(portal + reverse("admin:deployments_environment_request", args=[world.production.pk]))
     page.route("**/request/?*", lambda route: route.abort())
     before = Deployment.objects.count()
-    page.get_by_label("Release").select_option(str(old.pk))
-    page.get_by_role("button", name="Request deployment").click()
+    choose(page, old)
+    page.get_by_role("button", name="Request approval").click()
     page.get_by_role("alert").filter(has_text="It shows the plan of your choice now").wait_for()
     of_one_release(page, old)
     assert Deployment.objects.count() == before
     assert visitor.violations() == []
-    page.get_by_role("button", name="Deploy again").click()
+    page.get_by_role("button", name="Request approval").click()
     page.wait_for_url("**/deployments/*/")
     assert Deployment.objects.latest("pk").release == old

@@ -165,11 +165,11 @@ def _requested(world: World, visitor: Visitor, release: str, reason: str) -> int
     world.go(visitor, "")
     page.get_by_role("link", name="Deploy production", exact=True).click()
     page.wait_for_url("**/request/")
-    chosen = page.get_by_label("Release").locator("option", has_text=release)
-    page.get_by_label("Release").select_option(chosen.get_attribute("value"))
+    page.locator("#cy-releases").get_by_title(release).locator("xpath=ancestor::label").get_by_role("radio").check()
+    page.locator(f"#cy-plan-of:has-text('{release}')").wait_for()
     page.get_by_label("Reason").fill(reason)
     _no_violations(visitor)
-    page.get_by_role("button", name="Request deployment").click()
+    page.get_by_role("button", name="Request approval").click()
     page.wait_for_url("**/deployments/*/")
     assert "awaiting approval" in page.inner_text("body").lower()
     _no_violations(visitor)
@@ -179,7 +179,7 @@ def _requested(world: World, visitor: Visitor, release: str, reason: str) -> int
 def _refused(world: World, visitor: Visitor, number: int) -> None:
     """Whoever asked tries to approve, having the role for it."""
     page = visitor.page
-    assert page.get_by_role("link", name="Approve", exact=True).count() == 0, "it is not even offered"
+    assert page.get_by_role("link", name="Review and decide").count() == 0, "it is not even offered"
     world.go(visitor, f"deployments/deployment/{number}/approve/")
     assert page.get_by_role("button", name="Approve", exact=True).count() == 0
     alert = page.get_by_role("alert").filter(has_text="cannot be the one who decides about it")
@@ -195,10 +195,10 @@ def _approved(world: World, visitor: Visitor, number: int, *, picture: str) -> N
     world.go(visitor, "")
     page.get_by_role("link", name=f"Read and decide about deployment {number}").click()
     page.wait_for_url("**/approve/")
+    page.evaluate("document.querySelectorAll('details:not(.drop)').forEach(one => { one.open = true; })")
     said = page.inner_text("body")
     assert re.search(r"Seal\s+[0-9a-f]{64}", said)
     assert "preflight → stage → dependencies → backup → activate → restart → verify" in said
-    page.evaluate("document.querySelectorAll('details:not(.drop)').forEach(one => { one.open = true; })")
     _no_violations(visitor)
     if picture:
         assert "+# this is 1.1.0" in page.inner_text("body")

@@ -31,14 +31,14 @@ def test_a_deployment_is_asked_for_and_decided_without_a_script(visit: Visitors,
     page.fill("input[name=password]", "password of operator")
     page.keyboard.press("Enter")
     page.wait_for_url("**/request/")
-    page.get_by_label("Release").select_option(str(world.releases[1].pk))
+    page.locator(f"[name=release][value='{world.releases[1].pk}']").check()
     page.get_by_label("Reason").fill("says more")
     page.get_by_role("button", name="Show the plan").click()
-    page.get_by_text(f"What {world.releases[1]} would do").wait_for()
+    page.get_by_text(f"What {world.releases[1].version} would do").wait_for()
     assert page.url.endswith("/request/"), "nothing of a form's token is in an address"
     assert Deployment.objects.latest("pk").release != world.releases[1], "looking asks for nothing"
     assert page.get_by_label("Reason").input_value() == "says more"
-    page.get_by_role("button", name="Request deployment").click()
+    page.get_by_role("button", name="Request approval").click()
     page.wait_for_url("**/deployments/*/")
     row = Deployment.objects.latest("pk")
     assert (row.status, row.release) == (Status.AWAITING_APPROVAL, world.releases[1])

@@ -18,7 +18,7 @@ from deployments.environments.settings import configure_environment
 from deployments.execution.claims import claim
 from deployments.lifecycle import Status, StepState
 from deployments.models import AuditEvent, ClusterBeat, Deployment, Environment, LogLine, Release, Server, Step
-from deployments.requests.approvals import approve, review_break_glass
+from deployments.requests.approvals import approve, reject, review_break_glass
 from deployments.requests.rollbacks import request_rollback
 from engine.errors import InvalidRequest
 from engine.ssh.keys import HostKey, generate_key
@@ -125,7 +125,7 @@ def test_a_request_names_the_one_whose_place_it_takes(world: World) -> None:
     row = world.request()
     said = text_of(read(world, "operator", "deployments_environment_request", world.production.pk))
     assert "waits for one approval by somebody else" in said
-    assert f"Deployment {row.pk} waits for approval: this request takes its place" in said
+    assert f"It replaces #{row.pk} , which waits for approval" in said
 
 
 def test_many_files_are_named_in_one_fold(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -448,13 +448,12 @@ def test_a_request_shows_what_is_known_of_each_release_and_its_plan_before_it_is
     Deployment.objects.filter(pk=bad.pk).update(status=Status.ROLLED_BACK)
     address = reverse("admin:deployments_environment_request", args=[world.production.pk])
     page = world.client("operator").get(address).content.decode()
-    assert f'<option value="{world.releases[0].pk}" selected>' in page, "the newest failed on test"
-    assert re.search(rf"{re.escape(str(world.releases[1]))} · [^<]*1\.1\.0: say more · failed on test", page)
-    assert f"What {world.releases[0]} would do" in text_of(page)
+    assert 'form="cy-form" checked' not in page, "the newest failed on test, the other runs: a person chooses"
+    assert re.search(r"1\.1\.0 \S+ \S.* 1\.1\.0: say more failed on test", text_of(page))
     said = text_of(world.client("operator").get(f"{address}?release={world.releases[1].pk}").content.decode())
-    assert f"What {world.releases[1]} would do" in said
+    assert f"What {world.releases[1].version} would do" in said
     assert "It failed on test (" in said
-    assert f"from {world.releases[0]} ; 2 files, 0 packages, " in said
+    assert f"{world.releases[0].version} → {world.releases[1].version} · 2 files, 0 packages, " in said
     assert "preflight → stage" in said
     assert Deployment.objects.count() == 2, "nothing was asked for"
 
