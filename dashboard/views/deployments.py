@@ -68,9 +68,7 @@ def deployment_page(request: HttpRequest, number: int) -> HttpResponseBase:
         "given": given,
         "refused": deployment.status == Status.REJECTED,
         "followed": followed,
-        "expected": usual_seconds(deployment)
-        if deployment.ended
-        else expected_seconds(deployment.environment, Kind(deployment.kind)),
+        "expected": _expected(deployment),
         "guidance": guidance(deployment, given),
         "said": said(deployment),
         "watched": 0 if followed else still_watched(deployment, now),
@@ -92,6 +90,13 @@ def deployment_page(request: HttpRequest, number: int) -> HttpResponseBase:
         }
         context["spans"] = spans(deployment) if deployment.ended else []
     return present(request, "dashboard/deployment.html", "dashboard/deployment_live.html", context)
+
+
+def _expected(deployment: Deployment) -> float | None:
+    """Seconds that it should take; of one that has ended, that it should have taken."""
+    if deployment.ended:
+        return usual_seconds(deployment)
+    return expected_seconds(deployment.environment, Kind(deployment.kind))
 
 
 def _history_of_the_release(deployment: Deployment) -> dict[str, Any]:
