@@ -1,9 +1,13 @@
 """One worker has a deployment, by its token; who takes it over has a new fence, and the first one nothing."""
 
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
+from django_q.models import OrmQ
 
 from deployments.environments.locks import lock_environment
 from deployments.execution import claims
@@ -18,11 +22,21 @@ from deployments.execution.claims import (
     worker_name,
 )
 from deployments.execution.recorder import LEASE
-from deployments.lifecycle import Status
-from deployments.models import AuditEvent, Deployment, Environment, Operation, Server
+from deployments.lifecycle import Kind, Status
+from deployments.models import (
+    AuditEvent,
+    Deployment,
+    Environment,
+    Move,
+    NotificationChannel,
+    NotificationDelivery,
+    Operation,
+    Server,
+)
 from deployments.people.accounts import change_person
 from deployments.requests import seals
 from deployments.requests.approvals import approve
+from deployments.requests.rollbacks import request_rollback
 from tests.deployments.conftest import artifacts, quick, world
 from tests.deployments.world import World
 
@@ -98,6 +112,9 @@ def test_what_comes_while_the_seal_is_looked_at_still_counts(
     assert waiting.status == Status.SUPERSEDED
     said = "was locked by operator: stop everything" if meanwhile == "locked" else "may not approve any more"
     assert said in waiting.sentence, waiting.sentence
+    event = AuditEvent.objects.get(name="deployment.voided")
+    assert (event.actor, event.environment, event.data["seal"]) == ("system:worker", "production", waiting.seal)
+    assert said in event.data["changes"][0]
     assert not AuditEvent.objects.filter(name="deployment.started").exists()
 
 
@@ -141,3 +158,99 @@ def test_an_interrupted_one_is_taken_up_once_and_a_running_one_is_not(claimed: C
     assert first is not None
     assert take_up(slower) is None
     assert row(claimed).claim == first.token
+
+
+def test_a_portal_that_has_moved_takes_nothing(world: World, claimed: Claimed) -> None:
+    lost, waiting = row(claimed), world.request()
+    approve(actor=world.people["approver"], deployment=waiting)
+    hand_over(claimed)
+    move = Move.objects.create(
+        server="ops-1",
+        url="https://ops.example.org",
+        host_key="x",
+        state="gone",
+        started_by="tests",
+        head="1:0",
+    )
+    before = list(Environment.objects.order_by("pk").values_list("fence", flat=True))
+    later = timezone.now() + timedelta(days=1)
+    assert (claim(waiting.pk), take_over(lost, now=later)) == (None, None)
+    Deployment.objects.filter(pk=lost.pk).update(status=Status.INTERRUPTED)
+    assert take_up(row(claimed)) is None
+    assert list(Environment.objects.order_by("pk").values_list("fence", flat=True)) == before
+    assert Deployment.objects.get(pk=waiting.pk).status == Status.QUEUED
+    move.delete()
+    assert claim(waiting.pk) is not None
+    assert take_up(row(claimed)) is not None
+
+
+def test_who_wants_to_hear_of_beginnings_hears_of_it_once(world: World) -> None:
+    for name, events in (("beginnings", ["started"]), ("ends", ["succeeded", "failed"])):
+        NotificationChannel.objects.create(name=name, url="json://127.0.0.1:9/x", events=events)
+    asked = world.request(environment="test")
+    OrmQ.objects.all().delete()
+    for _ in range(2):
+        claim(asked.pk)
+    told = NotificationDelivery.objects.get()
+    assert (told.channel.name, told.event, told.subject) == ("beginnings", "started", f"deployment:{asked.pk}")
+    assert [each.task["func"] for each in OrmQ.objects.all()] == ["deployments.tasks.deliver_notifications"]
+
+
+def test_nobody_is_told_of_what_nobody_wants_to_hear(claimed: Claimed) -> None:
+    assert not NotificationDelivery.objects.exists()
+    assert "deployments.tasks.deliver_notifications" not in [each.task["func"] for each in OrmQ.objects.all()]
+
+
+@pytest.mark.parametrize("kind", [Kind.DEPLOYMENT, Kind.ROLLBACK])
+def test_what_only_another_machine_can_do_is_left_to_it_for_a_while(world: World, kind: Kind) -> None:
+    for release in world.releases:
+        world.succeeded(release, "test")
+    if kind == Kind.ROLLBACK:
+        asked = request_rollback(actor=world.people["operator"], environment=world.test, reason="it hangs")
+    else:
+        asked = world.request(environment="test")
+    Path(asked.release.artifact.path).unlink()
+    OrmQ.objects.all().delete()
+    before = timezone.now()
+    assert claim(asked.pk) is None
+    (task,) = OrmQ.objects.all()
+    assert task.key == ("rescue" if kind == Kind.ROLLBACK else "deploys")
+    assert task.lock is not None
+    assert task.lock >= before + timedelta(seconds=claims.LEFT_SECONDS)
+    Deployment.objects.filter(pk=asked.pk).update(queued_at=timezone.now() - claims.LOOKED_FOR - timedelta(seconds=1))
+    assert claim(asked.pk) is None
+    asked.refresh_from_db()
+    assert (asked.status, asked.outcome) == (Status.SUPERSEDED, "seal_broken")
+    assert "For 5 minutes no worker that took it had what it needs. " in asked.sentence
+    assert AuditEvent.objects.get(name=f"{kind}.voided").actor == "system:worker"
+
+
+def test_what_is_run_is_what_was_checked_whatever_is_written_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = world.request(environment="test")
+    begun = claims._begun
+
+    def forged(*arguments: Any) -> bool:
+        Deployment.objects.filter(pk=asked.pk).update(
+            snapshot={"application": "evil"}, seal="0" * 64, kind=Kind.ROLLBACK, release=world.releases[0]
+        )
+        return begun(*arguments)
+
+    monkeypatch.setattr(claims, "_begun", forged)
+    found = claim(asked.pk)
+    assert found is not None
+    mine = found.deployment
+    assert (mine.snapshot, mine.seal, mine.kind) == (asked.snapshot, asked.seal, Kind.DEPLOYMENT)
+    assert (mine.release, mine.status) == (world.releases[1], Status.RUNNING)
+
+
+def test_without_a_database_the_lease_runs_out_by_itself(
+    claimed: Claimed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(_: Claimed) -> None:
+        raise OperationalError("nobody there")
+
+    monkeypatch.setattr(claims, "_row", away)
+    hand_over(claimed)
+    assert f"deployment {claimed.deployment.pk}: its lease runs out by itself: nobody there" in caplog.text

@@ -1,5 +1,7 @@
 """A run that somebody ends, and units that crash after it had succeeded."""
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
@@ -9,7 +11,7 @@ from deployments.execution import watch as watching
 from deployments.execution.remote_cancellation import cancel_remote
 from deployments.execution.run import execute
 from deployments.lifecycle import Kind, Status
-from deployments.models import AuditEvent, Deployment, Environment
+from deployments.models import AuditEvent, Deployment, Environment, Server
 from deployments.requests.cancellation import cancel
 from tests.deployments.execution.conftest import UNIT, Scene
 
@@ -99,3 +101,34 @@ class TestWatching:
     def test_what_does_not_run_any_more_is_over(self, scene: Scene, baking: Deployment) -> None:
         scene.deploy(0)
         assert self.look(baking) == "over"
+
+    def test_the_looks_come_closer_as_its_end_does_and_end_with_it(
+        self, baking: Deployment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        later: list[float] = []
+        monkeypatch.setattr(queueing, "enqueue_watch", lambda pk, *, after: later.append(after))
+        now = timezone.now()
+        monkeypatch.setattr(watching.timezone, "now", lambda: now)
+        for seconds in (31.0, 30.0, 7.0, 0.5):
+            Deployment.objects.filter(pk=baking.pk).update(bake_until=now + timedelta(seconds=seconds))
+            assert self.look(baking) == "goes on"
+        assert later == [30.0, 30.0, 7.0, 1.0]
+        Deployment.objects.filter(pk=baking.pk).update(bake_until=now)
+        assert self.look(baking) == "over"
+        assert len(later) == 4
+
+    def test_what_was_seen_is_kept_with_each_server_and_tells_when(self, scene: Scene, baking: Deployment) -> None:
+        scene.hosts["two"].machine.unit(UNIT, NRestarts="3", InvocationID="another", MainPID="4194399")
+        self.look(baking)
+        seen = {target.server.name: target.facts["watch"] for target in baking.targets.select_related("server")}
+        assert {name: facts["status"] for name, facts in seen.items()} == {"one": "succeeded", "two": "failed"}
+        assert all(set(facts) == {"status", "reason", "sentence", "at"} for facts in seen.values())
+        assert AuditEvent.objects.get(name="deployment.crashed").data["sentence"] == seen["two"]["sentence"]
+
+    def test_what_somebody_stopped_is_not_asked(self, scene: Scene, baking: Deployment) -> None:
+        Server.objects.filter(name="two").update(stopped={"by": "olga", "units": [UNIT], "bot": True})
+        scene.hosts["two"].machine.unit(UNIT, ActiveState="inactive", SubState="dead", MainPID="0")
+        assert self.look(baking) == "goes on"
+        asked = [host.asked[-1] for host in scene.hosts.values()]
+        assert asked == ["watch", "run"]
+        assert "watch" not in baking.targets.get(server__name="two").facts

@@ -53,3 +53,28 @@ def test_who_has_lost_the_claim_writes_nothing(target: Target) -> None:
         assert session.heard is not None
         session.heard.add(1000, 10)
     assert fresh(target).facts == {"run_fence": 3}
+
+
+def test_who_writes_the_facts_with_the_end_has_them_written_here_only_if_it_fails(target: Target) -> None:
+    row = fresh(target)
+    with limited_session(Claimed(row.deployment, TOKEN), row, ends=True) as session:
+        assert session.heard is not None
+        session.heard.add(1000, 10)
+    assert session.heard is None, "it is warm, and may be another deployment's next"
+    assert row.facts == {"run_fence": 3, HEARD: [1000, 10]}
+    assert fresh(target).facts == {"run_fence": 3}
+    with pytest.raises(PortalError), limited_session(Claimed(row.deployment, TOKEN), row, ends=True) as session:
+        assert session.heard is not None
+        session.heard.add(500, 5)
+        raise PortalError("the line was cut")
+    assert session.heard is None
+    assert fresh(target).facts == {"run_fence": 3, HEARD: [1500, 15]}
+
+
+def test_what_somebody_wrote_about_the_server_meanwhile_stays(target: Target) -> None:
+    row = fresh(target)
+    with limited_session(Claimed(row.deployment, TOKEN), row) as session:
+        assert session.heard is not None
+        session.heard.add(7, 1)
+        Target.objects.filter(pk=target.pk).update(facts={"run_fence": 3, "watch": "well"})
+    assert fresh(target).facts == {"run_fence": 3, "watch": "well", HEARD: [7, 1]}

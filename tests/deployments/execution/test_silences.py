@@ -1,6 +1,7 @@
 """What a deployment, a restart and a stop silence, and for how long; each lifts its own and nothing else."""
 
 import logging
+import os
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -112,3 +113,16 @@ def test_an_alertmanager_that_is_away_holds_nothing_up(
     with caplog.at_level(logging.DEBUG, logger=silences.__name__):
         silences.keep_quiet(server).result(10)
     assert [record.levelno for record in caplog.records if record.name == silences.__name__] == [level]
+
+
+def test_a_process_has_one_thread_for_them_and_a_fork_its_own() -> None:
+    executors = silences._Executors()
+    ours = executors.here()
+    assert executors.here() is ours
+    child = os.fork()
+    if child == 0:
+        mine = executors.here()
+        os._exit(0 if mine is not ours and mine.submit(lambda: 7).result(10) == 7 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert executors.here() is ours
+    ours.shutdown()

@@ -2,12 +2,20 @@
 
 import io
 import json
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from django.core.management import call_command
+from django.utils import timezone
 
-from deployments.execution.spans import PORTAL, spans
+from deployments.execution import spans as module
+from deployments.execution.spans import PORTAL, RUN, SPANS, Marks, Span, spans
 from deployments.lifecycle import Status
+from deployments.models import Deployment
 from tests.deployments.execution.conftest import Scene
+from tests.deployments.world import World
 
 WAY = ["reads files", "connects", "makes plan", "agent starts"]
 
@@ -43,3 +51,45 @@ def test_the_command_tells_them(scene: Scene) -> None:
     told = json.loads(out.getvalue())
     assert {span["where"] for span in told["timings"]} == {"portal", "one", "two"}
     assert all(set(span) == {"where", "what", "seconds"} for span in told["timings"])
+
+
+def test_each_moment_of_the_record_is_where_one_span_ends_and_the_next_begins(world: World) -> None:
+    row, began = world.request(), timezone.now()
+
+    def at(second: int) -> Any:
+        return began + timedelta(seconds=second)
+
+    moments = {"requested_at": at(0), "queued_at": at(10), "started_at": at(13), "finished_at": at(60)}
+    Deployment.objects.filter(pk=row.pk).update(**moments)
+    first, other = row.targets.get(), row.targets.create(server=world.servers["test"], order=9)
+    for target, begin, end, marks in (
+        (first, 14, 20, {RUN: 3.5, "agent starts": 0.5, "connects": 1.0}),
+        (other, 21, 56, {RUN: 1.0}),
+    ):
+        target.started_at, target.finished_at, target.facts = at(begin), at(end), {SPANS: marks}
+        target.save()
+        for name, seconds in (("stage", 1.25), ("verify", 0.75), ("prune", None)):
+            target.steps.create(name=name, state="ok", started_at=at(begin), seconds=seconds)
+    row.refresh_from_db()
+    portal = [Span(PORTAL, "waits for approval", 10.0), Span(PORTAL, "waits for a worker", 3.0)]
+    stage, verify = (("stage", 1.25), ("verify", 0.75))
+    there = [("connects", 1.0), ("agent starts", 0.5), stage, verify, ("agent ends", 1.5)]
+    assert spans(row) == [
+        *portal,
+        Span(PORTAL, "prepares", 1.0),
+        *(Span("production-1", what, seconds) for what, seconds in there),
+        *(Span("test-1", what, seconds) for what, seconds in (stage, verify, ("agent ends", 0.0))),
+        Span(PORTAL, "concludes", 4.0),
+    ]
+    Deployment.objects.filter(pk=row.pk).update(verified_at=at(58))
+    row.refresh_from_db()
+    assert spans(row)[-1] == Span(PORTAL, "concludes", 2.0), "what comes after is no part of it"
+
+
+def test_a_mark_counts_from_the_one_before_and_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter((100.0, 100.5, 102.0))
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    marks = Marks()
+    for what in ("connects", "connects", "agent starts"):
+        marks.mark(what)
+    assert marks.seconds == {"connects": 0.5, "agent starts": 1.5}

@@ -1,13 +1,18 @@
 """What the ends of all servers come to, in a status, a stable word and a sentence."""
 
+import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from deployments.execution import verdict as module
 from deployments.execution.host_inquiry import ASKED
-from deployments.execution.verdict import ON_REQUEST, judge
-from deployments.lifecycle import Status, TargetStatus
-from deployments.models import Deployment, Server, Target
+from deployments.execution.verdict import ON_REQUEST, judge, with_watch
+from deployments.lifecycle import Kind, Status, TargetStatus
+from deployments.models import Deployment, Release, Server, Target
+from tests.deployments.world import World
 
 RETRY = "and then roll back or deploy again: both check the server first."
 
@@ -97,3 +102,77 @@ def test_who_cancelled_it_is_named_where_no_server_said_no(targets: list[Target]
     by_olga = Deployment(cancel_requested_by="olga")
     assert judge(by_olga, targets) == (Status.CANCELLED, "cancelled", f"Cancelled by olga. {said}")
     assert judge(by_olga, [NO, SKIPPED])[:2] == (Status.FAILED, "no_sudo"), "its own failure came first"
+
+
+def ran(name: str, watched: str, **more: Any) -> Target:
+    return end(name, TargetStatus.SUCCEEDED, "verified", "it runs", proof={"watched": watched, **more})
+
+
+RELEASE = Release(identifier="tea-1.0", name="tea-bot", version="1.0")
+
+
+@pytest.mark.parametrize(
+    ("watched", "said"),
+    [
+        (("nothing fell.", "nothing fell"), "Looked at: nothing fell."),
+        (("nothing fell.", "a loop."), "Looked at: one: nothing fell. two: a loop."),
+    ],
+)
+def test_what_all_servers_say_is_said_once(watched: tuple[str, str], said: str) -> None:
+    targets = [ran(name, words) for name, words in zip(("one", "two"), watched, strict=True)]
+    assert module._success(Deployment(release=RELEASE), targets) == (
+        Status.SUCCEEDED,
+        "verified",
+        f"{RELEASE} runs on one, two, verified. {said}",
+    )
+
+
+def test_while_one_of_them_is_still_watched_that_is_said() -> None:
+    targets = [ran("one", "nothing fell", baseline={"left": 5.0}), ran("two", "nothing fell")]
+    assert module.seconds_left(targets) == 5.0
+    *_, sentence = module._success(Deployment(release=RELEASE), targets)
+    assert sentence.endswith(" verified. Looked at: nothing fell. So far: the watch goes on.")
+
+
+def test_a_way_back_says_how_long_it_took_and_what_it_lost() -> None:
+    lost = [{"database": "tea.db", "table": "cups", "before": 9, "after": 4}]
+    targets = [ran("one", "nothing fell"), ran("two", "nothing fell")]
+    targets[1].facts["proof"]["rows_lost"] = lost
+    began = timezone.now() - timedelta(seconds=12)
+    *_, sentence = module._success(Deployment(release=RELEASE, kind=Kind.ROLLBACK, started_at=began), targets)
+    found = re.search(r" Back in (\d+\.\d) s of the 300 s allowed\.", sentence)
+    assert found is not None, sentence
+    assert 12.0 <= float(found[1]) < 300
+    assert sentence.endswith(" two: tea.db has 4 rows in cups and had 9; a copy from before is in its backups."), (
+        sentence
+    )
+    *_, sentence = module._success(Deployment(release=RELEASE, started_at=began), targets)
+    assert "Back in" not in sentence, "only of a rollback"
+
+
+def test_what_there_is_where_it_failed_is_said_group_by_group() -> None:
+    runs, empty = end("two", TargetStatus.REVERTED, "x", "A."), end("three", TargetStatus.FAILED, "x", "B.")
+    runs.base_release_id = 1
+    unseen = end("four", TargetStatus.FAILED, "x", "C.", **{ASKED: False})
+    unseen.base_release_id = 1
+    *_, sentence = module._success(Deployment(release=RELEASE), [ran("one", "x"), runs, empty, unseen])
+    assert sentence == (
+        f"{RELEASE} runs on one, verified. Looked at: x. Not on two, three, four, which the policy allows: "
+        "two: what ran there before still does; three: nothing ran there before; four: what runs there now was not "
+        "looked at. two: A. three: B. four: C."
+    )
+
+
+def test_after_the_watch_the_sentence_says_what_was_seen_on_the_servers_that_took_it(world: World) -> None:
+    row = world.request()
+    (first,) = row.targets.all()
+    other = row.targets.create(server=world.servers["test"], order=9, status=TargetStatus.FAILED)
+    first.status, first.facts = TargetStatus.SUCCEEDED, {"proof": {"watched": "so far well", "baseline": {"left": 5.0}}}
+    first.save()
+    *_, row.sentence = module._success(row, list(row.targets.select_related("server")))
+    assert "Looked at: so far well. So far: the watch goes on." in row.sentence
+    first.facts["watch"] = {"sentence": "It fell twice."}
+    first.save()
+    other.facts = {"watch": {"sentence": "None of this."}}
+    other.save()
+    assert "Looked at: It fell twice. Not on test-1" in with_watch(row)
