@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from engine.host.agent import inspection
 from engine.host.agent.fake_machine import Machine
 from engine.host.agent.files import canonical
 from engine.host.agent.inspection import inspect_units
@@ -137,3 +138,44 @@ def test_only_a_job_that_does_its_work_just_now_is_no_difference(
     [found] = inspect_units(tree, [UNIT])
     assert found["problem"].startswith(problem)
     assert bool(found["problem"]) == bool(problem)
+
+
+def test_of_each_unit_everything_is_told_that_systemd_says_of_it(
+    tree: Tree, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, other = tmp_path / UNIT, "web.service"
+    own.write_bytes(b"[Service]\n")
+    real = inspection.sha256_file
+    monkeypatch.setattr(
+        inspection, "sha256_file", lambda path: real(path.replace("/etc/systemd/system", str(tmp_path)))
+    )
+    told = {"NRestarts": "4", "MainPID": "77", "UnitFileState": "enabled", "NeedDaemonReload": "yes"}
+    machine.unit(UNIT, **told, DropInPaths="/etc/a.conf /run/b.conf")
+    machine.unit(other, ActiveState="failed", SubState="failed", Result="exit-code", NRestarts="", MainPID="")
+    first, second = inspect_units(tree, [UNIT, other])
+    assert first == {
+        "unit": UNIT,
+        "active": "active",
+        "sub": "running",
+        "restarts": 4,
+        "pid": 77,
+        "enabled": "enabled",
+        "problem": "",
+        "needs_reload": True,
+        "sha256": hashlib.sha256(b"[Service]\n").hexdigest(),
+        "path": f"/etc/systemd/system/{UNIT}",
+        "drop_ins": ["/etc/a.conf", "/run/b.conf"],
+    }
+    assert second.pop("problem").startswith(f"{other} is failed")
+    assert second == {
+        "unit": other,
+        "active": "failed",
+        "sub": "failed",
+        "restarts": 0,
+        "pid": 0,
+        "enabled": None,
+        "needs_reload": False,
+        "sha256": None,
+        "path": f"/etc/systemd/system/{other}",
+        "drop_ins": [],
+    }
