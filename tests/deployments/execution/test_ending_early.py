@@ -1,6 +1,7 @@
 """A run that somebody ends, and units that crash after it had succeeded."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -132,3 +133,35 @@ class TestWatching:
         asked = [host.asked[-1] for host in scene.hosts.values()]
         assert asked == ["watch", "run"]
         assert "watch" not in baking.targets.get(server__name="two").facts
+
+    def test_one_that_cannot_be_asked_hides_no_other_ones_crash(self, scene: Scene, baking: Deployment) -> None:
+        scene.hosts["one"].cut()
+        scene.hosts["one"].refuses = True
+        scene.hosts["two"].machine.unit(UNIT, NRestarts="3", InvocationID="another", MainPID="4194399")
+        assert self.look(baking) == "crashed"
+        assert AuditEvent.objects.get(name="rollback.requested").data["rollback_of"] == baking.pk
+
+    def test_one_that_cannot_tell_is_not_noted_and_one_that_did_not_take_it_is_not_asked(
+        self, scene: Scene, baking: Deployment
+    ) -> None:
+        (scene.hosts["one"].root / ".deploy" / "journal.jsonl").unlink()
+        baking.targets.filter(server__name="two").update(status="failed")
+        assert self.look(baking) == "goes on"
+        assert [host.asked[-1] for host in scene.hosts.values()] == ["watch", "run"]
+        assert all("watch" not in target.facts for target in baking.targets.all())
+
+    def test_what_happens_in_another_environment_ends_no_watch(self, scene: Scene, baking: Deployment) -> None:
+        other = Environment.objects.exclude(pk=scene.home.pk)[0]
+        usual: dict[str, Any] = {
+            "environment": other,
+            "release": scene.releases[0],
+            "snapshot": baking.snapshot,
+            "seal": baking.seal,
+        }
+        Deployment.objects.create(status=Status.SUCCEEDED, finished_at=timezone.now(), **usual)
+        Deployment.objects.create(status=Status.RUNNING, **usual)
+        assert self.look(baking) == "goes on"
+        Deployment.objects.create(
+            status=Status.FAILED, finished_at=timezone.now(), **{**usual, "environment": scene.home}
+        )
+        assert self.look(baking) == "goes on", "a later failure changed nothing"

@@ -22,12 +22,10 @@ from deployments.models import (
     Environment,
     NotificationChannel,
     NotificationDelivery,
-    Release,
     Server,
     Target,
 )
 from deployments.requests.approvals import approve
-from deployments.requests.rollbacks import request_rollback
 from engine.artifacts.deploy_toml import Health
 from tests.deployments.world import World
 from tests.fixtures.records import EXAMPLE
@@ -229,26 +227,6 @@ def test_what_is_told_late_completes_the_record_and_moves_no_moment(claimed: Cla
     assert AuditEvent.objects.get(name="deployment.failed").data["late"] is True
 
 
-def test_a_rollback_condemns_what_it_took_back_in_its_own_words_and_the_first_ones_stay(world: World) -> None:
-    for environment in ("test", "production"):
-        for release in world.releases:
-            world.succeeded(release, environment)
-    said: list[tuple[object, ...]] = []
-    for who, home in (("operator", world.test), ("colleague", world.production)):
-        asked = request_rollback(actor=world.people[who], environment=home, reason=f"{who}: it hangs")
-        found = claim(asked.pk)
-        assert found is not None
-        found.deployment.targets.update(status=TargetStatus.SUCCEEDED)
-        assert end(found)
-        assert (row(found).kind, row(found).bake_until) == (Kind.ROLLBACK, None)
-        assert AuditEvent.objects.filter(name="rollback.succeeded", environment=home.name).count() == 1
-        bad = Release.objects.get(pk=world.releases[1].pk)
-        said.append((bad.quarantined_by, bad.quarantine_reason, bad.quarantined_at))
-    assert said[0][:2] == ("operator", "operator: it hangs")
-    assert said[1] == said[0]
-    assert not Release.objects.get(pk=world.releases[0].pk).quarantined
-
-
 def test_what_became_of_a_server_is_written_by_who_holds_the_deployment(claimed: Claimed) -> None:
     target, other = claimed.deployment.targets.order_by("order")
     end_target(target, TargetStatus.REVERTED, claim=uuid4(), outcome="x", sentence="x", facts={"x": 1})
@@ -267,3 +245,18 @@ def test_what_became_of_a_server_is_written_by_who_holds_the_deployment(claimed:
     assert (target.outcome, target.sentence, target.facts) == ("", "", {})
     other.refresh_from_db()
     assert (other.status, other.finished_at) == (TargetStatus.FAILED, None)
+
+
+def test_the_rollback_that_waited_for_it_begins(world: World, claimed: Claimed) -> None:
+    for release in world.releases:
+        world.succeeded(release, "test")
+    waiting = {
+        home.name: Deployment.objects.create(
+            environment=home, release=world.releases[0], kind=Kind.ROLLBACK, status=Status.AWAITING_APPROVAL
+        )
+        for home in (world.test, world.production)
+    }
+    assert end(claimed, Status.CANCELLED)
+    status = {name: Deployment.objects.get(pk=each.pk).status for name, each in waiting.items()}
+    assert status == {"test": Status.QUEUED, "production": Status.AWAITING_APPROVAL}
+    assert AuditEvent.objects.get(name="rollback.queued").data["after"] == claimed.deployment.pk

@@ -10,8 +10,9 @@ from deployments.models import Approval, Deployment, Server, Target
 from deployments.releases.artifacts import manifest_on_servers, open_release
 from deployments.requests.approvals import approve
 from deployments.requests.rollbacks import request_rollback
+from deployments.snapshot import SealedHook
 from engine.artifacts.artifact import ArtifactReader
-from engine.remote import BaseRelease
+from engine.remote import BaseRelease, HookPlan
 from tests.deployments.world import World
 
 LONG = 100_000.0
@@ -125,3 +126,17 @@ def test_files_that_several_servers_are_sent_are_read_once(
     plans.read_files(sealed.model_copy(update={"base": None}))
     assert set(read[1]) == {file.path for file in manifest_on_servers(deployment.release, ["bot"]).files}
     assert set(read[0]) < set(read[1])
+
+
+def test_the_hooks_of_its_roles_go_along_with_their_deadlines(deployment: Deployment, reader: ArtifactReader) -> None:
+    ours = SealedHook(moment="before_activate", role="bot", command=("migrate",), back=("undo",), deadline=7)
+    theirs = SealedHook(moment="after_activate", role="web", command=("warm",), deadline=9)
+    sealed = deployment.sealed
+    plan = sealed.plan.model_copy(update={"hooks": (ours, theirs)})
+    deployment.snapshot = sealed.model_copy(update={"plan": plan}).to_json()
+    made = HostPlans(deployment, reader).plan(only_target(deployment), fence=7, within=LONG)
+    assert made.hooks == [
+        HookPlan(moment="before_activate", role="bot", command=("migrate",), back=("undo",), deadline=7)
+    ]
+    assert made.deadlines == {**reader.deploy.deadlines.model_dump(), "prune": PRUNE_SECONDS, "before_activate": 7}
+    assert made.deadline == sum(made.deadlines.values()) + MARGIN_SECONDS

@@ -9,10 +9,12 @@ from django_q.models import OrmQ
 
 from deployments.core import queueing
 from deployments.execution import reaper
-from deployments.execution.claims import claim
+from deployments.execution.claims import Claimed, claim
+from deployments.execution.host_inquiry import Unsettled
 from deployments.execution.reaper import GIVE_UP, KEEP_ASKING, QUEUED_TOO_LONG, UNREACHABLE, call_for_settling
+from deployments.execution.recorder import Recorder
 from deployments.lifecycle import Kind, Status, TargetStatus
-from deployments.models import Deployment, Environment, Target
+from deployments.models import Deployment, Environment, Server, Target
 from deployments.requests.approvals import approve
 from deployments.requests.requests import request_deployment
 from tests.deployments.world import World
@@ -40,6 +42,41 @@ def changed(row: Deployment, **changes: Any) -> Deployment:
     Deployment.objects.filter(pk=row.pk).update(**changes)
     row.refresh_from_db()
     return row
+
+
+@pytest.mark.parametrize("error", [Unsettled("It does not answer."), ZeroDivisionError()], ids=["away", "a fault"])
+def test_to_complete_a_record_only_servers_are_asked_that_could_not_be(
+    transactional_db: None,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+) -> None:
+    row = interrupted(world)
+    ends = {
+        "away": (TargetStatus.INTERRUPTED, UNREACHABLE),
+        "half way": (TargetStatus.INTERRUPTED, "revert_failed"),
+        "never reached": (TargetStatus.FAILED, UNREACHABLE),
+    }
+    row.targets.all().delete()
+    for order, (name, (status, outcome)) in enumerate(ends.items()):
+        server = Server.objects.create(name=name, environment=world.test, host="192.0.2.1")
+        row.targets.create(server=server, order=order, status=status, outcome=outcome)
+    asked: list[tuple[str, float]] = []
+
+    def no_answer(claimed: Claimed, target: Target, recorder: Recorder, *, timeout: float) -> None:
+        asked.append((target.server.name, timeout))
+        raise error
+
+    monkeypatch.setattr(reaper, "settle_target", no_answer)
+    assert reaper.reap() == []
+    assert not reaper.look_after(row.pk)
+    assert asked == [("away", 0)] * 2, "at once, and without waiting"
+    now = Deployment.objects.get(pk=row.pk)
+    assert (now.status, now.outcome, now.finished_at) == (Status.INTERRUPTED, UNREACHABLE, row.finished_at)
+    assert ("could not be completed" in caplog.text) is isinstance(error, ZeroDivisionError)
+    assert not reaper.look_after(row.pk + 1)
+    assert len(asked) == 2
 
 
 @pytest.fixture

@@ -177,9 +177,12 @@ def test_a_line_of_the_portals_own_is_with_its_server_or_with_none_and_is_stored
     claimed = claimed_on(world)
     target = claimed.deployment.targets.get()
     recorder = Recorder(claimed.deployment, claimed.token)
+    before = timezone.now()
     recorder.say("Connecting.", target=target)
     recorder.say("Waiting.")
-    recorder._store(recorder._take()[0])
+    after, taken = timezone.now(), recorder._take()[0]
+    recorder._store(taken)
+    assert all(before <= at <= after for at in LogLine.objects.values_list("at", flat=True)), "when it was said"
     rows = list(LogLine.objects.order_by("id").values_list("target", "stream", "text", "step"))
     assert rows == [(target.pk, "portal", "Connecting.", ""), (None, "portal", "Waiting.", "")]
 

@@ -40,6 +40,7 @@ def test_one_deployment_has_one_worker_for_each_kind_of_work(world: World, state
         held = room / f"{world.production.pk}.{number}.execution"
         assert held.exists()
         assert room.stat().st_mode & 0o777 == 0o700
+        assert {path.stat().st_mode & 0o777 for path in (held, room / "gate")} == {0o600}
         with turn(number, EXECUTION) as again, turn(number, CANCELLATION) as ending:
             assert (again, ending) == (False, True)
         assert held.exists(), "who was turned away takes nothing away"
@@ -105,3 +106,13 @@ def test_whatever_becomes_of_the_work_the_turn_ends(world: World) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
     with turn(number, SETTLING) as ours:
         assert ours
+
+
+def test_looking_at_what_dead_ones_left_keeps_nothing_open(world: World, state_dir: Path) -> None:
+    room = state_dir / "rescue"
+    with turn(lost(world), SETTLING):
+        (room / f"{world.production.pk}.7.settling").touch()
+        before = {path.name for path in Path("/proc/self/fd").iterdir()}
+        with turn(lost(world), SETTLING) as second:
+            assert second
+        assert {path.name for path in Path("/proc/self/fd").iterdir()} == before
