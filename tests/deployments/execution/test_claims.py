@@ -164,18 +164,13 @@ def test_a_portal_that_has_moved_takes_nothing(world: World, claimed: Claimed) -
     lost, waiting = row(claimed), world.request()
     approve(actor=world.people["approver"], deployment=waiting)
     hand_over(claimed)
-    move = Move.objects.create(
-        server="ops-1",
-        url="https://ops.example.org",
-        host_key="x",
-        state="gone",
-        started_by="tests",
-        head="1:0",
-    )
+    now = timezone.now()
+    where = {"server": "ops-1", "url": "https://ops.example.org", "host_key": "x"}
+    move = Move.objects.create(state="gone", started_by="tests", head="1:0", until=now, **where)
     before = list(Environment.objects.order_by("pk").values_list("fence", flat=True))
-    later = timezone.now() + timedelta(days=1)
+    later = now + timedelta(days=1)
     assert (claim(waiting.pk), take_over(lost, now=later)) == (None, None)
-    Deployment.objects.filter(pk=lost.pk).update(status=Status.INTERRUPTED)
+    Deployment.objects.filter(pk=lost.pk).update(status=Status.INTERRUPTED, finished_at=now)
     assert take_up(row(claimed)) is None
     assert list(Environment.objects.order_by("pk").values_list("fence", flat=True)) == before
     assert Deployment.objects.get(pk=waiting.pk).status == Status.QUEUED

@@ -119,8 +119,9 @@ class TestWatching:
         assert len(later) == 4
 
     def test_what_was_seen_is_kept_with_each_server_and_tells_when(self, scene: Scene, baking: Deployment) -> None:
+        Deployment.objects.filter(pk=baking.pk).update(bake_until=None)
         scene.hosts["two"].machine.unit(UNIT, NRestarts="3", InvocationID="another", MainPID="4194399")
-        self.look(baking)
+        assert self.look(baking) == "crashed"
         seen = {target.server.name: target.facts["watch"] for target in baking.targets.select_related("server")}
         assert {name: facts["status"] for name, facts in seen.items()} == {"one": "succeeded", "two": "failed"}
         assert all(set(facts) == {"status", "reason", "sentence", "at"} for facts in seen.values())

@@ -75,7 +75,7 @@ def claimed(world: World) -> Claimed:
     assert found is not None
     found.deployment.targets.update(status=TargetStatus.SUCCEEDED)
     second = Server.objects.create(
-        name="test-2", environment=world.test, host="192.0.2.1", roles=["bot"], facts={"cores": 4}
+        name="test-2", environment=world.test, host="192.0.2.1", roles=["none of these"], facts={"cores": 4}
     )
     found.deployment.targets.create(server=second, order=9, status=TargetStatus.FAILED)
     OrmQ.objects.all().delete()

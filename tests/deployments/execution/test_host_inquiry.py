@@ -108,7 +108,12 @@ def tells(scene: Scene, held: tuple[Claimed, Target], *records: dict[str, Any], 
     number, ours = str(held[0].deployment.pk), held[0].deployment.fence
     with (scene.hosts["one"].root / ".deploy" / "journal.jsonl").open("a") as journal:
         for seq, record in enumerate(records, 1001):
-            usual = {"seq": seq, "deployment": number, "fence": ours if fence is None else fence}
+            usual = {
+                "kind": record["kind"],
+                "seq": seq,
+                "deployment": number,
+                "fence": ours if fence is None else fence,
+            }
             journal.write(json.dumps({**usual, **record}, separators=(",", ":")) + "\n")
 
 

@@ -60,7 +60,7 @@ def test_to_complete_a_record_only_servers_are_asked_that_could_not_be(
     }
     row.targets.all().delete()
     for order, (name, (status, outcome)) in enumerate(ends.items()):
-        server = Server.objects.create(name=name, environment=world.test, host="192.0.2.1")
+        server = Server.objects.create(name=name, environment=world.test, host=f"192.0.2.{order}")
         row.targets.create(server=server, order=order, status=status, outcome=outcome)
     asked: list[tuple[str, float]] = []
 
@@ -172,7 +172,7 @@ def test_each_that_runs_and_is_to_end_is_cancelled_again(world: World, monkeypat
     call_for_settling()
     assert called == [wanted.pk]
     changed(wanted, lease_until=timezone.now() - SECOND)
-    changed(other, status=Status.CANCELLED, cancel_requested_by="olga")
+    changed(other, status=Status.CANCELLED, cancel_requested_by="olga", finished_at=timezone.now())
     call_for_settling()
     assert called == [wanted.pk], "its worker is dead: it is settled"
 

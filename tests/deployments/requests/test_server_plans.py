@@ -12,10 +12,10 @@ from engine.artifacts.wheels import DirectoryWheels
 from tests.engine.artifacts.projects import DEPLOY_TOML, UNIT, lock_line, project, wheel
 from tests.fixtures.records import stored
 
-WEB = '[roles.web]\nunits = ["tea-web.service"]\nlock = "web.txt"\n\n[environments.test.roles.bot]'
-BOTH_ROLES = DEPLOY_TOML.replace("[environments.test.roles.bot]", WEB)
+MONITORING = '[roles.monitoring]\nunits = ["tea-web.service"]\nlock = "web.txt"\n\n[environments.test.roles.bot]'
+BOTH_ROLES = DEPLOY_TOML.replace("[environments.test.roles.bot]", MONITORING)
 LOCKS = {"old": ("cup", "pot"), "new": ("cup", "spoon")}
-"""The packages of the bot; the web role has one of its own in both."""
+"""The packages of the bot; the other role has one of its own in both."""
 
 
 @pytest.fixture
@@ -53,10 +53,10 @@ def test_each_server_is_counted_by_its_roles_and_by_what_it_runs(releases: dict[
     new, old = releases["new"], releases["old"]
     targets = (
         target("one", "bot", base=old.identifier, token=3, key=1),
-        target("two", "bot", "web", base=old.identifier),
+        target("two", "bot", "monitoring", base=old.identifier),
         target("three", "bot"),
         target("four", "bot", base="of another portal"),
-        target("five", "web", base=new.identifier),
+        target("five", "monitoring", base=new.identifier),
     )
     one, two, three, four, five = server_plans(new, Snapshot(targets=targets))
     assert [plan.server for plan in (one, two, three, four, five)] == ["one", "two", "three", "four", "five"]

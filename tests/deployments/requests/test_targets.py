@@ -8,9 +8,8 @@ from tests.deployments.world import World
 
 def test_targets_are_those_of_the_snapshot_in_its_order_instead_of_what_was_there(world: World) -> None:
     row, other = world.request(environment="test"), world.request()
-    for name in ("a", "b"):
-        Server.objects.create(name=name, environment=world.test, host="192.0.2.1", current_release=world.releases[0])
-    Server.objects.filter(name="b").update(current_release=world.releases[1])
+    for name, release in zip(("a", "b"), world.releases, strict=True):
+        Server.objects.create(name=name, environment=world.test, host=f"{name}.invalid", current_release=release)
     targets = tuple(SealedTarget(server=name) for name in ("b", "test-1", "a"))
     row.snapshot = row.sealed.model_copy(update={"targets": targets}).to_json()
     assert write_targets(row) == ["b", "test-1", "a"]

@@ -55,10 +55,10 @@ def test_one_that_is_never_told_hears_that_whoever_would_have_told_it_is_gone(
     ("script", "why"),
     [
         ('echo a line before; echo \'{"sentence": "No."}\'; exit 3', "No."),
-        ("echo nothing I know; exit 3", "'/bin/sh {take}' ended with 3: nothing I know\n"),
+        ("echo nothing I know; exit 3", "'/bin/sh {take}' ended with 3: nothing I know"),
         ("exit 3", "'/bin/sh {take}' ended with 3: no output"),
-        ("echo '[]'", "'/bin/sh {take}' ended with 0: []\n"),
-        ("echo '{\"put\": []}'; exit 1", "'/bin/sh {take}' ended with 1: {{\"put\": []}}\n"),
+        ("echo '[]'", "'/bin/sh {take}' ended with 0: []"),
+        ("echo '{\"put\": []}'; exit 1", "'/bin/sh {take}' ended with 1: {{\"put\": []}}"),
     ],
 )
 def test_what_it_refuses_is_said_in_its_words_or_with_what_it_printed(
