@@ -8,7 +8,6 @@ import pytest
 from deployments.core.actors import system_actor
 from deployments.execution import verdict as module
 from deployments.execution.claims import Claimed, claim
-from deployments.execution.host_inquiry import ASKED
 from deployments.execution.recorder import Recorder
 from deployments.execution.side_by_side import side_by_side
 from deployments.execution.verdict import ON_REQUEST, conclude
@@ -118,7 +117,7 @@ SECOND = end("d", TargetStatus.FAILED, "no_sudo")
         ([REVERTED], 1, True),
         ([FAILED, SECOND], 1, False),
         ([FAILED, SECOND], 2, True),
-        ([end("c", TargetStatus.FAILED, "host_unreachable", **{ASKED: False})], 1, True),
+        ([end("c", TargetStatus.FAILED, "host_unreachable", asked=False)], 1, True),
         ([end("a", TargetStatus.FAILED, "no_sudo")], 5, False),
         ([end("c", TargetStatus.REVERTED, ON_REQUEST)], 5, False),
         ([end("c", TargetStatus.INTERRUPTED, "revert_failed")], 5, False),

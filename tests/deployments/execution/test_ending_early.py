@@ -109,7 +109,7 @@ class TestWatching:
         later: list[float] = []
         monkeypatch.setattr(queueing, "enqueue_watch", lambda pk, *, after: later.append(after))
         now = timezone.now()
-        monkeypatch.setattr(watching.timezone, "now", lambda: now)
+        monkeypatch.setattr(timezone, "now", lambda: now)
         for seconds in (31.0, 30.0, 7.0, 0.5):
             Deployment.objects.filter(pk=baking.pk).update(bake_until=now + timedelta(seconds=seconds))
             assert self.look(baking) == "goes on"

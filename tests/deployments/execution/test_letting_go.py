@@ -14,7 +14,7 @@ from deployments.execution import run, silences
 from deployments.execution.host_inquiry import ASKED
 from deployments.execution.reaper import reap
 from deployments.execution.run import execute
-from deployments.execution.self_deploy import HANDED_OVER
+from deployments.execution.self_deploy import HANDED_OVER, restarts_us
 from deployments.lifecycle import Status
 from deployments.models import AuditEvent, Deployment, Server
 from tests.deployments.execution.conftest import Scene
@@ -121,7 +121,6 @@ def test_the_portals_own_server_goes_on_alone_and_the_next_worker_writes_the_end
     (tmp_path / "ssh_host_ed25519_key.pub").write_text(f"{two.host_key} root@ops\n")
     monkeypatch.setattr(read_only, "HOST_KEYS", tmp_path)
     sealed: list[Any] = []
-    restarts_us = run.restarts_us
 
     def as_portal(target: Any, record: Any) -> bool:
         sealed.append(target.server)

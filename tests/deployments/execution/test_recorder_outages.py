@@ -41,7 +41,8 @@ def texts() -> list[str]:
 def test_what_arrives_while_the_database_is_away_is_stored_once_when_it_is_back(
     claimed: Claimed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target, undone = claimed.deployment.targets.get(), []
+    target = claimed.deployment.targets.get()
+    undone: list[dict[int, int]] = []
 
     def away(usual: Store, recorder: Recorder, batch: list[Item]) -> dict[int, int]:
         seen = usual(recorder, batch)

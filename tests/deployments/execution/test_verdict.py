@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from deployments.execution import verdict as module
+from deployments.execution.finish import seconds_left
 from deployments.execution.host_inquiry import ASKED
 from deployments.execution.verdict import ON_REQUEST, judge, with_watch
 from deployments.lifecycle import Kind, Status, TargetStatus
@@ -129,7 +130,7 @@ def test_what_all_servers_say_is_said_once(watched: tuple[str, str], said: str) 
 
 def test_while_one_of_them_is_still_watched_that_is_said() -> None:
     targets = [ran("one", "nothing fell", baseline={"left": 5.0}), ran("two", "nothing fell")]
-    assert module.seconds_left(targets) == 5.0
+    assert seconds_left(targets) == 5.0
     *_, sentence = module._success(Deployment(release=RELEASE), targets)
     assert sentence.endswith(" verified. Looked at: nothing fell. So far: the watch goes on.")
 

@@ -9,7 +9,7 @@ import pytest
 
 from engine.host.agent import inspection
 from engine.host.agent.fake_machine import Machine
-from engine.host.agent.files import canonical
+from engine.host.agent.files import canonical, sha256_file
 from engine.host.agent.inspection import inspect_units
 from engine.host.agent.limits import Record, Row
 from engine.host.agent.tree import Tree
@@ -145,9 +145,8 @@ def test_of_each_unit_everything_is_told_that_systemd_says_of_it(
 ) -> None:
     own, other = tmp_path / UNIT, "web.service"
     own.write_bytes(b"[Service]\n")
-    real = inspection.sha256_file
     monkeypatch.setattr(
-        inspection, "sha256_file", lambda path: real(path.replace("/etc/systemd/system", str(tmp_path)))
+        inspection, "sha256_file", lambda path: sha256_file(path.replace("/etc/systemd/system", str(tmp_path)))
     )
     told = {"NRestarts": "4", "MainPID": "77", "UnitFileState": "enabled", "NeedDaemonReload": "yes"}
     machine.unit(UNIT, **told, DropInPaths="/etc/a.conf /run/b.conf")

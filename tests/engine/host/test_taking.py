@@ -7,6 +7,7 @@ import pytest
 
 from engine.host.agent import units
 from engine.host.agent.errors import StepFailed
+from engine.host.agent.files import sha256_file
 from engine.host.agent.processes import Tools
 from engine.host.agent.tree import Tree
 
@@ -91,8 +92,9 @@ def test_a_plan_for_units_that_systemd_has_otherwise_is_refused(
     (tmp_path / "pot.service").write_bytes(b"[Service]\n")
     if found is not None:
         (tmp_path / "tea.service").write_bytes(found)
-    real = units.sha256_file
-    monkeypatch.setattr(units, "sha256_file", lambda path: real(path.replace("/etc/systemd/system", str(tmp_path))))
+    monkeypatch.setattr(
+        units, "sha256_file", lambda path: sha256_file(path.replace("/etc/systemd/system", str(tmp_path)))
+    )
     digest = hashlib.sha256(b"[Service]\n").hexdigest()
     roles = [{"unit_files": {"pot.service": digest}}, {"unit_files": {"tea.service": digest}}]
     if found == b"[Service]\n":
