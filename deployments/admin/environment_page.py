@@ -5,16 +5,17 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
-from deployments.access.policy import may
+from deployments.access.policy import may, refusal
 from deployments.access.verbs import Verb
 from deployments.admin import event_display
 from deployments.admin.actors import actor_of
-from deployments.core import selectors
-from deployments.core.actors import Actor, identity_in
+from deployments.core.actors import Actor
 from deployments.core.texts import plural
 from deployments.environments.stored_secrets import stored_secrets
+from deployments.environments.undeployed import undeployed_settings
 from deployments.models import Deployment, Environment, PolicyChange, Server
 from deployments.requests.environment_status import environment_statuses
+from deployments.requests.inbox import inbox
 from deployments.requests.rollback_targets import all_in_quarantine
 
 RECENT = 8
@@ -37,13 +38,15 @@ def environment_page(request: HttpRequest, environment: Environment, actions: li
         "last_actions": [one for one in actions if one["slug"] in AT_THE_END],
         "policy_action": [one for one in actions if one["slug"] == "policy"],
         "secret_action": [{**one, "tone": "plain"} for one in actions if one["slug"] == "secret"],
-        "waiting": _waiting(actor, environment),
+        "may_not": _may_not(actor, environment),
+        "waiting": inbox(actor, environment),
         "policy_changes": PolicyChange.objects.filter(environment=environment, state=PolicyChange.State.WAITING),
         "servers": _servers(environment),
         "add_server": _add_server(actor, environment),
         "recent": list(rows.order_by("-id")[:RECENT]),
         "policy": policy_in_words(environment),
         "configuration": [(name, sorted(values)) for name, values in sorted(environment.configuration.items())],
+        "undeployed": undeployed_settings(environment, standing.live),
         "configuration_text": event_display.pretty(environment.configuration),
         "secrets": stored_secrets(environment),
         "may_configure": may(actor, Verb.CONFIGURE, environment),
@@ -67,9 +70,9 @@ def _approvals(environment: Environment) -> str:
 
 
 _ORIGIN: dict[str, str] = {
-    Environment.ReleasesFrom.COMMITS: "It takes any release, also one that a commit named (1.4.0+g3f2a91c).",
-    Environment.ReleasesFrom.VERSIONS: "It takes releases with a version of their own, none that a commit named.",
-    Environment.ReleasesFrom.TAGS: "It takes releases from tags only: the commit has the tag of its version.",
+    Environment.ReleasesFrom.COMMITS: "Any release, builds of a commit too (1.4.0+g3f2a91c).",
+    Environment.ReleasesFrom.VERSIONS: "Only releases with a version of their own, no builds of a commit.",
+    Environment.ReleasesFrom.TAGS: "Only releases from tags: the commit has the tag of its version.",
 }
 
 
@@ -78,20 +81,20 @@ def _origin(environment: Environment) -> str:
 
 
 def _rounds(environment: Environment) -> str:
-    first = f"The first server goes alone, then {plural(environment.batch, 'server')} at a time."
+    first = f"The first server is the canary, then {environment.batch} at a time"
     if not environment.max_failures:
-        return f"{first} One that fails takes all of them back."
+        return f"{first}; if one fails, all go back."
     most = plural(environment.max_failures, "server")
-    return f"{first} Up to {most} may fail and stay as they were; one more, or the first, and all go back."
+    return f"{first}; {most} may fail and stay as they were. If the canary or one more fails, all go back."
 
 
 def _bake(environment: Environment) -> str:
     if not environment.bake_seconds:
-        return "Nothing is watched for alerts after a success."
-    then = "takes it back" if environment.bake_action == Environment.BakeAction.ROLLBACK else "locks the environment"
+        return "Alerts after a success change nothing."
+    then = "rolls it back" if environment.bake_action == Environment.BakeAction.ROLLBACK else "locks the environment"
     minutes, seconds = divmod(environment.bake_seconds, 60)
     length = plural(minutes, "minute") if not seconds else f"{environment.bake_seconds} s"
-    return f"For {length} after a success a new critical alert {then}."
+    return f"A new critical alert within {length} of a success {then}."
 
 
 def _servers(environment: Environment) -> list[Server]:
@@ -105,8 +108,7 @@ def _add_server(actor: Actor, environment: Environment) -> str:
     return f"{reverse('admin:deployments_server_add')}?environment={environment.pk}"
 
 
-def _waiting(actor: Actor, environment: Environment) -> list[tuple[Deployment, bool]]:
-    """What waits for approval, each with whether this person may decide about it."""
-    approves = may(actor, Verb.APPROVE, environment)
-    rows = selectors.waiting_requests().filter(environment=environment).defer("snapshot")
-    return [(row, approves and identity_in(row.requested_by) != actor.identity) for row in rows]
+def _may_not(actor: Actor, environment: Environment) -> str:
+    """Who deploys there, for somebody who does not; empty for those who do."""
+    why = None if environment.retired else refusal(actor, Verb.REQUEST, environment)
+    return f"Deploying and rolling back here is for others. {why[1]}" if why else ""

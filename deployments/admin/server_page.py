@@ -23,6 +23,14 @@ AT_DRIFT = ("drift", "put-back", "accept-drift")
 """Actions that stand where the differences do."""
 AT_THE_END = ("provision", "decommission")
 """Those that nobody needs from day to day."""
+_EMPTY = {
+    "no deployment": ("deployments",),
+    "no restart, stop, command or provisioning from here": ("operations",),
+    "no look at the machine (provisioning does)": ("machine",),
+    "no secrets": ("secrets", "tokens"),
+    "no unit files on record": ("units",),
+}
+"""What is told in one line where all of its parts are empty."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +48,20 @@ def server_page(request: HttpRequest, server: Server, actions: list[dict[str, An
     missing = _missing(request, server, by_slug)
     last = [slug for slug in AT_THE_END if not (missing and slug in missing.url)]
     targets = server.targets.select_related("deployment__release", "deployment__environment")
-    return {
+    shown = [one for one in actions if one["slug"] not in (*AT_DRIFT, *AT_THE_END)]
+    found: dict[str, Any] = {
         "server": server,
-        "portal_actions": [one for one in actions if one["slug"] not in (*AT_DRIFT, *AT_THE_END)],
-        "drift_actions": [by_slug[slug] for slug in AT_DRIFT if slug in by_slug],
+        "portal_actions": sorted(shown, key=lambda one: one["tone"] == "bad"),
+        "drift_actions": [_quiet(by_slug[slug]) for slug in AT_DRIFT if slug in by_slug],
         "last_actions": [_quiet(by_slug[slug]) for slug in last if slug in by_slug],
         "missing": missing,
         "enrol_again": enrol_again_address(server) if may(actor_of(request), Verb.ENROL, server.environment) else "",
         "reads_journal": reads_journal(actor=actor_of(request), server=server),
         "accepted": [one for one in server.drift.get("differences", []) if one not in server.open_drift],
+        "differing": _differing(server),
+        "disk": _disk(server.drift.get("disk")),
         "deployments": [row.deployment for row in targets.defer("deployment__snapshot").order_by("-id")[:SHOWN]],
-        "operations": Operation.objects.filter(server=server)[:SHOWN],
+        "operations": list(Operation.objects.filter(server=server)[:SHOWN]),
         "machine": machine_in_words(server.facts),
         "installed": _installed(server),
         "jump_fingerprint": HostKey.parse(server.jump_host_key).fingerprint if server.jump else "",
@@ -58,6 +69,7 @@ def server_page(request: HttpRequest, server: Server, actions: list[dict[str, An
         "tokens": [name for name in (PORTAL_TOKEN, MONITORING_TOKEN) if name in server.secret_versions],
         "units": sorted(server.unit_files.items()),
     }
+    return found | {"not_yet": [words for words, names in _EMPTY.items() if not any(found[name] for name in names)]}
 
 
 def _missing(request: HttpRequest, server: Server, offered: dict[str, dict[str, Any]]) -> Missing | None:
@@ -94,10 +106,27 @@ def _secrets(server: Server) -> list[StoredSecret]:
     return [one for one in stored_secrets(server.environment) if server.name in (*one.on, *one.behind)]
 
 
+_KINDS = {"extra": "added", "missing": "removed"}
+
+
+def _differing(server: Server) -> list[tuple[str, str, str]]:
+    """The files that differ from the record: the kind of change, the path, and what is wrong where that says more."""
+    if not server.open_drift:
+        return []
+    return [
+        (_KINDS.get(what, "changed"), path, "" if what in (*_KINDS, "content") else what)
+        for path, what in server.drift.get("files", [])
+    ]
+
+
+def _disk(found: Any) -> str:
+    """How much room was left when it was compared last."""
+    free, total = (_bytes(found.get(name)) for name in ("free", "total")) if isinstance(found, dict) else ("", "")
+    return f"{free} free of {total}" if free and total else ""
+
+
 def machine_in_words(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """What provisioning found, as far as it can be read: a server says it."""
-    found = facts.get("disk")
-    disk = found if isinstance(found, dict) else {}
     said = {
         "System": _text(facts.get("os")),
         "Kernel": _text(facts.get("kernel")),
@@ -105,7 +134,7 @@ def machine_in_words(facts: dict[str, Any]) -> list[tuple[str, str]]:
         "Python": _text(facts.get("python")),
         "Processors": str(facts["cpus"]) if _number(facts.get("cpus")) else "",
         "Memory": _bytes(facts.get("memory")),
-        "Disk below /opt": " free of ".join(filter(None, [_bytes(disk.get("free")), _bytes(disk.get("total"))])),
+        "Disk below /opt": _disk(facts.get("disk")),
         "Clock": {"True": "synchronised", "False": "not synchronised"}.get(str(facts.get("time_synchronised")), ""),
     }
     return [(name, value) for name, value in said.items() if value]

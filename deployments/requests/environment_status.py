@@ -21,7 +21,10 @@ _MEASURED = 10
 
 @dataclass(frozen=True)
 class EnvironmentStatus:
-    """One environment: what runs, what goes on, what ended last, and where it can go back to."""
+    """One environment: what runs, what goes on, what was done there last, and where it can go back to.
+
+    A request that ended before it began, such as one that was rejected, did nothing there.
+    """
 
     live: Release | None
     active: Deployment | None
@@ -40,9 +43,11 @@ class EnvironmentStatus:
 def environment_statuses(environments: Sequence[Environment]) -> dict[int, EnvironmentStatus]:
     """The standing of each environment, by its number. Ten queries."""
     pks = [environment.pk for environment in environments]
-    ended = Deployment.objects.filter(finished_at__isnull=False).order_by("-finished_at", "-id")
+    ended = Deployment.objects.filter(started_at__isnull=False, finished_at__isnull=False).order_by(
+        "-finished_at", "-id"
+    )
     went_back = Deployment.objects.filter(kind=Kind.ROLLBACK, status=Status.SUCCEEDED, started_at__isnull=False)
-    last = newest_of_each(pks, ended, 1)
+    last = newest_of_each(pks, ended.order_by("-finished_at", "-id"), 1)
     measured = newest_of_each(pks, went_back.order_by("-id"), _MEASURED)
     successes = _successes(pks)
     rows = _rows({pk for each in (*last.values(), *successes.values()) for pk in each if pk}, environments)

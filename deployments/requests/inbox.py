@@ -9,7 +9,7 @@ from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.core.texts import plural
-from deployments.models import Approval, Deployment
+from deployments.models import Approval, Deployment, Environment
 from deployments.requests.release_records import ReleaseRecord, records_of
 from deployments.snapshot import Snapshot
 from engine.errors import NotAllowed, PortalError
@@ -30,9 +30,13 @@ class Waiting:
     why_not: str
 
 
-def inbox(actor: Actor) -> list[Waiting]:
-    """The requests that wait longest. As many queries as there are people who asked, not as there are requests."""
-    rows = list(selectors.waiting_requests().prefetch_related("approvals")[:MOST])
+def inbox(actor: Actor, environment: Environment | None = None) -> list[Waiting]:
+    """The requests that wait longest, of all or of one environment.
+
+    As many queries as there are people who asked, not as there are requests.
+    """
+    waiting = selectors.waiting_requests().prefetch_related("approvals")
+    rows = list((waiting.filter(environment=environment) if environment else waiting)[:MOST])
     records = {record.release.pk: record for record in records_of({row.release for row in rows})}
     own = {asked: _behind(actor, asked) for asked in {row.requested_by for row in rows}}
     return [_waiting(row, records[row.release_id], own[row.requested_by], actor) for row in rows]

@@ -14,6 +14,7 @@ from engine.remote.reports import Report
 
 OUR_DROP_IN = "10-cytube-ops.conf"
 """What root puts beside a unit itself; root's own look compares it."""
+MOST_FILES = 20
 _OF_THE_SYSTEM = ("/usr/lib/", "/lib/")
 _NOT_AT_BOOT = ("disabled", "masked", "masked-runtime", "enabled-runtime", "bad")
 
@@ -46,6 +47,18 @@ def _release_drift(server: Server, facts: dict[str, Any]) -> list[str]:
             first = f"{problems[0][0] or 'all'} first ({problems[0][1]})"
             found.append(f"{counted(problems)} of the Python environment of the role {role} differ, {first}.")
     return found
+
+
+def differing_files(server: Server, facts: Mapping[str, Any]) -> list[list[str]]:
+    """Path and what is wrong of each file that differs from the release or a Python environment, MOST_FILES at most.
+
+    Of contents a server tells digests alone.
+    """
+    release = server.current_release
+    wrong = [*facts["hash"].get(release.identifier, [])] if release is not None else []
+    for problems in facts.get("environments", {}).values():
+        wrong += problems or []
+    return [[str(path)[:300], str(what)[:100]] for path, what in wrong[:MOST_FILES] if path]
 
 
 def _unit_drift(server: Server, unit: Mapping[str, Any]) -> list[str]:

@@ -23,6 +23,7 @@ from deployments.requests.rollback_targets import rollback_target
 from deployments.servers.drift import (
     as_far_as_looked,
     counted,
+    differing_files,
     drift_of,
     not_looked_at,
     provisioning_drift,
@@ -48,10 +49,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Extent:
-    """How far a comparison reached: `things` of provisioning that were looked at, and in words what was `missed`."""
+    """How far a comparison reached: `things` of provisioning that were looked at, and in words what was `missed`.
+
+    Beside it what it saw: the `files` that differ, each with how, and the room left on the `disk`, in bytes.
+    """
 
     things: int = 0
     missed: list[str] = field(default_factory=list)
+    files: list[list[str]] = field(default_factory=list)
+    disk: dict[str, int] = field(default_factory=dict)
 
 
 def verify_environment(*, actor: Actor, environment: Environment) -> list[Finding]:
@@ -143,7 +149,9 @@ def _compare(actor: Actor, server: Server) -> Finding:
     differences = [*drift_of(server, facts), *faults.values(), *provisioning_drift(server, looked)]
     readiness = readiness_of(server, facts, target)
     missed = not_looked_at(server, facts, looked, well=not differences)
-    if not store_findings(actor, server, differences, readiness, Extent(looked.things, missed)):
+    room = {name: value for name, value in facts.get("disk", {}).items() if name in ("free", "total")}
+    extent = Extent(looked.things, missed, differing_files(server, facts), room)
+    if not store_findings(actor, server, differences, readiness, extent):
         return Finding(server.name, None, "A deployment or another address or host key came in between; ask again.")
     sentence = " ".join([*differences, as_far_as_looked(server, facts, looked, well=not differences)])
     return Finding(server.name, not differences, sentence, {"readiness": readiness, **facts})
@@ -165,6 +173,8 @@ def store_findings(
                 "differences": differences,
                 "things": extent.things or before.drift.get("things", 0),
                 "missed": extent.missed,
+                "files": extent.files,
+                "disk": extent.disk,
                 "accepted": [sentence for sentence in before.drift.get("accepted", []) if sentence in differences],
             },
             readiness=readiness,
@@ -199,7 +209,7 @@ def readiness_of(server: Server, facts: dict[str, Any], target: Release | None) 
     elif wrong:
         sentence = f"{counted(wrong)} of {target} are damaged; a rollback would ship them again."
     else:
-        sentence = f"{target} lies on the server whole, and pruning leaves it alone."
+        sentence = f"{target} is on the server, complete and kept from pruning."
     seconds = selectors.expected_seconds(server.environment, Kind.ROLLBACK)
     if seconds is not None:
         sentence += f" Back in about {max(1, round(seconds))} s."

@@ -6,11 +6,15 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
+from alerting.incidents.recording import Said, open_incident
+from alerting.models import Alert
 from deployments.admin.environment_page import policy_in_words
 from deployments.environments.locks import lock_environment
 from deployments.environments.settings import configure_environment
 from deployments.models import Environment, Server
+from deployments.requests.approvals import reject
 from tests.deployments.admin.test_pages import text_of
 from tests.deployments.world import World
 
@@ -37,19 +41,70 @@ def test_it_says_how_the_environment_stands(world: World) -> None:
     said = text_of(page(world, "approver"))
     for words in (
         f"Runs {world.releases[1]}",
-        f"Last #{last.pk} Succeeded",
+        f"Last deployment #{last.pk} Succeeded",
         f"Rollback target {world.releases[0]}",
-        f"#{waiting.pk} {world.releases[1]} requested by colleague",
+        f"{world.releases[1]} to production Requested by colleague, just now : people asked",
         "Read and decide",
         "production-1 Provisioned",
         "A deployment needs 1 approval by somebody else, within 24 hours.",
         "dice.json : sides",
+        "1 change not deployed yet dice.json.sides",
         "Environment configured",
     ):
         assert words in said, words
     assert "Read and decide" not in text_of(page(world, "colleague")), "who asked does not decide"
     assert "Request deployment" not in page(world, "viewer")
     assert "<textarea" not in page(world, "administrator"), "the form is behind Settings"
+    assert f'href="{reverse("admin:deployments_deployment_approve", args=[waiting.pk])}"' in page(world, "approver")
+
+
+def test_what_was_rejected_did_nothing_there(world: World) -> None:
+    last = world.succeeded(world.releases[0])
+    reject(actor=world.people["approver"], deployment=world.request(), comment="not today")
+    assert f"Last deployment #{last.pk} Succeeded" in text_of(page(world, "viewer"))
+
+
+def test_who_may_not_deploy_reads_which_role_may(world: World) -> None:
+    said = "Deploying and rolling back here is for others. Ask an administrator for the role operator."
+    assert said in text_of(page(world, "administrator"))
+    assert "is for others" not in page(world, "operator")
+
+
+def test_settings_that_went_with_a_deployment_or_were_changed_back_wait_for_none(world: World) -> None:
+    def configure(sides: int) -> None:
+        change = {"configuration": {"dice.json": {"sides": sides}}}
+        configure_environment(actor=world.people["administrator"], environment=world.production, changes=change)
+
+    configure(12)
+    assert "not deployed yet" not in page(world, "viewer"), "nothing runs there"
+    world.succeeded(world.releases[0])
+    assert "not deployed yet" not in page(world, "viewer"), "it went with that"
+    configure(20)
+    assert "1 change not deployed yet dice.json.sides" in text_of(page(world, "viewer"))
+    configure(12)
+    assert "not deployed yet" not in page(world, "viewer")
+
+
+def test_bots_alerts_and_incidents_of_the_environment_stand_under_its_name(world: World) -> None:
+    world.succeeded(world.releases[0])
+    for home, name in ((world.production, "BotDown"), (world.test, "DiskFull")):
+        Alert.objects.create(
+            fingerprint=name,
+            name=name,
+            severity="critical",
+            environment=home,
+            status=Alert.Status.FIRING,
+            annotations={"summary": f"{name} on {home}."},
+            starts_at=timezone.now(),
+        )
+        said = Said("CyTube is slow.", severity="minor")
+        open_incident(actor=world.people["operator"], title=f"Late on {home}", said=said, environments=[home])
+    told = text_of(page(world, "viewer"))
+    assert "production-1 Never heard from" in told
+    assert "BotDown on production. critical, needs action" in told
+    assert "Incident: Late on production investigating" in told
+    assert "DiskFull" not in told
+    assert "Late on test" not in told
 
 
 def test_an_environment_without_servers_offers_to_add_one(world: World) -> None:
@@ -90,11 +145,17 @@ def test_the_form_is_behind_settings_and_leads_back(world: World) -> None:
         ({"approvals_required": 0}, "A deployment needs no approval: it is queued at once."),
         ({"approvals_required": 2, "approval_hours": 1}, "needs 2 approvals by somebody else, within 1 hour."),
         ({"approvals_required": 1, "signed_approvals": True}, "needs 1 signed approval by somebody else"),
-        ({"batch": 1}, "then 1 server at a time. One that fails takes all of them back."),
-        ({"max_failures": 2}, "Up to 2 servers may fail and stay as they were"),
-        ({"bake_seconds": 0}, "Nothing is watched for alerts after a success."),
-        ({"bake_seconds": 90}, "For 90 s after a success a new critical alert takes it back."),
-        ({"bake_seconds": 60, "bake_action": "pause"}, "For 1 minute after a success a new critical alert locks"),
+        ({"batch": 1}, "The first server is the canary, then 1 at a time; if one fails, all go back."),
+        (
+            {"max_failures": 2},
+            "at a time; 2 servers may fail and stay as they were.",
+        ),
+        ({"bake_seconds": 0}, "Alerts after a success change nothing."),
+        ({"bake_seconds": 90}, "A new critical alert within 90 s of a success rolls it back."),
+        (
+            {"bake_seconds": 60, "bake_action": "pause"},
+            "within 1 minute of a success locks the environment.",
+        ),
     ],
 )
 def test_the_policy_is_told_in_sentences(values: dict[str, Any], words: str) -> None:

@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from alerting.models import Alert
 from deployments.environments.locks import lock_environment
 from deployments.models import AuditEvent, Environment, Server
 from tests.deployments.admin.test_pages import text_of
@@ -43,7 +44,12 @@ def running(world: World) -> Server:
     world.succeeded(world.releases[0])
     Server.objects.filter(pk=world.servers["production"].pk).update(
         facts=FACTS,
-        drift={"differences": ["One file differs.", "A drop-in changes a unit."], "accepted": ["One file differs."]},
+        drift={
+            "differences": ["One file differs.", "A drop-in changes a unit."],
+            "accepted": ["One file differs."],
+            "files": [["dice/roll.py", "content"], ["dice/gone.py", "missing"], ["x", "mode 0644"]],
+            "disk": {"free": 1073741824, "total": 2147483648},
+        },
         inspected_at=timezone.now(),
         unit_files={"dice-bot.service": "d" * 64},
         readiness={"ready": True, "target": "x", "sentence": "It lies there whole.", "seconds": 4.2},
@@ -59,12 +65,40 @@ def test_what_was_found_is_told_in_words(world: World, running: Server) -> None:
         "Clock synchronised",
         "Rollback ready It lies there whole.",
         "A drop-in changes a unit.",
+        "changed dice/roll.py removed dice/gone.py changed x mode 0644",
+        "1.0 GB free of 2.0 GB, just now",
+        "Jump host none",
+        "0 (canary)",
+        "Nothing yet: no restart, stop, command or provisioning from here, no secrets.",
         "1 accepted",
         "dice-bot.service dddddddddddd",
     ):
         assert words in said, words
     for raw in ("83956723712", "1795965763", "None", "True", "{", "['", "T00:00", "4.2"):
         assert raw not in said, raw
+
+
+def test_its_bot_and_its_alerts_stand_under_its_name(world: World, running: Server) -> None:
+    for server in Server.objects.all():
+        Alert.objects.create(
+            fingerprint=server.name,
+            name="DiskFull",
+            severity="warning",
+            server=server,
+            status=Alert.Status.FIRING,
+            annotations={"summary": f"The disk of {server} is full."},
+            starts_at=timezone.now(),
+        )
+    told = text_of(page(world, "viewer", running))
+    assert f"{running} Never heard from" in told
+    assert f"The disk of {running} is full. warning, needs action" in told
+    assert told.count("The disk of") == 1
+
+
+def test_what_harms_stands_last_among_the_actions(world: World, running: Server) -> None:
+    bar = page(world, "operator", running).partition('aria-label="Actions"')[2].partition("</nav>")[0]
+    assert re.findall(r"</span>([^<]+)</", bar)[-1] == "Stop"
+    assert "cy-good" not in bar
 
 
 def installed(page: str) -> str:
@@ -116,7 +150,7 @@ def test_what_is_installed_on_its_machine_is_told_whatever_address_it_is_called_
 )
 def test_what_a_server_says_of_itself_breaks_nothing(facts: dict[str, Any], world: World, running: Server) -> None:
     Server.objects.filter(pk=running.pk).update(facts=facts)
-    assert "Nobody has looked yet" in page(world, "viewer", running)
+    assert "no look at the machine (provisioning does)" in page(world, "viewer", running)
 
 
 def test_what_may_be_done_about_it_stands_there_for_those_who_may(world: World, running: Server) -> None:
