@@ -1,6 +1,8 @@
 """The audit trail: searched, filtered, verified, exported. Nothing here can change it."""
 
+from datetime import UTC, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from django.contrib import admin
 from django.db.models import QuerySet, TextField
@@ -20,10 +22,11 @@ from deployments.admin.base import PortalAdmin
 from deployments.admin.lists import MOST, SEARCHED, EnvironmentFilter
 from deployments.audit import events, verification
 from deployments.audit import trail as audit
-from deployments.core.actors import identity_in
+from deployments.core.actors import identity_in, in_words
 from deployments.core.distinct_values import distinct_values
 from deployments.http.error_messages import show_error
 from deployments.models import AuditEvent
+from deployments.templatetags.ops import age
 from engine.errors import PortalError
 
 FILTERS = ("subject", "actor", "name", "environment")
@@ -63,11 +66,12 @@ class AuditEventAdmin(PortalAdmin[AuditEvent]):
 
     view_verb = Verb.READ_AUDIT
     linked_columns = FILTERS
-    list_display = ("sequence", "happened", "shown_name", "actor", "subject", "environment", "shown_gist")
+    list_display = ("sequence", "happened", "shown_name", "shown_subject", "shown_actor", "environment", "shown_gist")
+    list_display_links = ("shown_name",)
     list_filter = (KindFilter, EnvironmentFilter, ("at", admin.DateFieldListFilter))
     search_fields = ("name", "actor", "subject", "data_text")
     searched_newest = True
-    search_help_text = f"Among the newest {SEARCHED:,} events. Click a subject or an actor for all of theirs."
+    search_help_text = f"Among the newest {SEARCHED:,} events. An actor's name narrows the list to theirs."
     list_before_template = "deployments/admin/audit_tools.html"
     fields = ()
     change_form_template = "deployments/admin/event.html"
@@ -85,10 +89,19 @@ class AuditEventAdmin(PortalAdmin[AuditEvent]):
             *super().get_urls(),
         ]
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The list, with what each event on its page is about."""
+        changes = super().get_changelist_instance(request)
+        subjects = event_display.subjects_of(changes.result_list)
+        for row in changes.result_list:
+            row.about = subjects.get(row.subject, event_display.Subject(row.subject.replace(":", " ")))
+        return changes
+
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """With the head, and what the list is narrowed to."""
         context = {
             "audit_head": audit.head(),
+            "verified": verification.last(),
             "may_export": may(actor_of(request), Verb.EXPORT_AUDIT),
             "narrowed": {name: request.GET[name] for name in FILTERS if name in request.GET},
         }
@@ -132,16 +145,29 @@ class AuditEventAdmin(PortalAdmin[AuditEvent]):
             headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )
 
-    @admin.display(description="When", ordering="sequence")
+    @admin.display(description="When, UTC", ordering="sequence")
     def happened(self, obj: AuditEvent) -> str:
-        """How long ago."""
-        return labels.moment(obj.at)
+        """The moment itself; how long ago is in the tooltip."""
+        at = obj.at.astimezone(UTC)
+        spoken = "just now" if (past := timezone.now() - at) < timedelta(minutes=1) else f"{age(past)} ago"
+        return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), spoken, f"{at:%-d %b %H:%M:%S}")
 
     @admin.display(description="What", ordering="name")
     def shown_name(self, obj: AuditEvent) -> str:
         """In words; rollbacks stand out."""
         known = events.event(obj.name)
         return format_html('<span class="cy-event-{}">{}</span>', known.tone, known.title)
+
+    @admin.display(description="About")
+    def shown_subject(self, obj: AuditEvent) -> str:
+        """What was done, decided or seen, with its page."""
+        about: event_display.Subject = obj.about  # type: ignore[attr-defined]  # the list has put it there
+        return format_html('<a href="{}">{}</a>', about.url, about.words) if about.url else about.words or labels.NONE
+
+    @admin.display(description="By")
+    def shown_actor(self, obj: AuditEvent) -> str:
+        """Who, with the way to all that they did."""
+        return format_html('<a href="?actor={}">{}</a>', quote(obj.actor), in_words(obj.actor))
 
     @admin.display(description="Details")
     def shown_gist(self, obj: AuditEvent) -> str:

@@ -1,6 +1,7 @@
 """Audit events in words."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -89,6 +90,36 @@ def address_of(subject: str) -> str:
         model, column = _BY_NAME[kind]
         found = model._default_manager.filter(**{column: key}).only("pk").first()
     return change_url(found) if found is not None else ""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What an event is about, in words, with its page; no `url` where it has none, or is gone."""
+
+    words: str
+    url: str = ""
+
+
+def subjects_of(events: Iterable[AuditEvent]) -> dict[str, Subject]:
+    """The subject of each of them. A query for each kind of subject, however many events there are."""
+    keys: dict[str, set[str]] = {}
+    for event in events:
+        kind, _, key = event.subject.partition(":")
+        keys.setdefault(kind, set()).add(key)
+    found: dict[str, Subject] = {}
+    numbers = [int(key) for key in keys.get("deployment", ()) if key.isdecimal() and len(key) < 19]
+    for row in Deployment.objects.filter(pk__in=numbers).select_related("release").only("release__identifier"):
+        words = f"deployment #{row.pk} of {str(row.release).rpartition('-')[0]}"
+        found[f"deployment:{row.pk}"] = Subject(words, change_url(row))
+    for place in Environment.objects.all() if "environment" in keys else ():
+        found[f"environment:{place}"] = Subject(str(place), change_url(place))
+    for kind, (model, column) in _BY_NAME.items():
+        rows = model._default_manager.filter(**{f"{column}__in": keys.get(kind, ())}).only(column)
+        for one in rows if kind in keys else ():
+            name = getattr(one, column)
+            words = f"release {name.rpartition('-')[0]}" if kind == "release" else name
+            found[f"{kind}:{name}"] = Subject(words, change_url(one))
+    return found
 
 
 _BY_NAME: dict[str, tuple[type[Model], str]] = {

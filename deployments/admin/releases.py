@@ -4,7 +4,6 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -15,8 +14,12 @@ from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
 from deployments.admin.lists import NameFilter
 from deployments.admin.request_deployment import asking_for
-from deployments.models import Environment, Release
+from deployments.core import selectors
+from deployments.core.actors import Actor
+from deployments.core.distinct_values import distinct_values
+from deployments.models import Deployment, Environment, Release
 from deployments.requests.release_records import Happening, ReleaseRecord, records_of
+from deployments.templatetags.ops import version
 
 MOST = 8
 """Happenings of one release that are shown, the last ones."""
@@ -28,18 +31,40 @@ def _record(release: Release) -> ReleaseRecord:
     return known or records_of([release])[0]
 
 
+def _waiting(release: Release) -> list[Deployment]:
+    """The requests for it that wait for approval, as the list has read them."""
+    known: list[Deployment] = getattr(release, "waiting", [])
+    return known
+
+
 def _happening(one: Happening) -> SafeString:
-    pill = labels.status("failed" if one.bad else "succeeded" if one.live else "expired", str(one).removeprefix("is "))
-    if one.deployment is None:
-        return pill
-    return format_html('<a href="{}">{}</a>', reverse("deployment", args=[one.deployment]), pill)
+    return _linked(labels.status(_tone(one), str(one).removeprefix("is ")), one.deployment)
+
+
+def _tone(one: Happening) -> str:
+    """What people said no to did not fail."""
+    if one.refused:
+        return "waiting"
+    return "failed" if one.bad else "succeeded" if one.live else "expired"
+
+
+def _linked(pill: SafeString, deployment: int | None) -> SafeString:
+    return format_html('<a href="{}">{}</a>', reverse("deployment", args=[deployment]), pill) if deployment else pill
+
+
+def _next(release: Release, places: list[Environment], actor: Actor) -> dict[str, Any] | None:
+    """The way to asking for it in the first environment that does not run it; None where this person asks nowhere."""
+    own = (place for place in places if place.application in ("", release.name))
+    there = (place for place in own if not _record(release).live_on(place.name))
+    links = (asking_for(release, place, actor, f"Deploy to {place}") for place in there)
+    return next((link for link in links if link), None)
 
 
 @admin.register(Release)
 class ReleaseAdmin(PortalAdmin[Release]):
     """Read-only: a release never changes."""
 
-    list_display = ("shown_identifier", "shown_subject", "became", "built", "shown_commit", "application", "shown_size")
+    list_display = ("shown_identifier", "shown_subject", "became", "built", "shown_commit", "application", "deploy")
     list_filter = (NameFilter,)
     search_fields = ("identifier", "commit", "ref", "builder", "change_log")
     searched_newest = True
@@ -48,11 +73,22 @@ class ReleaseAdmin(PortalAdmin[Release]):
     change_form_template = "deployments/admin/release.html"
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """The list, with what became of each release on its page."""
+        """The list, with what became of each release on its page, where it waits, and where it may go next."""
         changes = super().get_changelist_instance(request)
-        for row, record in zip(changes.result_list, records_of(changes.result_list), strict=True):
-            row.record = record
+        rows, actor = list(changes.result_list), actor_of(request)
+        waiting: dict[int, list[Deployment]] = {}
+        for one in selectors.waiting_requests().filter(release__in=rows).defer("snapshot"):
+            waiting.setdefault(one.release_id, []).append(one)
+        places = list(Environment.objects.filter(retired_at=None, locked_at=None))
+        for row, record in zip(rows, records_of(rows), strict=True):
+            row.record, row.waiting = record, waiting.get(row.pk, [])
+            row.next = _next(row, places, actor)
         return changes
+
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        """Without the application where all releases are of one."""
+        one = len(distinct_values(Release, "name")) < 2
+        return [name for name in self.list_display if isinstance(name, str) and not (one and name == "application")]
 
     def audit_subject(self, obj: Release) -> str:
         """`release:1.4.0-…`."""
@@ -79,8 +115,8 @@ class ReleaseAdmin(PortalAdmin[Release]):
 
     @admin.display(description="Release", ordering="identifier")
     def shown_identifier(self, obj: Release) -> str:
-        """Version and digest."""
-        return obj.identifier
+        """Its version; the digest is in the tooltip."""
+        return version(obj)
 
     @admin.display(description="Application", ordering="name")
     def application(self, obj: Release) -> str:
@@ -89,19 +125,22 @@ class ReleaseAdmin(PortalAdmin[Release]):
 
     @admin.display(description="Built", ordering="built_at")
     def built(self, obj: Release) -> str:
-        """When, and how long ago."""
-        at = f"{obj.built_at:%-d %b %Y %H:%M}"
-        return format_html('{} <span class="cy-muted">{}</span>', at, labels.moment(obj.built_at))
+        """How long ago."""
+        return labels.moment(obj.built_at)
 
-    @admin.display(description="Size", ordering="size")
-    def shown_size(self, obj: Release) -> str:
-        """In units people read."""
-        return filesizeformat(obj.size)
+    @admin.display(description="Next")
+    def deploy(self, obj: Release) -> SafeString | str:
+        """The way to deploying it."""
+        link: dict[str, Any] | None = getattr(obj, "next", None)
+        if link is None:
+            return labels.NONE
+        said = format_html('{}<span class="cy-sr"> {}</span>', link["label"], obj.version)
+        return format_html('<a class="cy-row-action" href="{}">{}</a>', link["url"], said)
 
     @admin.display(description="Commit")
     def shown_commit(self, obj: Release) -> str:
         """Its beginning."""
-        return labels.code(obj.commit, length=10)
+        return labels.code(obj.commit, length=7)
 
     @admin.display(description="Changes")
     def shown_subject(self, obj: Release) -> str:
@@ -115,5 +154,6 @@ class ReleaseAdmin(PortalAdmin[Release]):
         words = [labels.status("failed", "in quarantine")] if obj.quarantined else []
         words += [_happening(one) for one in record.history[-MOST:]]
         words += [format_html("and {} more", len(record.history) - MOST)] if record.history[MOST:] else []
+        words += [_linked(labels.status("waiting", f"waits for {one.environment}"), one.pk) for one in _waiting(obj)]
         words = words or [labels.status("expired", "never deployed")]
         return labels.pills(words)

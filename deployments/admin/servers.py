@@ -5,6 +5,10 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import mark_safe
 
 from deployments.access.verbs import Verb
 from deployments.admin import labels
@@ -17,10 +21,14 @@ from deployments.admin.operations import Restart, Restore, RunCommand, Start, St
 from deployments.admin.provisioning import Provision
 from deployments.admin.server_checks import CheckDrift, VerifyServer
 from deployments.admin.server_page import server_page
+from deployments.core import selectors
 from deployments.core.actors import Actor
-from deployments.models import Server
+from deployments.core.texts import plural
+from deployments.lifecycle import Status
+from deployments.models import Deployment, Server
 from deployments.servers.decommissioning import decommission_on_record, what_stays
 from deployments.servers.drift_answers import accept_drift, put_back
+from deployments.templatetags.ops import version
 
 
 class UnderstoodForm(PageForm):
@@ -131,7 +139,15 @@ class ServerAdmin(PortalAdmin[Server]):
         Provision(),
         Decommission(),
     )
-    list_display = ("name", "environment", "shown_state", "host", "shown_roles", "current_release", "inspected")
+    list_display = (
+        "name",
+        "shown_state",
+        "stands",
+        "shown_environment",
+        "runs",
+        "shown_drift",
+        "shown_host",
+    )
     list_filter = ("environment", "state")
     search_fields = ("name", "host", "fingerprint", "jump")
     list_select_related = ("environment", "current_release")
@@ -157,15 +173,59 @@ class ServerAdmin(PortalAdmin[Server]):
         """In colour."""
         return labels.status(obj.state, obj.get_state_display())
 
-    @admin.display(description="Roles")
-    def shown_roles(self, obj: Server) -> str:
-        """Comma-separated."""
-        return ", ".join(obj.roles) or labels.NONE
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The list, with how each service on its page is and what goes on in each environment."""
+        changes = super().get_changelist_instance(request)
+        rows = list(changes.result_list)
+        active, waiting = Deployment.objects.active(), selectors.waiting_requests()
+        going_on: dict[int, Deployment] = {}
+        for each in (waiting, active):
+            found = each.filter(environment__in=[row.environment_id for row in rows]).defer("snapshot")
+            going_on |= {one.environment_id: one for one in found}
+        for row in rows:
+            row.going_on = going_on.get(row.environment_id)
+            context = {"server": row, "request": request}
+            row.stands = mark_safe(render_to_string("deployments/admin/server_stands.html", context).strip())  # noqa: S308  (our template)
+        return changes
 
-    @admin.display(description="Inspected", ordering="inspected_at")
-    def inspected(self, obj: Server) -> str:
-        """How long ago."""
-        return labels.moment(obj.inspected_at)
+    @admin.display(description="Now")
+    def stands(self, obj: Server) -> str:
+        """Its service and its alerts."""
+        return str(getattr(obj, "stands", "")) or labels.NONE
+
+    @admin.display(description="Environment", ordering="environment")
+    def shown_environment(self, obj: Server) -> str:
+        """Where it belongs, and the deployment that waits or runs there."""
+        where = reverse("admin:deployments_environment_change", args=[obj.environment_id])
+        said = format_html('<a href="{}">{}</a>', where, obj.environment)
+        one: Deployment | None = getattr(obj, "going_on", None)
+        if one is None:
+            return said
+        words = "waits" if one.status == Status.AWAITING_APPROVAL else one.get_status_display().lower()
+        pill = labels.status(one.status, f"#{one.pk} {words}")
+        return format_html('{} <a href="{}">{}</a>', said, reverse("deployment", args=[one.pk]), pill)
+
+    @admin.display(description="Runs", ordering="current_release")
+    def runs(self, obj: Server) -> str:
+        """The release on record."""
+        if obj.current_release is None:
+            return labels.NONE
+        there = reverse("admin:deployments_release_change", args=[obj.current_release.pk])
+        return format_html('<a href="{}">{}</a>', there, version(obj.current_release))
+
+    @admin.display(description="Drift", ordering="inspected_at")
+    def shown_drift(self, obj: Server) -> str:
+        """What the last comparison with its record found, and how long ago."""
+        if obj.inspected_at is None:
+            return labels.NONE
+        count = len(obj.open_drift)
+        found = labels.status("waiting", f"differs, {plural(count, 'thing')}") if count else "none"
+        return format_html('{} <span class="cy-muted">{}</span>', found, labels.moment(obj.inspected_at))
+
+    @admin.display(description="Address", ordering="host")
+    def shown_host(self, obj: Server) -> str:
+        """Where it is reached, and what for."""
+        return format_html('{} <span class="cy-muted">{}</span>', obj.host, ", ".join(obj.roles))
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         """The page."""

@@ -40,10 +40,10 @@ def test_it_says_how_the_environment_stands(world: World) -> None:
     )
     said = text_of(page(world, "approver"))
     for words in (
-        f"Runs {world.releases[1]}",
+        f"Runs {world.releases[1].version}",
         f"Last deployment #{last.pk} Succeeded",
-        f"Rollback target {world.releases[0]}",
-        f"{world.releases[1]} to production Requested by colleague, just now : people asked",
+        f"Rollback target {world.releases[0].version}",
+        f"{world.releases[1].version} to production Requested by colleague, just now : people asked",
         "Read and decide",
         "production-1 Provisioned",
         "A deployment needs 1 approval by somebody else, within 24 hours.",

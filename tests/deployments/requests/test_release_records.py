@@ -89,7 +89,7 @@ def test_the_list_of_releases_says_what_became_of_each(world: World) -> None:
     def said() -> dict[str, str]:
         page = client.get(address).content.decode()
         rows = re.findall(r"(?s)<tr[^>]*>(.*?)</tr>", page.split('id="result_list"')[1])
-        return {name: row for row in rows for name in map(str, world.releases) if name in text_of(row)}
+        return {name: row for row in rows for name in map(str, world.releases) if f'title="{name}"' in row}
 
     first, second = (said()[str(release)] for release in world.releases)
     assert "live on production live on test" in text_of(first)
@@ -101,6 +101,23 @@ def test_the_list_of_releases_says_what_became_of_each(world: World) -> None:
     assert "never deployed" in text_of(said()[str(world.releases[1])])
     Release.objects.filter(pk=world.releases[1].pk).update(quarantined_at=timezone.now())
     assert "in quarantine" in text_of(said()[str(world.releases[1])])
+
+
+def test_a_row_of_the_list_leads_to_deploying_it_where_it_does_not_run_for_those_who_may(world: World) -> None:
+    world.succeeded(world.releases[0], "test", approved_by=())
+    reject(actor=world.people["approver"], deployment=world.request(), comment="Not on a Friday.")
+    waits = world.request()
+    Release.objects.update(name="dice-bot")
+
+    def page(who: str) -> str:
+        return world.client(who).get(reverse("admin:deployments_release_changelist")).content.decode()
+
+    ask = reverse("admin:deployments_environment_request", args=[world.production.pk])
+    assert f'href="{ask}?release={world.releases[0].pk}"' in page("operator"), "test runs it already"
+    assert "?release=" not in page("viewer")
+    told = page("viewer")
+    assert f'href="/deployments/{waits.pk}/"><span class="cy-status cy-waiting">waits for production' in told
+    assert '<span class="cy-status cy-waiting">was rejected for production' in told
 
 
 def test_the_list_asks_as_often_for_two_releases_as_for_twenty(world: World) -> None:
