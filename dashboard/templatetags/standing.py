@@ -3,6 +3,7 @@
 What fires and which incidents are open is what the frame of the page has read already.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from django import template
@@ -65,6 +66,13 @@ def firing_in(context: template.Context, environment: Environment) -> list[Shown
 
 
 @register.simple_tag(takes_context=True)
+def firing_elsewhere(context: template.Context, cards: list[Any]) -> list[Shown]:
+    """The alerts that fire in none of the environments of these cards, or in no environment at all."""
+    shown = {card.environment.pk for card, _ in cards}
+    return _firing(context, lambda one: one.alert.environment_id not in shown)
+
+
+@register.simple_tag(takes_context=True)
 def firing_on(context: template.Context, server: Server) -> list[Shown]:
     """The alerts that fire about a server."""
     return _firing(context, lambda one: one.alert.server_id == server.pk)
@@ -87,7 +95,7 @@ def _frame(context: template.Context) -> Shell | None:
     return shell_of(request) if request is not None else None
 
 
-def _firing(context: template.Context, chosen: Any) -> list[Shown]:
+def _firing(context: template.Context, chosen: Callable[[Shown], bool]) -> list[Shown]:
     frame = _frame(context)
     found = [one for one in (frame.situation.alerts.firing if frame else ()) if chosen(one)]
     return sorted(found, key=lambda one: not one.alarm)

@@ -66,7 +66,7 @@ class AuditEventAdmin(PortalAdmin[AuditEvent]):
 
     view_verb = Verb.READ_AUDIT
     linked_columns = FILTERS
-    list_display = ("sequence", "happened", "shown_name", "shown_subject", "shown_actor", "environment", "shown_gist")
+    list_display = ("shown_name", "shown_subject", "shown_actor", "environment", "shown_gist", "happened", "number")
     list_display_links = ("shown_name",)
     list_filter = (KindFilter, EnvironmentFilter, ("at", admin.DateFieldListFilter))
     search_fields = ("name", "actor", "subject", "data_text")
@@ -145,12 +145,17 @@ class AuditEventAdmin(PortalAdmin[AuditEvent]):
             headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )
 
-    @admin.display(description="When, UTC", ordering="sequence")
+    @admin.display(description="When, UTC")
     def happened(self, obj: AuditEvent) -> str:
         """The moment itself; how long ago is in the tooltip."""
         at = obj.at.astimezone(UTC)
         spoken = "just now" if (past := timezone.now() - at) < timedelta(minutes=1) else f"{age(past)} ago"
         return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), spoken, f"{at:%-d %b %H:%M:%S}")
+
+    @admin.display(description="No.", ordering="sequence")
+    def number(self, obj: AuditEvent) -> str:
+        """Its place in the chain."""
+        return str(obj.sequence)
 
     @admin.display(description="What", ordering="name")
     def shown_name(self, obj: AuditEvent) -> str:

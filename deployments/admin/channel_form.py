@@ -4,13 +4,16 @@ from typing import Any, ClassVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from django import forms
-from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
+from django.http import HttpRequest
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWidget
 
 from deployments.admin.forms import ModelForm, choice, number, word
 from deployments.models import NotificationChannel
-from deployments.notifications.messages import EVENTS
+from deployments.notifications.messages import EVENTS, GROUPS
 
 WHERE = ("application", "environment", "events", "enabled")
+ALL, THESE = "all", "these"
+_SUBSCRIBERS = "Public incidents go to everybody who subscribed on the status page. By mail, and for everything."
 
 
 def _hidden(label: str, *, required: bool = True, help_text: str = "") -> forms.CharField:
@@ -31,11 +34,17 @@ class ChannelForm(ModelForm[NotificationChannel]):
         help_text="mailto://…, slack://…, json://…, jsons://…. It is stored encrypted and not shown again; "
         "leave it empty to keep the one that is stored.",
     )
-    events = forms.MultipleChoiceField(
+    told = forms.ChoiceField(
+        label="Events",
         required=False,
-        choices=list(EVENTS.items()),
-        widget=forms.CheckboxSelectMultiple(attrs={"class": "cy-checks"}),
-        help_text="None ticked: all of them.",
+        choices=[(ALL, "All events, also those that a later version adds"), (THESE, "Only these")],
+        widget=UnfoldAdminRadioSelectWidget(),
+    )
+    events = forms.MultipleChoiceField(
+        label="Only these",
+        required=False,
+        choices=[(group, [(name, EVENTS[name]) for name in names]) for group, names in GROUPS.items()],
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "cy-checks cy-groups"}),
     )
 
     class Meta:
@@ -46,6 +55,21 @@ class ChannelForm(ModelForm[NotificationChannel]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.initial.pop("url", None)
+        self.initial["told"] = THESE if self.instance.events else ALL
+        for name in ("application", "environment"):
+            if isinstance(field := self.fields.get(name), forms.ModelChoiceField):
+                field.empty_label, field.help_text = f"Every {name}", ""
+        if "mails_subscribers" in self.fields:
+            self.fields["mails_subscribers"].help_text = _SUBSCRIBERS
+
+    def clean(self) -> dict[str, Any]:
+        """Of every event, or of those that are ticked: at least one."""
+        given = super().clean() or self.cleaned_data
+        if given.get("told") == ALL:
+            given["events"] = []
+        elif given.get("told") == THESE and not given.get("events") and "events" not in self.errors:
+            self.add_error("events", "Tick one at least, or choose all events.")
+        return given
 
     def clean_url(self) -> str:
         """The new one, or the one that is stored."""
@@ -70,7 +94,7 @@ class _ServiceForm(ChannelForm):
 
     def clean(self) -> dict[str, Any]:
         """With the URL, where all its parts are there."""
-        given = super().clean() or self.cleaned_data
+        given = super().clean()
         if not self.errors:
             given["url"] = self.address(given)
         return given
@@ -85,7 +109,11 @@ class MailForm(_ServiceForm):
     server = word("Mail server", help_text="For example: smtp.example.org.", max_length=200)
     security = choice("Connection")
     port = number(
-        "Port", required=False, min_value=1, max_value=65535, help_text="Empty: what belongs to the connection."
+        "Port",
+        required=False,
+        min_value=1,
+        max_value=65535,
+        help_text="Default: 587 with STARTTLS, 465 with TLS from the start, 25 not encrypted.",
     )
     account = word("Account", required=False, help_text="Empty where the server asks for none.", max_length=200)
     password = _hidden("Password", required=False, help_text="Stored encrypted and not shown again.")
@@ -172,7 +200,7 @@ SERVICES: dict[str, tuple[str, type[ChannelForm]]] = {
     "discord": ("Discord", DiscordForm),
     "telegram": ("Telegram", TelegramForm),
     "webhook": ("Webhook", WebhookForm),
-    "other": ("Another", ChannelForm),
+    "other": ("Other (Apprise URL)", ChannelForm),
 }
 """What can be asked for by its own form; whatever else Apprise knows is the last."""
 _KINDS = {
@@ -184,6 +212,12 @@ _KINDS = {
     "json": "Webhook",
     "jsons": "Webhook",
 }
+
+
+def service_of(request: HttpRequest) -> str:
+    """Whose form was asked for; an Apprise URL where none was."""
+    asked = request.GET.get("service", "mail" if request.method == "GET" else "other")
+    return asked if asked in SERVICES else "other"
 
 
 def kind_of(channel: NotificationChannel) -> str:

@@ -111,4 +111,4 @@ def _add_server(actor: Actor, environment: Environment) -> str:
 def _may_not(actor: Actor, environment: Environment) -> str:
     """Who deploys there, for somebody who does not; empty for those who do."""
     why = None if environment.retired else refusal(actor, Verb.REQUEST, environment)
-    return f"Deploying and rolling back here is for others. {why[1]}" if why else ""
+    return f"You do not deploy or roll back here. {why[1]}" if why else ""

@@ -26,6 +26,7 @@ _TELLING = (
     "version",
     "why",
     "url",
+    "title",
 )
 
 

@@ -2,20 +2,22 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 
 from deployments.access.policy import may
 from deployments.access.verbs import Verb
 from deployments.admin import labels
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
-from deployments.admin.channel_form import SERVICES, ChannelForm, kind_of
+from deployments.admin.channel_form import SERVICES, ChannelForm, kind_of, service_of
+from deployments.admin.channel_try import try_view
 from deployments.admin.confirmations import Confirmation, change_url
 from deployments.admin.forms import ModelForm
 from deployments.admin.lists import SEARCHED
@@ -58,9 +60,10 @@ class ChannelAdmin(PageAndForm[NotificationChannel]):
     form = ChannelForm
     page_template = "deployments/admin/channel.html"
     change_form_outer_before_template = "deployments/admin/channel_services.html"
+    change_form_after_template = "deployments/admin/channel_try.html"
     change_verb = add_verb = Verb.CONFIGURE
     added = "Add a channel"
-    list_display = ("name", "shown_state", "shown_kind", "shown_scope", "shown_events", "proven")
+    list_display = ("name", "shown_state", "shown_kind", "shown_scope", "shown_events", "proven", "last_error")
     list_filter = ("enabled", "environment")
     search_fields = ("name",)
     list_select_related = ("application", "environment")
@@ -76,6 +79,7 @@ class ChannelAdmin(PageAndForm[NotificationChannel]):
             .annotate(
                 last_delivered_at=Subquery(arrived.order_by("-delivered_at").values("delivered_at")[:1]),
                 last_state=Subquery(settled.values("state")[:1]),
+                last_error=Subquery(settled.values("error")[:1]),
             )
         )
 
@@ -84,25 +88,34 @@ class ChannelAdmin(PageAndForm[NotificationChannel]):
     ) -> type[ModelForm[NotificationChannel]]:
         """A new one is asked what its service needs."""
         if obj is None:
-            kwargs["form"] = SERVICES[_service(request)][1]
+            kwargs["form"] = SERVICES[service_of(request)][1]
         return super().get_form(request, obj, change, **kwargs)
 
     def get_fieldsets(self, request: HttpRequest, obj: NotificationChannel | None = None) -> Any:
         """Where messages go, and which."""
-        asked = SERVICES[_service(request)][1].asked if obj is None else ("url", "mails_subscribers")
+        asked = SERVICES[service_of(request)][1].asked if obj is None else ("url", "mails_subscribers")
         also = ("mails_subscribers",) if obj is None and asked == ("url",) else ()
         return (
             (None, {"fields": ("name", *asked, *also)}),
-            ("What it is told", {"fields": (("application", "environment"), "events", "enabled")}),
+            ("What it is told", {"fields": (("application", "environment"), "told", "events", "enabled")}),
         )
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """With the choice of services."""
-        chosen = _service(request)
+        chosen = service_of(request)
         services = [(key, words, key == chosen) for key, (words, _) in SERVICES.items()]
-        return super().add_view(request, form_url, {"services": services, **(extra_context or {})})
+        more = {"services": services, "try_url": f"{self._try_url()}?service={chosen}"}
+        return super().add_view(request, form_url, {**more, **(extra_context or {})})
+
+    def get_urls(self) -> list[URLPattern]:
+        """With the test of what is typed."""
+        view = self.admin_site.admin_view(partial(try_view, self))
+        return [path("try/", view, name="deployments_notificationchannel_try"), *super().get_urls()]
+
+    def _try_url(self) -> str:
+        return reverse("admin:deployments_notificationchannel_try")
 
     def response_add(
         self, request: HttpRequest, obj: NotificationChannel, post_url_continue: str | None = None
@@ -110,12 +123,14 @@ class ChannelAdmin(PageAndForm[NotificationChannel]):
         """To its page, which asks for a test."""
         return HttpResponseRedirect(change_url(obj))
 
-    def settings_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    def settings_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         """For those who may: a reader finds on the page all that is theirs to see, and the URL is not."""
         obj = self.get_object(request, object_id)
         if obj is not None and not self.has_change_permission(request, obj):
             raise PermissionDenied("A channel is changed by administrators.")
-        return super().settings_view(request, object_id)
+        return super().settings_view(request, object_id, {"try_url": f"{self._try_url()}?channel={object_id}"})
 
     def page(self, request: HttpRequest, obj: NotificationChannel, actions: list[dict[str, Any]]) -> dict[str, Any]:
         """How it stands, what it is told, and what became of its last messages."""
@@ -184,6 +199,12 @@ class ChannelAdmin(PageAndForm[NotificationChannel]):
         """How many kinds of events."""
         return f"{len(obj.events)} of {len(EVENTS)}" if obj.events else "everything"
 
+    @admin.display(description="What was wrong")
+    def last_error(self, obj: NotificationChannel) -> str:
+        """Of the last message, where it did not arrive."""
+        failing = obj.enabled and state_of(obj)[0] == "failed"
+        return str(getattr(obj, "last_error", "")) if failing else labels.NONE
+
     @admin.display(description="Last delivered")
     def proven(self, obj: NotificationChannel) -> str:
         """When something last arrived."""
@@ -199,12 +220,6 @@ def state_of(channel: NotificationChannel) -> tuple[str, str]:
     if state is None:
         return "waiting", "Never tried"
     return ("succeeded", "Working") if state == NotificationDelivery.State.DELIVERED else ("failed", "Failing")
-
-
-def _service(request: HttpRequest) -> str:
-    """Whose form was asked for; an Apprise URL where none was."""
-    asked = request.GET.get("service", "mail" if request.method == "GET" else "other")
-    return asked if asked in SERVICES else "other"
 
 
 class SendAgain(Confirmation[NotificationDelivery]):

@@ -53,10 +53,12 @@ class PageAndForm(PortalAdmin[M]):
         }
         return TemplateResponse(request, self.page_template, context)
 
-    def settings_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    def settings_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         """The form of what the service takes, and nothing that the page has already."""
         obj = self.get_object(request, object_id)
-        more = {"subtitle": f"Settings of {obj}"} | _ON_THE_PAGE
+        more = {"subtitle": f"Settings of {obj}"} | _ON_THE_PAGE | (extra_context or {})
         return super().change_view(request, object_id, extra_context=more if obj else None)
 
     def response_post_save_change(self, request: HttpRequest, obj: M) -> HttpResponseRedirect:

@@ -38,14 +38,7 @@ def _waiting(release: Release) -> list[Deployment]:
 
 
 def _happening(one: Happening) -> SafeString:
-    return _linked(labels.status(_tone(one), str(one).removeprefix("is ")), one.deployment)
-
-
-def _tone(one: Happening) -> str:
-    """What people said no to did not fail."""
-    if one.refused:
-        return "waiting"
-    return "failed" if one.bad else "succeeded" if one.live else "expired"
+    return _linked(labels.status(one.grade, one.short), one.deployment)
 
 
 def _linked(pill: SafeString, deployment: int | None) -> SafeString:
@@ -85,7 +78,7 @@ class ReleaseAdmin(PortalAdmin[Release]):
             row.next = _next(row, places, actor)
         return changes
 
-    def get_list_display(self, request: HttpRequest) -> list[str]:
+    def get_list_display(self, request: HttpRequest) -> Any:
         """Without the application where all releases are of one."""
         one = len(distinct_values(Release, "name")) < 2
         return [name for name in self.list_display if isinstance(name, str) and not (one and name == "application")]

@@ -1,7 +1,9 @@
 """Settings that were changed and have not reached the servers: they travel with the next deployment."""
 
+from copy import deepcopy
 from typing import Any
 
+from deployments.audit import trail
 from deployments.lifecycle import Kind, Status
 from deployments.models import AuditEvent, Deployment, Environment, Release
 
@@ -11,7 +13,7 @@ _PREFIX = "configuration."
 def undeployed_settings(environment: Environment, live: Release | None) -> list[str]:
     """What differs from the request by which `live` came there: `dice.json.sides`. Two queries.
 
-    A value that was changed and changed back differs in nothing.
+    What it was then is what it is now with every change since undone, the last one first.
     """
     if live is None:
         return []
@@ -20,11 +22,20 @@ def undeployed_settings(environment: Environment, live: Release | None) -> list[
     if sealed is None:
         return []
     events = AuditEvent.objects.filter(name="environment.configured", subject=f"environment:{environment}")
-    first: dict[str, Any] = {}
-    last: dict[str, Any] = {}
-    for data in events.filter(at__gt=sealed[0]).order_by("sequence").values_list("data", flat=True):
-        for name, (old, new) in data.get("changes", {}).items():
+    then = deepcopy(environment.configuration)
+    for data in events.filter(at__gt=sealed[0]).order_by("-sequence").values_list("data", flat=True):
+        for name, (old, _) in data.get("changes", {}).items():
             if name.startswith(_PREFIX):
-                first.setdefault(name, old)
-                last[name] = new
-    return sorted(name.removeprefix(_PREFIX) for name in first if first[name] != last[name])
+                _put(then, name.removeprefix(_PREFIX), old)
+    return list(trail.changes(then, environment.configuration))
+
+
+def _put(table: dict[str, Any], path: str, value: Any) -> None:
+    """`value` at `path`, whose keys may have dots themselves; None takes the key away."""
+    inner = next((key for key, each in table.items() if isinstance(each, dict) and path.startswith(f"{key}.")), None)
+    if inner is not None and path not in table:
+        _put(table[inner], path.removeprefix(f"{inner}."), value)
+    elif value is None:
+        table.pop(path, None)
+    else:
+        table[path] = value

@@ -1,6 +1,7 @@
 """Where notifications go. A channel's URL may hold a password: the record says that it changed, never what it is."""
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 import apprise
@@ -13,6 +14,8 @@ from deployments.audit import trail
 from deployments.core import queueing
 from deployments.core.actors import Actor
 from deployments.core.texts import checked
+from deployments.http.limits import WINDOW_SECONDS, TooManyRequests, within
+from deployments.http.server_slots import server_slot
 from deployments.models import Application, Environment, NotificationChannel, NotificationDelivery
 from deployments.notifications import messages
 from engine.errors import Conflict, InvalidRequest
@@ -91,6 +94,37 @@ def test_channel(*, actor: Actor, channel: NotificationChannel) -> NotificationD
     return delivery
 
 
+TRIES = 6
+"""A minute, of one person."""
+
+
+def try_channel(*, actor: Actor, channel: NotificationChannel | None, values: Mapping[str, Any]) -> str:
+    """Send a test message to what `values` (of FIELDS) say, and store nothing of them.
+
+    `channel` is the one that they would change. Returns what was wrong, or nothing where the service took the message.
+    Raises NotAllowed, InvalidRequest, TooManyRequests.
+    """
+    _require(actor, values.get("application"), values.get("environment"))
+    if channel is not None:
+        _require_for(actor, channel)
+    draft = copy(channel) if channel is not None else NotificationChannel()
+    for name, value in values.items():
+        setattr(draft, name, value)
+    _check(draft)
+    if not within(f"channel-test:{actor.identity}", TRIES):
+        raise TooManyRequests(WINDOW_SECONDS)
+    with transaction.atomic():
+        trail.record(
+            actor=actor,
+            name="channel.tested",
+            subject=f"channel:{channel.pk}" if channel else "channel",
+            environment=draft.environment or "",
+            data={"name": draft.name, "scheme": _scheme(draft), "stored": False},
+        )
+    with server_slot():
+        return messages.send_test(str(draft.url), by=str(actor))
+
+
 def send_again(*, actor: Actor, delivery: NotificationDelivery) -> None:
     """Try a message that was given up anew, as often as one that is new. Raises NotAllowed, Conflict."""
     _require_for(actor, delivery.channel)
@@ -114,12 +148,16 @@ def send_again(*, actor: Actor, delivery: NotificationDelivery) -> None:
 def _shown(channel: NotificationChannel) -> dict[str, Any]:
     return {
         "name": channel.name,
-        "scheme": str(channel.url).partition("://")[0],
+        "scheme": _scheme(channel),
         "environment": str(channel.environment or ""),
         "events": list(channel.events),
         "enabled": channel.enabled,
         "mails_subscribers": channel.mails_subscribers,
     }
+
+
+def _scheme(channel: NotificationChannel) -> str:
+    return str(channel.url).partition("://")[0]
 
 
 def _check(channel: NotificationChannel) -> None:
@@ -131,7 +169,7 @@ def _check(channel: NotificationChannel) -> None:
             hint="For example mailto://user:password@example.org, slack://…, json://host/path.",
             reason="bad_url",
         )
-    if channel.mails_subscribers and str(channel.url).partition("://")[0] not in ("mailto", "mailtos"):
+    if channel.mails_subscribers and _scheme(channel) not in ("mailto", "mailtos"):
         raise InvalidRequest(
             "Only mail reaches subscribers.", hint="Give the channel a mailto:// or mailtos:// URL.", reason="bad_url"
         )

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -49,7 +50,15 @@ EVENTS: dict[str, str] = {
     "drift": "A server differs from its record, or no longer does",
 }
 """What a channel can be told of, with the words its form shows."""
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Approvals": ("approval_wanted", "decided", "withdrawn", "break_glass", "policy"),
+    "Deployments": ("started", "succeeded", "failed", "rolled_back", "interrupted", "cancelled"),
+    "Alerts and incidents": ("monitoring", "unattended", "incident", "drill"),
+    "Environments, servers, accounts": ("locked", "maintenance", "drift", "people"),
+}
+"""The same, as a form groups them."""
 TEST = "test"
+_TEST_TITLE = "Test message of the ops portal"
 _MARKS = {"failed": "✗ ", "rolled_back": "↩ ", "interrupted": "⚠ ", "break_glass": "⚠ ", "succeeded": "✓ "}
 
 
@@ -84,12 +93,17 @@ def announce_portal(event: str, *, what: str, lines: list[str]) -> int:
 def announce_test(channel: NotificationChannel, *, by: str) -> NotificationDelivery:
     """Write a test message for one channel, whatever it subscribes to."""
     return NotificationDelivery.objects.create(
-        channel=channel,
-        event=TEST,
-        subject=f"channel:{channel.pk}",
-        title="Test message of the ops portal",
-        body=f"{by} asked for it. Whoever reads this will also hear of deployments.\n{settings.PORTAL_URL}/",
+        channel=channel, event=TEST, subject=f"channel:{channel.pk}", title=_TEST_TITLE, body=_test_body(by)
     )
+
+
+def send_test(url: str, *, by: str) -> str:
+    """Send a test message now, to an address that need not be any channel's; empty, or what was wrong."""
+    return _offered(url, _TEST_TITLE, lambda _: _test_body(by))
+
+
+def _test_body(by: str) -> str:
+    return f"{by} asked for it. Whoever reads this will also hear of deployments.\n{settings.PORTAL_URL}/"
 
 
 def deliver_waiting() -> int:
@@ -161,17 +175,12 @@ def _send(delivery: NotificationDelivery) -> bool:
             error=f"What it asks for is over. {delivery.error}".strip()[:500],
         )
         return False
-    url = str(delivery.channel.url)
-    with apprise.LogCapture(level=logging.WARNING) as said:  # type: ignore[no-untyped-call]  # published untyped
-        if not (sender := apprise.Apprise()).add(url):
-            error = "The channel's URL is not one that Apprise understands."
-        elif sender.notify(title=delivery.title, body=_addressed(sender, delivery)):
-            NotificationDelivery.objects.filter(pk=delivery.pk).update(
-                state=NotificationDelivery.State.DELIVERED, delivered_at=timezone.now(), error=""
-            )
-            return True
-        else:
-            error = f"The service did not accept the message. {_without_secrets(said.getvalue(), url)}".strip()
+    error = _offered(str(delivery.channel.url), delivery.title, lambda sender: _addressed(sender, delivery))
+    if not error:
+        NotificationDelivery.objects.filter(pk=delivery.pk).update(
+            state=NotificationDelivery.State.DELIVERED, delivered_at=timezone.now(), error=""
+        )
+        return True
     last = delivery.attempts + 1 >= _most_attempts(delivery)
     if last and delivery.subscriber is not None:  # a stranger's address is no trouble of the team's
         delivery.delete()
@@ -180,6 +189,16 @@ def _send(delivery: NotificationDelivery) -> bool:
         error=error[:500], state=NotificationDelivery.State.FAILED if last else NotificationDelivery.State.WAITING
     )
     return False
+
+
+def _offered(url: str, title: str, body: Callable[[apprise.Apprise], str]) -> str:
+    """Offer a message to a service. Empty where it was taken, else what was wrong, without the secrets of the URL."""
+    with apprise.LogCapture(level=logging.WARNING) as said:  # type: ignore[no-untyped-call]  # published untyped
+        if not (sender := apprise.Apprise()).add(url):
+            return "The channel's URL is not one that Apprise understands."
+        if sender.notify(title=title, body=body(sender)):
+            return ""
+        return f"The service did not accept the message. {_without_secrets(said.getvalue(), url)}".strip()
 
 
 def _most_attempts(delivery: NotificationDelivery) -> int:

@@ -12,6 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from alerting.models import Alert
 from deployments.models import Server
 from tests.dashboard import records
 from tests.deployments.admin.test_pages import text_of
@@ -51,6 +52,19 @@ def test_a_card_says_how_its_bots_are_and_what_is_past_of_one_that_is_gone(reade
     assert "prod-1 Down" in re.sub(r" +", " ", card)
     assert "answers in" not in card.partition("prod-2")[0]
     assert "prod-2 Stopped" in re.sub(r" +", " ", card)
+
+
+def test_a_card_names_its_alerts_and_the_banner_those_of_no_card(reader: Client, enrol: Enrol) -> None:
+    server = enrol("prod-1")
+    records.beat(server)
+    records.alert(server.environment, "RollbacksRepeated")
+    assert "RollbacksRepeated" in card_of(reader, "production")
+    assert "RollbacksRepeated" not in card_of(reader, "test")
+    page = reader.get(reverse("admin:index")).content.decode()
+    assert page.count(">RollbacksRepeated<") == 1
+    Alert.objects.update(environment=None)
+    page = reader.get(reverse("admin:index")).content.decode()
+    assert ">RollbacksRepeated<" in page.partition('id="cy-stands"')[2].partition("</section>")[0]
 
 
 def test_cards_cost_the_same_however_many_bots_there_are(reader: Client, enrol: Enrol) -> None:

@@ -48,7 +48,7 @@ def test_it_says_how_the_environment_stands(world: World) -> None:
         "production-1 Provisioned",
         "A deployment needs 1 approval by somebody else, within 24 hours.",
         "dice.json : sides",
-        "1 change not deployed yet dice.json.sides",
+        "1 change not deployed yet dice.json",
         "Environment configured",
     ):
         assert words in said, words
@@ -65,14 +65,14 @@ def test_what_was_rejected_did_nothing_there(world: World) -> None:
 
 
 def test_who_may_not_deploy_reads_which_role_may(world: World) -> None:
-    said = "Deploying and rolling back here is for others. Ask an administrator for the role operator."
+    said = "You do not deploy or roll back here. Ask an administrator for the role operator."
     assert said in text_of(page(world, "administrator"))
-    assert "is for others" not in page(world, "operator")
+    assert "You do not deploy" not in page(world, "operator")
 
 
 def test_settings_that_went_with_a_deployment_or_were_changed_back_wait_for_none(world: World) -> None:
     def configure(sides: int) -> None:
-        change = {"configuration": {"dice.json": {"sides": sides}}}
+        change = {"configuration": {"dice.json": {"sides": sides}} if sides else {}}
         configure_environment(actor=world.people["administrator"], environment=world.production, changes=change)
 
     configure(12)
@@ -81,6 +81,8 @@ def test_settings_that_went_with_a_deployment_or_were_changed_back_wait_for_none
     assert "not deployed yet" not in page(world, "viewer"), "it went with that"
     configure(20)
     assert "1 change not deployed yet dice.json.sides" in text_of(page(world, "viewer"))
+    configure(0)
+    assert "1 change not deployed yet dice.json " in text_of(page(world, "viewer"))
     configure(12)
     assert "not deployed yet" not in page(world, "viewer")
 

@@ -30,7 +30,7 @@ def test_whoever_may_decide_reads_what_it_is_about(world: World) -> None:
     row = world.request()
     said = told(world, "approver")
     assert "Waiting for you" in said
-    assert f"{row.release} to production" in said
+    assert f"{row.release.version} to production" in said
     assert "Requested by colleague, just now : because" in said
     assert f"production-1: from {world.releases[0]}" in said
     assert "expires in 23 h" in said

@@ -3,10 +3,15 @@
 import re
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
-from deployments.models import NotificationChannel
+from alerting.models import Alert
+from deployments.audit.verification import verify
+from deployments.models import AuditEvent, NotificationChannel, Server
 from tests.deployments.world import World
 
 LISTS = {
@@ -111,3 +116,64 @@ def test_no_two_pages_of_the_bar_have_one_name_and_all_is_the_list_that_people_r
     for name, key in (("environment", world.production.pk), ("server", world.servers["production"].pk)):
         page_of = world.client("viewer").get(reverse(f"admin:deployments_{name}_change", args=[key])).content.decode()
         assert f'href="{reverse("deployments")}?environment=production">All<' in page_of
+
+
+def test_a_servers_row_says_how_its_service_is_what_fires_what_differs_and_what_waits(world: World) -> None:
+    world.succeeded(world.releases[0])
+    waits = world.request()
+    server = world.servers["production"]
+    Server.objects.filter(pk=server.pk).update(
+        drift={"differences": ["One file differs.", "A unit differs."]}, inspected_at=timezone.now()
+    )
+    alert = Alert.objects.create(
+        fingerprint="x", name="DiskFull", severity="critical", server=server, status="firing", starts_at=timezone.now()
+    )
+    shown = page(world, "viewer", "deployments_server")
+    row = next(row for row in re.findall(r"(?s)<tr.*?</tr>", shown) if f">{server}</a>" in row)
+    words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", row))
+    for said in ("Never heard from", "DiskFull", "differs, 2 things", f"#{waits.pk} waits", world.releases[0].version):
+        assert said in words, said
+    for where in (
+        reverse("bot", args=[server.name]),
+        reverse("alert", args=[alert.pk]),
+        reverse("deployment", args=[waits.pk]),
+        reverse("admin:deployments_environment_change", args=[world.production.pk]),
+        reverse("admin:deployments_release_change", args=[world.releases[0].pk]),
+    ):
+        assert f'href="{where}"' in row, where
+
+
+def test_the_list_of_servers_costs_the_same_for_two_and_for_many(world: World) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as seen:
+            page(world, "viewer", "deployments_server")
+        return len(seen)
+
+    world.succeeded(world.releases[0])
+    queries()
+    few = queries()
+    template = world.servers["production"]
+    for number in range(5):
+        Server.objects.create(
+            name=f"more-{number}",
+            environment=template.environment,
+            host=f"more-{number}.invalid",
+            host_key=template.host_key,
+            fingerprint=template.fingerprint,
+            roles=["bot"],
+            state=Server.State.PROVISIONED,
+            current_release=world.releases[0],
+        )
+    assert queries() == few
+
+
+def test_an_events_row_names_its_moment_and_leads_to_what_it_is_about(world: World) -> None:
+    row = world.request(reason="people asked")
+    shown = page(world, "viewer", "deployments_auditevent")
+    event = AuditEvent.objects.get(name="deployment.requested")
+    assert f'<a href="/deployments/{row.pk}/">deployment #{row.pk} of {row.release.version}</a>' in shown
+    assert f"{event.at:%-d %b %H:%M:%S}</time>" in shown
+    assert f'href="{reverse("admin:deployments_auditevent_change", args=[event.pk])}"' in shown
+    assert "Not verified yet" in shown
+    verify(actor=world.people["administrator"])
+    assert "Chain whole" in page(world, "viewer", "deployments_auditevent")

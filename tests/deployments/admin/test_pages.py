@@ -63,7 +63,7 @@ def test_the_overview_shows_what_waits_and_how_each_environment_stands(world: Wo
     lock_environment(actor=world.people["operator"], environment=world.test, reason="exams")
     page = read(world, "approver", "index")
     said = text_of(page)
-    assert f"{world.releases[1]} to production" in said
+    assert f"{world.releases[1].version} to production" in said
     assert "Policy of production : approvals required 1 → 0" in said
     assert "Read and decide about the policy of production" in said
     assert "about the policy of production" not in read(world, "administrator", "index")
@@ -312,7 +312,7 @@ def test_the_audit_trail_is_searched_and_narrowed(world: World) -> None:
 
     def found(query: str) -> int:
         return (
-            client.get(f"{address}{query}").content.decode().count('class="field-sequence')
+            client.get(f"{address}{query}").content.decode().count('class="field-number')
             or client.get(f"{address}{query}").context["cl"].result_count
         )
 

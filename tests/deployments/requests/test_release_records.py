@@ -117,7 +117,7 @@ def test_a_row_of_the_list_leads_to_deploying_it_where_it_does_not_run_for_those
     assert "?release=" not in page("viewer")
     told = page("viewer")
     assert f'href="/deployments/{waits.pk}/"><span class="cy-status cy-waiting">waits for production' in told
-    assert '<span class="cy-status cy-waiting">was rejected for production' in told
+    assert '<span class="cy-status cy-awaiting_approval">rejected for production' in told
 
 
 def test_the_list_asks_as_often_for_two_releases_as_for_twenty(world: World) -> None:
