@@ -24,7 +24,7 @@ NOT_AGAIN = {who: "/docs/." if who != "ada" else "/docs/.|/deployments/\\d+/log"
 """What is the same for everybody is read once."""
 BY_OTHER_WAYS = re.compile(
     r"^/(palette)?$|\^|\(|images|object_id|int:number|^/(api|auth|healthz|metrics|favicon|invitation|status\.|alerts/.+/|silences/.+/|incidents/.+/update|incidents/subscription/.+|maintenance/.+/end|validations/.)"
-    r"|badge\.svg|/log$|/(add|login|logout|jsi18n|autocomplete|search|export|r|done)/|alerts/act|sign-on|/journal/"
+    r"|badge\.svg|/log$|/(add|login|logout|jsi18n|autocomplete|search|export|try|r|done)/|alerts/act|sign-on|/journal/"
 )
 """Not by a link: what machines read, forms send, an object's state decides about, or a letter brings."""
 FORM = "a date or an age in another form"
