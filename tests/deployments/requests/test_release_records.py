@@ -16,7 +16,7 @@ from tests.deployments.admin.test_pages import text_of
 from tests.deployments.world import World
 
 SITUATIONS = {
-    "nothing": ("It has run nowhere yet.", False),
+    "nothing": ("It has run nowhere yet. Nobody has seen it work.", True),
     Status.FAILED: ("It failed on test (#N, just now).", True),
     Status.ROLLED_BACK: ("It failed on test (#N, just now).", True),
     Status.INTERRUPTED: ("It was interrupted on test (#N, just now).", True),
@@ -49,7 +49,7 @@ def arrange(world: World, situation: str) -> None:
 
 def told(page: str) -> tuple[str, bool]:
     """The sentence about the release, and whether it stands out."""
-    found = re.findall(r'(?s)<p class="(cy-banner|cy-muted|cy-record)">(?=It|In|<strong>In)(.*?)</p>', page)
+    found = re.findall(r'(?s)<p class="(cy-banner|cy-record)(?: cy-quiet)?">(?=It|In|<strong>I[nt])(.*?)</p>', page)
     assert len(found) == 1, found
     said = re.sub(r" ([).,])", r"\1", text_of(found[0][1])).replace("( ", "(").strip()
     return re.sub(r"#\d+", "#N", re.sub(r"since .*? UTC", "since D", said)), found[0][0] == "cy-banner"
