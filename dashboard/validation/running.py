@@ -25,6 +25,13 @@ from engine.errors import Conflict, InvalidRequest, NotFound
 
 logger = logging.getLogger(__name__)
 SHORTEST_HOURS, LONGEST_HOURS = 1 / 60, 24.0 * 14
+SENSIBLE_HOURS = 1.0
+"""A hundredth of it is about what the first reading takes to come, and in its 61 readings memory that wobbles by a
+megabyte is told from memory that grows by 20 MB a day; in ten minutes not even 0.1 MB is."""
+TOO_SHORT = (
+    "Shorter than an hour, a window hardly tells: a hundredth of it is all that may go unobserved, and memory that "
+    "wobbles cannot be told from memory that grows. An hour is the shortest that makes sense."
+)
 
 
 def start(*, actor: Actor, environment: Environment, hours: float, now: datetime | None = None) -> Validation:
@@ -55,6 +62,11 @@ def start(*, actor: Actor, environment: Environment, hours: float, now: datetime
         _record(actor, "validation.started", row, {"hours": hours})
         queueing.enqueue_validation()
     return row
+
+
+def warning(row: Validation) -> str:
+    """What has to be known of a window in which most limits cannot be judged; "" of one that is long enough."""
+    return TOO_SHORT if row.seconds < SENSIBLE_HOURS * 3600 else ""
 
 
 def stop(*, actor: Actor, validation: Validation, now: datetime | None = None) -> Validation:
@@ -142,7 +154,7 @@ def _end(actor: Actor, row: Validation, now: datetime, why: str) -> Validation:
         locked = Validation.objects.select_for_update().select_related("environment").get(pk=row.pk)
         if locked.state != Validation.State.RUNNING:
             raise Conflict(f"Validation {row.pk} has ended.", hint=f"`manage.py validate report {row.pk}` shows it.")
-        locked.state, locked.sentence = _outcome(judged, why)
+        locked.state, locked.sentence = _outcome(judged, why, warning(locked))
         locked.ended_at = now
         told = report.Report(
             title=f"Validation {row.pk} of {row.environment}: {locked.get_state_display().lower()}",
@@ -162,13 +174,14 @@ def _end(actor: Actor, row: Validation, now: datetime, why: str) -> Validation:
     return locked
 
 
-def _outcome(judged: list[Limit], why: str) -> tuple[Validation.State, str]:
+def _outcome(judged: list[Limit], why: str, short: str) -> tuple[Validation.State, str]:
     failed = [one.title for one in judged if one.verdict is Verdict.FAIL]
     missing = [one.title for one in judged if one.verdict is Verdict.UNMEASURED]
     if failed:
         return Validation.State.FAILED, f"{why} Failed: {'; '.join(failed)}."[:500].strip()
     if missing or not judged:
-        return Validation.State.INTERRUPTED, f"{why} Not measured: {'; '.join(missing) or 'anything'}."[:500].strip()
+        unmeasured = f"Not measured: {'; '.join(missing) or 'anything'}."
+        return Validation.State.INTERRUPTED, " ".join(filter(None, (why, short, unmeasured)))[:500]
     return Validation.State.PASSED, f"{why} Every limit of {len(judged)} was kept.".strip()
 
 

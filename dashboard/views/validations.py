@@ -58,6 +58,7 @@ def validation_page(request: HttpRequest, number: int) -> HttpResponse:
         "now": now,
         "row": row,
         "limits": limits,
+        "short": running.warning(row) if row.ended_at is None else "",
         "gone": gone * 100,
         "may_stop": _may_stop(signed_in(request), row),
     }

@@ -49,8 +49,11 @@ class Command(PortalCommand):
 
     def _tell(self, row: Validation) -> int:
         if self.as_json:
-            self.emit({"id": row.pk, "state": row.state, "until": row.until, "digest": row.digest})
+            told = {"id": row.pk, "state": row.state, "until": row.until, "digest": row.digest}
+            self.emit(told | {"warning": running.warning(row)})
         self.say(f"{str(row).capitalize()}, until {row.until:%Y-%m-%d %H:%M:%S} UTC.")
+        if row.ended_at is None and (short := running.warning(row)):
+            self.say(f"{short} To ask for another: validate stop {row.pk}, then validate start {row.environment}.")
         return 0
 
     def _report(self, row: Validation, *, html: bool) -> int:
