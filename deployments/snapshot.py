@@ -196,6 +196,15 @@ class Snapshot(_Sealed):
         return [group for group in (others[:1], *batches, *([target] for target in alone)) if group]
 
     @property
+    def carried_out(self) -> SealedPlan:
+        """What of the plan happens: without hooks, and their moments, of roles that none of the servers has."""
+        roles = {role for target in self.targets for role in target.roles}
+        hooks = tuple(hook for hook in self.plan.hooks if hook.role in roles)
+        nowhere = {hook.moment for hook in self.plan.hooks} - {hook.moment for hook in hooks}
+        steps = tuple(step for step in self.plan.steps if step not in nowhere)
+        return self.plan.model_copy(update={"hooks": hooks, "steps": steps})
+
+    @property
     def tolerated(self) -> int:
         """How many servers may fail and stay as they are: none on the way back, which is a way off what is bad."""
         return 0 if self.kind == Kind.ROLLBACK else self.policy.max_failures

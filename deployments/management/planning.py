@@ -39,11 +39,12 @@ def print_plan(command: PortalCommand, environment: Environment, release: Releas
         command.say(f"    secrets: {', '.join(server['secrets']) or 'none'}")
     if snapshot.course:
         command.say(f"  servers: {snapshot.course}")
-    command.say(f"  steps: {' → '.join(snapshot.plan.steps)}")
-    for hook in snapshot.plan.hooks:
+    plan = snapshot.carried_out
+    command.say(f"  steps: {' → '.join(plan.steps)}")
+    for hook in plan.hooks:
         command.say(f"  {hook.moment} on servers with the role {hook.role}: {hook.shown}")
         command.say(f"    {hook.words}")
-    if lasting := no_way_back(snapshot.plan.hooks):
+    if lasting := no_way_back(plan.hooks):
         command.say(f"  {lasting}")
     command.say(f"  configuration: {', '.join(snapshot.configuration.files) or 'none'}")
     needed, expected = snapshot.policy.approvals_required, document["expected_seconds"]

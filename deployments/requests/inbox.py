@@ -63,7 +63,8 @@ def plan_in_a_line(sealed: Snapshot) -> str:
         before = "the first release there"
     else:
         before = f"from {bases.pop()}" if len(bases) == 1 else "from several releases"
-    hooks = f"; {plural(len(sealed.plan.hooks), 'hook')}" if sealed.plan.hooks else ""
+    run = sealed.carried_out.hooks
+    hooks = f"; {plural(len(run), 'hook')}" if run else ""
     return f"{where}: {before}{hooks}"
 
 

@@ -107,12 +107,12 @@ def preview(*, actor: Actor, environment: Environment, release: Release) -> Prev
     last = Deployment.objects.filter(environment=environment, status=Status.SUCCEEDED).order_by("-finished_at").first()
     before = last.sealed.configuration.files if last is not None else {}
     mask = Mask.for_environment(environment.pk)
-    servers = server_plans(release, snapshot)
+    servers, plan = server_plans(release, snapshot), snapshot.carried_out
     return Preview(
         servers=servers,
-        steps=snapshot.plan.steps,
-        hooks=snapshot.plan.hooks,
-        no_way_back=no_way_back(snapshot.plan.hooks),
+        steps=plan.steps,
+        hooks=plan.hooks,
+        no_way_back=no_way_back(plan.hooks),
         units=sorted({name for target in snapshot.targets for name in target.unit_files}),
         configuration=configuration_changes(before, snapshot.configuration.files, mask),
         approvals=snapshot.policy.approvals_required,

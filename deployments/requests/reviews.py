@@ -21,7 +21,7 @@ from deployments.releases.diffs import (
     release_changes,
     totals,
 )
-from deployments.releases.role_plans import manifest_for
+from deployments.releases.role_plans import manifest_for, role_units
 from deployments.requests.hook_effects import left_behind, no_way_back
 from deployments.requests.release_objections import Objection, objections_to
 from deployments.requests.release_records import ReleaseRecord, records_of
@@ -41,6 +41,7 @@ class ServerReview:
     base: str
     changes: ReleaseChanges
     same_as: str
+    units: list[str]
     secrets: list[str]
     fingerprint: str
     jump: str
@@ -86,7 +87,7 @@ class Review:
 def review_of(*, actor: Actor, deployment: Deployment) -> Review:
     """The review of a request, or of what was done; the seal is compared only while that decides something."""
     require(actor, Verb.VIEW, deployment.environment)
-    environment, sealed = deployment.environment, deployment.sealed
+    environment, plan, sealed = deployment.environment, deployment.sealed.carried_out, deployment.sealed
     mask = Mask.of(deployment)
     targets = list(deployment.targets.select_related("server", "base_release"))
     unreadable, servers = "", []
@@ -105,9 +106,9 @@ def review_of(*, actor: Actor, deployment: Deployment) -> Review:
         servers=servers,
         configuration=configuration_changes(_files(before), _files(deployment), mask),
         change_log=_change_log(deployment, before),
-        steps=list(sealed.plan.steps),
-        hooks=sealed.plan.hooks,
-        no_way_back=no_way_back(sealed.plan.hooks),
+        steps=list(plan.steps),
+        hooks=plan.hooks,
+        no_way_back=no_way_back(plan.hooks),
         left_behind=left_behind(environment, deployment.release) if deployment.kind == Kind.ROLLBACK else [],
         last=_last(deployment),
         way_back=before.release if before else None,
@@ -148,12 +149,16 @@ def _servers(deployment: Deployment, targets: list[Target], mask: Mask) -> list[
                 changes = release_changes(reader, manifest_for(reader, roles), old, old_files, mask)
                 seen[key] = ("", changes)
             first, changes = seen[key]
-            found.append(_server(target, sealed, changes, first))
+            ours = {*role_units(reader.deploy, roles), *sealed.unit_files}
+            units = [name for name in changes.units if name in ours]
+            found.append(_server(target, sealed, changes, first, units))
             seen[key] = (first or target.server.name, changes)
     return found
 
 
-def _server(target: Target, sealed: SealedTarget, changes: ReleaseChanges, same_as: str) -> ServerReview:
+def _server(
+    target: Target, sealed: SealedTarget, changes: ReleaseChanges, same_as: str, units: list[str]
+) -> ServerReview:
     return ServerReview(
         name=target.server.name,
         canary=target.order == 0,
@@ -161,6 +166,7 @@ def _server(target: Target, sealed: SealedTarget, changes: ReleaseChanges, same_
         base=target.base_release.identifier if target.base_release else "",
         changes=changes,
         same_as=same_as,
+        units=units,
         secrets=_secrets(target, sealed),
         fingerprint=target.server.fingerprint,
         jump=sealed.jump,
@@ -169,7 +175,7 @@ def _server(target: Target, sealed: SealedTarget, changes: ReleaseChanges, same_
 
 
 def _bare(target: Target, snapshot: Snapshot) -> ServerReview:
-    return _server(target, _sealed(snapshot, target), ReleaseChanges(), "")
+    return _server(target, _sealed(snapshot, target), ReleaseChanges(), "", [])
 
 
 def _secrets(target: Target, sealed: SealedTarget) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from deployments.models import Release
 from deployments.releases import artifacts
 from deployments.releases.diffs import WHEELS, changed_units
-from deployments.releases.role_plans import manifest_for
+from deployments.releases.role_plans import manifest_for, role_units
 from deployments.snapshot import SealedTarget, Snapshot
 from engine.artifacts.manifest import Manifest
 
@@ -39,7 +39,7 @@ def server_plans(release: Release, snapshot: Snapshot) -> list[ServerPlan]:
 
 def _plan(release: Release, target: SealedTarget) -> ServerPlan:
     with artifacts.open_release(release) as reader:
-        manifest = manifest_for(reader, target.roles)
+        manifest, ours = manifest_for(reader, target.roles), role_units(reader.deploy, target.roles)
     base = Release.objects.filter(identifier=target.base.release).first() if target.base else None
     old = artifacts.manifest_on_servers(base, target.roles) if base is not None else Manifest([])
     diff = manifest.diff(old)
@@ -53,7 +53,7 @@ def _plan(release: Release, target: SealedTarget) -> ServerPlan:
         added=len(diff.added),
         changed=len(diff.changed),
         removed=len(diff.removed),
-        units=changed_units(touched),
+        units=[name for name in changed_units(touched) if name in {*ours, *target.unit_files}],
         bytes=sum(file.size for file in manifest.files if file.sha256 not in known),
         packages=sum(path.startswith(WHEELS) for path in touched),
     )

@@ -13,7 +13,7 @@ MIGRATE = SealedHook(moment="before_activate", role="bot", command=("migrate",))
 
 def servers(*bases: str) -> tuple[SealedTarget, ...]:
     return tuple(
-        SealedTarget(server=f"prod-{number}", base=SealedBase(release=base) if base else None)
+        SealedTarget(server=f"prod-{number}", roles=("bot",), base=SealedBase(release=base) if base else None)
         for number, base in enumerate(bases, 1)
     )
 
