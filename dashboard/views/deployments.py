@@ -24,6 +24,7 @@ from deployments.requests.release_objections import objections_to
 from deployments.requests.release_records import records_of
 from deployments.requests.reviews import review_of
 from deployments.requests.seals import approvals_given
+from deployments.requests.way_forward import way_forward
 
 _WITHOUT_SCRIPT = 200  # lines of the log that the page itself carries
 
@@ -69,7 +70,7 @@ def deployment_page(request: HttpRequest, number: int) -> HttpResponseBase:
         "refused": deployment.status == Status.REJECTED,
         "followed": followed,
         "expected": _expected(deployment),
-        "guidance": guidance(deployment, given),
+        "guidance": guidance(deployment, given) or " ".join(way_forward(deployment)).replace("`", ""),
         "said": said(deployment),
         "watched": 0 if followed else still_watched(deployment, now),
         "trouble": what_trouble_does(deployment),

@@ -8,6 +8,7 @@ from deployments.core import selectors
 from deployments.management.waiting import RequestCommand, waiting_arguments
 from deployments.requests.hook_effects import left_behind
 from deployments.requests.rollbacks import request_rollback
+from deployments.requests.way_forward import way_forward
 
 
 class Command(RequestCommand):
@@ -23,7 +24,7 @@ class Command(RequestCommand):
         waiting_arguments(parser)
 
     def run(self, options: dict[str, Any]) -> int:
-        """Request, follow, report."""
+        """Request, follow, report, and say what comes next."""
         self.check_waiting(options)
         environment = selectors.environment_named(options["environment"])
         deployment = request_rollback(
@@ -34,4 +35,8 @@ class Command(RequestCommand):
         )
         for said in left_behind(environment, deployment.release):
             self.say(said)
-        return self.conclude(deployment, options, until_waiting=False)
+        code = self.conclude(deployment, options, until_waiting=False)
+        deployment.refresh_from_db()
+        for said in way_forward(deployment):
+            self.say(said)
+        return code
