@@ -22,6 +22,7 @@ from deployments.environments.machines import known_as
 from deployments.http.server_slots import server_slot
 from deployments.models import Environment, Server
 from deployments.servers.enrolment import Jump, check_host, enrol_server
+from deployments.servers.next_steps import after_enrolling
 from engine.artifacts.values import ROLES
 from engine.errors import InvalidRequest, PortalError
 from engine.ssh.address import JumpHost
@@ -145,6 +146,8 @@ def enrol_view(admin: "ModelAdmin[Server]", request: HttpRequest) -> HttpRespons
             messages.success(request, f"{server} is enrolled, and its host key {server.fingerprint} is pinned.")
             if also := known_as(server.host_key, server.name):
                 messages.warning(request, also)
+            if again := after_enrolling(server):
+                messages.warning(request, again)
             return HttpResponseRedirect(change_url(server))
     if error is not None and (field := _FIELD_OF.get(error.reason)):
         form.add_error(field, str(error))

@@ -61,7 +61,7 @@ def carry_out(*, number: int, say: Say = lambda _: None) -> Operation:
     if row is None:
         return Operation.objects.select_related("server__environment").get(pk=number)
     mask = Mask.for_environment(row.server.environment_id)
-    heard = Heard(mask, say, partial(_keep_output, row.pk))
+    heard = Heard(mask, say, partial(keep_output, row.pk))
     ending = Ending(Operation.State.LOST, "broken_off", "It was broken off: `status` says what runs.")
     try:
         _refuse_nobodys(row)
@@ -78,7 +78,8 @@ def carry_out(*, number: int, say: Say = lambda _: None) -> Operation:
     return row
 
 
-def _keep_output(number: int, output: str) -> None:
+def keep_output(number: int, output: str) -> None:
+    """What it has printed so far, for the page that follows it."""
     with suppress(DatabaseError):  # the end writes all of it
         Operation.objects.filter(pk=number, state=Operation.State.RUNNING).update(output=output)
 

@@ -139,8 +139,11 @@ def _password(account: BootstrapAccount) -> str:
     return account.password
 
 
+def lines_of(report: Report) -> list[str]:
+    """What changes, and how a unit differs, for the record; nothing of what was so already."""
+    return [] if report.state == "ok" else [report.sentence, *(f"    {line}" for line in report.difference)]
+
+
 def _tell(report: Report, say: Callable[[str], None]) -> None:
-    """What changes, and how a unit differs."""
-    if report.state != "ok":
-        for line in (report.sentence, *(f"    {line}" for line in report.difference)):
-            say(line)
+    for line in lines_of(report):
+        say(line)

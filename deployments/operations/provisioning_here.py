@@ -1,7 +1,8 @@
 """Provisioning in this process, as the command does it: on the record while it lasts, so that no deployment begins
-beside it."""
+beside it, and with every line of what it changed."""
 
 from collections.abc import Callable
+from functools import partial
 
 from deployments.access.policy import require
 from deployments.access.verbs import Verb
@@ -12,8 +13,9 @@ from deployments.core.texts import one_line
 from deployments.environments.guards import refuse_busy
 from deployments.environments.machines import refuse_work_beside
 from deployments.models import Operation, Release, Server
-from deployments.operations.carrying_out import Ending, begin, end, settle
-from deployments.operations.provisioning import request_for, told
+from deployments.operations.carrying_out import Ending, begin, end, keep_output, settle
+from deployments.operations.hearing import Heard
+from deployments.operations.provisioning import lines_of, request_for, told
 from deployments.operations.requesting import ask
 from deployments.servers.enrolment import refuse_decommissioned
 from deployments.servers.provisioning import provision_server
@@ -30,13 +32,16 @@ def provision_here(
     bootstrap: Bootstrap,
     strict_firewall: bool | None = None,
     on_report: Callable[[Report], None] = lambda _: None,
-) -> list[Report]:
+) -> tuple[Operation, list[Report]]:
     """What `provision_server` does, and raises; EnvironmentBusy and Conflict too, while something else is under way."""
     row = _begun(actor, server, release, bootstrap.user)
+    heard = Heard(Mask.for_environment(server.environment_id), lambda _: None, partial(keep_output, row.pk))
     ending = Ending(Operation.State.LOST, "broken_off", "It was broken off: provision again.")
 
     def tell(report: Report) -> None:
         refuse_ended()
+        for line in lines_of(report):
+            heard(line)
         on_report(report)
 
     try:
@@ -55,8 +60,9 @@ def provision_here(
         raise
     finally:
         ending.sentence = Mask.for_environment(server.environment_id)(one_line(ending.sentence))
+        ending.output = heard.kept
         end(row, ending)
-    return reports
+    return row, reports
 
 
 def _begun(actor: Actor, server: Server, release: Release, account: str) -> Operation:

@@ -131,4 +131,4 @@ def _make_ready(portal: DemoPortal, hosts: HostSet, host: Host, name: str, envir
     portal.manage("enroll", name, *where, person="admin")
     said = portal.manage("provision", name, "--bootstrap-key", str(hosts.bootstrap_key), person="admin")
     portal.manage("set_secret", environment, "cytube-password", stdin=SANDBOX_PASSWORD, person="admin")
-    return said.splitlines()[-1]
+    return next(line for line in said.splitlines() if line.startswith(f"{name}: "))

@@ -19,6 +19,8 @@ from tests.stories.test_portal_role import Visitor
 
 pytestmark = [pytest.mark.hosts, pytest.mark.monitoring, pytest.mark.full]
 BESIDE_THE_BOT = "http://127.0.0.1:8080"
+MOST_LINES = 45
+"""Of a provisioning of a bare server; with every line of its units it was about 290."""
 FIVE = ("cytube-bot", "cytube-web", "cytube-worker", "cytube-prometheus", "cytube-alertmanager")
 
 
@@ -47,7 +49,10 @@ class Start:
         where = ("--environment", "test", "--host", self.host.address, "--fingerprint", self.host.fingerprint)
         key = ("--bootstrap-key", str(self.hosts.bootstrap_key))
         self.does("enroll", name, *where, *(word for role in roles for word in ("--role", role)))
-        self.does("provision", name, *key)
+        lines = self.does("provision", name, *key).splitlines()
+        assert len(lines) < MOST_LINES, "\n".join(lines)
+        assert lines[-2].startswith(f"Every line of it: {self.portal.url}/admin/deployments/operation/")
+        assert lines[-1] == "Next: manage.py set_secret test cytube-password, then manage.py deploy test."
         self.does("set_secret", "test", "cytube-password", stdin=SANDBOX_PASSWORD)
         self.does("deploy", "test", person="operator")
         again = self.portal.manage("provision", name, *key, person="admin")

@@ -11,6 +11,7 @@ from deployments.environments.machines import known_as
 from deployments.management.base import PortalCommand
 from deployments.management.numbers import Whole
 from deployments.servers.enrolment import Jump, enrol_server
+from deployments.servers.next_steps import after_enrolling
 from engine.artifacts.values import ROLES
 from engine.errors import InvalidRequest
 from engine.ssh.address import JumpHost
@@ -71,8 +72,8 @@ class Command(PortalCommand):
         self.say(f"{server.name} ({server.host}:{server.port}) is enrolled in {environment}; {server.fingerprint}.")
         if server.jump:
             self.say(f"Every connection goes through {server.jump}; the health page asks {server.host} directly.")
-        if also := known_as(server.host_key, server.name):
-            self.say(also)
+        for said in filter(None, (known_as(server.host_key, server.name), after_enrolling(server))):
+            self.say(said)
         if before not in ("", server.fingerprint):
             self.say(f"{before} is no longer trusted there; what waits for approval with it is void.")
         if server.current_release and server.inspected_at is None:

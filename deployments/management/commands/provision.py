@@ -3,14 +3,19 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
+from django.urls import reverse
+
 from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.management.base import PortalCommand
 from deployments.management.bootstrap import bootstrap_arguments, bootstrap_of
+from deployments.management.provisioned import Brief
 from deployments.management.texts import one_line
 from deployments.models import Release, Server
 from deployments.operations.ending import end_provisioning
 from deployments.operations.provisioning_here import provision_here
+from deployments.servers.next_steps import after_provisioning
 from deployments.servers.provisioning import changed, provision_server, release_to_provision
 from engine.remote.reports import Report
 
@@ -36,38 +41,51 @@ class Command(PortalCommand):
         bootstrap_arguments(parser)
 
     def run(self, options: dict[str, Any]) -> int:
-        """Read the key, apply, tell what changed."""
+        """Read the key, apply, tell what changed and what comes next."""
         server = selectors.server_named(options["name"])
         if options["end"]:
             return self.end(server)
         chosen, application = options["release"], server.environment.application
         release = selectors.release_named(chosen, application) if chosen else self.release_for(server)
+        brief = Brief(self.say)
         wanted: dict[str, Any] = {
             "actor": self.actor(Verb.PROVISION, server.environment),
             "server": server,
             "release": release,
             "bootstrap": bootstrap_of(options),
             "strict_firewall": options["firewall"] and options["firewall"] == "strict",
-            "on_report": self.show,
         }
-        reports = provision_server(plan=True, **wanted) if options["plan"] else provision_here(**wanted)
+        if options["plan"]:
+            reports = provision_server(plan=True, on_report=self.show, **wanted)
+            code = self.conclude(server, reports, "would change")
+            if changed(reports):
+                self.say(f"Next: manage.py provision {server.name} changes it.")
+            return code
+        try:
+            record, reports = provision_here(on_report=brief, **wanted)
+        finally:
+            brief.close()
+        code = self.conclude(server, reports, "changed", operation=record.pk)
+        if changed(reports):
+            where = reverse("admin:deployments_operation_change", args=[record.pk])
+            self.say(f"Every line of it: {settings.PORTAL_URL}{where}")
+        server.refresh_from_db()
+        self.say(after_provisioning(server, release))
+        return code
+
+    def conclude(self, server: Server, reports: list[Report], would: str, **more: Any) -> int:
+        """How much of it is, or would be, another than it was."""
         changes = changed(reports)
         if self.as_json:
-            self.emit(
-                {
-                    "server": server.name,
-                    "plan": options["plan"],
-                    "changed": [
-                        {"what": report.name, "sentence": report.sentence, "difference": report.difference}
-                        for report in changes
-                    ],
-                    "unchanged": len(reports) - len(changes),
-                }
-            )
+            named = [
+                {"what": report.name, "sentence": report.sentence, "difference": report.difference}
+                for report in changes
+            ]
+            plan, unchanged = would != "changed", len(reports) - len(changes)
+            self.emit({"server": server.name, "plan": plan, "changed": named, "unchanged": unchanged, **more})
         elif not changes:
-            self.say(f"{server.name} is as it should be: nothing {'would change' if options['plan'] else 'changed'}.")
+            self.say(f"{server.name} is as it should be: nothing {would}.")
         else:
-            would = "would change" if options["plan"] else "changed"
             self.say(f"{server.name}: {len(changes)} of {len(reports)} things {would}.")
         return 0
 
