@@ -73,11 +73,15 @@ def unwatched(now: datetime, *, heard: bool = False) -> str:
     return "Monitoring has not been heard yet" if settings.ALERTMANAGER_URL else "Monitoring is not configured"
 
 
-def watch(now: datetime | None = None) -> SwitchState:
-    """Look, tell of a change once, and ask the outbound URL while somebody watches."""
+def watch(now: datetime | None = None, *, looking_since: datetime | None = None) -> SwitchState:
+    """Look, tell of a change once, and ask the outbound URL while somebody watches.
+
+    `looking_since` is when the portal began to look: a portal that was off, or comes from a backup, heard nothing
+    before that, whoever spoke.
+    """
     now = now or timezone.now()
     found = state(now)
-    if found is SwitchState.SILENT:
+    if found is SwitchState.SILENT and (looking_since is None or now - looking_since > SILENT_AFTER):
         _began(now)
     elif found is SwitchState.HEARD:
         _ended(now)

@@ -15,6 +15,7 @@ from alerting import (
 )
 from dashboard.services import heartbeats, probing, samples
 from dashboard.validation import running as validating
+from deployments.core import queueing
 from deployments.core.actors import system_actor
 from deployments.core.read_only import unless_read_only
 from deployments.storage import tidying
@@ -24,7 +25,7 @@ from engine.errors import Conflict
 @unless_read_only
 def watch_monitoring() -> str:
     """Notice when Prometheus and Alertmanager have gone quiet."""
-    return dead_mans_switch.watch().value
+    return dead_mans_switch.watch(looking_since=queueing.running_since("watch") or timezone.now()).value
 
 
 @unless_read_only

@@ -126,6 +126,7 @@ class Watchdog:
 
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
         django.setup()
+        self._begin()
         self._clusters = [child for child in family if child.cluster]
         self._next = time.monotonic() + LOOK_SECONDS
         self._reached = 0.0  # since then without a break
@@ -171,6 +172,17 @@ class Watchdog:
             child.kill()
             child.start()
         queueing.ask_to_beat(child.cluster)
+
+    @staticmethod
+    def _begin() -> None:
+        """The clusters begin: their silence counts from now, and not from before this machine was off."""
+        from django.db import DatabaseError, connection
+
+        from deployments.core import beats
+
+        with contextlib.suppress(DatabaseError):
+            beats.begin()
+        connection.close()
 
     @staticmethod
     def end() -> None:

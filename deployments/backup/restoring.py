@@ -28,7 +28,7 @@ from deployments.backup.backups import FORMAT
 from deployments.core import portal_keys
 from deployments.core.actors import Actor
 from deployments.lifecycle import Status
-from deployments.models import Deployment, Environment, Operation, Secret
+from deployments.models import ClusterBeat, Deployment, Environment, Operation, Secret
 from engine.artifacts.wheels import sha256_of
 from engine.errors import Conflict, InvalidRequest
 from engine.sealed_file import BrokenSeal, UnsealingReader
@@ -170,6 +170,7 @@ def _make_safe(actor: Actor, path: Path, manifest: dict[str, Any], problems: lis
         portal_keys.remember()  # those of the backup, or ones that open it: the next start has them
         cancelled = _end_queued()
         Environment.objects.update(fence=F("fence") + FENCE_STEP)
+        ClusterBeat.objects.all().delete()  # of machines that worked then: nobody misses them here
         last = trail.record(
             actor=actor,
             name="backup.restored",

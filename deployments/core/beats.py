@@ -101,6 +101,11 @@ def clusters(now: datetime) -> list[Cluster]:
     return [Cluster(name, machine, max(0.0, (now - at).total_seconds())) for name, machine, at in rows]
 
 
+def begin() -> None:
+    """This machine's clusters were started just now: what they did not say before, while it was off, nobody misses."""
+    ClusterBeat.objects.filter(machine=machine()).update(at=timezone.now())
+
+
 def sign_off() -> None:
     """This machine's clusters have ended in order: nobody misses them."""
     ClusterBeat.objects.filter(machine=machine()).delete()

@@ -31,6 +31,8 @@ _TASK = re.compile(r"((?:deployments|dashboard)\.tasks)\.([a-z][a-z_]*)")
 
 ASKED_AFTER = timedelta(seconds=75)
 """How long a machine's cluster may be silent before it gets a heartbeat task of its own."""
+LOOKED_AT, BREAK = 20, timedelta(seconds=150)
+"""Runs of a schedule's task that are looked at, and how far apart two of them lie where the workers were off."""
 KEPT_FAILURES = 1000
 """Tasks that failed and are kept: as many as of those that succeeded (`save_limit`)."""
 LONG_SECONDS = 600
@@ -246,6 +248,16 @@ def last_beat(cluster: str) -> datetime | None:
         .first()
     )
     return found
+
+
+def running_since(schedule: str) -> datetime | None:
+    """Since when a schedule's task is run every minute without a break; None when it was not run lately."""
+    since, before = None, timezone.now()
+    for at in Task.objects.filter(group=schedule).order_by("-stopped").values_list("stopped", flat=True)[:LOOKED_AT]:
+        if before - at > BREAK:
+            break
+        since = before = at
+    return since
 
 
 def forget_old_beats() -> None:

@@ -12,11 +12,12 @@ from django.utils import timezone
 
 from deployments.models import AuditEvent
 
+BACKUP, RESTORED = "backup.made", "backup.restored"
 KINDS = {
     "drill.rollback": "Rollback drill",
     "drill.alerts": "Alert drill",
     "drill.restore": "Restore drill",
-    "backup.made": "Backup",
+    BACKUP: "Backup",
 }
 
 
@@ -31,18 +32,20 @@ class Drill:
 
 
 def latest() -> list[Drill]:
-    """The latest drill and backup of each kind. Two queries."""
-    newest = {
-        row["name"]: row["last"]
-        for row in AuditEvent.objects.filter(name__in=KINDS).order_by().values("name").annotate(last=Max("sequence"))
-    }
+    """The latest drill and backup of each kind; the backup that this portal was restored from is one. Two queries."""
+    rows = AuditEvent.objects.filter(name__in=[*KINDS, RESTORED]).order_by().values("name")
+    newest = {row["name"]: row["last"] for row in rows.annotate(last=Max("sequence"))}
     events = {event.name: event for event in AuditEvent.objects.filter(sequence__in=newest.values())}
+    moments = {name: event.at for name, event in events.items()}
+    if restored := events.get(RESTORED):  # what it tells of was written before its own event was
+        made = datetime.fromisoformat(restored.data["made_at"])
+        moments[BACKUP] = max(made, moments.get(BACKUP, made))
     return [
         Drill(
             name,
             label,
-            event.at if (event := events.get(name)) else None,
-            bool(event and event.data.get("passed", True)),
+            moments.get(name),
+            name in moments and (name not in events or bool(events[name].data.get("passed", True))),
         )
         for name, label in KINDS.items()
     ]

@@ -7,10 +7,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
+from django_q.models import Task
 
 from alerting import dead_mans_switch, inbox
 from alerting.inbox import Delivery, Report
 from alerting.models import Alert, AlertReceipt
+from dashboard import tasks
 from deployments.core.alertmanager import alertmanager
 from deployments.models import AuditEvent, NotificationChannel, NotificationDelivery
 from engine import http_client
@@ -62,6 +64,32 @@ def test_silence_is_told_once_and_so_is_its_end(channel: NotificationChannel) ->
     assert told() == ["Portal: monitoring is silent", "Portal: monitoring is heard again"]
     names = list(AuditEvent.objects.order_by("sequence").values_list("name", flat=True))
     assert names[-2:] == ["monitoring.silent", "monitoring.heard"]
+
+
+def test_a_portal_that_was_off_misses_nothing_before_it_has_looked_for_long_enough(
+    channel: NotificationChannel,
+) -> None:
+    deliver(NOON)
+    back = NOON + timedelta(hours=3)
+    for minute in range(6):
+        dead_mans_switch.watch(back + timedelta(minutes=minute), looking_since=back)
+    assert told() == []
+    assert not Alert.objects.filter(name=dead_mans_switch.SILENT).exists()
+    dead_mans_switch.watch(back + timedelta(minutes=6), looking_since=back)
+    assert told() == ["Portal: monitoring is silent"]
+
+
+def test_the_task_of_a_portal_that_has_just_started_raises_nothing(channel: NotificationChannel) -> None:
+    deliver(timezone.now() - timedelta(hours=3))
+    assert tasks.watch_monitoring() == "silent"
+    assert told() == []
+    for minute in range(8):
+        at = timezone.now() - timedelta(minutes=minute)
+        Task.objects.create(
+            id=f"watch{minute}", name=f"watch{minute}", func="x", group="watch", started=at, stopped=at, success=True
+        )
+    assert tasks.watch_monitoring() == "silent"
+    assert told() == ["Portal: monitoring is silent"]
 
 
 def test_a_second_silence_is_a_new_alert(channel: NotificationChannel) -> None:

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 from django.db import connection, transaction
+from django.utils import timezone
 
 from deployments.audit import trail
 from deployments.backup import databases
 from deployments.backup.backups import make_backup, newest
 from deployments.core.actors import system_actor
 from deployments.lifecycle import Kind, Status
-from deployments.models import AuditEvent, BootstrapKey, Deployment, Environment, Operation, Secret, Server
+from deployments.models import AuditEvent, BootstrapKey, ClusterBeat, Deployment, Environment, Operation, Secret, Server
 from deployments.releases.artifacts import open_release
 from engine.artifacts.artifact import open_artifact
 from engine.artifacts.wheels import sha256_of
@@ -74,6 +75,7 @@ def lived_in(make_release: MakeRelease) -> Deployment:
     with transaction.atomic():
         for number in range(5):
             trail.record(actor=ACTOR, name="test.event", subject=f"thing:{number}", environment=home)
+    ClusterBeat.objects.create(machine="ops-gone", cluster="rescue", at=timezone.now())
     return Deployment.objects.create(
         environment=home, release=make_release("1.0.0"), kind=Kind.DEPLOYMENT, status=Status.QUEUED
     )
@@ -113,6 +115,7 @@ def test_a_fresh_machine_becomes_the_portal_that_was_backed_up(
     assert told["cancelled"] == [lived_in.pk]
     assert machine.asked("str(Secret.objects.get().value)") == "hunter2"
     assert machine.asked("Environment.objects.get(name='test').fence") == 41 + 10_000
+    assert machine.asked("ClusterBeat.objects.count()") == 0, "workers of before, whom nobody misses"
     assert machine.asked("Deployment.objects.get().status") == "cancelled"
     assert machine.asked("list(AuditEvent.objects.order_by('-sequence').values_list('name', flat=True)[:1])") == [
         "backup.restored"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from django_q import worker
 from django_q.models import OrmQ
@@ -13,6 +14,7 @@ from django_q.models import OrmQ
 from deployments import tasks
 from deployments.core import beats, queueing
 from deployments.models import ClusterBeat
+from portal.run import Watchdog
 from tests.stories.running import wait_for
 
 
@@ -47,6 +49,22 @@ def test_only_whose_silence_is_long_is_silent() -> None:
     row("ops-1", ago=beats.SILENT_AFTER - timedelta(seconds=20))
     row("ops-2", ago=beats.SILENT_AFTER + timedelta(seconds=20))
     assert [(one.machine, one.silent) for one in beats.clusters(timezone.now())] == [("ops-1", False), ("ops-2", True)]
+
+
+@pytest.mark.django_db
+def test_what_a_machine_did_not_say_while_it_was_off_nobody_misses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut leaves the beats of before it: Prometheus reads them before a cluster has done its first task."""
+    row(beats.machine(), ago=timedelta(hours=3))
+    row("ops-2", ago=timedelta(hours=3))
+    monkeypatch.setattr(connection, "close", lambda: None)  # of the test, which goes on with it
+    Watchdog([])
+    assert {one.machine: one.silent for one in beats.clusters(timezone.now())} == {
+        beats.machine(): False,
+        "ops-2": True,
+    }
+    beats.sign_off()
+    Watchdog([])
+    assert [one.machine for one in beats.clusters(timezone.now())] == ["ops-2"], "nobody misses what was never heard"
 
 
 @pytest.mark.django_db

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.core.management import call_command
 from django.utils import timezone
-from django_q.models import Schedule
+from django_q.models import Schedule, Task
 
 from deployments.core import queueing
 
@@ -37,3 +37,14 @@ def test_a_migration_that_changes_nothing_puts_no_rehearsal_off() -> None:
     before = list(Schedule.objects.order_by("pk").values())
     call_command("migrate", verbosity=0)
     assert list(Schedule.objects.order_by("pk").values()) == before
+
+
+@pytest.mark.parametrize(("minutes_ago", "since"), [((0, 1, 2), 2), ((0, 1, 5, 6), 1), ((4, 5), None), ((), None)])
+def test_since_when_the_workers_look_goes_back_to_the_last_break(
+    minutes_ago: tuple[int, ...], since: int | None
+) -> None:
+    moments = {minutes: timezone.now() - timedelta(minutes=minutes) for minutes in minutes_ago}
+    for minutes, at in moments.items():
+        name = f"run-{minutes}"
+        Task.objects.create(id=name, name=name, func="x", group="watch", started=at, stopped=at, success=True)
+    assert queueing.running_since("watch") == (None if since is None else moments[since])
