@@ -9,20 +9,26 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from alerting import acknowledgements, occurrences
 from alerting.dead_mans_switch import OWN, SWITCH
 from alerting.models import Alert
 from deployments.core.alertmanager import alertmanager
+from deployments.core.texts import spoken
 from engine.alertmanager import ActiveAlert, AlertmanagerError
 
 logger = logging.getLogger(__name__)
 
 SETTLED_AFTER = timedelta(minutes=5)
 """For so long an alert must not have been heard of, and Alertmanager must have run."""
+CANNOT_ASK = (
+    "Whether it still fires the portal cannot ask: ALERTMANAGER_URL is not set. Set it to the address of your "
+    "Alertmanager and start the portal again; what has ended is then said to have, within minutes."
+)
 
 
 def end_unheard(now: datetime | None = None) -> int:
@@ -39,10 +45,26 @@ def end_unheard(now: datetime | None = None) -> int:
         logger.debug("nothing to compare with: %s", error.message)
         return 0
     _begin_again(held, now)
-    unheard = Alert.objects.filter(status=Alert.Status.FIRING, last_received_at__lte=now - SETTLED_AFTER)
-    unheard = unheard.exclude(name__in=[*OWN, SWITCH])
-    gone = unheard.exclude(fingerprint__in=[one.fingerprint for one in held])
+    gone = _unheard(now).exclude(fingerprint__in=[one.fingerprint for one in held])
     return sum(_ended(alert, now) for alert in gone)
+
+
+def unended(now: datetime) -> QuerySet[Alert]:
+    """What fires by its last word, which is a while ago, where nobody can be asked: without ALERTMANAGER_URL."""
+    return Alert.objects.none() if settings.ALERTMANAGER_URL else _unheard(now)
+
+
+def why_unended(alert: Alert, now: datetime) -> str:
+    """What has to be known of an alert that may have ended long ago, and what to set; "" of any other."""
+    if not unended(now).filter(pk=alert.pk).exists():
+        return ""
+    heard = spoken((now - alert.last_received_at).total_seconds())
+    return f"Last heard of {heard} ago, and not said to be over by anyone since. {CANNOT_ASK}"
+
+
+def _unheard(now: datetime) -> QuerySet[Alert]:
+    late = Alert.objects.filter(status=Alert.Status.FIRING, last_received_at__lte=now - SETTLED_AFTER)
+    return late.exclude(name__in=[*OWN, SWITCH])
 
 
 def _begin_again(held: Sequence[ActiveAlert], now: datetime) -> None:

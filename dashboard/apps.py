@@ -8,3 +8,9 @@ class DashboardConfig(AppConfig):
 
     name = "dashboard"
     verbose_name = "Dashboard"
+
+    def ready(self) -> None:
+        """Register its system check."""
+        from dashboard import checks
+
+        checks.register()

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from alerting import assignments, selectors, silences
+from alerting import alert_expiry, assignments, selectors, silences
 from alerting.actions import act
 from alerting.models import Alert, Incident
 from alerting.views.durations import DURATIONS, minutes_of
@@ -54,6 +54,7 @@ def _alert(request: HttpRequest, alert: Alert, refused: PortalError | None = Non
         "nav": "alerts",
         "now": now,
         "detail": detail,
+        "why_unended": alert_expiry.why_unended(alert, now),
         "may_acknowledge": may_acknowledge,
         "durations": DURATIONS,
         "refused": refused,

@@ -5,7 +5,7 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from alerting import assignments, channels, selectors
+from alerting import alert_expiry, assignments, channels, selectors
 from alerting.summary import summary
 from alerting.views.durations import DURATIONS
 from deployments.access.policy import may_somewhere
@@ -33,6 +33,7 @@ def inbox_page(request: HttpRequest) -> HttpResponseBase:
         "groups": selectors.groups(chosen),
         "hidden": len(found.firing) - len(chosen),
         "mine": sum(selectors.Filter(assigned=selectors.ME).takes(one, actor.person) for one in found.firing),
+        "unended": alert_expiry.unended(now).count(),
         "left_out": selectors.left_out(found.firing),
         "channels": channels.channels(),
         "page": selectors.page(wanted, now, actor.person),

@@ -8,7 +8,7 @@ from functools import partial
 
 from django.conf import settings
 
-from alerting import channels, dead_mans_switch
+from alerting import alert_expiry, channels, dead_mans_switch
 from alerting.models import AlertReceipt
 from alerting.receipts import PORTAL
 from dashboard.intervals import DAY
@@ -169,6 +169,8 @@ def alerts(record: Record) -> Row:
     words += ", ".join(_proof(one, now) for one in ways)
     if late:
         words += f"; {late} notification{'s' * (late > 1)} of the portal not delivered"
+    if unended := alert_expiry.unended(now).count():
+        words += f"; {unended} said to fire, and whether they still do nobody can ask without ALERTMANAGER_URL"
     missing = "" if failing or known else "an alert that fired, ended and arrived by every channel within 30 days"
     title, measure = "Alerts fire and are delivered", "manage.py drill alerts test"
     verdict, proofs = judged(not failing, missing), [one.proven_at for one in ways if one.proven_at]
