@@ -48,3 +48,11 @@ def test_metrics(page: str, prefix: str, room: str) -> None:
     bare = {name.removesuffix("_total").removesuffix("_info") for name in documented}
     gone = {name for name in bare if not re.search(rf'"{name}(?:_total)?"', code)}
     assert gone == set()
+
+
+def test_the_figure_of_the_fault_matrix_in_the_lessons_is_that_of_its_last_run() -> None:
+    cases = re.search(r"^(\d+) cases: ", (DOCS / "reliability.md").read_text(), re.MULTILINE)
+    told = re.search(r"by itself: (\d+) cases", (DOCS / "lessons.md").read_text())
+    assert cases is not None
+    assert told is not None
+    assert told[1] == cases[1]
