@@ -109,7 +109,8 @@ def test_a_flood_is_stored_in_batches(world: World, monkeypatch: pytest.MonkeyPa
     recorder = Recorder(claimed.deployment, claimed.token)
     for number in range(7):
         recorder.say(f"line {number}")
-    assert [len(recorder._take()[0]) for _ in range(3)] == [3, 3, 1]
+    taken = [recorder._take() for _ in range(3)]
+    assert [(len(batch), stopping) for batch, stopping in taken] == [(3, False), (3, False), (1, False)]
 
 
 def test_a_step_that_fits_is_kept_whole(world: World) -> None:

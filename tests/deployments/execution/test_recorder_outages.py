@@ -134,3 +134,12 @@ def test_nobody_waits_for_a_batch_that_is_gathered_while_somebody_wants_it_store
         assert texts() == ["one"]
         recorder.say("two")
     assert texts() == ["one", "two"], "the end waits for nothing"
+
+
+def test_of_a_flood_everything_is_stored_in_its_order(claimed: Claimed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_AT_ONCE", 3)
+    said = [f"line {number}" for number in range(10)]
+    with Recorder(claimed.deployment, claimed.token) as recorder:
+        for line in said:
+            recorder.say(line)
+    assert texts() == said

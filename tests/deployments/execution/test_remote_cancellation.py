@@ -3,10 +3,12 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from deployments.execution import remote_cancellation as module
 from deployments.execution.claims import Claimed, claim, hand_over
@@ -101,6 +103,18 @@ def test_where_the_worker_is_dead_the_one_who_cancels_settles_it(scene: Scene, a
     cancel_remote(away.pk)
     away.refresh_from_db()
     assert (away.status, away.outcome) == (Status.INTERRUPTED, "host_unreachable"), away.sentence
+
+
+@pytest.mark.parametrize(("left", "settled"), [(0, True), (1, False)])
+def test_a_lease_that_ends_now_has_run_out(
+    away: Deployment, monkeypatch: pytest.MonkeyPatch, left: int, settled: bool
+) -> None:
+    now, called = timezone.now(), list[int]()
+    monkeypatch.setattr(module, "settle", lambda row: called.append(row.pk))
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    Deployment.objects.filter(pk=away.pk).update(lease_until=now + timedelta(microseconds=left))
+    cancel_remote(away.pk)
+    assert called == ([away.pk] if settled else [])
 
 
 def test_one_that_says_far_too_much_is_not_asked_again(

@@ -116,3 +116,10 @@ def test_looking_at_what_dead_ones_left_keeps_nothing_open(world: World, state_d
         with turn(lost(world), SETTLING) as second:
             assert second
         assert {path.name for path in Path("/proc/self/fd").iterdir()} == before
+
+
+def test_a_turn_whose_file_somebody_took_away_ends_like_any(world: World, state_dir: Path) -> None:
+    number, before = lost(world), {path.name for path in Path("/proc/self/fd").iterdir()}
+    with turn(number, SETTLING):
+        (state_dir / "rescue" / f"{world.test.pk}.{number}.settling").unlink()
+    assert {path.name for path in Path("/proc/self/fd").iterdir()} == before
