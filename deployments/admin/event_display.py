@@ -58,7 +58,8 @@ def gist(data: dict[str, Any]) -> str:
         return _short("; ".join(_said(item) for item in changes), 160)
     if isinstance(data.get("version"), int):
         return f"version {data['version']}"
-    return next((_short(data[key], 300) for key in _TELLING if data.get(key)), "")
+    counted = f"{data['approvals']} approvals" if data.get("approvals") else ""
+    return next((_short(data[key], 300) for key in _TELLING if data.get(key)), counted)
 
 
 def facts_of(data: dict[str, Any]) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from django.urls import reverse
 from deployments.access.policy import may
 from deployments.access.verbs import Verb
 from deployments.admin.actors import actor_of
+from deployments.admin.drift_files import differing
 from deployments.admin.enrolment import enrol_again_address
 from deployments.environments.machines import neighbours
 from deployments.environments.secrets import MONITORING_TOKEN, PORTAL_TOKEN
@@ -58,7 +59,7 @@ def server_page(request: HttpRequest, server: Server, actions: list[dict[str, An
         "enrol_again": enrol_again_address(server) if may(actor_of(request), Verb.ENROL, server.environment) else "",
         "reads_journal": reads_journal(actor=actor_of(request), server=server),
         "accepted": [one for one in server.drift.get("differences", []) if one not in server.open_drift],
-        "differing": _differing(server),
+        "differing": differing(server),
         "disk": _disk(server.drift.get("disk")),
         "deployments": [row.deployment for row in targets.defer("deployment__snapshot").order_by("-id")[:SHOWN]],
         "operations": list(Operation.objects.filter(server=server)[:SHOWN]),
@@ -104,19 +105,6 @@ def _installed(server: Server) -> list[Server]:
 def _secrets(server: Server) -> list[StoredSecret]:
     """Those that the environment has and this server should."""
     return [one for one in stored_secrets(server.environment) if server.name in (*one.on, *one.behind)]
-
-
-_KINDS = {"extra": "added", "missing": "removed"}
-
-
-def _differing(server: Server) -> list[tuple[str, str, str]]:
-    """The files that differ from the record: the kind of change, the path, and what is wrong where that says more."""
-    if not server.open_drift:
-        return []
-    return [
-        (_KINDS.get(what, "changed"), path, "" if what in (*_KINDS, "content") else what)
-        for path, what in server.drift.get("files", [])
-    ]
 
 
 def _disk(found: Any) -> str:

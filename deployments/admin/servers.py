@@ -15,6 +15,7 @@ from deployments.admin import labels
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation
+from deployments.admin.drift_files import in_a_sentence
 from deployments.admin.enrolment import enrol_view, enrollable
 from deployments.admin.forms import PageForm, ReasonForm, switch
 from deployments.admin.operations import Restart, Restore, RunCommand, Start, Stop
@@ -87,7 +88,11 @@ class AcceptDrift(Confirmation[Server]):
 
     def consequences(self, obj: Server) -> Sequence[str]:
         """What is accepted, and what that means."""
-        return [*obj.open_drift, "Nothing changes on the server. No alert speaks of this until it changes again."]
+        return [
+            *obj.open_drift,
+            *in_a_sentence(obj),
+            "Nothing changes on the server. No alert speaks of this until it changes again.",
+        ]
 
     def perform(self, *, actor: Actor, obj: Server, data: dict[str, Any]) -> str:
         """Record it."""
@@ -112,6 +117,7 @@ class PutBack(Confirmation[Server]):
         """A deployment like any other."""
         return [
             *obj.open_drift,
+            *in_a_sentence(obj),
             f"{obj.current_release} is deployed to {obj.environment} again, with the approvals that it needs.",
             "What provisioning put there is put back by manage.py provision, since the portal keeps no root key.",
         ]

@@ -95,6 +95,13 @@ def test_its_bot_and_its_alerts_stand_under_its_name(world: World, running: Serv
     assert told.count("The disk of") == 1
 
 
+def test_whoever_puts_it_back_reads_first_which_files_differ(world: World, running: Server) -> None:
+    for slug in ("put_back", "accept_drift"):
+        there = reverse(f"admin:deployments_server_{slug}", args=[running.pk])
+        said = text_of(world.client("operator").get(there).content.decode())
+        assert "dice/roll.py (changed), dice/gone.py (removed), x (mode 0644)." in said, slug
+
+
 def test_what_harms_stands_last_among_the_actions(world: World, running: Server) -> None:
     bar = page(world, "operator", running).partition('aria-label="Actions"')[2].partition("</nav>")[0]
     assert re.findall(r"</span>([^<]+)</", bar)[-1] == "Stop"

@@ -18,6 +18,8 @@ from deployments.admin.event_display import gist
         ),
         ({"changes": {"bake_seconds": [300, 60]}}, "bake_seconds: 300 → 60"),
         ({"changes": {"dice.json": [{"on": None}, {"on": True}]}}, 'dice.json: {"on": null} → {"on": true}'),
+        ({"approvals": "1 of 2", "comment": "", "seal": "x"}, "1 of 2 approvals"),
+        ({"approvals": "2 of 2", "comment": "Fine."}, "Fine."),
         ({"path": "somewhere"}, ""),
     ],
 )
