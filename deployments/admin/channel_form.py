@@ -37,8 +37,9 @@ class ChannelForm(ModelForm[NotificationChannel]):
     told = forms.ChoiceField(
         label="Events",
         required=False,
-        choices=[(ALL, "All events, also those that a later version adds"), (THESE, "Only these")],
+        choices=[(ALL, "All events"), (THESE, "Only these")],
         widget=UnfoldAdminRadioSelectWidget(),
+        help_text="All: also those that a later version adds.",
     )
     events = forms.MultipleChoiceField(
         label="Only these",
@@ -59,6 +60,8 @@ class ChannelForm(ModelForm[NotificationChannel]):
         for name in ("application", "environment"):
             if isinstance(field := self.fields.get(name), forms.ModelChoiceField):
                 field.empty_label, field.help_text = f"Every {name}", ""
+                for way in ("add", "change", "delete", "view"):
+                    setattr(field.widget, f"can_{way}_related", False)  # nobody leaves a form with a password in it
         if "mails_subscribers" in self.fields:
             self.fields["mails_subscribers"].help_text = _SUBSCRIBERS
 
