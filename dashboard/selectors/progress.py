@@ -1,7 +1,7 @@
 """How far a deployment is: its plan's steps on each server, those done, the one running and those to come."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
@@ -29,6 +29,8 @@ class StepView:
     state: str
     seconds: float | None
     facts: dict[str, Any]
+    usual: float | None = None
+    """Seconds that it takes by experience, where that is known and asked for."""
 
     @property
     def pairs(self) -> list[tuple[str, Any]]:
@@ -105,6 +107,13 @@ class Progress:
         return Counter(target.target.word for target in self.targets).most_common()
 
     @property
+    def at(self) -> str:
+        """Which step of how many is under way, `step 4 of 7`; over several servers how many of theirs are done."""
+        if len(self.targets) > 1:
+            return f"{self.done} of {self.total} steps done"
+        return f"step {min(self.done + 1, self.total)} of {self.total}"
+
+    @property
     def large(self) -> bool:
         """Whether there are more servers than one wants to read about one by one."""
         return len(self.targets) > FEW
@@ -133,10 +142,12 @@ def loaded(number: int) -> Deployment | None:
     return _with_steps(Deployment.objects.filter(pk=number)).first()
 
 
-def progress(deployment: Deployment, now: datetime) -> Progress:
-    """How far `deployment` is at `now`."""
-    planned = deployment.sealed.plan.steps
-    targets = [TargetView(target, _steps(planned, target.steps.all(), now)) for target in deployment.targets.all()]
+def progress(deployment: Deployment, now: datetime, usual: Mapping[str, float] | None = None) -> Progress:
+    """How far `deployment` is at `now`; `usual` seconds by step stand beside those to come."""
+    planned, known = deployment.sealed.plan.steps, usual or {}
+    targets = [
+        TargetView(target, _steps(planned, target.steps.all(), now, known)) for target in deployment.targets.all()
+    ]
     end = deployment.finished_at or now
     elapsed = (end - deployment.started_at).total_seconds() if deployment.started_at else None
     return Progress(deployment, targets, elapsed)
@@ -148,18 +159,18 @@ def _with_steps(rows: DeploymentQuerySet) -> DeploymentQuerySet:
     return rows.select_related(*related).prefetch_related(Prefetch("targets", queryset=targets))
 
 
-def _steps(planned: Sequence[str], rows: Iterable[Step], now: datetime) -> list[StepView]:
+def _steps(planned: Sequence[str], rows: Iterable[Step], now: datetime, usual: Mapping[str, float]) -> list[StepView]:
     """The latest record of each step, in the order of the plan; what the agent did beyond it (a revert) follows."""
     latest = {row.name: row for row in rows}
     names = [*planned, *(name for name in latest if name not in planned)]
-    return [_step(name, latest.get(name), now) for name in names]
+    return [_step(name, latest.get(name), now, usual.get(name)) for name in names]
 
 
-def _step(name: str, row: Step | None, now: datetime) -> StepView:
+def _step(name: str, row: Step | None, now: datetime, usual: float | None) -> StepView:
     if row is None:
-        return StepView(name, PENDING, None, {})
+        return StepView(name, PENDING, None, {}, usual)
     seconds = row.seconds
     if row.state == StepState.RUNNING:
         # the host stamped its begin; a wrong clock there must not show a negative time
         seconds = max(0.0, (now - row.started_at).total_seconds())
-    return StepView(name, row.state, seconds, row.facts or {})
+    return StepView(name, row.state, seconds, row.facts or {}, usual)

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from dashboard.selectors import history, log, progress
 from dashboard.selectors.guidance import guidance, mood, partly_back, said, still_watched, tone, what_trouble_does
+from dashboard.selectors.step_times import usual_step_seconds
 from deployments.access.signatures import signed
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
@@ -20,7 +21,7 @@ from deployments.http.members import members_only
 from deployments.http.pages import present
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment
-from deployments.requests.release_objections import objections_to
+from deployments.requests.release_objections import errors_of, objections_to
 from deployments.requests.release_records import records_of
 from deployments.requests.reviews import review_of
 from deployments.requests.seals import approvals_given
@@ -64,7 +65,7 @@ def deployment_page(request: HttpRequest, number: int) -> HttpResponseBase:
         "nav": "deployments",
         "now": now,
         "deployment": deployment,
-        "run": progress.progress(deployment, now),
+        "run": progress.progress(deployment, now, usual_step_seconds(deployment) if deployment.active else None),
         "approvals": signed(deployment),
         "given": given,
         "refused": deployment.status == Status.REJECTED,
@@ -77,6 +78,7 @@ def deployment_page(request: HttpRequest, number: int) -> HttpResponseBase:
         "partly": partly_back(deployment),
         "whole": whole,
         "tone": tone(deployment),
+        "error": errors_of([deployment.pk]).get(deployment.pk) if tone(deployment) == "bad" else None,
         "mood": mood(deployment),
         "actions": _room().actions_for(request, deployment),
         "rollbacks": Deployment.objects.filter(rollback_of=deployment).only("pk", "status"),

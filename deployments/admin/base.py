@@ -209,6 +209,7 @@ class PortalAdmin(Base[M]):
                 "icon": each.icon,
                 "tone": each.tone,
                 "at_once": each.at_once,
+                "effect": each.effect(obj),
                 "url": reverse(f"{name}_{each.slug.replace('-', '_')}", args=[obj.pk]),
             }
             for each in self.confirmations

@@ -91,6 +91,10 @@ class Confirmation(Generic[M]):
         """What will happen, in sentences."""
         return ()
 
+    def effect(self, obj: M) -> str:
+        """What it comes to now, in a clause beside its button; empty where the button says it."""
+        return ""
+
     def context(self, request: HttpRequest, obj: M) -> dict[str, Any]:
         """More for the template."""
         return {}

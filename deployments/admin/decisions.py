@@ -16,7 +16,7 @@ from deployments.admin.forms import CommentForm, ReasonForm
 from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.core.texts import spoken
-from deployments.lifecycle import ACTIVE, FINAL, Kind, Status
+from deployments.lifecycle import ACTIVE, EXECUTING, FINAL, Kind, Status
 from deployments.models import Deployment, Release
 from deployments.requests.approvals import approve, reject, review_break_glass
 from deployments.requests.cancellation import cancel
@@ -27,6 +27,9 @@ from deployments.requests.rollbacks import request_rollback
 from deployments.requests.seals import approvals_given, approvals_needed
 from engine.errors import PortalError
 from engine.passkeys import challenge_of
+
+ACTIVATE = "activate"
+"""The step from which on a server runs the new release."""
 
 
 def _own(obj: Deployment, actor: Actor) -> PortalError | None:
@@ -190,6 +193,17 @@ class Cancel(Confirmation[Deployment]):
             "The deployment is cancelled when that is proven. Servers that are done already go back too.",
         ]
 
+    def effect(self, obj: Deployment) -> str:
+        """By whether something is replaced already."""
+        if obj.status not in EXECUTING:
+            return ""
+        targets = obj.targets.all()
+        if any(step.name == ACTIVATE for target in targets for step in target.steps.all()):
+            return "ends it and puts back what ran before"
+        before = list(dict.fromkeys(target.base_release.version for target in targets if target.base_release))
+        goes_on = f"{', '.join(before)} goes on running" if len(before) == 1 else "what runs goes on running"
+        return f"ends it before anything is replaced: {goes_on}"
+
     def perform(self, *, actor: Actor, obj: Deployment, data: dict[str, Any]) -> str:
         """Cancel."""
         after = cancel(actor=actor, deployment=obj)
@@ -234,6 +248,15 @@ class RollBack(Confirmation[Deployment]):
             "It needs no approval. Data is kept. The release that is left goes into quarantine.",
             *left_behind(obj.environment, release),
         ]
+
+    def effect(self, obj: Deployment) -> str:
+        """Where to; while one is under way, that it is cancelled first."""
+        release = self._release(obj)
+        if release is None:
+            return ""
+        if obj.status in ACTIVE:
+            return f"cancels it, then goes back to {release.version} and puts {obj.release.version} into quarantine"
+        return f"to {release.version}"
 
     def perform(self, *, actor: Actor, obj: Deployment, data: dict[str, Any]) -> Made:
         """Request the rollback."""

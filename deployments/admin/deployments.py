@@ -54,11 +54,12 @@ class DeploymentAdmin(PortalAdmin[Deployment]):
         """And asking for the same release once more, on the page of a request: with what is true now, and its plan."""
         actions = _one_review(super().actions_for(request, obj))
         succeeded = obj.status == Status.SUCCEEDED
-        if succeeded or (obj.status in FINAL and obj.kind == Kind.DEPLOYMENT):
-            label = "Redeploy" if succeeded else "Retry"
-            again = asking_for(obj.release, obj.environment, actor_of(request), label)
-            actions += [again | {"tone": "plain", "icon": "replay"}] if again else []
-        return actions
+        if not succeeded and not (obj.status in FINAL and obj.kind == Kind.DEPLOYMENT):
+            return actions
+        actor, failed = actor_of(request), obj.status in (Status.FAILED, Status.ROLLED_BACK)
+        again = asking_for(obj.release, obj.environment, actor, "Redeploy" if succeeded else "Retry")
+        other = asking_for(None, obj.environment, actor, "Deploy another release") if failed else None
+        return actions + [each for each in (other, again and again | {"tone": "plain", "icon": "replay"}) if each]
 
     @admin.display(description="Deployment", ordering="id")
     def shown(self, obj: Deployment) -> str:

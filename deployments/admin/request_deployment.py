@@ -108,12 +108,15 @@ def plan_of(actor: Actor, environment: Environment, named: str) -> dict[str, Any
         return shown | {"plan_error": error}
 
 
-def asking_for(release: Release, environment: Environment, actor: Actor, label: str) -> dict[str, Any] | None:
-    """The button that leads to the page of a request with `release` chosen; None where this person asks for nothing."""
-    if not release.artifact or environment.locked or environment.retired or not may(actor, Verb.REQUEST, environment):
+def asking_for(release: Release | None, environment: Environment, actor: Actor, label: str) -> dict[str, Any] | None:
+    """The button that leads to the page of a request, `release` chosen; None where this person asks for nothing."""
+    if environment.locked or environment.retired or not may(actor, Verb.REQUEST, environment):
+        return None
+    if release is not None and not release.artifact:
         return None
     address = reverse("admin:deployments_environment_request", args=[environment.pk])
-    return {"label": label, "icon": "rocket_launch", "tone": "good", "url": f"{address}?release={release.pk}"}
+    chosen_there = f"{address}?release={release.pk}" if release is not None else address
+    return {"label": label, "icon": "rocket_launch", "tone": "good", "url": chosen_there}
 
 
 class RequestDeployment(Confirmation[Environment]):

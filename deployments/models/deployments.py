@@ -212,9 +212,11 @@ class Target(models.Model):
 
     @property
     def word(self) -> str:
-        """Its status in words; what still waits when the deployment has ended never began."""
+        """Its status in words; what still waits when the deployment has ended never began; a revert has one name."""
         if self.status == TargetStatus.WAITING and self.deployment.ended:
             return "Not begun"
+        if self.status == TargetStatus.REVERTED:
+            return Status.ROLLED_BACK.label
         return self.get_status_display()
 
     @property

@@ -83,7 +83,10 @@ def _picture(browser: Browser, address: str, name: str, look: str, into: Path) -
         context.add_cookies([{"name": "sessionid", "value": _session(who), "url": address}])
     page = context.new_page()
     page.goto(address + path)
-    page.wait_for_load_state("networkidle")
+    if name == "deployment-live":  # which asks for more without end
+        page.locator("#log .line").last.wait_for()
+    else:
+        page.wait_for_load_state("networkidle")
     tall = min(page.evaluate("document.documentElement.scrollHeight"), SCREENS * height)
     page.set_viewport_size({"width": width, "height": tall})  # what keeps to the window's foot is at the picture's
     session = context.new_cdp_session(page)  # Chromium writes WebP only when it is asked in its own protocol

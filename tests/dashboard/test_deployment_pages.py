@@ -159,6 +159,45 @@ def test_while_it_waits_what_speaks_against_it_and_its_plan_come_first(member: C
     assert 'id="servers"' in shown(member, f"/deployments/{row.pk}/?part=live")
 
 
+def test_what_ended_badly_says_its_error_first_and_where_it_stands_in_the_log(member: Client, server: Server) -> None:
+    row = records.deployment(server, Status.ROLLED_BACK, sentence="It crashed after its start.")
+    row.targets.update(base_release=records.release("0.9.0"))
+    row.targets.get().steps.create(name="verify", state="failed", started_at=timezone.now())
+    line = log(row, "RuntimeError: the dice have no sides", step="verify", stream="journal")[0]
+    log(row, "Looked at: nothing.", step="verify", stream="agent")
+    page = shown(member, f"/deployments/{row.pk}/")
+    notice = page[page.index('<p class="notice bad" role="status">') : page.index('id="servers"')]
+    assert "RuntimeError: the dice have no sides</code>" in notice
+    assert f'href="#line-{line.pk}"' in notice
+    assert f'id="line-{line.pk}"' in page
+    assert "back on" in page
+    assert "Reverted" not in page, "one outcome has one name"
+    assert "Verification results" not in page
+
+
+def test_while_it_runs_the_bar_has_words_and_each_step_what_it_usually_takes(member: Client, server: Server) -> None:
+    for seconds in (3.0, 5.0, 4.0):
+        target = records.deployment(server).targets.get()
+        target.steps.create(name="verify", state="ok", started_at=timezone.now(), seconds=seconds)
+    row = records.deployment(server, Status.RUNNING, at=timezone.now() - timedelta(seconds=2))
+    records.steps(row, 3)
+    page = shown(member, f"/deployments/{row.pk}/?part=live")
+    assert re.search(r"<strong>backup on prod-1</strong> · step 4 of 7 · [23]\.\d s of about 4\.0 s", page)
+    assert '<span class="muted">about 4.0 s</span>' in page
+    assert f'href="/admin/deployments/server/{server.pk}/change/"' in page
+    assert f'href="/admin/deployments/release/{row.release_id}/change/"' in page
+
+
+def test_cancelling_and_going_back_say_what_they_come_to(member: Client, server: Server) -> None:
+    row = records.deployment(server, Status.RUNNING)
+    row.targets.update(base_release=records.release("0.9.0"))
+    records.steps(row, 2)
+    page = shown(member, f"/deployments/{row.pk}/?part=live")
+    assert "ends it before anything is replaced: 0.9.0 goes on running" in page
+    records.steps(row, 6)
+    assert "ends it and puts back what ran before" in shown(member, f"/deployments/{row.pk}/?part=live")
+
+
 def test_whose_answer_is_needed_until_when(member: Client, server: Server) -> None:
     expires = timezone.now().replace(month=12, day=1, hour=12, minute=5)
     row = records.deployment(server, Status.AWAITING_APPROVAL, requested_by="olga/token:demo", expires_at=expires)

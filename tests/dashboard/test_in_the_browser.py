@@ -307,6 +307,48 @@ def test_a_log_of_fifty_thousand_lines_stays_smooth(
     page.wait_for_function("!document.getElementById('follow').checked")
 
 
+def test_a_log_is_searched_and_a_line_of_it_is_led_to(
+    visit: Visitors, portal: str, server: Server, sign_in: Callable[[Visitor], None]
+) -> None:
+    row = records.deployment(server)
+    lines = [LogLine.objects.create(deployment=row, text=f"line {n}{' odd' * (n % 2)}") for n in range(120)]
+    visitor = visit()
+    sign_in(visitor)
+    page = visitor.page
+    page.goto(f"{portal}/deployments/{row.pk}/#line-{lines[3].pk}")
+    page.locator(f"#line-{lines[3].pk}.found").wait_for()
+    assert not page.get_by_label("Follow").is_visible(), "nothing comes any more"
+    page.get_by_label("Search", exact=True).fill("odd")
+    page.get_by_text("60 found").wait_for()
+    page.keyboard.press("Shift+Enter")
+    page.get_by_text("60 of 60").wait_for()
+    page.keyboard.press("Enter")
+    page.locator(f"#line-{lines[1].pk}.found").wait_for()
+    page.get_by_role("button", name="Jump to end").click()
+    page.wait_for_function(
+        "(log => log.scrollHeight - log.scrollTop - log.clientHeight < 2)(document.getElementById('log'))"
+    )
+    assert visitor.violations() == []
+
+
+def test_the_page_says_whether_it_follows_and_when_the_connection_is_lost(
+    visit: Visitors, portal: str, server: Server, sign_in: Callable[[Visitor], None]
+) -> None:
+    row = records.deployment(server, Status.RUNNING, at=timezone.now())
+    visitor = visit()
+    visitor.expected += ["ERR_FAILED"]
+    sign_in(visitor)
+    page = visitor.page
+    page.goto(f"{portal}/deployments/{row.pk}/")
+    page.get_by_text("Live: this page follows by itself").wait_for()
+    page.route("**/log?*", lambda route: route.abort())
+    page.get_by_text("Connection lost: trying again").wait_for()
+    page.unroute("**/log?*")
+    page.get_by_text("Live: this page follows by itself").wait_for()
+    Deployment.objects.filter(pk=row.pk).update(status=Status.SUCCEEDED, finished_at=timezone.now())
+    page.get_by_text("Live: this page follows by itself").wait_for(state="detached")
+
+
 @pytest.mark.parametrize("size", ["desktop", "phone"])
 def test_everything_a_chart_draws_lies_inside_it(visit: Visitors, portal: str, server: Server, size: str) -> None:
     page = visit(size=size).page

@@ -11,14 +11,64 @@
   let misses = 0;
   let chunk = null;
 
-  follow.parentElement.hidden = false;
+  document.getElementById("log-tools").hidden = false;
   log.replaceChildren();
 
   log.addEventListener("scroll", () => {
     const end = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
     if (follow.checked !== end) follow.checked = end;
   });
-  follow.addEventListener("change", () => { if (follow.checked) log.scrollTop = log.scrollHeight; });
+  const toEnd = () => { log.scrollTop = log.scrollHeight; };
+  follow.addEventListener("change", () => { if (follow.checked) toEnd(); });
+  document.getElementById("log-end").addEventListener("click", () => { follow.checked = true; toEnd(); });
+
+  const copy = document.getElementById("log-copy");
+  copy.hidden = !navigator.clipboard;
+  copy.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText([...log.querySelectorAll(".line")].map((line) => line.textContent).join("\n"));
+      copy.textContent = "Copied";
+    } catch { copy.textContent = "The browser forbids it"; }
+    setTimeout(() => { copy.textContent = "Copy"; }, 2000);
+  });
+
+  /* What is searched for is marked; Enter goes from one to the next, with Shift to the one before. */
+  const search = document.getElementById("log-search");
+  const hits = document.getElementById("log-hits");
+  let found = [];
+  let at = -1;
+  const words = () => search.value.trim().toLowerCase();
+  const marked = (line) => { const hit = words() !== "" && line.textContent.toLowerCase().includes(words()); line.classList.toggle("hit", hit); return hit; };
+  const tell = () => { hits.textContent = !words() ? "" : found.length ? (at < 0 ? found.length + " found" : at + 1 + " of " + found.length) : "none"; };
+  search.addEventListener("input", () => {
+    log.querySelector(".found")?.classList.remove("found");
+    found = [...log.querySelectorAll(".line")].filter(marked);
+    at = -1;
+    tell();
+  });
+  search.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !found.length) return;
+    event.preventDefault();
+    found[at]?.classList.remove("found");
+    at = event.shiftKey ? (at > 0 ? at : found.length) - 1 : (at + 1) % found.length;
+    found[at].classList.add("found");
+    show(found[at]);
+    tell();
+  });
+
+  /* Within the log alone: the page stays where it is. */
+  function show(line) {
+    follow.checked = false;
+    log.scrollTop += line.getBoundingClientRect().top - log.getBoundingClientRect().top - log.clientHeight / 3;
+  }
+  function named() {
+    const line = location.hash.startsWith("#line-") && document.getElementById(location.hash.slice(1));
+    log.querySelector(".found")?.classList.remove("found");
+    if (!line) return;
+    line.classList.add("found");
+    show(line);
+  }
+  addEventListener("hashchange", named);
 
   function append(lines) {
     const stay = follow.checked;
@@ -32,15 +82,27 @@
       }
       const line = document.createElement("div");
       line.className = "line " + (/^[a-z]+$/.test(stream) ? stream : "");
+      line.id = "line-" + id;
       const from = document.createElement("span");
       from.className = "from";
       from.textContent = time + " " + (server || "portal").padEnd(10) + " " + step.padEnd(12) + " ";
       from.title = time + " UTC";
       line.append(from, text);
       chunk.append(line);
+      if (words() && marked(line)) { found.push(line); tell(); }
       after = id;
     }
-    if (stay && lines.length) log.scrollTop = log.scrollHeight;
+    if (stay && lines.length) toEnd();
+  }
+
+  /* Whether what is seen is what is: said where the state stands, and only when it changes. */
+  const SIGN = "Live: this page follows by itself";
+  function sign(text) {
+    const live = document.getElementById("live-sign");
+    if (!live) return;
+    live.hidden = false;
+    live.classList.toggle("lost", text !== SIGN);
+    if (live.textContent !== text) live.textContent = text;
   }
 
   async function poll() {
@@ -50,14 +112,21 @@
       if (!answer.ok) throw new Error(answer.status);
       const piece = await answer.json();
       append(piece.lines);
-      misses = 0;
       state.textContent = !after ? "Nothing has been written yet." : piece.ended && !piece.more ? "Complete." : "";
+      misses = 0;
+      sign(SIGN);
       if (piece.more) pause = 0;
-      else if (piece.ended) return;
+      else if (piece.ended) {
+        document.getElementById("follow-label").hidden = true;
+        return named();
+      }
     } catch {
       misses += 1;
       pause = Math.min(500 * misses, 2000);
-      if (misses > 1) state.textContent = "The portal does not answer; trying again.";
+      if (misses > 1) {
+        state.textContent = "The portal does not answer; trying again.";
+        sign("Connection lost: trying again");
+      }
     }
     setTimeout(poll, document.hidden ? Math.max(pause, 2000) : pause);
   }
