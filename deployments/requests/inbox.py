@@ -55,14 +55,15 @@ def _waiting(row: Deployment, record: ReleaseRecord, own: str, actor: Actor) -> 
 
 
 def plan_in_a_line(sealed: Snapshot) -> str:
-    """`prod-1, prod-2: from 1.0.0-…; 2 hooks`."""
+    """`prod-1, prod-2: from 1.0.0; 2 hooks`."""
     names: Sequence[str] = [target.server for target in sealed.targets]
     where = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if names[_NAMED:] else "")
     bases = {target.base.release if target.base else "" for target in sealed.targets}
     if bases == {""}:
         before = "the first release there"
     else:
-        before = f"from {bases.pop()}" if len(bases) == 1 else "from several releases"
+        base = bases.pop() if len(bases) == 1 else "several releases"
+        before = f"from {base.rpartition('-')[0] or base}"
     run = sealed.carried_out.hooks
     hooks = f"; {plural(len(run), 'hook')}" if run else ""
     return f"{where}: {before}{hooks}"

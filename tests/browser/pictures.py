@@ -118,9 +118,12 @@ def portal() -> Iterator[str]:
     Path(settings.STATIC_ROOT).mkdir(exist_ok=True)
     with override_settings(ALLOWED_HOSTS=["*"]):
         call_command("migrate", verbosity=0)
+        from deployments.audit.verification import verify
+        from deployments.core.actors import system_actor
         from tests.fixtures.showroom import fill
 
         fill()
+        verify(actor=system_actor("schedule"))  # as it is every day
         server: Any = LiveServerThread("127.0.0.1", StaticFilesHandler)
         server.daemon = True
         server.start()

@@ -32,7 +32,7 @@ def test_whoever_may_decide_reads_what_it_is_about(world: World) -> None:
     assert "Waiting for you" in said
     assert f"{row.release.version} to production" in said
     assert "Requested by colleague, just now : because" in said
-    assert f"production-1: from {world.releases[0]}" in said
+    assert f"production-1: from {world.releases[0].version} " in said
     assert "expires in 23 h" in said
     assert f"It failed on test ( #{failed.pk} , just now )." in said
     assert f"Read and decide about deployment {row.pk}" in said

@@ -42,7 +42,7 @@ def test_of_each_request_everybody_reads_what_concerns_them(world: World) -> Non
     (first,) = inbox(world.people["approver"])
     assert (first.deployment, first.record.release, first.why_not) == (row, world.releases[1], "")
     assert (first.given, first.needed) == (0, 2)
-    assert first.plan == f"production-1: from {world.releases[0].identifier}"
+    assert first.plan == f"production-1: from {world.releases[0].version}"
     approve(actor=world.people["approver"], deployment=row)
     Approval.objects.create(
         deployment=row, actor="administrator", decision=Approval.Decision.REJECTED, seal=row.seal, comment="no"
