@@ -1,91 +1,21 @@
-"""Who follows the runbook on real servers, and how its alerts are provoked there."""
+"""How each alert of the rules is provoked on real servers, and what ends it beside the commands of its section."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from sandbox.cytube.config import SANDBOX_PASSWORD
 from sandbox.cytube.viewer import Viewer
-from sandbox.demo.following import clone_following
 from sandbox.demo.room import CHANNELS
-from sandbox.demo.stage import Stage
-from sandbox.hosts import Host
 from sandbox.load.moderator import NAME
 from sandbox.soak.next import children, command_line
 from sandbox.soak.rooms import BOTS
+from tests.stories.runbook_releases import SPOILED, another, grow_beyond_its_limit
+from tests.stories.runbook_world import ROOT_OF_BOT, UNIT, World
 from tests.stories.running import GO, go_on, no_rehearsals, rehearse, wait_for
-
-UNIT = "cytube-bot.service"
-ROOT_OF_BOT = "/opt/rosey-bot"
-SPOILED = "raise SystemExit('spoiled on purpose')\n"
-
-
-@dataclass
-class World:
-    """What is up, and who follows the runbook in it."""
-
-    stage: Stage
-    home: Path
-    newer: str = ""
-    held: "subprocess.Popen[bytes] | None" = None
-
-    def manage(self, *words: str, person: str = "admin", stdin: str = "", allowed: tuple[int, ...] = (0,)) -> str:
-        """A command of the portal that is no part of a section."""
-        return self.stage.portal.manage(*words, person=person, stdin=stdin, allowed=allowed)
-
-    def host(self, environment: str = "test") -> Host:
-        """The server of an environment."""
-        return self.stage.host(environment)
-
-    def root(self, script: str, environment: str = "test") -> str:
-        """A line of shell on a server, as root."""
-        return self.host(environment).root(["bash", "-c", script], deadline=120).stdout.decode()
-
-    def follow(self, line: str, environment: str, stdin: str) -> tuple[int, str]:
-        """One command as printed: how it ended, and what it said."""
-        if line.startswith("./manage.py"):
-            done = subprocess.run(
-                ["bash", "-c", line], cwd=self.stage.portal.tree, env=self._shell(), input=stdin,
-                capture_output=True, text=True, timeout=300, check=False,
-            )  # fmt: skip
-            return done.returncode, done.stdout + done.stderr
-        there = self.host(environment).root(["bash", "-c", line], check=False, deadline=120)
-        return there.returncode, (there.stdout + there.stderr).decode(errors="replace")
-
-    def _shell(self) -> dict[str, str]:
-        """The administrator's: a token, and the key that opens the servers where ssh looks for it."""
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        token = str(self.stage.portal.token_file("admin"))
-        return {**self.stage.portal.environment, "PATH": path, "HOME": str(self.home), "PORTAL_TOKEN_FILE": token}
-
-    def query(self, expression: str) -> list[dict[str, Any]]:
-        """What Prometheus answers."""
-        assert self.stage.watch.stack is not None
-        return self.stage.watch.stack.query(expression)
-
-    def firing(self, name: str) -> bool:
-        """Whether Prometheus says so."""
-        return bool(self.query(f'ALERTS{{alertname="{name}", alertstate="firing"}}'))
-
-    def live(self, environment: str = "test") -> str:
-        """The release that runs there."""
-        return self.root("readlink /opt/rosey-bot/current", environment).strip().removeprefix("releases/")
-
-    def newest(self) -> str:
-        """The number of the deployment to `test` that was asked for last."""
-        return str(json.loads(self.manage("history", "test", "--format", "json", "--limit", "1"))[0]["deployment"])
-
-    def forward(self) -> None:
-        """The newer release on `test`, with an earlier one to go back to, and the bot up."""
-        if self.live() != self.newer:
-            said = ("--release", self.newer, "--reason", "forward", "--again")
-            self.manage("deploy", "test", *said, person="operator")
 
 
 @dataclass(frozen=True)
@@ -141,14 +71,7 @@ def revoke_its_token(world: World) -> None:
 
 
 def deploy_what_does_not_start(world: World) -> None:
-    tree = world.stage.portal.state / "spoiled"
-    if not tree.exists():
-        clone_following(tree, world.stage.portal.state / "next")
-        (tree / "botcore/bot.py").write_text(SPOILED + (tree / "botcore/bot.py").read_text())
-        identity = ["-c", "user.name=sandbox", "-c", "user.email=sandbox@example.org"]
-        subprocess.run(["git", *identity, "commit", "-qam", "Spoiled"], cwd=tree, check=True)
-    built = world.manage("build_release", "--source", str(tree), "--ref", "HEAD", "--json")
-    release = json.loads(built[built.index("{") :])["release"]
+    release = another(world, "spoiled", lambda text: SPOILED + text)
     said = ("--release", release, "--reason", "provoked", "--again")
     world.manage("deploy", "test", *said, person="operator", allowed=(1, 5))
 
@@ -270,5 +193,6 @@ CASES = {
     "QueueStuck": Case(take_the_workers_away, give_them_back, program="./manage.py"),
     "WorkersSilent": Case(take_the_workers_away, give_them_back, program="./manage.py"),
     "PortalDown": Case(stop_the_portal, start_the_portal, program="./manage.py"),
+    "HighMemoryUsage": Case(grow_beyond_its_limit),
 }
 """By alert."""
