@@ -113,7 +113,8 @@ def subjects_of(events: Iterable[AuditEvent]) -> dict[str, Subject]:
     for row in Deployment.objects.filter(pk__in=numbers).select_related("release").only("release__identifier"):
         words = f"deployment #{row.pk} of {str(row.release).rpartition('-')[0]}"
         found[f"deployment:{row.pk}"] = Subject(words, change_url(row))
-    for place in Environment.objects.all() if "environment" in keys else ():
+    places = Environment.objects.only("name", "application", "shared_name")
+    for place in places if "environment" in keys else ():
         found[f"environment:{place}"] = Subject(str(place), change_url(place))
     for kind, (model, column) in _BY_NAME.items():
         rows = model._default_manager.filter(**{f"{column}__in": keys.get(kind, ())}).only(column)

@@ -21,6 +21,8 @@ from deployments.models import Deployment, Environment, Release
 from deployments.requests.release_records import Happening, ReleaseRecord, records_of
 from deployments.templatetags.ops import version
 
+_LARGE = ("private_key", "next_private_key", "configuration")
+MOST_WAITING = 50
 MOST = 8
 """Happenings of one release that are shown, the last ones."""
 
@@ -70,9 +72,10 @@ class ReleaseAdmin(PortalAdmin[Release]):
         changes = super().get_changelist_instance(request)
         rows, actor = list(changes.result_list), actor_of(request)
         waiting: dict[int, list[Deployment]] = {}
-        for one in selectors.waiting_requests().filter(release__in=rows).defer("snapshot"):
+        requests = selectors.waiting_requests().defer("snapshot", *(f"environment__{name}" for name in _LARGE))
+        for one in requests[:MOST_WAITING]:
             waiting.setdefault(one.release_id, []).append(one)
-        places = list(Environment.objects.filter(retired_at=None, locked_at=None))
+        places = list(Environment.objects.filter(retired_at=None, locked_at=None).defer(*_LARGE))
         for row, record in zip(rows, records_of(rows), strict=True):
             row.record, row.waiting = record, waiting.get(row.pk, [])
             row.next = _next(row, places, actor)

@@ -31,6 +31,9 @@ from deployments.servers.decommissioning import decommission_on_record, what_sta
 from deployments.servers.drift_answers import accept_drift, put_back
 from deployments.templatetags.ops import version
 
+MOST = 200
+"""Deployments that wait or run, of all environments: those of a page are among them."""
+
 
 class UnderstoodForm(PageForm):
     """A word that has been read."""
@@ -186,8 +189,7 @@ class ServerAdmin(PortalAdmin[Server]):
         active, waiting = Deployment.objects.active(), selectors.waiting_requests()
         going_on: dict[int, Deployment] = {}
         for each in (waiting, active):
-            found = each.filter(environment__in=[row.environment_id for row in rows]).defer("snapshot")
-            going_on |= {one.environment_id: one for one in found}
+            going_on |= {one.environment_id: one for one in each.select_related(None).defer("snapshot")[:MOST]}
         for row in rows:
             row.going_on = going_on.get(row.environment_id)
             context = {"server": row, "request": request}

@@ -7,6 +7,8 @@ from deployments.audit import trail
 from deployments.lifecycle import Kind, Status
 from deployments.models import AuditEvent, Deployment, Environment, Release
 
+SEARCHED = 100
+"""The newest events of the environment: what is older is not looked at, so that the page costs the same for ever."""
 _PREFIX = "configuration."
 
 
@@ -21,12 +23,14 @@ def undeployed_settings(environment: Environment, live: Release | None) -> list[
     sealed = rows.filter(kind=Kind.DEPLOYMENT).order_by("-finished_at", "-id").values_list("requested_at").first()
     if sealed is None:
         return []
-    events = AuditEvent.objects.filter(name="environment.configured", subject=f"environment:{environment}")
+    events = AuditEvent.objects.filter(subject=f"environment:{environment}").order_by("-sequence")
     then = deepcopy(environment.configuration)
-    for data in events.filter(at__gt=sealed[0]).order_by("-sequence").values_list("data", flat=True):
-        for name, (old, _) in data.get("changes", {}).items():
-            if name.startswith(_PREFIX):
-                _put(then, name.removeprefix(_PREFIX), old)
+    for name, at, data in events.values_list("name", "at", "data")[:SEARCHED]:
+        if at <= sealed[0]:
+            break
+        for place, (old, _) in data.get("changes", {}).items() if name == "environment.configured" else ():
+            if place.startswith(_PREFIX):
+                _put(then, place.removeprefix(_PREFIX), old)
     return list(trail.changes(then, environment.configuration))
 
 
