@@ -14,7 +14,8 @@ from deployments.audit import trail
 from deployments.lifecycle import FINAL, Status
 from deployments.models import AuditEvent, Deployment
 from sandbox.hosts import HostSet
-from tests.fixtures.fleet import provision_all
+from tests.fixtures.fleet import TREE, provision_all
+from tests.fixtures.journals import untruths
 from tests.fixtures.reliability import fault_seed
 from tests.stories.databases import has_postgres
 from tests.stories.running import no_rehearsals, shell
@@ -99,6 +100,9 @@ def struck(world: TwoMachines, kind: str, step: str) -> Deployment:
     check(world, deployment, old, rows)
     assert drift(deployment) == []
     is_true(deployment, kind)
+    (target,) = deployment.targets.select_related("deployment__release")
+    journal = shell(world.machine, f"cat {TREE}/.deploy/journal.jsonl")
+    assert untruths(target, journal, world.running) == [], f"{kind} at {step}: {target.sentence}"
     return deployment
 
 

@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from deployments.lifecycle import Status
-from deployments.models import Deployment
+from deployments.models import Deployment, Release
 from tests.fixtures.fleet import Provisioned
 from tests.stories.faults import CUT_SECONDS, Fault, database_gone, link_cut, worker_killed
-from tests.stories.running import GO, go_on, shell, wait_for
+from tests.stories.running import GO, deadlines, go_on, shell, wait_for
 from tests.stories.world import ROOT, World
 
 CLOCKS = {"one": 600, "two": -600}
@@ -23,6 +24,8 @@ RUNS = "/tmp/runs"
 COUNTED = f"echo run >> {RUNS}; {GO}"
 """A rehearsal that goes on when the test says so, and counts how often it was come to."""
 REAP_EVERY = 2.0
+PATIENT = deadlines(preflight=60, activate=60, restart=60, verify=60)
+"""What strikes starts programs, which may take longer on a busy machine than a step has as a rule."""
 
 
 class TwoMachines(World):
@@ -57,6 +60,10 @@ class TwoMachines(World):
             [sys.executable, *command], cwd=ROOT, env=self.environment_on(machine) | others, capture_output=True,
             text=True, timeout=100, check=False,
         )  # fmt: skip
+
+    def release(self, version: str, change: Callable[[Path], None] = PATIENT) -> Release:
+        """With time enough for every step."""
+        return super().release(version, change)
 
     def give_artifacts(self, machine: str) -> None:
         """Mount the shared directory there."""
