@@ -71,15 +71,18 @@ all = (hosts, {{
 
 
 class Peers:
-    """The services of the peers on every host of a set, and one deployment or rollback of each."""
+    """The services of the peers on every host of a set, and one deployment or rollback of each.
 
-    def __init__(self, hosts: "HostSet", scratch: Path, tree: Path) -> None:
+    Without `others` than the script, none has to be installed.
+    """
+
+    def __init__(self, hosts: "HostSet", scratch: Path, tree: Path, *, others: bool = True) -> None:
         self._hosts, self._scratch, self._tree = hosts, scratch, tree
         self._key, self._known = str(hosts.bootstrap_key), str(scratch / "known_hosts")
         self.names = ["script"]
-        if _installed():
+        if others and _installed():
             self.names += ["Ansible", "pyinfra"]
-        else:
+        elif others:
             print("Ansible and pyinfra are left out: the package registry does not give them.")
         machines = [hosts.host(number) for number in range(1, 1 + len(hosts.hosts))]
         Path(self._known).write_text("".join(f"{one.address} {one.host_key}\n" for one in machines))

@@ -18,6 +18,7 @@ MEASUREMENTS = {
     "redeploy": ("--servers", "1", "--repeats", "3"),
     "rollback": ("--repeats", "3"),
     "agent_start": (),
+    "first": ("--repeats", "1"),
     "health_proxy": (),
     "bookkeeping": (),
     "remote_line": (),

@@ -2,15 +2,18 @@
 
 import hashlib
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.host.agent.fake_machine import Machine
+from engine.host.agent.integrity import environment_problems
 from engine.host.agent.limits import Record
 from engine.host.agent.steps.dependencies import bundled_pip
 from engine.host.agent.tree import Tree, env_complete
+from tests.engine.artifacts.projects import lock_line, wheel
 from tests.engine.host.runs import NEW, OLD, plan, put_live, role, run, said
 from tests.engine.host.test_staging import row, tar
 
@@ -30,6 +33,27 @@ def deploy(tree: Tree, lock: bytes | None = None, *, fence: int = 3, release: st
     manifest = [row(*file) for file in files]
     wanted = plan(tree, fence=fence, release=release, manifest=manifest, roles=[role(**{**known, **changes})])
     return run(tree, {**wanted, "deployment": str(fence)}, tar(files))
+
+
+def test_packages_are_compiled_before_they_run(tree: Tree, tmp_path: Path) -> None:
+    made = wheel(tmp_path, "tea")
+    with zipfile.ZipFile(made, "a") as archive:
+        archive.writestr("tea_of_python_2.py", "print 'tea'\n")
+        archive.writestr("tea_leaf.py", "LEAF = 1\n")
+    lock = lock_line(made).encode()
+    files = [("requirements.txt", lock), (f"wheels/requirements/{made.name}", made.read_bytes())]
+    wanted = plan(
+        tree,
+        fence=3,
+        release=NEW,
+        manifest=[row(*file) for file in files],
+        roles=[role(lock="requirements.txt", env_digest=SHA)],
+    )
+    result = run(tree, {**wanted, "deployment": "3"}, tar(files))
+    assert result["status"] == "succeeded", result
+    found = {path.name.partition(".")[0] for path in Path(tree.envs, SHA, "lib").rglob("*.pyc")}
+    assert found == {"tea", "tea_leaf"}
+    assert environment_problems(tree, SHA) == []
 
 
 def untouched(tree: Tree) -> bool:

@@ -84,7 +84,8 @@ def _build_env(work: Work, role: Record) -> None:
         "The environment could not be made",
         "environment_failed",
     )
-    install = [os.path.join(path, "bin", "python"), "-I", bundled_pip(), "install", "--no-index", "--no-cache-dir"]
+    python = [os.path.join(path, "bin", "python"), "-I"]
+    install = [*python, bundled_pip(), "install", "--no-compile", "--no-index", "--no-cache-dir"]
     install += [
         "--quiet",
         "--disable-pip-version-check",
@@ -97,6 +98,8 @@ def _build_env(work: Work, role: Record) -> None:
     ]
     _must(work, install, "The packages of %s could not be installed" % role["lock"], "dependencies_failed")
     count = len(os.listdir(wheels)) if os.path.isdir(wheels) else 0
+    if count:  # on every core, where pip has one; as with pip, what is no Python of this version stays without
+        work.tools.logged([*python, "-m", "compileall", "-qq", "-j", "0", path + "/lib"], path, lambda line: None)
     work.recorder.log("dependencies", "Installed %d packages of %s." % (count, role["lock"]), "output")
     note_environment(path)
     _must(work, ["/usr/bin/sync", "-f", path], "The environment could not be written", "environment_failed")
