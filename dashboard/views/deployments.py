@@ -15,12 +15,14 @@ from dashboard.selectors.step_times import usual_step_seconds
 from deployments.access.signatures import signed
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
+from deployments.admin.request_deployment import places_to_deploy_to
 from deployments.core.selectors import expected_seconds, followed_by, usual_seconds
 from deployments.execution.spans import spans
 from deployments.http.members import members_only
 from deployments.http.pages import present
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment
+from deployments.requests.inbox import inbox
 from deployments.requests.release_objections import errors_of, objections_to
 from deployments.requests.release_records import records_of
 from deployments.requests.reviews import review_of
@@ -47,6 +49,8 @@ def history_page(request: HttpRequest) -> HttpResponseBase:
         "statuses": Status.choices,
         "kinds": Kind.choices,
         "query": query.urlencode(),
+        "deploy_to": places_to_deploy_to(actor_of(request)),
+        "waiting": [one for one in inbox(actor_of(request)) if not one.why_not],
     }
     return render(request, "dashboard/deployments.html", context)
 

@@ -7,17 +7,15 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from deployments.access.policy import may
-from deployments.access.verbs import Verb
 from deployments.admin import labels
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
 from deployments.admin.decisions import Approve, Cancel, Reject, Review, RollBack
 from deployments.admin.lists import SEARCHED
-from deployments.admin.request_deployment import asking_for
+from deployments.admin.request_deployment import asking_for, places_to_deploy_to
 from deployments.core.texts import whole_number
 from deployments.lifecycle import FINAL, Kind, Status
-from deployments.models import Deployment, Environment, Release
+from deployments.models import Deployment
 
 
 def _one_review(actions: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -95,13 +93,7 @@ class DeploymentAdmin(PortalAdmin[Deployment]):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """With a way to ask for a new one, as soon as there is something to deploy."""
-        actor = actor_of(request)
-        open_to = Environment.objects.filter(retired_at=None, locked_at=None) if Release.objects.exists() else []
-        links = [
-            {"name": str(row), "url": reverse("admin:deployments_environment_request", args=[row.pk])}
-            for row in open_to
-            if may(actor, Verb.REQUEST, row)
-        ]
+        links = places_to_deploy_to(actor_of(request))
         return super().changelist_view(request, {"deploy_to": links, **(extra_context or {})})
 
     def change_view(

@@ -119,6 +119,17 @@ def asking_for(release: Release | None, environment: Environment, actor: Actor, 
     return {"label": label, "icon": "rocket_launch", "tone": "good", "url": chosen_there}
 
 
+def places_to_deploy_to(actor: Actor) -> list[dict[str, str]]:
+    """Name and page of a request, for each environment in which this person may ask for one now."""
+    if not Release.objects.exists():
+        return []
+    return [
+        {"name": str(row), "url": reverse("admin:deployments_environment_request", args=[row.pk])}
+        for row in Environment.objects.filter(retired_at=None, locked_at=None)
+        if may(actor, Verb.REQUEST, row)
+    ]
+
+
 class RequestDeployment(Confirmation[Environment]):
     """Deploy a release here."""
 

@@ -372,6 +372,23 @@ class TestHistory:
         shown_rows = [n for n, row in enumerate(rows, 1) if f'href="/deployments/{row.pk}/"' in page]
         assert shown_rows == sorted(found)
 
+    def test_what_waits_for_this_person_is_on_top_and_new_ones_are_a_click_away(
+        self, member: Client, server: Server
+    ) -> None:
+        row = records.deployment(server, Status.AWAITING_APPROVAL, requested_by="rita", reason="says more")
+        page = shown(member, "/deployments/")
+        assert "Waiting for you" not in page, "an operator does not approve"
+        assert "says more</span>" in page
+        asking = f"/admin/deployments/environment/{row.environment_id}/request/"
+        assert f'href="{asking}">Deploy to production' in page
+        user = User.objects.create_user("anna", is_staff=True)
+        user.groups.add(Group.objects.get(name="approver"))
+        approver = Client()
+        approver.force_login(user)
+        page = shown(approver, "/deployments/")
+        assert page.index("Waiting for you") < page.index(f"/deployment/{row.pk}/approve/") < page.index("<table")
+        assert "Deploy to" not in page
+
     def test_pages_follow_each_other(self, member: Client, server: Server) -> None:
         for _ in range(60):
             records.deployment(server)
