@@ -249,3 +249,15 @@ def test_without_a_database_the_lease_runs_out_by_itself(
     monkeypatch.setattr(claims, "_row", away)
     hand_over(claimed)
     assert f"deployment {claimed.deployment.pk}: its lease runs out by itself: nobody there" in caplog.text
+
+
+def test_what_nobody_stands_behind_any_more_is_withdrawn_and_another_persons_is_not(world: World) -> None:
+    gone, kept = world.request("operator", environment="test"), world.request("colleague")
+    approve(actor=world.people["approver"], deployment=kept)
+    world.user("operator").groups.clear()
+    assert claim(gone.pk) is None
+    gone.refresh_from_db()
+    assert (gone.status, gone.outcome) == (Status.SUPERSEDED, "nobody_behind_it")
+    event = AuditEvent.objects.get(name="deployment.withdrawn")
+    assert (event.actor, event.data["requested_by"]) == ("system:worker", "operator")
+    assert claim(kept.pk) is not None

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from deployments.execution import host_inquiry as module
 from deployments.execution.claims import Claimed, claim
@@ -14,7 +15,7 @@ from deployments.execution.host_inquiry import RUN_FENCE, Unsettled, apply_resul
 from deployments.execution.limited_sessions import HEARD
 from deployments.execution.recorder import Recorder
 from deployments.execution.spans import SPANS
-from deployments.lifecycle import TargetStatus
+from deployments.lifecycle import StepState, TargetStatus
 from deployments.models import Environment, Secret, Step, Target
 from engine.errors import PortalError
 from engine.host.agent.limits import LINE_LIMIT
@@ -246,3 +247,18 @@ def test_a_result_is_stored_masked_and_within_bounds_with_what_is_ours(held: tup
     assert row.sentence == f"[secret token] {'x' * (LINE_LIMIT - len('correct horse '))}"
     assert row.facts == {"a": "[secret token]", RUN_FENCE: 7, HEARD: [10, 1], SPANS: {"connects": 0.5}}
     assert row.finished_at is not None
+
+
+@pytest.mark.parametrize("seq", [3, 9])
+def test_a_result_ends_the_steps_of_its_server_whatever_its_number(held: tuple[Claimed, Target], seq: int) -> None:
+    """It may come twice, or have the number of a line that came live; the next line of the journal is none of its."""
+    claimed, target = held
+    other = claimed.deployment.targets.get(server__name="two")
+    for each in (target, other):
+        each.steps.create(name="verify", state=StepState.RUNNING, started_at=timezone.now())
+    claimed.deployment.targets.update(journal_seq=5)
+    with Recorder(claimed.deployment, claimed.token) as recorder:
+        apply_result(target, {"status": "reverted", "seq": seq}, recorder, claimed.token)
+    states = dict(Step.objects.filter(name="verify", target__in=[target, other]).values_list("target", "state"))
+    assert states == {target.pk: StepState.FAILED, other.pk: StepState.RUNNING}
+    assert set(claimed.deployment.targets.values_list("journal_seq", flat=True)) == {5}

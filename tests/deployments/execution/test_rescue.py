@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -123,3 +124,10 @@ def test_a_turn_whose_file_somebody_took_away_ends_like_any(world: World, state_
     with turn(number, SETTLING):
         (state_dir / "rescue" / f"{world.test.pk}.{number}.settling").unlink()
     assert {path.name for path in Path("/proc/self/fd").iterdir()} == before
+
+
+def test_the_first_one_of_a_machine_makes_the_room(world: World, state_dir: Path, settings: Any) -> None:
+    settings.STATE_DIR = state_dir / "of" / "a new machine"
+    with turn(lost(world), SETTLING) as ours:
+        assert ours
+    assert (settings.STATE_DIR / "rescue" / "gate").exists()
