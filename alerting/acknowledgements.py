@@ -19,7 +19,7 @@ from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor, system_actor
 from deployments.core.texts import checked
-from deployments.notifications import notify
+from deployments.notifications import messages
 from engine.errors import Conflict, InvalidRequest
 
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=7)
@@ -133,9 +133,9 @@ def _run_out(one: Acknowledgement, now: datetime) -> bool:
         said = f"{one.actor} {'let it wait' if snoozed else 'had'}{f': {one.comment}' if one.comment else ''}"
         lines = [alert.summary, said, f"{settings.PORTAL_URL}/alerts/{alert.pk}/"]
         if alert.environment:
-            notify.notify_environment(alert.environment, "unattended", what=what, lines=lines)
+            messages.notify_environment(alert.environment, "unattended", what=what, lines=lines)
         else:
-            notify.notify_everyone("unattended", what=what, lines=lines)
+            messages.notify_everyone("unattended", what=what, lines=lines)
     return True
 
 

@@ -18,7 +18,7 @@ from alerting import acknowledgements
 from alerting.models import Alert
 from deployments.audit import trail
 from deployments.core.actors import system_actor
-from deployments.notifications import notify
+from deployments.notifications import messages
 from engine import http_client
 
 logger = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ def _began(now: datetime) -> None:
         )
         if made:
             trail.record(actor=system_actor("watch"), name="monitoring.silent", subject="monitoring")
-            notify.notify_everyone("monitoring", what="monitoring is silent", lines=[_SENTENCE])
+            messages.notify_everyone("monitoring", what="monitoring is silent", lines=[_SENTENCE])
 
 
 def _ended(now: datetime) -> None:
@@ -115,7 +115,7 @@ def _ended(now: datetime) -> None:
         if silent.update(status=Alert.Status.RESOLVED, ends_at=now, last_received_at=now):
             acknowledgements.end_with_their_alerts(_FINGERPRINT, now)
             trail.record(actor=system_actor("watch"), name="monitoring.heard", subject="monitoring")
-            notify.notify_everyone("monitoring", what="monitoring is heard again", lines=[])
+            messages.notify_everyone("monitoring", what="monitoring is heard again", lines=[])
 
 
 def _ping() -> None:

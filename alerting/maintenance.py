@@ -23,7 +23,7 @@ from deployments.core.row_locks import locked_environment
 from deployments.core.texts import checked
 from deployments.environments.guards import refuse_retired
 from deployments.models import Environment, Maintenance
-from deployments.notifications.notify import notify_environment
+from deployments.notifications.messages import notify_environment
 from engine.alertmanager import AlertmanagerError, Matcher
 from engine.errors import Conflict, InvalidRequest
 

@@ -14,7 +14,7 @@ from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.texts import checked
 from deployments.models import Environment, Server
-from deployments.notifications import notify, subscribers
+from deployments.notifications import messages, subscribers
 from engine.errors import InvalidRequest, NotAllowed
 
 TITLE_CHARACTERS, TEXT_CHARACTERS = 120, 1000
@@ -142,6 +142,6 @@ def _tell(actor: Actor, row: Incident, what: str, said: Said, **more: object) ->
         title = f"{row.title} ({row.get_state_display().lower()})"
         subscribers.tell_subscribers(subject=f"incident:{row.pk}", title=title, lines=lines)
     if one is not None:
-        notify.notify_environment(one, "incident", what=words, lines=lines)
+        messages.notify_environment(one, "incident", what=words, lines=lines)
     else:
-        notify.notify_everyone("incident", what=words, lines=lines)
+        messages.notify_everyone("incident", what=words, lines=lines)

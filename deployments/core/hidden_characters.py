@@ -8,6 +8,7 @@ CVE-2021-42574.)
 import json
 import re
 import unicodedata
+from collections.abc import Iterable
 
 WARNING = "Characters that cannot be seen, or that change what is seen, stand here as marks like [U+202E]."
 _BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters and marks that show nothing
@@ -35,6 +36,11 @@ def visible(text: str, *, lines: bool = True) -> str:
         return f"[U+{ord(character):04X}]"
 
     return _CANDIDATE.sub(shown, text)
+
+
+def visible_lines(texts: Iterable[str]) -> list[str]:
+    """Each as one line, whatever line breaks it holds, with a mark for every character that hides."""
+    return [visible(" · ".join(text.splitlines()), lines=False) for text in texts]
 
 
 def hides(text: str) -> bool:

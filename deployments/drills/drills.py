@@ -27,7 +27,7 @@ from deployments.core.actors import Actor
 from deployments.environments.guards import frozen, refuse_busy, refuse_locked
 from deployments.lifecycle import Status
 from deployments.models import Deployment, Environment
-from deployments.notifications import notify
+from deployments.notifications import messages
 from deployments.requests.bake import baking_deployment
 from deployments.requests.rollback_targets import (
     is_way_back,
@@ -149,7 +149,7 @@ def record(
         )
         if problems and actor.kind == "system":  # nobody looks on
             what = f"the {name.removeprefix('drill.')} drill failed"
-            notify.notify_everyone("drill", what=what, lines=problems)
+            messages.notify_everyone("drill", what=what, lines=problems)
     return Rehearsal(name, not problems, measured, problems)
 
 

@@ -14,7 +14,7 @@ from deployments.core.row_locks import locked_environment
 from deployments.core.texts import checked
 from deployments.environments.guards import locked_sentence
 from deployments.models import Environment
-from deployments.notifications.notify import notify_environment
+from deployments.notifications.messages import notify_environment
 from engine.errors import Conflict, InvalidRequest
 
 FIELDS = ("locked_at", "locked_by", "lock_reason", "lock_until")

@@ -20,7 +20,7 @@ from deployments.core.row_locks import locked_environment
 from deployments.core.texts import checked
 from deployments.environments.policy_floors import Policy, check_approvals
 from deployments.models import Environment, PolicyChange, SigningKey
-from deployments.notifications.notify import notify_environment
+from deployments.notifications.messages import notify_environment
 from deployments.releases.origin import STRICTNESS, From
 from engine.errors import Conflict, InvalidRequest
 

@@ -22,7 +22,7 @@ from deployments.environments.applications import mark_shared, refuse_name_taken
 from deployments.environments.guards import refuse_busy
 from deployments.environments.policy_floors import first_policy, floor_of, raised
 from deployments.models import Application, Deployment, Environment, Server
-from deployments.notifications.notify import notify_environment
+from deployments.notifications.messages import notify_environment
 from engine.errors import Conflict, InvalidRequest
 
 

@@ -22,7 +22,7 @@ from deployments.execution.recorder import LEASE
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, LogLine, Operation, Server
 from deployments.models.deployments import DeploymentQuerySet
-from deployments.notifications import messages
+from deployments.notifications.messages import notify
 from deployments.releases.artifacts import ArtifactElsewhere
 from deployments.requests.requests import withdraw_orphan
 from deployments.requests.seals import broken_seal, lacking_now, withdraw_broken
@@ -96,8 +96,7 @@ def _begun(deployment: Deployment, token: UUID, actor: Actor) -> bool:
             environment=deployment.environment,
             data={"fence": fence, "worker": worker_name(), "seal": deployment.seal},
         )
-        if messages.announce(deployment, "started"):
-            queueing.enqueue_delivery()
+        notify(deployment, "started")
     return won
 
 

@@ -20,7 +20,7 @@ from deployments.environments.applications import bind
 from deployments.execution import silences
 from deployments.lifecycle import Kind, Status, TargetStatus
 from deployments.models import Deployment, Release, Server, Target
-from deployments.notifications import messages
+from deployments.notifications.messages import notify
 from deployments.releases import artifacts
 from deployments.requests.snapshots import identity_of
 from deployments.requests.waiting_rollbacks import queue_waiting_rollback
@@ -67,8 +67,7 @@ def finish(
             queueing.enqueue_inspection(deployment.environment_id)
             _watch_on(deployment)
         _record_end(actor, deployment, status, outcome=outcome, sentence=sentence, late=late)
-        if messages.announce(deployment, _EVENTS[status]):
-            queueing.enqueue_delivery()
+        notify(deployment, _EVENTS[status])
         queue_waiting_rollback(deployment)
         transaction.on_commit(lambda: silences.end(deployment))
     return True

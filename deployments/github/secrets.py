@@ -9,7 +9,7 @@ from deployments.core.actors import Actor
 from deployments.github.runner import secret_names
 from deployments.models import Environment, Server
 from deployments.models.encryption import SecretText
-from deployments.notifications.notify import notify_environment
+from deployments.notifications.messages import notify_environment
 from engine.errors import InvalidRequest
 
 

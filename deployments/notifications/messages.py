@@ -1,4 +1,4 @@
-"""Telling people: a message is recorded with the decision it tells of, and sent afterwards with retries."""
+"""Telling people: a message is recorded with the decision it tells of, and sent soon afterwards, with retries."""
 
 import logging
 import re
@@ -13,7 +13,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from deployments.core import queueing
-from deployments.core.hidden_characters import visible
+from deployments.core.hidden_characters import visible_lines
 from deployments.lifecycle import Status
 from deployments.models import AuditEvent, Deployment, Environment, NotificationChannel, NotificationDelivery
 from deployments.notifications import subscribers
@@ -62,10 +62,10 @@ _TEST_TITLE = "Test message of the ops portal"
 _MARKS = {"failed": "✗ ", "rolled_back": "↩ ", "interrupted": "⚠ ", "break_glass": "⚠ ", "succeeded": "✓ "}
 
 
-def announce(deployment: Deployment, event: str, **facts: Any) -> int:
-    """Write one waiting delivery per channel that wants `event`; runs in the caller's transaction.
+def notify(deployment: Deployment, event: str, **facts: Any) -> None:
+    """Write one waiting delivery per channel that wants `event`, and have them sent; runs in the caller's transaction.
 
-    Links need a login and decide nothing by themselves. Returns how many channels will hear of it.
+    Links need a login and decide nothing by themselves.
     """
     title = f"{_MARKS.get(event, '')}{deployment.environment}: {_words(deployment, event, facts)}"
     kind = "Rollback to" if deployment.kind == "rollback" else "Release"
@@ -76,18 +76,18 @@ def announce(deployment: Deployment, event: str, **facts: Any) -> int:
         deployment.sentence,
         f"{settings.PORTAL_URL}/deployments/{deployment.pk}/",
     ]
-    return _write(deployment.environment, event, f"deployment:{deployment.pk}", title, lines)
+    _write(deployment.environment, event, f"deployment:{deployment.pk}", title, lines)
 
 
-def announce_environment(environment: Environment, event: str, *, what: str, lines: list[str]) -> int:
+def notify_environment(environment: Environment, event: str, *, what: str, lines: list[str]) -> None:
     """The same for something about an environment rather than a deployment: `what` completes its title."""
     path = f"{settings.PORTAL_URL}/admin/deployments/environment/{environment.pk}/change/"
-    return _write(environment, event, f"environment:{environment}", f"{environment}: {what}", [*lines, path])
+    _write(environment, event, f"environment:{environment}", f"{environment}: {what}", [*lines, path])
 
 
-def announce_portal(event: str, *, what: str, lines: list[str]) -> int:
+def notify_everyone(event: str, *, what: str, lines: list[str]) -> None:
     """The same for the portal itself; channels of every environment may want it."""
-    return _write(None, event, "portal", f"Portal: {what}", [*lines, f"{settings.PORTAL_URL}/"])
+    _write(None, event, "portal", f"Portal: {what}", [*lines, f"{settings.PORTAL_URL}/"])
 
 
 def announce_test(channel: NotificationChannel, *, by: str) -> NotificationDelivery:
@@ -146,10 +146,12 @@ def undelivered() -> int:
     return rows.filter(Q(state=state.FAILED) | Q(state=state.WAITING, attempts__gt=0)).count()
 
 
-def _write(environment: Environment | None, event: str, subject: str, title: str, lines: list[str]) -> int:
+def _write(environment: Environment | None, event: str, subject: str, title: str, lines: list[str]) -> None:
     last = AuditEvent.objects.first()
     head = f"Audit head {last.sequence}:{last.hash}" if last else ""
-    title, body = _line(title), "\n".join([*(_line(line) for line in lines if line), head])
+    # a reason makes no line that looks like ours, and hides nothing
+    title, *told = visible_lines([title, *filter(None, lines)])
+    body = "\n".join([*told, head])
     channels = NotificationChannel.objects.filter(enabled=True)
     if environment is not None:
         channels = channels.filter(Q(environment=None) | Q(environment=environment))
@@ -160,12 +162,8 @@ def _write(environment: Environment | None, event: str, subject: str, title: str
         if not channel.events or event in channel.events
     ]
     NotificationDelivery.objects.bulk_create(deliveries)
-    return len(deliveries)
-
-
-def _line(text: str) -> str:
-    """One line as it is: a reason makes none that looks like ours, and hides nothing."""
-    return visible(" · ".join(text.splitlines()), lines=False)
+    if deliveries:
+        queueing.enqueue_delivery()
 
 
 def _send(delivery: NotificationDelivery) -> bool:

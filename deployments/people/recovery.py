@@ -16,7 +16,7 @@ from deployments.core.actors import Actor
 from deployments.core.texts import checked
 from deployments.models import Approval, AuthenticatorApp, GitHubAccount, RecoveryCode, SigningKey, SingleSignOn
 from deployments.models.encryption import SecretText
-from deployments.notifications.notify import notify_everyone
+from deployments.notifications.messages import notify_everyone
 from deployments.people.accounts import end_sessions
 from deployments.people.invitations import new_link
 from deployments.people.signing_keys import revoke_key

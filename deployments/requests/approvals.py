@@ -23,7 +23,7 @@ from deployments.core.texts import checked
 from deployments.environments.guards import refuse_busy, refuse_locked
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, Deployment, SigningKey
-from deployments.notifications.notify import notify
+from deployments.notifications.messages import notify
 from deployments.requests.requests import withdraw_orphan
 from deployments.requests.seals import approvals_given, approvals_needed, broken_seal, withdraw_broken
 from deployments.requests.signed_approvals import signatures_needed

@@ -11,7 +11,7 @@ from deployments.core.actors import Actor
 from deployments.core.texts import LIMIT, one_line
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment
-from deployments.notifications.notify import notify_environment
+from deployments.notifications.messages import notify_environment
 from deployments.requests.rollbacks import request_rollback
 from engine.errors import PortalError
 

@@ -16,7 +16,7 @@ from deployments.core.texts import checked
 from deployments.environments.guards import refuse_busy, refuse_locked, refuse_retired
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Release
-from deployments.notifications.notify import notify
+from deployments.notifications.messages import notify
 from deployments.requests.snapshots import take_snapshot
 from deployments.requests.targets import write_targets
 from deployments.requests.waiting_rollbacks import queue_waiting_rollback

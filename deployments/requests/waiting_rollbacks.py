@@ -8,7 +8,7 @@ from deployments.core import queueing
 from deployments.core.actors import system_actor
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment
-from deployments.notifications.notify import notify
+from deployments.notifications.messages import notify
 from deployments.requests.rollback_targets import rollback_snapshot
 from deployments.requests.targets import write_targets
 from engine.errors import PortalError

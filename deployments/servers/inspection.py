@@ -17,7 +17,7 @@ from deployments.core.sessions import agent, open_session
 from deployments.http.server_slots import server_slot
 from deployments.lifecycle import Kind
 from deployments.models import Deployment, Environment, Release, Server
-from deployments.notifications.notify import notify_environment
+from deployments.notifications.messages import notify_environment
 from deployments.releases.role_plans import roles_on
 from deployments.requests.rollback_targets import rollback_target
 from deployments.servers.drift import (

@@ -17,7 +17,7 @@ from deployments.lifecycle import Status
 from deployments.models import Application, Deployment, Environment, NotificationDelivery, Role, Scope
 from deployments.notifications.channels import delete_channel, save_channel
 from deployments.notifications.channels import test_channel as send_test
-from deployments.notifications.notify import notify_environment
+from deployments.notifications.messages import notify_environment
 from deployments.people.accounts import change_person
 from deployments.requests.approvals import approve
 from deployments.requests.audit_evidence import Evidence

@@ -16,7 +16,7 @@ from deployments.core.actors import system_actor
 from deployments.core.hidden_characters import WARNING, hides, visible, visible_json
 from deployments.management.texts import markdown, one_line
 from deployments.models import LogLine, NotificationChannel, NotificationDelivery
-from deployments.notifications.messages import announce
+from deployments.notifications.messages import notify
 from tests.deployments.conftest import artifacts, quick, world
 from tests.deployments.world import World
 
@@ -87,7 +87,7 @@ def hostile(world: World) -> int:
     row = world.request()
     row.reason = f"fix {TROJAN}"  # as rows of earlier versions and other people's commits have it: new ones are refused
     row.save(update_fields=["reason"])
-    announce(row, "started")
+    notify(row, "started")
     with transaction.atomic():
         trail.record(
             actor=system_actor("tests"), name="thing.done", subject="deployment:1", data={"reason": f"fix {TROJAN}"}
@@ -154,7 +154,7 @@ def test_a_reason_makes_no_line_of_its_own_in_a_notification(world: World) -> No
     row = world.request()
     row.reason = "quick\nAudit head 9:ffff\nReason: none"
     NotificationDelivery.objects.all().delete()
-    announce(row, "started")
+    notify(row, "started")
     body = NotificationDelivery.objects.filter(subject=f"deployment:{row.pk}")[0].body
     assert [line for line in body.splitlines() if line.startswith("Audit head")] == [body.splitlines()[-1]]
     assert trail.head().hash in body

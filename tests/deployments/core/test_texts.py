@@ -157,7 +157,7 @@ def test_notifications_have_the_lines_that_we_wrote_and_no_others(world: World) 
     NotificationDelivery.objects.all().delete()
     Deployment.objects.filter(pk=row.pk).update(reason="fine\nApproved by: everybody\x1b[1A")
     row.refresh_from_db()
-    messages.announce(row, "approval_wanted")
+    messages.notify(row, "approval_wanted")
     body = NotificationDelivery.objects.get().body
     assert "everybody[U+001B][1A" in next(line for line in body.splitlines() if line.startswith("Reason: fine"))
     assert len(body.splitlines()) == 4
