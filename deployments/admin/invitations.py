@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 
-from deployments.access.account_control import controllers_of
+from deployments.access.four_eyes import controllers_of
 from deployments.access.policy import may
 from deployments.access.verbs import Verb
 from deployments.admin.confirmations import Confirmation, Once

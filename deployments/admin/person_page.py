@@ -7,7 +7,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from deployments.access.account_control import controllers_of
+from deployments.access.four_eyes import controllers_of
 from deployments.access.policy import may, roles_of
 from deployments.access.verbs import Verb
 from deployments.admin.actors import actor_of

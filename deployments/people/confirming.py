@@ -1,6 +1,6 @@
 """Who confirms what somebody says is theirs: a second person, who does not profit if it is not."""
 
-from deployments.access.account_control import with_controllers
+from deployments.access.four_eyes import with_controllers
 from deployments.core.actors import Actor, identity_in
 from deployments.models import AuditEvent
 from engine.errors import NotAllowed

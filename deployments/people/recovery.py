@@ -1,13 +1,13 @@
 """Letting somebody in again who has lost every way: an act of an administrator, recorded, announced and distrusted.
 
 Whoever recovers an account could sign in as its owner. So for three days, or until a third person has vouched for the
-owner, both count as one person (`access.account_control`).
+owner, both count as one person (`access.four_eyes`).
 """
 
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from deployments.access.account_control import controllers_of, with_controllers
+from deployments.access.four_eyes import controllers_of, with_controllers
 from deployments.access.policy import require
 from deployments.access.tokens import revoke_tokens_of
 from deployments.access.verbs import Verb

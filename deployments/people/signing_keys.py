@@ -86,7 +86,7 @@ def revoke_key(*, actor: Actor, key: SigningKey) -> SigningKey:
     """End a key for good: its person, or an administrator. Requests that wait or are queued with its consent end.
 
     Where an administrator ends somebody's last second factor, password and single sign-on end too: they come in again
-    by a link, for which `access.account_control` holds, and never by less than they had set up.
+    by a link, for which `access.four_eyes` holds, and never by less than they had set up.
     """
     require(actor, Verb.OWN_KEY if actor.identity == key.person else Verb.MANAGE_PEOPLE)
     with transaction.atomic():

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 
-from deployments.access.four_eyes import people_behind
+from deployments.access.four_eyes import Responsibility
 from deployments.access.policy import NOT_ON_RECORD, token_actor, usable_scopes
 from deployments.access.tokens import authenticate, issue_token, revoke_token
 from deployments.execution.claims import claim
@@ -77,7 +77,7 @@ def test_whoever_made_the_token_that_asked_does_not_decide(world: World) -> None
     row = world.request("operator")
     Deployment.objects.filter(pk=row.pk).update(requested_by="operator/token:ci")
     row.refresh_from_db()
-    assert people_behind(row.requested_by) == {"operator", "requester"}
+    assert Responsibility().people_behind(row.requested_by) == {"operator", "requester"}
     with pytest.raises(NotAllowed) as refused:
         approve(actor=world.people["requester"], deployment=row)
     assert refused.value.reason == "four_eyes"

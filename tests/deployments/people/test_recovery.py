@@ -11,8 +11,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from deployments.access import account_control
-from deployments.access.account_control import controllers_of
+from deployments.access import four_eyes
+from deployments.access.four_eyes import controllers_of
 from deployments.access.policy import token_actor, user_actor
 from deployments.access.tokens import authenticate
 from deployments.environments.policies import change_policy, decide_policy_change
@@ -166,8 +166,8 @@ def test_an_account_in_the_same_hands_is_no_third_person(world: World) -> None:
 def test_after_three_days_it_is_over_and_what_was_decided_before_stays_so(world: World) -> None:
     taken_over(world)
     now = timezone.now()
-    assert controllers_of("approver", at=now + account_control.HELD_FOR - timedelta(minutes=1)) == {"superuser"}
-    assert controllers_of("approver", at=now + account_control.HELD_FOR + timedelta(minutes=1)) == frozenset()
+    assert controllers_of("approver", at=now + four_eyes.HELD_FOR - timedelta(minutes=1)) == {"superuser"}
+    assert controllers_of("approver", at=now + four_eyes.HELD_FOR + timedelta(minutes=1)) == frozenset()
     assert controllers_of("approver", at=now - timedelta(hours=1)) == frozenset()
 
 
