@@ -274,11 +274,10 @@ class AgentClient:
 
     def _records(self, conversation: Conversation, deadline: float, still: float, listening: bool) -> Iterable[Record]:
         progress = beat = time.monotonic()
-        for line in conversation.lines(deadline=deadline):
+        for record in conversation.records(deadline=deadline):
             if listening and time.monotonic() - beat > _BEAT:
                 conversation.send((b".",))
                 beat = time.monotonic()
-            record = conversation.framed(line)
             if record is not None and record["kind"] != "alive":
                 yield record
                 progress = time.monotonic()

@@ -24,8 +24,7 @@ def check_inventory(session: Session, name: str) -> InventoryCheck:
     reports, things = [], -1
     with session.converse(check_command(name), what="looking at what provisioning put there") as conversation:
         conversation.end_input()
-        for line in conversation.lines(deadline=DEADLINE, silence=DEADLINE):
-            record = conversation.framed(line)
+        for record in conversation.records(deadline=DEADLINE, silence=DEADLINE):
             if record is None:
                 continue
             kind = record.pop("kind")

@@ -70,8 +70,7 @@ def provision(
 
 
 def _reports(conversation: Conversation) -> Iterable[Report]:
-    for line in conversation.lines(deadline=DEADLINE, silence=SILENCE):
-        content = conversation.framed(line)
+    for content in conversation.records(deadline=DEADLINE, silence=SILENCE):
         if content is not None and content.pop("kind") == "report":
             try:
                 yield Report(**content)

@@ -156,6 +156,11 @@ class Conversation:
             heard = time.monotonic()
             yield block
 
+    def records(self, *, deadline: float, silence: float = SILENCE) -> Iterator[dict[str, Any] | None]:
+        """What one of our programs says, a record a line; None for a line without one. Raises as `lines`."""
+        for line in self.lines(deadline=deadline, silence=silence):
+            yield self.framed(line)
+
     def framed(self, line: bytes) -> dict[str, Any] | None:
         """The record of one of our programs in a line; whatever else stands there, before or behind, goes to `beside`.
 
@@ -177,8 +182,7 @@ class Conversation:
         """Count it; raises Flooded for what is too fast, or too much with what was heard before."""
         if len(self._began) < _SHOWN:
             self._began = (self._began + block)[:_SHOWN]
-        self._heard.add(len(block), lines)
-        if self._heard.too_much or self._rate.too_fast(len(block), lines):
+        if self._rate.too_much(len(block), lines, self._heard):
             raise Flooded(self._host, self._what, self._heard.size, self._heard.lines, self._began)
 
     def _keep_beside(self, said: bytes) -> None:

@@ -38,6 +38,11 @@ class OutputRate:
         self._began = clock()
         self._size = self._lines = self._hot = 0
 
+    def too_much(self, size: int, lines: int, altogether: OutputCount) -> bool:
+        """Count so much more, here and in all; True once that is too much, or comes too fast for too long."""
+        altogether.add(size, lines)
+        return altogether.too_much or self.too_fast(size, lines)
+
     def too_fast(self, size: int, lines: int) -> bool:
         """Count so much more; True once three windows one after the other were full."""
         passed = self._clock() - self._began
