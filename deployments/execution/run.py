@@ -9,6 +9,7 @@ from functools import partial
 from django.utils import timezone
 
 from deployments.core.actors import system_actor
+from deployments.core.read_only import has_host_key
 from deployments.core.retrying import retry
 from deployments.core.sessions import agent
 from deployments.execution import silences
@@ -18,14 +19,13 @@ from deployments.execution.host_inquiry import ASKED, RUN_FENCE, Unsettled, appl
 from deployments.execution.host_plans import HostPlans
 from deployments.execution.limited_sessions import limited_session
 from deployments.execution.recorder import Recorder
-from deployments.execution.self_deploy import HANDED_OVER, restarts_us
 from deployments.execution.side_by_side import let_the_database_go, side_by_side
 from deployments.execution.spans import AGENT, CONNECTS, PLANS, READS, RUN, SPANS, Marks
 from deployments.execution.verdict import conclude
 from deployments.lifecycle import Status, TargetStatus
 from deployments.models import Deployment, Target
 from deployments.releases import artifacts
-from deployments.snapshot import ROUND_SECONDS
+from deployments.snapshot import ROUND_SECONDS, SealedTarget
 from engine.artifacts.artifact import ArtifactReader
 from engine.errors import PortalError
 from engine.remote.result import Record
@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 60.0
 """How long a worker keeps asking a server whose line was cut before the reaper takes over."""
+HANDED_OVER = (
+    "This is the portal's own server: its agent goes on alone from here, and the workers it starts write down the end."
+)
 
 
 def execute(deployment_id: int) -> Status | None:
@@ -124,7 +127,8 @@ class _Execution:
         marks = Marks()
 
         def hear(record: Record) -> None:
-            marks.mark(AGENT)
+            if AGENT not in marks.seconds:
+                marks.mark(AGENT)
             recorder.record(target, record)
             if restarts_us(sealed, record):
                 recorder.say(HANDED_OVER, target=target)
@@ -162,3 +166,14 @@ class _Execution:
                 outcome=error.reason,
                 sentence=self._recorder.mask(str(error)),
             )
+
+
+def restarts_us(target: SealedTarget, record: Record) -> bool:
+    """Whether with this record the agent begins to restart the workers that listen to it: on the portal's own machine.
+
+    That ends the very worker that asked for it, and the agent waits for the end. So the worker lets go: the agent goes
+    on alone, and the workers that it starts, of the new release or after a revert of the old one, write down how it
+    ended (`execution.reaper`).
+    """
+    beginning = record.get("kind") == "step" and (record.get("step"), record.get("state")) == ("restart", "begin")
+    return beginning and "portal" in target.roles and has_host_key(target.host_key)

@@ -157,7 +157,7 @@ def _servers(environment: Environment, deploy: DeployToml) -> list[Server]:
             hint=f"Run `manage.py provision {bare[0]}`.",
             reason="not_provisioned",
         )
-    # stable, and the portal last: while it restarts it cannot go on with others (execution.self_deploy)
+    # stable, and the portal last: while it restarts it cannot go on with others (`restarts_us` in execution.run)
     return sorted(servers, key=lambda server: "portal" in server.roles)
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, transaction
 
 from deployments.core import read_only
-from deployments.execution.self_deploy import restarts_us
+from deployments.execution.run import restarts_us
 from deployments.execution.side_by_side import let_the_database_go, side_by_side
 from deployments.snapshot import SealedTarget
 from tests.fixtures.records import HOST_KEY
