@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from itertools import accumulate
+from operator import attrgetter
 from pathlib import Path
 
 from engine.artifacts import tarstream
@@ -25,6 +25,7 @@ MANIFEST_MODE = 0o444
 _CHUNK = 128 * 1024
 """Bytes. paramiko sends 32 KiB at a time and copies what is left of a piece each time; ten threads that held a MiB or
 three each needed 80 MB more (217 to 237 MB, and 152 with this; `make bench ARGS=fleet`)."""
+_MEMBER = attrgetter("path", "mode", "size")
 _AGAIN = "Build the release again, or bring the artifact back from a backup."
 
 
@@ -48,11 +49,11 @@ class ArtifactReader:
             self.manifest, self._start = self._read_manifest()
             if digest is not None and self.manifest.digest != digest:
                 raise self._corrupt(f"its digest is {self.manifest.digest[:12]}…, not {digest[:12]}…")
-            ends = list(accumulate((_member_size(file) for file in self.manifest), initial=self._start))
-            self._offsets = dict(zip(self.manifest.by_path, ends, strict=False))
+            begins, end = tarstream.layout(map(_MEMBER, self.manifest.files), self._start)
+            self._begins = dict(zip(self.manifest.by_path, begins, strict=True))
             size = os.fstat(self._descriptor).st_size
             self.apart = contents is not None and size == self._start
-            if not self.apart and size != ends[-1] + len(tarstream.END):
+            if not self.apart and size != end + len(tarstream.END):
                 raise self._corrupt("its length is not what its manifest needs")
             if self.apart:
                 self._check_contents()
@@ -123,7 +124,7 @@ class ArtifactReader:
 
     def tar_size(self, paths: Iterable[str]) -> int:
         """Bytes of `tar_of(paths)`. Raises NotInArtifact."""
-        return sum(_member_size(file) for file in self._files(paths)) + len(tarstream.END)
+        return tarstream.layout(map(_MEMBER, self._files(paths)))[1] + len(tarstream.END)
 
     def verify(self) -> None:
         """Check every file. Raises ArtifactCorrupt for the first that differs from the manifest."""
@@ -159,7 +160,7 @@ class ArtifactReader:
                 if len(held) >= _CHUNK:
                     yield bytes(held)
                     held.clear()
-            held += tarstream.padding(file.size)
+            held += bytes(-file.size % tarstream.BLOCK)
         yield bytes(held + tarstream.END)
 
     def _content(self, file: ManifestFile) -> Iterator[bytes]:
@@ -182,8 +183,7 @@ class ArtifactReader:
     def _place(self, file: ManifestFile) -> Iterator[tuple[int, int]]:
         """The open file that a content is in, and where in it."""
         if not self.apart or self._descriptor < 0:
-            start = self._offsets[file.path] + tarstream.header_size(file.path, file.mode, file.size)
-            yield self._descriptor, start
+            yield self._descriptor, self._begins[file.path]
             return
         try:
             descriptor = os.open(self._stored(file), os.O_RDONLY | os.O_CLOEXEC)
@@ -198,7 +198,7 @@ class ArtifactReader:
         return f"{self._contents}/{file.sha256[:2]}/{file.sha256}"
 
     def _check_contents(self) -> None:
-        for file in self.manifest:
+        for file in self.manifest.files:
             try:
                 size = os.stat(self._stored(file)).st_size  # noqa: PTH116  (of thousands: three times as fast)
             except OSError as error:
@@ -227,7 +227,3 @@ def open_artifact(path: Path, digest: str | None = None, contents: Path | None =
 def release_id(version: str, digest: str) -> str:
     """The name of a release: its version, and enough of the digest to tell contents apart."""
     return f"{version}-{digest[:12]}"
-
-
-def _member_size(file: ManifestFile) -> int:
-    return tarstream.member_size(file.path, file.mode, file.size)

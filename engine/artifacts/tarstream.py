@@ -4,6 +4,7 @@ POSIX.1-1988 ustar; a path that does not fit, or is not ASCII, gets a POSIX.1-20
 and time 0 throughout. The layout is a function of the manifest, which is why an artifact needs no index.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 BLOCK = 512
@@ -35,12 +36,19 @@ def header(path: str, mode: int, size: int) -> bytes:
     return extended + _block(fallback, "", mode, size, b"0")
 
 
-def member_size(path: str, mode: int, size: int) -> int:
-    """Bytes of a file in a tar: header, content, padding."""
-    return header_size(path, mode, size) + padded(size)
+def layout(members: Iterable[tuple[str, int, int]], start: int = 0) -> tuple[list[int], int]:
+    """Where the content of each member begins that has this path, mode and size, and where the last one's padding ends.
+
+    The first header stands at `start`.
+    """
+    begins = []
+    for path, mode, size in members:
+        begins.append(start + _header_size(path, mode, size))
+        start = begins[-1] + padded(size)
+    return begins, start
 
 
-def header_size(path: str, mode: int, size: int) -> int:
+def _header_size(path: str, mode: int, size: int) -> int:
     """Bytes of a file's header."""
     return BLOCK if path.isascii() and len(path) <= 100 else len(header(path, mode, size))
 

@@ -19,9 +19,8 @@ ASCII = st.lists(st.text(st.sampled_from("abc-_. "), min_size=1, max_size=120), 
 
 def archive(path: str, mode: int, content: bytes) -> bytes:
     header = tarstream.header(path, mode, len(content))
-    assert len(header) == tarstream.header_size(path, mode, len(content))
     member = header + content + tarstream.padding(len(content))
-    assert len(member) == tarstream.member_size(path, mode, len(content))
+    assert tarstream.layout([(path, mode, len(content))], 512) == ([512 + len(header)], 512 + len(member))
     assert len(member) % tarstream.BLOCK == 0
     return member + tarstream.END
 
