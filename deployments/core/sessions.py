@@ -15,7 +15,6 @@ from deployments.core.retrying import retry
 from deployments.models import Environment, Server
 from deployments.snapshot import SealedTarget
 from engine.errors import InvalidRequest
-from engine.remote import AgentClient
 from engine.remote.bootstrap import Bootstrap
 from engine.ssh.address import Address, JumpHost
 from engine.ssh.errors import SSHError
@@ -76,11 +75,6 @@ def open_target(environment: Environment, target: SealedTarget) -> Iterator[Sess
         session.close()
         raise
     _WARM.keep(address, key, session)
-
-
-def agent(session: Session, application: str) -> AgentClient:
-    """The agent of one application on the other end of `session`."""
-    return AgentClient(session, application)
 
 
 @contextlib.contextmanager

@@ -9,9 +9,10 @@ from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.masking import Mask
 from deployments.core.row_locks import locked_environment
-from deployments.core.sessions import agent, open_session
+from deployments.core.sessions import open_session
 from deployments.models import Environment, Secret, Server
 from engine.errors import InvalidRequest, PortalError, TargetError
+from engine.remote import AgentClient
 
 MAX_BYTES = 64 * 1024
 PORTAL_TOKEN, MONITORING_TOKEN = "portal-token", "monitoring-token"
@@ -118,7 +119,7 @@ def deliver_to(*, actor: Actor, server: Server, secrets: list[tuple[str, int, st
     if not secrets:
         return
     with open_session(server) as session:
-        client = agent(session, application)
+        client = AgentClient(session, application)
         for name, version, value in secrets:
             result = client.secret(name, version, value.encode())
             if result.status != "succeeded":

@@ -6,6 +6,7 @@ import socket
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from uuid import UUID
 
 from django.db import DatabaseError, transaction
@@ -26,6 +27,7 @@ from deployments.notifications.messages import notify
 from deployments.releases.artifacts import ArtifactElsewhere
 from deployments.requests.requests import withdraw_orphan
 from deployments.requests.seals import broken_seal, lacking_now, withdraw_broken
+from deployments.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,11 @@ class Claimed:
 
     deployment: Deployment
     token: UUID
+
+    @cached_property
+    def sealed(self) -> Snapshot:
+        """What it uses, as it was checked. Raises InvalidRequest when that cannot be read."""
+        return self.deployment.sealed
 
 
 def worker_name() -> str:

@@ -115,7 +115,8 @@ def end_target(
 def _note_what_runs(deployment: Deployment) -> None:
     described = _described(deployment)
     deploy, digests = described or (None, {})
-    files = deployment.sealed.configuration.contents
+    sealed = deployment.sealed
+    files = sealed.configuration.contents
     rows = deployment.targets.select_related("server__current_release").filter(status=TargetStatus.SUCCEEDED)
     servers = [target.server for target in rows]
     for server in servers:
@@ -134,12 +135,12 @@ def _note_what_runs(deployment: Deployment) -> None:
             server.previous_release = previous
         if server.stopped:
             transaction.on_commit(partial(silences.speak_again, server))
-        server.current_release, server.config_digest = deployment.release, deployment.sealed.configuration.digest
+        server.current_release, server.config_digest = deployment.release, sealed.configuration.digest
         server.unit_files = _units(deploy, digests, server) if deploy else server.unit_files
         server.facts, server.stopped = facts, None
     Server.objects.bulk_update(servers, _RUNS)
     with suppress(Conflict):  # somebody gave its name to another environment meanwhile: it runs all the same
-        bind(deployment.environment, deployment.sealed.application)
+        bind(deployment.environment, sealed.application)
     bad = deployment.rollback_of if deployment.kind == Kind.ROLLBACK else None
     if bad is not None and bad.release != deployment.release:
         if not deployment.drill:  # a rehearsal says nothing about either

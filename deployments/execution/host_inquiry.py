@@ -6,7 +6,6 @@ from collections.abc import Callable
 from uuid import UUID
 
 from deployments.core.agent_records import STATUSES
-from deployments.core.sessions import agent
 from deployments.execution.claims import Claimed, raise_fence
 from deployments.execution.finish import end_target
 from deployments.execution.limited_sessions import HEARD, limited_session
@@ -56,7 +55,7 @@ def settle_target(claimed: Claimed, target: Target, recorder: Recorder, *, timeo
 
     def ask() -> None:
         with limited_session(claimed, target) as session:
-            client = agent(session, claimed.deployment.sealed.application)
+            client = AgentClient(session, claimed.sealed.application)
             _Inquiry(client, claimed, target, recorder).settle()
 
     try:

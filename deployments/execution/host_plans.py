@@ -3,8 +3,9 @@
 import threading
 from functools import cached_property
 
+from deployments.execution.claims import Claimed
 from deployments.lifecycle import Kind
-from deployments.models import Approval, Deployment, Release, Target
+from deployments.models import Approval, Release, Target
 from deployments.releases import artifacts
 from deployments.releases.role_plans import manifest_for, role_plans
 from deployments.requests.rollback_targets import rollback_target
@@ -24,8 +25,8 @@ PRUNE_SECONDS = 20.0
 class HostPlans:
     """The plans for the targets of one deployment. Several threads may ask."""
 
-    def __init__(self, deployment: Deployment, reader: ArtifactReader) -> None:
-        self._deployment, self.reader, self._sealed = deployment, reader, deployment.sealed
+    def __init__(self, claimed: Claimed, reader: ArtifactReader) -> None:
+        self._deployment, self.reader, self._sealed = claimed.deployment, reader, claimed.sealed
         self._turn = threading.RLock()
         self._manifests: dict[tuple[str, ...], Manifest] = {}
         self._bases: dict[tuple[str, tuple[str, ...]], BaseRelease | None] = {}

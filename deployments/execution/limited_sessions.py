@@ -20,9 +20,9 @@ def limited_session(claimed: Claimed, target: Target, *, ends: bool = False) -> 
 
     With `ends`, the caller writes the target's facts as soon as it is over: they are written here only if it fails.
     """
-    deployment, ended, heard = claimed.deployment, False, OutputCount(*target.facts.get(HEARD, (0, 0)))
+    ended, heard = False, OutputCount(*target.facts.get(HEARD, (0, 0)))
     try:
-        with open_target(deployment.environment, deployment.sealed.target(target.server.name)) as session:
+        with open_target(claimed.deployment.environment, claimed.sealed.target(target.server.name)) as session:
             session.heard = heard
             try:
                 yield session

@@ -6,13 +6,14 @@ from functools import partial
 
 from django.utils import timezone
 
-from deployments.core.sessions import agent, open_target
+from deployments.core.sessions import open_target
 from deployments.execution.reaper import settle
 from deployments.execution.side_by_side import side_by_side
 from deployments.lifecycle import EXECUTING, TargetStatus
 from deployments.models import Deployment, Target
 from deployments.requests.cancellation import logger
 from engine.errors import PortalError
+from engine.remote import AgentClient
 from engine.ssh.errors import Flooded
 from engine.ssh.output_limits import OutputCount
 
@@ -53,7 +54,7 @@ def _end_agent(deployment: Deployment, target: Target, heard: OutputCount) -> st
     try:
         with open_target(deployment.environment, deployment.sealed.target(target.server.name)) as session:
             session.heard = heard
-            client = agent(session, deployment.sealed.application)
+            client = AgentClient(session, deployment.sealed.application)
             try:
                 return client.cancel(str(deployment.pk), deployment.fence or 0).sentence
             finally:

@@ -11,7 +11,6 @@ from django.utils import timezone
 from deployments.core.actors import system_actor
 from deployments.core.read_only import has_host_key
 from deployments.core.retrying import retry
-from deployments.core.sessions import agent
 from deployments.execution import silences
 from deployments.execution.claims import Claimed, claim, hand_over
 from deployments.execution.finish import end_target
@@ -28,6 +27,7 @@ from deployments.releases import artifacts
 from deployments.snapshot import ROUND_SECONDS, SealedTarget
 from engine.artifacts.artifact import ArtifactReader
 from engine.errors import PortalError
+from engine.remote import AgentClient
 from engine.remote.result import Record
 from engine.ssh.errors import LinkLost, RemoteDeadline
 
@@ -89,7 +89,7 @@ class _Execution:
 
     def _run_targets(self, reader: ArtifactReader) -> None:
         """Raises Unsettled when a server's state could not be learnt, or another worker has taken over."""
-        plans, failures, sealed = HostPlans(self._deployment, reader), 0, self._deployment.sealed
+        plans, failures, sealed = HostPlans(self._claimed, reader), 0, self._claimed.sealed
         rows = self._deployment.targets.select_related("server__current_release", "server__previous_release")
         by_name = {target.server.name: target for target in retry(lambda: list(rows))}
         for number, names in enumerate(sealed.rounds):
@@ -121,8 +121,8 @@ class _Execution:
         return True
 
     def _run_target(self, target: Target, plans: HostPlans, ends: float) -> None:
-        deployment, recorder = self._deployment, self._recorder
-        sealed, fence = deployment.sealed.target(target.server.name), run_fence(target) or 0
+        claimed, recorder = self._claimed, self._recorder
+        sealed, fence = claimed.sealed.target(target.server.name), run_fence(target) or 0
 
         marks = Marks()
 
@@ -140,7 +140,7 @@ class _Execution:
             marks.mark(READS)
             with limited_session(self._claimed, target, ends=True) as session:
                 marks.mark(CONNECTS)
-                client = agent(session, deployment.sealed.application)
+                client = AgentClient(session, claimed.sealed.application)
                 client.start("run")  # it comes up while its plan is made
                 plan = retry(lambda: plans.plan(target, fence=fence, within=max(1.0, ends - time.monotonic())))
                 let_the_database_go()

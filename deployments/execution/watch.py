@@ -7,14 +7,14 @@ from django.utils import timezone
 
 from deployments.core import queueing
 from deployments.core.actors import Actor
-from deployments.core.sessions import agent, open_target
+from deployments.core.sessions import open_target
 from deployments.execution.host_inquiry import run_fence
 from deployments.execution.verdict import with_watch
 from deployments.lifecycle import Status, TargetStatus
 from deployments.models import Deployment, Target
 from deployments.requests.bake import report_crash
 from engine.errors import PortalError
-from engine.remote import Result
+from engine.remote import AgentClient, Result
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def _ask(deployment: Deployment, target: Target) -> Result | None:
         return None
     try:
         with open_target(deployment.environment, deployment.sealed.target(target.server.name)) as session:
-            result = agent(session, deployment.sealed.application).watch(str(deployment.pk), fence)
+            result = AgentClient(session, deployment.sealed.application).watch(str(deployment.pk), fence)
     except PortalError as error:
         logger.warning("deployment %s: watching %s: %s", deployment.pk, target.server.name, error)
         return None

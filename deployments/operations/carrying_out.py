@@ -18,7 +18,7 @@ from deployments.core.actors import Actor, system_actor
 from deployments.core.masking import Mask
 from deployments.core.processes import at_work, has_ended, lives, this_process
 from deployments.core.retrying import retry
-from deployments.core.sessions import agent, open_session
+from deployments.core.sessions import open_session
 from deployments.core.texts import one_line
 from deployments.environments.guards import refuse_busy, refuse_retired
 from deployments.environments.machines import neighbours, refuse_work_beside
@@ -31,6 +31,7 @@ from deployments.operations.provisioning import provision_as_asked
 from deployments.operations.requesting import refuse_idle, units_of
 from deployments.releases.role_plans import roles_on
 from engine.errors import NotApproved, PortalError
+from engine.remote import AgentClient
 
 LONGEST = timedelta(minutes=6)
 """After so long nobody waits for the server any more, whatever became of the process that did."""
@@ -239,7 +240,7 @@ def _units(row: Operation, hear: Say) -> Ending:
     server, release = row.server, row.server.current_release
     assert release is not None  # noqa: S101  (requesting.refuse_idle)
     with open_session(server) as session:
-        result = agent(session, release.name).operate(
+        result = AgentClient(session, release.name).operate(
             row.kind,
             release.identifier,
             release.version,
@@ -256,7 +257,7 @@ def _command(row: Operation, hear: Say) -> Ending:
     server, release = row.server, row.server.current_release
     assert release is not None  # noqa: S101  (requesting.refuse_idle)
     with open_session(server) as session:
-        result = agent(session, release.name).command(
+        result = AgentClient(session, release.name).command(
             release.identifier,
             roles_on(server, release),
             row.request["command"],

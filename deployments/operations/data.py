@@ -10,14 +10,14 @@ from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.masking import Mask
-from deployments.core.sessions import agent, open_session
+from deployments.core.sessions import open_session
 from deployments.core.texts import checked, one_line
 from deployments.http.server_slots import server_slot
 from deployments.models import Operation, Server
 from deployments.operations.requesting import ask, refuse_idle
 from deployments.releases.role_plans import roles_on
 from engine.errors import InvalidRequest, TargetError
-from engine.remote import Result
+from engine.remote import AgentClient, Result
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _ask(server: Server, check: str = "") -> Result:
     release = server.current_release
     assert release is not None  # noqa: S101  (refuse_idle)
     with server_slot(), open_session(server) as session:
-        return agent(session, release.name).data(roles_on(server, release), check=check)
+        return AgentClient(session, release.name).data(roles_on(server, release), check=check)
 
 
 def _backup(row: dict[str, object]) -> Backup:

@@ -15,11 +15,12 @@ from deployments.audit import trail
 from deployments.core.actors import Actor
 from deployments.core.hidden_characters import visible
 from deployments.core.masking import Mask
-from deployments.core.sessions import agent, open_session
+from deployments.core.sessions import open_session
 from deployments.http.server_slots import server_slot
 from deployments.models import Server
 from deployments.operations.requesting import check_units, units_of
 from engine.errors import InvalidRequest, TargetError
+from engine.remote import AgentClient
 
 MOST_LINES, MOST_FOLLOWED = 5000, 100_000
 LONGEST = 4000  # characters of a line
@@ -109,7 +110,7 @@ def _ask(
     }
     assert server.current_release is not None  # noqa: S101  (units_of)
     with server_slot(), open_session(server) as session:
-        result = agent(session, server.current_release.name).logs(request, hear)
+        result = AgentClient(session, server.current_release.name).logs(request, hear)
     if result.status != "succeeded":
         raise TargetError(result.sentence, reason=result.reason)
 

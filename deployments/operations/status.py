@@ -7,11 +7,12 @@ from deployments.access.policy import require
 from deployments.access.verbs import Verb
 from deployments.core.actors import Actor
 from deployments.core.masking import Mask
-from deployments.core.sessions import agent, open_session
+from deployments.core.sessions import open_session
 from deployments.http.server_slots import server_slot
 from deployments.models import Environment, Server
 from deployments.releases.role_plans import roles_on
 from engine.errors import PortalError
+from engine.remote import AgentClient
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def _ask(server: Server) -> Standing:
     assert release is not None  # noqa: S101  (status_of selects by it)
     try:
         with open_session(server) as session:
-            facts = agent(session, release.name).inspect(roles=roles_on(server, release))
+            facts = AgentClient(session, release.name).inspect(roles=roles_on(server, release))
     except PortalError as error:
         return Standing(server.name, None, str(error), release.identifier)
     return standing(server, Mask.for_environment(server.environment_id).facts(facts))

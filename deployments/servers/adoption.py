@@ -16,7 +16,7 @@ from deployments.access.policy import require
 from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core.actors import Actor
-from deployments.core.sessions import agent, open_session
+from deployments.core.sessions import open_session
 from deployments.environments.applications import bind, refuse_other_application
 from deployments.environments.guards import refuse_busy
 from deployments.models import Deployment, Environment, Release, Server
@@ -24,6 +24,7 @@ from deployments.servers.enrolment import refuse_decommissioned
 from deployments.servers.history_import import import_runs
 from engine.artifacts.manifest import Manifest
 from engine.errors import EnvironmentBusy, InvalidRequest, TargetError
+from engine.remote import AgentClient
 from engine.remote.history import PastRun, read_history, read_manifest
 
 FENCE_AHEAD = 1_000_000
@@ -69,7 +70,7 @@ def adopt_server(*, actor: Actor, server: Server, application: str = "", history
 
 def _ask(server: Server, name: str, history: bool) -> tuple[dict[str, Any], Manifest | None, list[PastRun]]:
     with open_session(server) as session:
-        facts = agent(session, name).inspect()
+        facts = AgentClient(session, name).inspect()
         run, lock = facts["run"], facts["lock"]
         if lock["held"]:
             doing = f"deployment {run['deployment']}" if run else "something"

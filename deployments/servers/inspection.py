@@ -13,7 +13,7 @@ from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core import selectors
 from deployments.core.actors import Actor
-from deployments.core.sessions import agent, open_session
+from deployments.core.sessions import open_session
 from deployments.http.server_slots import server_slot
 from deployments.lifecycle import Kind
 from deployments.models import Deployment, Environment, Release, Server
@@ -30,6 +30,7 @@ from deployments.servers.drift import (
     secret_faults,
 )
 from engine.errors import Conflict, PortalError
+from engine.remote import AgentClient
 from engine.remote.inventory import check_inventory
 
 _NOTHING_REPAIRED = (
@@ -125,7 +126,9 @@ def _verify(server: Server) -> Finding:
     assert release is not None  # noqa: S101  (_deployed selects by it)
     try:
         with open_session(server) as session:
-            result = agent(session, release.name).verify(release.identifier, release.version, roles_on(server, release))
+            result = AgentClient(session, release.name).verify(
+                release.identifier, release.version, roles_on(server, release)
+            )
     except PortalError as error:
         return Finding(server.name, None, str(error))
     sentence = " ".join(filter(None, [result.sentence, server.stopped_words]))
@@ -138,7 +141,7 @@ def _compare(actor: Actor, server: Server) -> Finding:
     nonce = secrets.token_hex(16)
     try:
         with open_session(server) as session:
-            facts = agent(session, wanted[0].name).inspect(
+            facts = AgentClient(session, wanted[0].name).inspect(
                 roles=roles_on(server, wanted[0]), hash_releases=[release.identifier for release in wanted], nonce=nonce
             )
             looked = check_inventory(session, wanted[0].name)

@@ -16,7 +16,7 @@ from deployments.audit import trail
 from deployments.core import selectors
 from deployments.core.actors import Actor, system_actor
 from deployments.core.row_locks import locked_environment
-from deployments.core.sessions import agent, open_bootstrap, open_session
+from deployments.core.sessions import open_bootstrap, open_session
 from deployments.environments.applications import bind, refuse_other_application
 from deployments.environments.machines import refuse_account, refuse_clash
 from deployments.environments.secrets import MADE, deliver_to, newest_secrets
@@ -32,6 +32,7 @@ from engine.commands.provisioning import FIREWALL, ServerSetup, confirmation, op
 from engine.commands.role_setup import pack_for
 from engine.errors import InvalidRequest
 from engine.host.provision.unit_rules import BESIDE_A_RELEASE, accounts_of
+from engine.remote import AgentClient
 from engine.remote.bootstrap import Bootstrap
 from engine.remote.provisioning import provision
 from engine.remote.reports import Report
@@ -264,5 +265,5 @@ def _faulty_secrets(server: Server) -> set[str]:
         return set()
     nonce = random_bytes.token_hex(16)
     with open_session(server) as session:
-        proofs = agent(session, server.environment.application).inspect(nonce=nonce).get("secret_proofs", {})
+        proofs = AgentClient(session, server.environment.application).inspect(nonce=nonce).get("secret_proofs", {})
     return set(secret_faults(server, proofs, nonce))

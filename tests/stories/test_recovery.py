@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from deployments.audit import trail
-from deployments.core.sessions import agent, open_target
+from deployments.core.sessions import open_target
 from deployments.execution import claims, run
 from deployments.execution.host_plans import HostPlans
 from deployments.execution.reaper import GIVE_UP, reap
@@ -17,6 +17,7 @@ from deployments.models import AuditEvent, Deployment, Target
 from deployments.releases import artifacts
 from deployments.requests.rollbacks import request_rollback
 from engine.artifacts.artifact import ArtifactReader
+from engine.remote import AgentClient
 from tests.fixtures.fleet import Fleet
 from tests.stories.running import (
     GO,
@@ -163,7 +164,7 @@ def test_a_request_that_arrives_after_it_was_settled_is_refused(fleet: Fleet, ol
     target = deployment.targets.select_related("server").get()
     Target.objects.filter(pk=target.pk).update(status="running")
     with artifacts.open_release(deployment.release) as reader:
-        late = HostPlans(deployment, reader).plan(target, fence=deployment.fence or 0, within=60.0)
+        late = HostPlans(claimed, reader).plan(target, fence=deployment.fence or 0, within=60.0)
         abandon(deployment)
         assert reap() == [deployment.pk]
         deployment.refresh_from_db()
@@ -177,7 +178,7 @@ def arrive(deployment: Deployment, plan: Any, reader: ArtifactReader) -> Any:
     """The plan reaches its server."""
     target = deployment.sealed.targets[0]
     with open_target(deployment.environment, target) as session:
-        return agent(session, deployment.sealed.application).run(plan, reader, lambda record: None)
+        return AgentClient(session, deployment.sealed.application).run(plan, reader, lambda record: None)
 
 
 def test_a_worker_that_was_only_asleep_writes_nothing_any_more(fleet: Fleet, old: str) -> None:
