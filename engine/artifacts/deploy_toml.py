@@ -4,6 +4,7 @@ The descriptions of the fields are the hints people read with a mistake, and the
 """
 
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import Field, ValidationError
@@ -267,8 +268,9 @@ class DeployToml(Table):
         )
 
 
+@lru_cache(maxsize=8)
 def parse_deploy_toml(content: bytes) -> DeployToml:
-    """The parsed file. Raises BadDeployToml with every mistake in `problems`."""
+    """The parsed file; equal bytes are the same value. Raises BadDeployToml with every mistake in `problems`."""
     deploy, problems = examine(content)
     if deploy is None:
         lines = "\n".join(f"- {problem}" for problem in problems)
