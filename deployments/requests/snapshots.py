@@ -26,6 +26,7 @@ from deployments.snapshot import (
     Snapshot,
 )
 from engine.artifacts.deploy_toml import DeployToml
+from engine.artifacts.hooks import Hook
 from engine.errors import InvalidRequest
 from engine.host.agent.limits import MOMENTS, PLAN_STEPS
 from engine.remote.plan import config_digest
@@ -83,7 +84,7 @@ def sealed_release(release: Release) -> SealedRelease:
 
 def _plan(deploy: DeployToml, *, rollback: bool) -> SealedPlan:
     """A rollback runs no hook: those of the release that it goes back to have run, and migrate to what is left."""
-    hooks = () if rollback else tuple(filter(None, (_hook(deploy, moment) for moment in MOMENTS)))
+    hooks = () if rollback else tuple(_hook(*each) for each in deploy.hooks_in_order())
     moments = {hook.moment for hook in hooks}
     # where there are none there is no such word: what waits keeps its seal
     return SealedPlan(
@@ -94,11 +95,7 @@ def _plan(deploy: DeployToml, *, rollback: bool) -> SealedPlan:
     )
 
 
-def _hook(deploy: DeployToml, moment: str) -> SealedHook | None:
-    found = deploy.hook_at(moment)
-    if found is None:
-        return None
-    role, hook = found
+def _hook(moment: str, role: str, hook: Hook) -> SealedHook:
     return SealedHook(
         moment=moment,
         role=role,

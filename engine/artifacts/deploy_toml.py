@@ -205,13 +205,10 @@ class DeployToml(Table):
         "of paths by the files' names.",
     )
 
-    def hook_at(self, moment: str) -> tuple[RoleName, Hook] | None:
-        """The hook of a moment, with the role that runs it; None when there is none."""
-        hook: Hook | None = getattr(self.hooks, moment)
-        if hook is None:
-            return None
-        role: RoleName = hook.role if hook.role is not None else next(iter(self.roles))
-        return role, hook
+    def hooks_in_order(self) -> list[tuple[str, RoleName, Hook]]:
+        """Every hook with its moment and the role that runs it."""
+        first = next(iter(self.roles))
+        return [(moment, hook.role or first, hook) for moment, hook in self.hooks if hook is not None]
 
     def schema_of(self, name: str) -> str | None:
         """The path of the schema of a configuration file; None without one. A single path is that of all with keys."""

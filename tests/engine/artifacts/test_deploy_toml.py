@@ -7,6 +7,7 @@ import pytest
 
 from engine.artifacts.deploy_toml import DeployToml, examine, parse_deploy_toml
 from engine.artifacts.errors import BadDeployToml
+from engine.host.agent.limits import MOMENTS
 from tests.engine.artifacts.projects import DEPLOY_TOML
 
 FULL = b"""
@@ -317,8 +318,12 @@ def test_a_hook_that_says_too_little_or_too_much_is_named_by_its_key(text: str, 
 
 
 def test_a_hook_has_a_role_a_deadline_and_an_account() -> None:
-    found = parse_deploy_toml((DEPLOY_TOML + HOOK).encode()).hook_at("after_activate")
-    assert found is not None
-    role, hook = found
-    assert (role, hook.deadline, hook.account) == ("bot", 60, "application")
-    assert parse_deploy_toml(DEPLOY_TOML.encode()).hook_at("after_activate") is None
+    [(moment, role, hook)] = parse_deploy_toml((DEPLOY_TOML + HOOK).encode()).hooks_in_order()
+    assert (moment, role, hook.deadline, hook.account) == ("after_activate", "bot", 60, "application")
+    assert parse_deploy_toml(DEPLOY_TOML.encode()).hooks_in_order() == []
+
+
+def test_hooks_come_in_the_order_in_which_they_run() -> None:
+    late = "".join(HOOK.replace("after_activate", moment) for moment in reversed(MOMENTS))
+    found = parse_deploy_toml((DEPLOY_TOML + late).encode()).hooks_in_order()
+    assert tuple(moment for moment, *_ in found) == MOMENTS
