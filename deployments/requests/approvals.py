@@ -24,8 +24,9 @@ from deployments.environments.guards import refuse_busy, refuse_locked
 from deployments.lifecycle import Kind, Status
 from deployments.models import Approval, Deployment, SigningKey
 from deployments.notifications.messages import notify
+from deployments.requests.audit_evidence import Evidence
 from deployments.requests.requests import withdraw_orphan
-from deployments.requests.seals import approvals_given, approvals_needed, broken_seal, withdraw_broken
+from deployments.requests.seals import approvals_needed, broken_seal, withdraw_broken
 from deployments.requests.signed_approvals import signatures_needed
 from engine.errors import Conflict, InvalidRequest, NotAllowed, NotApproved
 
@@ -46,11 +47,11 @@ def approve(*, actor: Actor, deployment: Deployment, comment: str = "", signatur
         locked = locked_deployment(deployment.pk, deployment.environment_id)
         _refuse_decided(locked)
         refuse_locked(locked.environment)
-        error = withdraw_orphan(locked, actor=actor)
-        if error is None and (changes := broken_seal(locked)):
+        error, evidence = withdraw_orphan(locked, actor=actor), Evidence.of(locked)
+        if error is None and (changes := broken_seal(locked, evidence)):
             error = withdraw_broken(locked, changes, actor=actor)
         if error is None:
-            _approve(actor, locked, comment, signature)
+            _approve(actor, evidence, comment, signature)
     if error is not None:  # outside of the transaction, which writes how it ended
         raise error
     deployment.refresh_from_db()
@@ -156,7 +157,8 @@ def expire_requests(*, actor: Actor, now: datetime | None = None) -> int:
     return ended
 
 
-def _approve(actor: Actor, locked: Deployment, comment: str, signature: str) -> None:
+def _approve(actor: Actor, evidence: Evidence, comment: str, signature: str) -> None:
+    locked = evidence.deployment
     key = key_that_signed(locked, actor.identity, signature) if signature else None
     _refuse_unsigned(locked, key)
     try:
@@ -172,7 +174,8 @@ def _approve(actor: Actor, locked: Deployment, comment: str, signature: str) -> 
             )
     except IntegrityError as error:
         raise Conflict(f"{actor} has approved deployment {locked.pk} already.", reason="approved_already") from error
-    given, needed = approvals_given(locked) + 1, approvals_needed(locked)  # the trail has not heard of this one yet
+    given = len(evidence.standing_approvers()) + 1  # the trail has not heard of this one yet
+    needed = approvals_needed(locked)
     trail.record(
         actor=actor,
         name="deployment.approved",

@@ -15,7 +15,7 @@ from deployments.snapshot import Snapshot, differences, seal
 from engine.errors import NotApproved, PortalError
 
 
-def broken_seal(deployment: Deployment) -> list[str]:
+def broken_seal(deployment: Deployment, evidence: Evidence | None = None) -> list[str]:
     """Why the seal does not cover what would happen now, in sentences; empty when it does.
 
     A queued deployment whose policy asks for approvals must also have them, given for this very seal by others than
@@ -24,7 +24,7 @@ def broken_seal(deployment: Deployment) -> list[str]:
     """
     if seal(deployment.snapshot) != deployment.seal:
         return ["The stored snapshot itself was altered."]
-    evidence = Evidence.of(deployment)
+    evidence = evidence or Evidence.of(deployment)
     if not evidence.requested:
         return ["The audit trail knows of no such request: somebody wrote it into the database, or changed it there."]
     if since := _condemned_since(deployment):
