@@ -142,29 +142,28 @@ def refusal(
     actor: Actor, verb: Verb, environment: Environment | None, *, application: str | None = None
 ) -> tuple[str, str] | None:
     """Why not, as sentence and hint; None when allowed."""
-    what = verb.words
     if actor.kind == "system":
-        return (f"The system may not {what}.", "Let a person do it.") if verb.rule.person else None
+        return (f"The system may not {verb.words}.", "Let a person do it.") if verb.rule.person else None
     if actor.kind == "shell":
         return _shell_refusal(verb, environment)
     if actor.scopes is not None:
         scope = verb.rule.scope
         if scope is None or scope not in actor.scopes:
             wanted = f"the scope {scope.value}" if scope else "a signed-in person"
-            return f"The token {actor.name} may not {what}.", f"This needs {wanted}."
+            return f"The token {actor.name} may not {verb.words}.", f"This needs {wanted}."
         if actor.environment_id and (why := _beyond_its_environment(actor, verb, environment)):
             return why
         if actor.maker and _shell_refusal(verb, environment):
-            return _made_by_another(actor, what)
+            return _made_by_another(actor, verb)
     if not actor.roles & verb.rule.roles:
         wanted = " or ".join(sorted(role.value for role in verb.rule.roles))
-        return f"{actor} may not {what}.", f"Ask an administrator for the role {wanted}."
+        return f"{actor} may not {verb.words}.", f"Ask an administrator for the role {wanted}."
     within = environment.application if environment else application
     if actor.holds_in(within) or (verb.rule.everywhere and (verb.rule.reads or within is None)):
         return None
-    place = str(environment or application or "for the whole portal")
+    held, place = ", ".join(sorted(actor.applications or ())), environment or application or "for the whole portal"
     return (
-        f"The roles of {actor} hold in {', '.join(sorted(actor.applications or ()))} alone: not to {what} {place}.",
+        f"The roles of {actor} hold in {held} alone: not to {verb.words} {place}.",
         "Ask an administrator to widen them (People).",
     )
 
@@ -180,15 +179,15 @@ def _beyond_its_environment(actor: Actor, verb: Verb, environment: Environment |
     return None
 
 
-def _made_by_another(actor: Actor, what: str) -> tuple[str, str]:
+def _made_by_another(actor: Actor, verb: Verb) -> tuple[str, str]:
     if not actor.person:
         return (
-            f"Nobody here is known to have started the run of {actor.name}: it may not {what}.",
+            f"Nobody here is known to have started the run of {actor.name}: it may not {verb.words}.",
             "Whoever pushes links their account on GitHub to theirs here, and somebody else confirms it; a run that "
             "was started again is nobody's.",
         )
     return (
-        f"The token {actor.name} of {actor.person} was made by {actor.maker}: it may not {what}.",
+        f"The token {actor.name} of {actor.person} was made by {actor.maker}: it may not {verb.words}.",
         f"What needs a person takes a token that the person made: let {actor.person} make one.",
     )
 
