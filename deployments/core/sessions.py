@@ -65,16 +65,18 @@ def open_target(environment: Environment, target: SealedTarget) -> Iterator[Sess
     """
     address = address_of(target)
     key = private_key_of(environment)
-    session = _WARM.take(address, key) or Session(address, key)
+    place = (address, key.fingerprint)
+    warm = _WARM.take(place)
+    session = warm or Session(address, key)
     try:
         with masked(environment.pk):
-            if not session.alive:
+            if warm is None:
                 session.__enter__()
             yield session
     except BaseException:
         session.close()
         raise
-    _WARM.keep(address, key, session)
+    _WARM.keep(place, session)
 
 
 @contextlib.contextmanager
@@ -88,19 +90,23 @@ def masked(environment_id: int) -> Iterator[None]:
         raise
 
 
+_Place = tuple[Address, str]
+"""Where a session leads, and the fingerprint of the key that opened it."""
+
+
 class _WarmSessions:
     """At most one idle session per server and key, of this process only."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._idle: dict[tuple[Address, str], tuple[Session, float]] = {}
+        self._idle: dict[_Place, tuple[Session, float]] = {}
         self._process = os.getpid()
 
-    def take(self, address: Address, key: PrivateKey) -> Session | None:
+    def take(self, place: _Place) -> Session | None:
         """An idle session that still answers, or None."""
         with self._lock:
             self._forget_old()
-            session, _ = self._idle.pop((address, key.fingerprint), (None, 0.0))
+            session, _ = self._idle.pop(place, (None, 0.0))
         if session is None:
             return None
         try:
@@ -110,14 +116,14 @@ class _WarmSessions:
             return None
         return session
 
-    def keep(self, address: Address, key: PrivateKey, session: Session) -> None:
+    def keep(self, place: _Place, session: Session) -> None:
         """Leave a session for the next one who asks."""
         if not session.alive:
             return
         with self._lock:
             self._forget_old()
-            replaced, _ = self._idle.pop((address, key.fingerprint), (None, 0.0))
-            self._idle[(address, key.fingerprint)] = (session, time.monotonic())
+            replaced, _ = self._idle.pop(place, (None, 0.0))
+            self._idle[place] = (session, time.monotonic())
         if replaced is not None:
             replaced.close()
 

@@ -105,31 +105,25 @@ def end_target(
 ) -> None:
     """Write what became of one server, unless another worker holds the deployment by now. Waits for the database."""
     rows = Target.objects.filter(pk=target.pk, deployment__claim=claim)
-    retry(
-        lambda: rows.update(
-            status=status, outcome=outcome[:60], sentence=sentence, facts=facts or {}, finished_at=timezone.now()
-        )
-    )
+    written = {"outcome": outcome[:60], "sentence": sentence, "facts": facts or {}, "finished_at": timezone.now()}
+    retry(partial(rows.update, status=status, **written))
 
 
 def _note_what_runs(deployment: Deployment) -> None:
     described = _described(deployment)
     deploy, digests = described or (None, {})
     sealed = deployment.sealed
-    files = sealed.configuration.contents
     rows = deployment.targets.select_related("server__current_release").filter(status=TargetStatus.SUCCEEDED)
     servers = [target.server for target in rows]
+    health, identity, bot = None, None, deploy is not None and "bot" in deploy.roles
+    if deploy is not None and bot:
+        health = deploy.health(artifacts.table_of(deploy, deployment.environment), "bot")
+        identity = identity_of(deploy, "bot", sealed.configuration.contents)
     for server in servers:
-        health = (
-            deploy.health(artifacts.table_of(deploy, deployment.environment), "bot")
-            if deploy and "bot" in deploy.roles
-            else None
-        )
         facts = dict(server.facts)
-        if deploy is not None and "bot" in deploy.roles and "bot" in server.roles:
-            facts["identity"] = identity_of(deploy, "bot", files)
-            facts |= {"health": _address(health)}
-            server.service = service_of(health, facts["identity"])
+        if bot and "bot" in server.roles:
+            facts |= {"identity": identity, "health": _address(health)}
+            server.service = service_of(health, identity)
         previous = server.current_release
         if previous is not None and previous != deployment.release:
             server.previous_release = previous

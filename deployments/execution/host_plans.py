@@ -1,6 +1,7 @@
 """Turning a sealed snapshot into the plans that the servers' agents execute; what they share is worked out once."""
 
 import threading
+import time
 from functools import cached_property
 
 from deployments.execution.claims import Claimed
@@ -12,7 +13,7 @@ from deployments.requests.rollback_targets import rollback_target
 from deployments.snapshot import SealedTarget
 from engine.artifacts.artifact import ArtifactReader
 from engine.artifacts.manifest import Manifest
-from engine.remote import BaseRelease, HookPlan, RunPlan
+from engine.remote import BaseRelease, HookPlan, RolePlan, RunPlan
 from engine.remote.plan import missing
 
 MARGIN_SECONDS = 30.0
@@ -30,6 +31,7 @@ class HostPlans:
         self._turn = threading.RLock()
         self._manifests: dict[tuple[str, ...], Manifest] = {}
         self._bases: dict[tuple[str, tuple[str, ...]], BaseRelease | None] = {}
+        self._roles: dict[tuple[tuple[str, ...], frozenset[tuple[str, int]]], list[RolePlan]] = {}
         self._read: set[tuple[str, ...]] = set()
 
     def read_files(self, target: SealedTarget) -> None:
@@ -41,14 +43,13 @@ class HostPlans:
                     pass
                 self._read.add(paths)
 
-    def plan(self, target: Target, *, fence: int, within: float) -> RunPlan:
-        """The plan for one target of the snapshot; its agent has `within` seconds at most.
+    def plan(self, target: Target, sealed: SealedTarget, *, fence: int, ends: float) -> RunPlan:
+        """The plan for one target of the snapshot; its agent has until `ends` (time.monotonic), and a second at least.
 
         `fence` is the one that the target's record names: the deployment's may be a later one by now.
         """
         with self._turn:
             deployment, snapshot = self._deployment, self._sealed
-            sealed = snapshot.target(target.server.name)
             hooks = [HookPlan(**hook.model_dump()) for hook in snapshot.plan.hooks if hook.role in sealed.roles]
             deadlines: dict[str, float] = {**snapshot.plan.deadlines, "prune": PRUNE_SECONDS}
             deadlines |= {hook.moment: hook.deadline for hook in hooks}
@@ -61,10 +62,10 @@ class HostPlans:
                 version=snapshot.release.version,
                 manifest=self._manifest(sealed.roles).files,
                 base=self._base(sealed),
-                roles=role_plans(self.reader, deployment.environment, sealed.roles, sealed.secrets),
-                config=snapshot.configuration.contents,
+                roles=self._role_plans(sealed),
+                config=self._config,
                 deadlines=deadlines,
-                deadline=min(sum(deadlines.values()) + MARGIN_SECONDS, within),
+                deadline=min(sum(deadlines.values()) + MARGIN_SECONDS, max(1.0, ends - time.monotonic())),
                 python=self.reader.deploy.python,
                 pins=self._pins(target),
                 keep=snapshot.plan.keep,
@@ -80,6 +81,12 @@ class HostPlans:
         if roles not in self._manifests:
             self._manifests[roles] = manifest_for(self.reader, roles)
         return self._manifests[roles]
+
+    def _role_plans(self, target: SealedTarget) -> list[RolePlan]:
+        key = (target.roles, frozenset(target.secrets.items()))
+        if key not in self._roles:
+            self._roles[key] = role_plans(self.reader, self._deployment.environment, target.roles, target.secrets)
+        return self._roles[key]
 
     def _base(self, target: SealedTarget) -> BaseRelease | None:
         """The release the snapshot says the server runs, so that its files need not travel again."""
@@ -97,6 +104,10 @@ class HostPlans:
         server = target.server
         wanted = (server.current_release, server.previous_release, self._way_back)
         return list(dict.fromkeys(release.identifier for release in wanted if release is not None))
+
+    @cached_property
+    def _config(self) -> dict[str, bytes]:
+        return self._sealed.configuration.contents
 
     @cached_property
     def _way_back(self) -> Release | None:

@@ -54,7 +54,8 @@ class Recorder:
     def __init__(self, deployment: Deployment, claim: UUID) -> None:
         self._deployment = deployment
         self._claim = claim
-        self._mask = Mask.of(deployment)
+        self.mask = Mask.of(deployment)
+        """What takes every secret of the environment out of a text."""
         self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._last_target = max((target.pk for target in deployment.targets.all()), default=0)
         self._stored: dict[int, int] = {}
@@ -90,11 +91,6 @@ class Recorder:
         done = threading.Event()
         self._inbox.put(done)
         done.wait(TIMEOUT_SECONDS)
-
-    @property
-    def mask(self) -> Mask:
-        """What takes every secret of the environment out of a text."""
-        return self._mask
 
     def _work(self) -> None:
         renewed = time.monotonic()
@@ -180,7 +176,7 @@ class Recorder:
             if record["kind"] == "log":
                 lines.append(self._line(target, record))
             elif target is not None and record["kind"] == "step" and self._known(target, record):
-                self._steps_of(target).take(record, self._mask)
+                self._steps_of(target).take(record, self.mask)
                 touched.add(target.pk)
                 self._verify(target, record)
             elif target is not None and record["kind"] == "result":
@@ -255,5 +251,5 @@ class Recorder:
             at=moment(record),
             step=str(record.get("step", ""))[:30] if self._known(target, record) else "",
             stream=str(record.get("stream", "stdout"))[:10],
-            text=self._mask(str(record.get("text", ""))[: 2 * LINE_LIMIT])[:LINE_LIMIT],
+            text=self.mask(str(record.get("text", ""))[: 2 * LINE_LIMIT])[:LINE_LIMIT],
         )

@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from django.utils import timezone
@@ -14,12 +14,12 @@ from deployments.core.retrying import retry
 from deployments.execution import silences
 from deployments.execution.claims import Claimed, claim, hand_over
 from deployments.execution.finish import end_target
-from deployments.execution.host_inquiry import ASKED, RUN_FENCE, Unsettled, apply_result, run_fence, settle_target
+from deployments.execution.host_inquiry import ASKED, RUN_FENCE, Unsettled, apply_result, settle_target
 from deployments.execution.host_plans import HostPlans
 from deployments.execution.limited_sessions import limited_session
 from deployments.execution.recorder import Recorder
 from deployments.execution.side_by_side import let_the_database_go, side_by_side
-from deployments.execution.spans import AGENT, CONNECTS, PLANS, READS, RUN, SPANS, Marks
+from deployments.execution.spans import SPANS, waited
 from deployments.execution.verdict import conclude
 from deployments.lifecycle import Status, TargetStatus
 from deployments.models import Deployment, Target
@@ -91,15 +91,15 @@ class _Execution:
         """Raises Unsettled when a server's state could not be learnt, or another worker has taken over."""
         plans, failures, sealed = HostPlans(self._claimed, reader), 0, self._claimed.sealed
         rows = self._deployment.targets.select_related("server__current_release", "server__previous_release")
-        by_name = {target.server.name: target for target in retry(lambda: list(rows))}
+        by_name = {target.server.name: target for target in retry(partial(list, rows))}
         for number, names in enumerate(sealed.rounds):
             group = [by_name[each.server] for each in names]
-            if not retry(lambda: self._begin(group)):  # noqa: B023  (called before the loop goes on)
+            if not retry(partial(self._begin, group)):
                 return
             ends = time.monotonic() + ROUND_SECONDS
             side_by_side([partial(self._run_target, target, plans, ends) for target in group])
             mine = rows.filter(pk__in=[target.pk for target in group])
-            ended = retry(lambda: list(mine.values_list("status", flat=True)))  # noqa: B023  (see above)
+            ended = retry(partial(list, mine.values_list("status", flat=True)))
             failures += sum(status != TargetStatus.SUCCEEDED for status in ended)
             if failures > (sealed.tolerated if number else 0):
                 return
@@ -122,31 +122,23 @@ class _Execution:
 
     def _run_target(self, target: Target, plans: HostPlans, ends: float) -> None:
         claimed, recorder = self._claimed, self._recorder
-        sealed, fence = claimed.sealed.target(target.server.name), run_fence(target) or 0
+        sealed, fence = claimed.sealed.target(target.server.name), target.facts[RUN_FENCE] or 0
 
-        marks = Marks()
-
-        def hear(record: Record) -> None:
-            if AGENT not in marks.seconds:
-                marks.mark(AGENT)
-            recorder.record(target, record)
-            if restarts_us(sealed, record):
-                recorder.say(HANDED_OVER, target=target)
-                raise Unsettled(HANDED_OVER)
-
+        moments = [time.monotonic()]
         recorder.say(f"Connecting to {target.server.name}.", target=target)
         try:
-            retry(lambda: plans.read_files(sealed))  # a corrupt artifact is refused here
-            marks.mark(READS)
+            retry(partial(plans.read_files, sealed))  # a corrupt artifact is refused here
+            moments.append(time.monotonic())
             with limited_session(self._claimed, target, ends=True) as session:
-                marks.mark(CONNECTS)
+                moments.append(time.monotonic())
                 client = AgentClient(session, claimed.sealed.application)
                 client.start("run")  # it comes up while its plan is made
-                plan = retry(lambda: plans.plan(target, fence=fence, within=max(1.0, ends - time.monotonic())))
+                plan = retry(partial(plans.plan, target, sealed, fence=fence, ends=ends))
                 let_the_database_go()
-                marks.mark(PLANS)
+                moments.append(time.monotonic())
+                hear = self._listener(target, sealed)
                 result = client.run(plan, plans.reader, hear, clock=timezone.now().timestamp())
-                marks.mark(RUN)
+                moments += [client.answered or moments[-1], time.monotonic()]
         except (LinkLost, RemoteDeadline) as error:
             recorder.say(f"{error} Asking {target.server.name} what is true.", target=target)
             settle_target(self._claimed, target, recorder, timeout=TIMEOUT_SECONDS)
@@ -154,8 +146,22 @@ class _Execution:
             told = {"status": "failed", "reason": error.reason, "sentence": str(error), "facts": {ASKED: False}}
             apply_result(target, told, recorder, self._claimed.token)
         else:
-            target.facts = {**target.facts, SPANS: marks.seconds}
+            target.facts = {**target.facts, SPANS: waited(moments)}
             apply_result(target, dataclasses.asdict(result), recorder, self._claimed.token)
+
+    def _listener(self, target: Target, sealed: SealedTarget) -> Callable[[Record], None]:
+        """What takes the agent's records; on the portal's own server the worker lets go when its own end begins."""
+        record_it = partial(self._recorder.record, target)
+        if "portal" not in sealed.roles:
+            return record_it
+
+        def hear(record: Record) -> None:
+            record_it(record)
+            if restarts_us(sealed, record):
+                self._recorder.say(HANDED_OVER, target=target)
+                raise Unsettled(HANDED_OVER)
+
+        return hear
 
     def _refuse_all(self, error: PortalError) -> None:
         for target in retry(lambda: list(self._deployment.targets.filter(status=TargetStatus.WAITING))):

@@ -1,13 +1,13 @@
 """Where the time of a deployment went: spans of the portal, of the way to each server, and of the agent's steps.
 
-A worker marks what it waited for while it runs a server (`Marks`), kept with the target's facts; the agent's steps and
+A worker notes what it waited for while it runs a server (`waited`), kept with the target's facts; the agent's steps and
 the moments of the record tell the rest (`spans`). Nobody measures again, so every deployment can be asked.
 """
 
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 from deployments.models import Deployment, Target
 
@@ -28,18 +28,9 @@ class Span:
     seconds: float
 
 
-class Marks:
-    """What one server's worker waits for, one after the other."""
-
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-        self.seconds: dict[str, float] = {}
-
-    def mark(self, what: str) -> None:
-        """From the mark before until now it was this; a second mark of a name is none."""
-        if what not in self.seconds:
-            now = time.monotonic()
-            self.seconds[what], self._last = round(now - self._last, 4), now
+def waited(moments: Sequence[float]) -> dict[str, float]:
+    """What one server's worker waited for, one after the other: by when it began and when each ended."""
+    return {what: round(end - begin, 4) for what, (begin, end) in zip((*_WAY, RUN), pairwise(moments), strict=True)}
 
 
 def spans(deployment: Deployment) -> list[Span]:

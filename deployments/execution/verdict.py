@@ -57,15 +57,15 @@ def conclude(
     else:
         revert = partial(_reverted, claimed, recorder=recorder, timeout=timeout, giving_up=giving_up)
         for group in _last_first(claimed, targets):
-            if not retry(lambda: still_held(claimed)):
+            if not retry(partial(still_held, claimed)):
                 return True
             if not all(side_by_side([partial(revert, target) for target in group])):
                 return False
-        retry(lambda: _skip_waiting(claimed))
+        retry(partial(_skip_waiting, claimed))
         status, outcome, sentence = judge(deployment, _targets(deployment))
     recorder.flush()
     end = partial(finish, actor=actor, deployment=deployment, claim=claimed.token, late=late)
-    retry(lambda: end(status=status, outcome=outcome, sentence=sentence))
+    retry(partial(end, status=status, outcome=outcome, sentence=sentence))
     return True
 
 
@@ -243,7 +243,7 @@ def _skip_waiting(claimed: Claimed) -> None:
 
 
 def _targets(deployment: Deployment) -> list[Target]:
-    return retry(lambda: list(deployment.targets.select_related("server")))
+    return retry(partial(list, deployment.targets.select_related("server")))
 
 
 def _with(targets: list[Target], status: TargetStatus) -> list[Target]:

@@ -40,6 +40,8 @@ class AgentClient:
         self._session = session
         self._name = name
         self._started: tuple[str, Conversation] | None = None
+        self.answered: float | None = None
+        """When (time.monotonic) the run that was asked for said its first word."""
 
     def start(self, verb: str) -> None:
         """Have the agent come up for the verb that is asked next, while the caller still works out what to ask.
@@ -69,6 +71,7 @@ class AgentClient:
             if record["kind"] == "need":
                 conversation.send(files(record["files"]))
             elif "seq" in record:
+                self.answered = self.answered or time.monotonic()
                 on_record(record)
 
         def payload() -> Iterable[bytes]:
