@@ -181,7 +181,12 @@ class Snapshot(_Sealed):
     @property
     def seal(self) -> str:
         """What an approver approves."""
-        return seal(self.to_json())
+        return self.with_seal()[1]
+
+    def with_seal(self) -> tuple[dict[str, Any], str]:
+        """The document as a record keeps it, and the seal over it."""
+        document = self.to_json()
+        return document, seal(document)
 
     @property
     def rounds(self) -> list[list[SealedTarget]]:

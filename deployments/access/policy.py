@@ -50,7 +50,7 @@ def still_may(recorded: str, verb: Verb, environment: Environment | None) -> boo
     user = get_user_model().objects.filter(username=identity).first()
     if user is None or not roles_of(user) & verb.rule.roles:
         return False
-    return user_actor(user).holds_in(environment.application if environment else None)
+    return _holds_in(user_actor(user), environment.application if environment else None)
 
 
 def user_actor(user: "User") -> Actor:
@@ -159,13 +159,18 @@ def refusal(
         wanted = " or ".join(sorted(role.value for role in verb.rule.roles))
         return f"{actor} may not {verb.words}.", f"Ask an administrator for the role {wanted}."
     within = environment.application if environment else application
-    if actor.holds_in(within) or (verb.rule.everywhere and (verb.rule.reads or within is None)):
+    if _holds_in(actor, within) or (verb.rule.everywhere and (verb.rule.reads or within is None)):
         return None
     held, place = ", ".join(sorted(actor.applications or ())), environment or application or "for the whole portal"
     return (
         f"The roles of {actor} hold in {held} alone: not to {verb.words} {place}.",
         "Ask an administrator to widen them (People).",
     )
+
+
+def _holds_in(actor: Actor, application: str | None) -> bool:
+    """Whether its roles hold in this application; None is the portal as a whole."""
+    return actor.applications is None or application in actor.applications
 
 
 def _beyond_its_environment(actor: Actor, verb: Verb, environment: Environment | None) -> tuple[str, str] | None:

@@ -42,10 +42,6 @@ class Actor:
         """Who answers for it; four eyes compares these, so a token is its owner."""
         return self.person or str(self)
 
-    def holds_in(self, application: str | None) -> bool:
-        """Whether its roles hold in this application; None is the portal as a whole."""
-        return self.applications is None or application in self.applications
-
     @property
     def people(self) -> frozenset[str]:
         """Everyone who has it in hand: its person, and whoever made the credential."""

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from deployments.access.policy import require, still_may
+from deployments.access.policy import require, require_role, still_may
 from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core import queueing
@@ -33,12 +33,13 @@ def request_deployment(
     waiting one. `break_glass` skips the approval, needs a reason and stays marked until somebody else reviewed it.
     Raises NotAllowed, InvalidRequest, EnvironmentBusy.
     """
-    require(actor, Verb.BREAK_GLASS if break_glass else Verb.REQUEST, environment)
+    verb = Verb.BREAK_GLASS if break_glass else Verb.REQUEST
+    require(actor, verb, environment)
     reason = checked(reason)
     with transaction.atomic():
         # the lock keeps policy and configuration as they are until the request is written
         environment = locked_environment(environment.pk)
-        require(actor, Verb.BREAK_GLASS if break_glass else Verb.REQUEST, environment)
+        require_role(actor, verb, environment)
         refuse_retired(environment)
         refuse_locked(environment)
         _refuse(environment, release, reason, break_glass)
@@ -79,6 +80,7 @@ def record_request(
 
     Raises EnvironmentBusy when it should be queued while another one is active.
     """
+    document, seal = snapshot.with_seal()
     deployment = _written(
         environment,
         status,
@@ -89,10 +91,10 @@ def record_request(
         reason=reason,
         break_glass=break_glass,
         drill=drill,
-        snapshot=snapshot.to_json(),
-        seal=snapshot.seal,
+        snapshot=document,
+        seal=seal,
     )
-    _record(actor, deployment, write_targets(deployment))
+    _record(actor, deployment, write_targets(deployment, snapshot))
     return deployment
 
 

@@ -36,7 +36,7 @@ def queue_waiting_rollback(ended: Deployment) -> None:
 
 def _queue(rollback: Deployment, ended: Deployment) -> None:
     snapshot = rollback_snapshot(environment=rollback.environment, release=rollback.release)
-    rollback.snapshot, rollback.seal = snapshot.to_json(), snapshot.seal
+    rollback.snapshot, rollback.seal = snapshot.with_seal()
     queued = Deployment.objects.move(
         rollback.pk,
         Status.QUEUED,
@@ -48,7 +48,7 @@ def _queue(rollback: Deployment, ended: Deployment) -> None:
     )
     if not queued:
         return
-    write_targets(rollback)
+    write_targets(rollback, snapshot)
     trail.record(
         actor=system_actor("queue"),
         name="rollback.queued",

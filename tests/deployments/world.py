@@ -72,7 +72,7 @@ class World:
         home = Environment.objects.get(name=environment)
         snapshot = take_snapshot(environment=home, release=release)
         made = record_success(home, release, snapshot, **more)
-        write_targets(made)
+        write_targets(made, snapshot)
         Server.objects.filter(environment=home).update(current_release=release)
         return made
 
