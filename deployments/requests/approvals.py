@@ -160,7 +160,7 @@ def expire_requests(*, actor: Actor, now: datetime | None = None) -> int:
 def _approve(actor: Actor, evidence: Evidence, comment: str, signature: str) -> None:
     locked = evidence.deployment
     key = key_that_signed(locked, actor.identity, signature) if signature else None
-    _refuse_unsigned(locked, key)
+    _refuse_unsigned(evidence, key)
     try:
         with transaction.atomic():
             Approval.objects.create(
@@ -175,7 +175,7 @@ def _approve(actor: Actor, evidence: Evidence, comment: str, signature: str) -> 
     except IntegrityError as error:
         raise Conflict(f"{actor} has approved deployment {locked.pk} already.", reason="approved_already") from error
     given = len(evidence.standing_approvers()) + 1  # the trail has not heard of this one yet
-    needed = approvals_needed(locked)
+    needed = approvals_needed(locked, evidence.sealed)
     trail.record(
         actor=actor,
         name="deployment.approved",
@@ -197,9 +197,10 @@ def _approve(actor: Actor, evidence: Evidence, comment: str, signature: str) -> 
     notify(locked, "decided", approved=True, by=str(actor))
 
 
-def _refuse_unsigned(locked: Deployment, key: SigningKey | None) -> None:
+def _refuse_unsigned(evidence: Evidence, key: SigningKey | None) -> None:
     """Where signatures are asked for: with a key that the workers will count."""
-    if not signatures_needed(locked):
+    locked = evidence.deployment
+    if not signatures_needed(locked, evidence.sealed):
         return
     if key is None:
         raise NotAllowed(

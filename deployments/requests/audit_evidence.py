@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from deployments.access.four_eyes import Responsibility
 from deployments.access.policy import still_may
@@ -9,6 +10,7 @@ from deployments.access.verbs import Verb
 from deployments.core.actors import identity_in
 from deployments.lifecycle import Kind
 from deployments.models import Approval, AuditEvent, Deployment
+from deployments.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,11 @@ class Evidence:
             events[event.subject].append(event)
         known = Responsibility()
         return {row.pk: cls(row, tuple(events[f"deployment:{row.pk}"]), known) for row in deployments}
+
+    @cached_property
+    def sealed(self) -> Snapshot:
+        """What it was sealed with. Raises InvalidRequest when that cannot be read."""
+        return self.deployment.sealed
 
     @property
     def requested(self) -> bool:

@@ -165,7 +165,7 @@ def lacking_of(evidence: Evidence) -> str:
     if digests != (release.manifest_digest, release.artifact_digest):
         return f"its artifact is another one than {number} had."
     if (
-        (signed := signatures_needed(success))
+        (signed := signatures_needed(success, sealed))
         and not from_before(success)
         and len(signers(success) & evidence.approvers()) < signed
     ):

@@ -37,7 +37,7 @@ def broken_seal(deployment: Deployment, evidence: Evidence | None = None) -> lis
         raise
     except PortalError as error:
         return [str(error)]
-    return differences(deployment.sealed, now)
+    return differences(evidence.sealed, now)
 
 
 def lacking_now(deployment: Deployment) -> str:
@@ -63,9 +63,9 @@ def _snapshot_now(deployment: Deployment) -> Snapshot:
     return take_snapshot(environment=deployment.environment, release=deployment.release)
 
 
-def approvals_needed(deployment: Deployment) -> int:
-    """How many approvals the sealed policy asks for; none with break-glass."""
-    return 0 if deployment.break_glass else deployment.sealed.policy.approvals_required
+def approvals_needed(deployment: Deployment, sealed: Snapshot | None = None) -> int:
+    """How many approvals the sealed policy asks for; none with break-glass. `sealed`: its snapshot, if it was read."""
+    return 0 if deployment.break_glass else (sealed or deployment.sealed).policy.approvals_required
 
 
 def approvals_given(deployment: Deployment) -> int:
@@ -83,19 +83,22 @@ def _locked(deployment: Deployment) -> str:
 
 def _lacking_approvals(evidence: Evidence) -> str:
     """What a queued deployment lacks; who may still approve is asked once."""
-    deployment = evidence.deployment
+    deployment, sealed = evidence.deployment, evidence.sealed
     if deployment.kind != Kind.DEPLOYMENT:
         return ""
+    signed_needed, needed = signatures_needed(deployment, sealed), approvals_needed(deployment, sealed)
+    if not signed_needed and not needed:
+        return ""
     standing = evidence.standing_approvers()
-    if needed := signatures_needed(deployment):
+    if signed_needed:
         signed = signers(deployment) & standing
-        if len(signed) < needed:
+        if len(signed) < signed_needed:
             return (
-                f"It has {len(signed)} of the {needed} signed approvals it needs, by keys that count here and "
+                f"It has {len(signed)} of the {signed_needed} signed approvals it needs, by keys that count here and "
                 f"before {until(deployment)}. A server that this machine was not told of takes one: "
                 "`manage.py approvals anchor` tells it."
             )
-    given, needed = len(standing), approvals_needed(deployment)
+    given = len(standing)
     if given >= needed:
         return ""
     gone = sorted(evidence.approvers() - standing)

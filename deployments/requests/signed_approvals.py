@@ -7,18 +7,19 @@ from django.utils import timezone
 from deployments.access.signatures import is_signed_by, statement_of, valid_keys
 from deployments.access.trust_anchor import Anchored, anchored, in_use, trusted_keys
 from deployments.models import Approval, Deployment, Server
+from deployments.snapshot import Snapshot
 
 GRACE = timedelta(hours=1)
 """An approval may come in a request's last minute, and a worker be busy or away for a while."""
 
 
-def signatures_needed(deployment: Deployment) -> int:
+def signatures_needed(deployment: Deployment, sealed: Snapshot) -> int:
     """How many signed approvals it takes: by its sealed policy, its environment, or this machine's own record; else 0.
 
     A server that is anchored takes them whatever the row says that reaches it: break-glass is no way around.
     """
     known = _anchors(deployment)
-    policy = deployment.sealed.policy
+    policy = sealed.policy
     by_policy = policy.signed_approvals or (not deployment.ended and deployment.environment.signed_approvals)
     held = max((each.approvals for each in known), default=0)
     return max(1, held, policy.approvals_required) if by_policy or held else 0

@@ -322,9 +322,11 @@ def test_of_a_success_those_servers_count_that_a_way_back_to_it_would_reach_now(
     signer: Signer, world: World, tmp_path: Path
 ) -> None:
     success = world.succeeded(world.releases[0], "test")
-    assert signatures_needed(success) == 0, "this machine knows the server, and that nobody signs for it"
+    assert signatures_needed(success, success.sealed) == 0, (
+        "this machine knows the server, and that nobody signs for it"
+    )
     there = Server.objects.filter(environment=world.test)
     there.update(host_key=_host_key(tmp_path / "stranger"))
-    assert signatures_needed(success) == 1, "of another machine it knows nothing"
+    assert signatures_needed(success, success.sealed) == 1, "of another machine it knows nothing"
     there.update(state=Server.State.RETIRED)
-    assert signatures_needed(success) == 0
+    assert signatures_needed(success, success.sealed) == 0
