@@ -92,12 +92,13 @@ def refuse_second_place(server: Server) -> None:
             )
 
 
-def refuse_clash(servers: Sequence[Server], deploy: DeployToml, table: str) -> None:
+def refuse_clash(servers: Sequence[Server], deploy: DeployToml) -> None:
     """Raise Conflict where what a release brings to `servers` belongs to another application of their machines."""
     for server, others in zip(servers, neighbours(servers, without=("", deploy.name)), strict=True):
         if not others:
             continue
         ours = {role for role in server.roles if role in {*deploy.roles}}
+        table = artifacts.table_of(deploy, server.environment)
         # older installations share the first account
         mine = _taken(deploy, table, ours, accounts={deploy.name, server.user} - {DEPLOYING})
         for other in others:

@@ -24,7 +24,7 @@ def refuse_by_todays_rules(release: Release, reader: ArtifactReader) -> None:
 
     Looked at once per artifact and process. Raises ArtifactCorrupt.
     """
-    if reader.digest in _in_order:
+    if release.manifest_digest in _in_order:
         return
     try:
         refuse_what_no_build_makes(reader)
@@ -36,7 +36,7 @@ def refuse_by_todays_rules(release: Release, reader: ArtifactReader) -> None:
             hint="Correct it, raise VERSION and build it again.",
             reason="release_against_rules",
         ) from error
-    _in_order.add(reader.digest)
+    _in_order.add(release.manifest_digest)
 
 
 def _first_of(error: PlanError) -> str:

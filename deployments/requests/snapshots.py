@@ -49,7 +49,7 @@ def take_snapshot(*, environment: Environment, release: Release, success: Deploy
             refuse_by_todays_rules(release, reader)
         files = back.configuration.contents if back else artifacts.rendered_configuration(reader, environment)
     servers = _servers(environment, deploy)
-    refuse_clash(servers, deploy, artifacts.table_of(deploy, environment))
+    refuse_clash(servers, deploy)
     refuse_unfit(reader, servers)
     _refuse_second_account(servers, deploy, files)
     versions = _newest_versions(environment)

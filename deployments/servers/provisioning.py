@@ -133,7 +133,7 @@ def setup_for(server: Server, release: Release, *, strict: bool = False) -> Serv
             path.rpartition("/")[2]: accounts_of(release.name, name) for name in roles for path in roles[name].units
         }
         table = artifacts.table_of(deploy, environment)
-        refuse_clash([server], deploy, table)
+        refuse_clash([server], deploy)
         checks = _checks(deploy, table, roles)
         there = {entry.path for entry in reader.manifest.files}
         beside = {name: reader.read(path) for name in BESIDE_A_RELEASE if (path := f"systemd/{name}") in there}

@@ -72,7 +72,7 @@ class ArtifactReader:
         if size > os.fstat(self._descriptor).st_size:
             raise self._corrupt("its manifest is cut off")
         content = os.pread(self._descriptor, size, tarstream.BLOCK)
-        return Manifest.from_json(content), tarstream.BLOCK + tarstream.padded(size)
+        return Manifest.from_json(content), tarstream.BLOCK + size + -size % tarstream.BLOCK
 
     @property
     def digest(self) -> str:

@@ -122,7 +122,7 @@ def test_provisioning_makes_two_accounts_and_no_other(shared: World) -> None:
 
 def test_alone_on_its_machine_a_release_clashes_with_nothing(shared: World) -> None:
     with artifacts.open_release(shared.releases[0]) as reader:
-        refuse_clash([shared.servers["test"]], reader.deploy, "test")
+        refuse_clash([shared.servers["test"]], reader.deploy)
 
 
 def test_a_machine_is_anchored_to_the_strictest_of_its_applications(shared: World) -> None:
