@@ -91,7 +91,7 @@ class _Execution:
         """Raises Unsettled when a server's state could not be learnt, or another worker has taken over."""
         plans, failures, sealed = HostPlans(self._claimed, reader), 0, self._claimed.sealed
         rows = self._deployment.targets.select_related("server__current_release", "server__previous_release")
-        by_name = {target.server.name: target for target in retry(partial(list, rows))}
+        by_name = {target.server.name: target for target in retry(partial(list[Target], rows))}
         for number, names in enumerate(sealed.rounds):
             group = [by_name[each.server] for each in names]
             if not retry(partial(self._begin, group)):
@@ -99,7 +99,7 @@ class _Execution:
             ends = time.monotonic() + ROUND_SECONDS
             side_by_side([partial(self._run_target, target, plans, ends) for target in group])
             mine = rows.filter(pk__in=[target.pk for target in group])
-            ended = retry(partial(list, mine.values_list("status", flat=True)))
+            ended = retry(partial(list[str], mine.values_list("status", flat=True)))
             failures += sum(status != TargetStatus.SUCCEEDED for status in ended)
             if failures > (sealed.tolerated if number else 0):
                 return
