@@ -7,7 +7,7 @@ from deployments.core.retrying import retry
 from deployments.core.sessions import open_target
 from deployments.execution.claims import Claimed
 from deployments.models import Target
-from engine.ssh.output_limits import OutputCount
+from engine.ssh.conversation import OutputCount
 from engine.ssh.session import Session
 
 HEARD = "heard"

@@ -14,8 +14,8 @@ from deployments.models import Deployment, Target
 from deployments.requests.cancellation import logger
 from engine.errors import PortalError
 from engine.remote import AgentClient
+from engine.ssh.conversation import OutputCount
 from engine.ssh.errors import Flooded
-from engine.ssh.output_limits import OutputCount
 
 RETRY_SECONDS = 45.0
 

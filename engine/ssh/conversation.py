@@ -6,7 +6,8 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
 from typing import Any, Protocol
@@ -14,13 +15,18 @@ from typing import Any, Protocol
 import paramiko
 
 from engine.ssh.errors import Flooded, LinkLost, RemoteDeadline
-from engine.ssh.output_limits import OutputCount, OutputRate
 from engine.ssh.transport import SILENCE
 
 _BLOCK = 1 << 16
 _GONE = (OSError, EOFError, paramiko.SSHException)  # what paramiko raises when the other end is no longer there
 MOST_BYTES, MOST_LINES, LONGEST_LINE = 64 << 20, 100_000, 4 << 20
 """What a server may say in one conversation; a run whose nine steps all say as much as is kept stays below."""
+MOST_ALTOGETHER, MOST_LINES_ALTOGETHER = 256 << 20, 400_000
+"""In all conversations that are counted together: four times what one may have."""
+HOT_BYTES, HOT_LINES, WINDOW_SECONDS = 5 << 20, 20_000, 10.0
+HOT_WINDOWS = 3
+"""So many windows one after the other with so much in each: half a megabyte a second, for half a minute. What is sent
+whole, a long journal, comes faster and ends sooner."""
 _SHOWN = 200  # bytes of what a server that says too much began with
 _KEPT_BESIDE = 4000  # bytes kept of what is no record
 _RECORD = re.compile(rb'\{"kind": ?"')
@@ -35,6 +41,44 @@ class Command(Protocol):
     @property
     def line(self) -> str:
         """The exact text for the remote shell."""
+
+
+@dataclass
+class OutputCount:
+    """What one server has said in several conversations, which whoever holds them counts together."""
+
+    size: int = 0
+    lines: int = 0
+
+    def add(self, size: int, lines: int) -> None:
+        """So much more."""
+        self.size += size
+        self.lines += lines
+
+    @property
+    def too_much(self) -> bool:
+        """Whether no program of ours says so much about one thing."""
+        return self.size > MOST_ALTOGETHER or self.lines > MOST_LINES_ALTOGETHER
+
+
+class OutputRate:
+    """Whether a server goes on and on, within what one conversation may have."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._size = self._lines = self._hot = 0
+
+    def too_fast(self, size: int, lines: int) -> bool:
+        """Count so much more; True once three windows one after the other were full."""
+        passed = self._clock() - self._began
+        if passed >= WINDOW_SECONDS:
+            full = self._size >= HOT_BYTES or self._lines >= HOT_LINES
+            self._hot = self._hot + 1 if full and passed < 2 * WINDOW_SECONDS else int(full)
+            self._began, self._size, self._lines = self._clock(), 0, 0
+        self._size += size
+        self._lines += lines
+        return self._hot >= HOT_WINDOWS
 
 
 class _News(threading.Event):
@@ -182,7 +226,8 @@ class Conversation:
         """Count it; raises Flooded for what is too fast, or too much with what was heard before."""
         if len(self._began) < _SHOWN:
             self._began = (self._began + block)[:_SHOWN]
-        if self._rate.too_much(len(block), lines, self._heard):
+        self._heard.add(len(block), lines)
+        if self._heard.too_much or self._rate.too_fast(len(block), lines):
             raise Flooded(self._host, self._what, self._heard.size, self._heard.lines, self._began)
 
     def _keep_beside(self, said: bytes) -> None:

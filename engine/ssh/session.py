@@ -10,10 +10,9 @@ import paramiko
 from paramiko.common import cMSG_CHANNEL_REQUEST
 
 from engine.ssh.address import Address
-from engine.ssh.conversation import Command, Conversation
+from engine.ssh.conversation import Command, Conversation, OutputCount
 from engine.ssh.errors import LinkLost, RemoteFailed
 from engine.ssh.keys import PrivateKey
-from engine.ssh.output_limits import OutputCount
 from engine.ssh.transport import closing_after, open_transport
 
 _SHOWN = 2000  # characters of output in an error

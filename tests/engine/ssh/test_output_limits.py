@@ -9,10 +9,8 @@ import paramiko
 import pytest
 
 from engine.ssh import conversation as module
-from engine.ssh import output_limits
-from engine.ssh.conversation import Conversation
+from engine.ssh.conversation import Conversation, OutputCount, OutputRate
 from engine.ssh.errors import Flooded
-from engine.ssh.output_limits import OutputCount
 
 
 class Said(Conversation):
@@ -92,7 +90,7 @@ def test_nested_beyond_measure_is_no_record() -> None:
 
 def test_what_is_heard_in_several_conversations_is_bounded_altogether() -> None:
     heard = OutputCount()
-    often = output_limits.MOST_ALTOGETHER // (65536 * 500)
+    often = module.MOST_ALTOGETHER // (65536 * 500)
     for _ in range(often):  # each one alone is below its bound
         read_all(with_heard(heard, [b"x" * 65535 + b"\n"] * 500))
     with pytest.raises(Flooded, match="web-01 sent 26"):
@@ -110,7 +108,7 @@ def with_heard(heard: OutputCount, blocks: list[bytes]) -> Said:
 @pytest.mark.parametrize(("size", "lines"), [(1 << 20, 0), (100, 4_000)])
 def test_a_server_that_goes_on_and_on_is_cut_off_below_the_bound_of_a_conversation(size: int, lines: int) -> None:
     now = 0.0
-    rate = output_limits.OutputRate(lambda: now)
+    rate = OutputRate(lambda: now)
     while not rate.too_fast(size, lines):
         now += 1
     assert 30 <= now < 50
@@ -119,7 +117,7 @@ def test_a_server_that_goes_on_and_on_is_cut_off_below_the_bound_of_a_conversati
 @pytest.mark.parametrize(("burst", "pause"), [(60 << 20, 100.0), (4 << 20, 10.0), (1 << 19, 2.0)])
 def test_what_comes_whole_or_slowly_is_heard(burst: int, pause: float) -> None:
     now = 0.0
-    rate = output_limits.OutputRate(lambda: now)
+    rate = OutputRate(lambda: now)
     for _ in range(200):
         assert not rate.too_fast(burst, 1)
         now += pause
