@@ -1,12 +1,10 @@
 """Turning a sealed snapshot into the plans that the servers' agents execute; what they share is worked out once."""
 
 import threading
-import time
 from functools import cached_property
 
-from deployments.execution.claims import Claimed
 from deployments.lifecycle import Kind
-from deployments.models import Approval, Release, Target
+from deployments.models import Approval, Deployment, Release, Target
 from deployments.releases import artifacts
 from deployments.releases.role_plans import manifest_for, role_plans
 from deployments.requests.rollback_targets import rollback_target
@@ -26,30 +24,32 @@ PRUNE_SECONDS = 20.0
 class HostPlans:
     """The plans for the targets of one deployment. Several threads may ask."""
 
-    def __init__(self, claimed: Claimed, reader: ArtifactReader) -> None:
-        self._deployment, self.reader, self._sealed = claimed.deployment, reader, claimed.sealed
+    def __init__(self, deployment: Deployment, reader: ArtifactReader) -> None:
+        self._deployment, self.reader, self._sealed = deployment, reader, deployment.sealed
         self._turn = threading.RLock()
         self._manifests: dict[tuple[str, ...], Manifest] = {}
         self._bases: dict[tuple[str, tuple[str, ...]], BaseRelease | None] = {}
         self._roles: dict[tuple[tuple[str, ...], frozenset[tuple[str, int]]], list[RolePlan]] = {}
-        self._read: set[tuple[str, ...]] = set()
+        self._read: set[tuple[str, tuple[str, ...]]] = set()
 
     def read_files(self, target: SealedTarget) -> None:
         """Read and hash what this server will be sent, before it hears of anything. Raises ArtifactCorrupt."""
+        key = (target.base.release if target.base else "", target.roles)
         with self._turn:
-            paths = tuple(entry.path for entry in missing(self._manifest(target.roles).files, self._base(target)))
-            if paths not in self._read:
-                for _ in self.reader.tar_of(paths):
+            if key not in self._read:
+                absent = missing(self._manifest(target.roles).files, self._base(target))
+                for _ in self.reader.tar_of([entry.path for entry in absent]):
                     pass
-                self._read.add(paths)
+                self._read.add(key)
 
-    def plan(self, target: Target, sealed: SealedTarget, *, fence: int, ends: float) -> RunPlan:
-        """The plan for one target of the snapshot; its agent has until `ends` (time.monotonic), and a second at least.
+    def plan(self, target: Target, *, fence: int, within: float) -> RunPlan:
+        """The plan for one target of the snapshot; its agent has `within` seconds at most.
 
         `fence` is the one that the target's record names: the deployment's may be a later one by now.
         """
         with self._turn:
             deployment, snapshot = self._deployment, self._sealed
+            sealed = snapshot.target(target.server.name)
             hooks = [HookPlan(**hook.model_dump()) for hook in snapshot.plan.hooks if hook.role in sealed.roles]
             deadlines: dict[str, float] = {**snapshot.plan.deadlines, "prune": PRUNE_SECONDS}
             deadlines |= {hook.moment: hook.deadline for hook in hooks}
@@ -65,7 +65,7 @@ class HostPlans:
                 roles=self._role_plans(sealed),
                 config=self._config,
                 deadlines=deadlines,
-                deadline=min(sum(deadlines.values()) + MARGIN_SECONDS, max(1.0, ends - time.monotonic())),
+                deadline=min(sum(deadlines.values()) + MARGIN_SECONDS, within),
                 python=self.reader.deploy.python,
                 pins=self._pins(target),
                 keep=snapshot.plan.keep,

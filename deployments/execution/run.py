@@ -89,19 +89,20 @@ class _Execution:
 
     def _run_targets(self, reader: ArtifactReader) -> None:
         """Raises Unsettled when a server's state could not be learnt, or another worker has taken over."""
-        plans, failures, sealed = HostPlans(self._claimed, reader), 0, self._claimed.sealed
+        plans, failures, snapshot = HostPlans(self._deployment, reader), 0, self._claimed.sealed
         rows = self._deployment.targets.select_related("server__current_release", "server__previous_release")
         by_name = {target.server.name: target for target in retry(partial(list[Target], rows))}
-        for number, names in enumerate(sealed.rounds):
-            group = [by_name[each.server] for each in names]
+        for number, round_ in enumerate(snapshot.rounds):
+            group = [by_name[sealed.server] for sealed in round_]
             if not retry(partial(self._begin, group)):
                 return
             ends = time.monotonic() + ROUND_SECONDS
-            side_by_side([partial(self._run_target, target, plans, ends) for target in group])
+            both = zip(group, round_, strict=True)
+            side_by_side([partial(self._run_target, target, sealed, plans, ends) for target, sealed in both])
             mine = rows.filter(pk__in=[target.pk for target in group])
             ended = retry(partial(list[str], mine.values_list("status", flat=True)))
             failures += sum(status != TargetStatus.SUCCEEDED for status in ended)
-            if failures > (sealed.tolerated if number else 0):
+            if failures > (snapshot.tolerated if number else 0):
                 return
 
     def _begin(self, group: Sequence[Target]) -> bool:
@@ -120,23 +121,20 @@ class _Execution:
             target.facts = dict(facts)
         return True
 
-    def _run_target(self, target: Target, plans: HostPlans, ends: float) -> None:
-        claimed, recorder = self._claimed, self._recorder
-        sealed, fence = claimed.sealed.target(target.server.name), target.facts[RUN_FENCE] or 0
-
-        moments = [time.monotonic()]
+    def _run_target(self, target: Target, sealed: SealedTarget, plans: HostPlans, ends: float) -> None:
+        recorder, fence, moments = self._recorder, target.facts[RUN_FENCE] or 0, [time.monotonic()]
         recorder.say(f"Connecting to {target.server.name}.", target=target)
         try:
             retry(partial(plans.read_files, sealed))  # a corrupt artifact is refused here
             moments.append(time.monotonic())
             with limited_session(self._claimed, target, ends=True) as session:
                 moments.append(time.monotonic())
-                client = AgentClient(session, claimed.sealed.application)
+                client = AgentClient(session, self._claimed.sealed.application)
                 client.start("run")  # it comes up while its plan is made
-                plan = retry(partial(plans.plan, target, sealed, fence=fence, ends=ends))
+                plan = retry(lambda: plans.plan(target, fence=fence, within=max(1.0, ends - time.monotonic())))
                 let_the_database_go()
                 moments.append(time.monotonic())
-                hear = self._listener(target, sealed)
+                hear = listener(recorder, target, sealed)
                 result = client.run(plan, plans.reader, hear, clock=timezone.now().timestamp())
                 moments += [client.answered or moments[-1], time.monotonic()]
         except (LinkLost, RemoteDeadline) as error:
@@ -149,20 +147,6 @@ class _Execution:
             target.facts = {**target.facts, SPANS: waited(moments)}
             apply_result(target, dataclasses.asdict(result), recorder, self._claimed.token)
 
-    def _listener(self, target: Target, sealed: SealedTarget) -> Callable[[Record], None]:
-        """What takes the agent's records; on the portal's own server the worker lets go when its own end begins."""
-        record_it = partial(self._recorder.record, target)
-        if "portal" not in sealed.roles:
-            return record_it
-
-        def hear(record: Record) -> None:
-            record_it(record)
-            if restarts_us(sealed, record):
-                self._recorder.say(HANDED_OVER, target=target)
-                raise Unsettled(HANDED_OVER)
-
-        return hear
-
     def _refuse_all(self, error: PortalError) -> None:
         for target in retry(lambda: list(self._deployment.targets.filter(status=TargetStatus.WAITING))):
             end_target(
@@ -172,6 +156,21 @@ class _Execution:
                 outcome=error.reason,
                 sentence=self._recorder.mask(str(error)),
             )
+
+
+def listener(recorder: Recorder, target: Target, sealed: SealedTarget) -> Callable[[Record], None]:
+    """What takes the agent's records; on the portal's own server the worker lets go when its own end begins."""
+    record_it = partial(recorder.record, target)
+    if "portal" not in sealed.roles:
+        return record_it
+
+    def hear(record: Record) -> None:
+        record_it(record)
+        if restarts_us(sealed, record):
+            recorder.say(HANDED_OVER, target=target)
+            raise Unsettled(HANDED_OVER)
+
+    return hear
 
 
 def restarts_us(target: SealedTarget, record: Record) -> bool:

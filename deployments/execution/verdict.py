@@ -52,11 +52,11 @@ def conclude(
     deployment = claimed.deployment
     retry(deployment.refresh_from_db)
     targets = _targets(deployment)
-    if _tolerable(claimed, targets):
+    if _tolerable(deployment, targets):
         status, outcome, sentence = _success(deployment, targets)
     else:
         revert = partial(_reverted, claimed, recorder=recorder, timeout=timeout, giving_up=giving_up)
-        for group in _last_first(claimed, targets):
+        for group in _last_first(deployment, targets):
             if not retry(partial(still_held, claimed)):
                 return True
             if not all(side_by_side([partial(revert, target) for target in group])):
@@ -69,12 +69,12 @@ def conclude(
     return True
 
 
-def _tolerable(claimed: Claimed, targets: list[Target]) -> bool:
+def _tolerable(deployment: Deployment, targets: list[Target]) -> bool:
     """Whether every server runs the release, but for no more failures than are tolerated, none the canary's.
 
     On a server that failed nothing is changed; one that needs somebody, or was never begun, is another matter.
     """
-    sealed = claimed.sealed
+    sealed = deployment.sealed
     left = [target for target in targets if target.status != TargetStatus.SUCCEEDED]
     if not left:
         return True
@@ -83,10 +83,10 @@ def _tolerable(claimed: Claimed, targets: list[Target]) -> bool:
     return by_themselves and len(left) <= sealed.tolerated and canary not in {target.server.name for target in left}
 
 
-def _last_first(claimed: Claimed, targets: list[Target]) -> list[list[Target]]:
+def _last_first(deployment: Deployment, targets: list[Target]) -> list[list[Target]]:
     """What was activated, in groups as they were worked on, the last one first."""
     activated = {target.server.name: target for target in _with(targets, TargetStatus.SUCCEEDED)}
-    groups = [[activated.pop(each.server, None) for each in group] for group in reversed(claimed.sealed.rounds)]
+    groups = [[activated.pop(each.server, None) for each in group] for group in reversed(deployment.sealed.rounds)]
     return [found for group in groups if (found := [target for target in group if target is not None])]
 
 

@@ -1,6 +1,5 @@
 """Workers die, servers stay away, requests arrive late: the record becomes true in the end, and nothing runs twice."""
 
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -165,9 +164,7 @@ def test_a_request_that_arrives_after_it_was_settled_is_refused(fleet: Fleet, ol
     target = deployment.targets.select_related("server").get()
     Target.objects.filter(pk=target.pk).update(status="running")
     with artifacts.open_release(deployment.release) as reader:
-        late = HostPlans(claimed, reader).plan(
-            target, claimed.sealed.target(target.server.name), fence=deployment.fence or 0, ends=time.monotonic() + 60
-        )
+        late = HostPlans(deployment, reader).plan(target, fence=deployment.fence or 0, within=60.0)
         abandon(deployment)
         assert reap() == [deployment.pk]
         deployment.refresh_from_db()

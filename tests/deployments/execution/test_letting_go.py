@@ -13,8 +13,7 @@ from deployments.core import read_only
 from deployments.execution import run, silences
 from deployments.execution.host_inquiry import ASKED
 from deployments.execution.reaper import reap
-from deployments.execution.run import execute
-from deployments.execution.self_deploy import HANDED_OVER, restarts_us
+from deployments.execution.run import HANDED_OVER, execute, listener
 from deployments.lifecycle import Status
 from deployments.models import AuditEvent, Deployment, Server
 from tests.deployments.execution.conftest import Scene
@@ -122,15 +121,15 @@ def test_the_portals_own_server_goes_on_alone_and_the_next_worker_writes_the_end
     monkeypatch.setattr(read_only, "HOST_KEYS", tmp_path)
     sealed: list[Any] = []
 
-    def as_portal(target: Any, record: Any) -> bool:
-        sealed.append(target.server)
-        return restarts_us(target.model_copy(update={"roles": ("portal", *target.roles)}), record)
+    def as_portal(recorder: Any, target: Any, server: Any) -> Any:
+        sealed.append(server.server)
+        return listener(recorder, target, server.model_copy(update={"roles": ("portal", *server.roles)}))
 
-    monkeypatch.setattr(run, "restarts_us", as_portal)
+    monkeypatch.setattr(run, "listener", as_portal)
     row = scene.ask()
     assert execute(row.pk) == Status.RUNNING
     row.refresh_from_db()
-    assert set(sealed) == {"one", "two"}
+    assert sealed == ["one", "two"]
     assert targets(row) == {"one": ("succeeded", "verified"), "two": ("running", "")}
     assert about(row, HANDED_OVER) == ["two"]
     assert row.lease_until is not None

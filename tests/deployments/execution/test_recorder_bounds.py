@@ -48,7 +48,7 @@ def test_a_secret_that_lies_across_the_end_of_a_line_is_masked_whole(
 ) -> None:
     recorder = Recorder(claimed.deployment, claimed.token)
     secret = "correct horse battery staple"
-    monkeypatch.setattr(recorder, "_mask", lambda text: text.replace(secret, "[secret]"))
+    monkeypatch.setattr(recorder, "mask", lambda text: text.replace(secret, "[secret]"))
     store(recorder, (None, {"kind": "log", "text": "x" * (LINE_LIMIT - 9) + secret}))
     assert LogLine.objects.get().text == "x" * (LINE_LIMIT - 9) + "[secret]"
 

@@ -121,7 +121,7 @@ def test_one_that_says_far_too_much_is_not_asked_again(
     scene: Scene, away: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RETRY_SECONDS", 600.0)
-    monkeypatch.setattr("engine.ssh.output_limits.MOST_LINES_ALTOGETHER", 5)
+    monkeypatch.setattr("engine.ssh.conversation.MOST_LINES_ALTOGETHER", 5)
     scene.hosts["one"].refuses = False
     scene.hosts["one"].says_instead = "Welcome!\n" * 50
     said = cancel_remote(away.pk)

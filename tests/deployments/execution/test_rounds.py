@@ -2,7 +2,7 @@
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +12,7 @@ from deployments.core import queueing
 from deployments.execution import reaper, run
 from deployments.execution.reaper import reap
 from deployments.execution.run import execute
+from deployments.execution.side_by_side import side_by_side
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Release, Server
 from deployments.requests.environment_status import environment_statuses
@@ -148,9 +149,18 @@ def test_each_round_has_the_whole_time_however_long_the_ones_before_took(
 ) -> None:
     scene.add("x3", "x4")
     policy(scene, batch=1)
-    hours = itertools.count(step=ROUND_SECONDS - 60)
-    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: float(next(hours))))
+    now = 0.0
+
+    def for_nine_minutes(acts: Sequence[Callable[[], None]]) -> list[None]:
+        nonlocal now
+        done = side_by_side(acts)
+        now += ROUND_SECONDS - 60
+        return done
+
+    monkeypatch.setattr(run, "side_by_side", for_nine_minutes)
+    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: now))
     row = scene.deploy()
+    assert now == 4 * (ROUND_SECONDS - 60)
     assert row.status == Status.SUCCEEDED, row.sentence
 
 

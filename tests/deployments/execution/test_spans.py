@@ -3,15 +3,12 @@
 import io
 import json
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
-import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from deployments.execution import spans as module
-from deployments.execution.spans import PORTAL, RUN, SPANS, Marks, Span, spans
+from deployments.execution.spans import PORTAL, RUN, SPANS, Span, spans, waited
 from deployments.lifecycle import Status
 from deployments.models import Deployment
 from tests.deployments.execution.conftest import Scene
@@ -86,10 +83,11 @@ def test_each_moment_of_the_record_is_where_one_span_ends_and_the_next_begins(wo
     assert spans(row)[-1] == Span(PORTAL, "concludes", 2.0), "what comes after is no part of it"
 
 
-def test_a_mark_counts_from_the_one_before_and_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = iter((100.0, 100.5, 102.0))
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(now)))
-    marks = Marks()
-    for what in ("connects", "connects", "agent starts"):
-        marks.mark(what)
-    assert marks.seconds == {"connects": 0.5, "agent starts": 1.5}
+def test_what_a_worker_waited_for_counts_from_the_end_of_what_came_before() -> None:
+    assert waited([100.0, 100.5, 102.0, 102.25, 102.5, 110.0]) == {
+        "reads files": 0.5,
+        "connects": 1.5,
+        "makes plan": 0.25,
+        "agent starts": 0.25,
+        "agent works": 7.5,
+    }

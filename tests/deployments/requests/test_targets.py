@@ -11,8 +11,7 @@ def test_targets_are_those_of_the_snapshot_in_its_order_instead_of_what_was_ther
     for name, release in zip(("a", "b"), world.releases, strict=True):
         Server.objects.create(name=name, environment=world.test, host=f"{name}.invalid", current_release=release)
     targets = tuple(SealedTarget(server=name) for name in ("b", "test-1", "a"))
-    row.snapshot = row.sealed.model_copy(update={"targets": targets}).to_json()
-    assert write_targets(row) == ["b", "test-1", "a"]
+    assert write_targets(row, row.sealed.model_copy(update={"targets": targets})) == ["b", "test-1", "a"]
     written = Target.objects.filter(deployment=row).order_by("order")
     assert [(each.server.name, each.order, each.base_release) for each in written] == [
         ("b", 0, world.releases[1]),
