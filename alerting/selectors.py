@@ -88,9 +88,9 @@ class Group:
         return quiet_words(self.alerts)
 
     @property
-    def loud(self) -> list[Shown]:
-        """Those that nobody has."""
-        return [one for one in self.alerts if one.loud]
+    def alarms(self) -> list[Shown]:
+        """Those that somebody has to do something about."""
+        return [one for one in self.alerts if one.alarm]
 
 
 @dataclass(frozen=True)

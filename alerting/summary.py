@@ -47,6 +47,11 @@ class Summary:
         return f"{plural(len(self.quiet), 'alert')}{self._how.removeprefix(',')}" if self.quiet else ""
 
     @property
+    def among(self) -> str:
+        """How many of these are acknowledged, snoozed and silenced."""
+        return selectors.quiet_words(self.quiet)
+
+    @property
     def _how(self) -> str:
         states = {one.state for one in self.quiet}
         return f", {states.pop()}" if len(states) == 1 else f": {selectors.quiet_words(self.quiet)}"

@@ -13,7 +13,8 @@ KEPT = {BEAT: 2 * HOUR, MINUTE: 3 * DAY, 10 * MINUTE: 8 * DAY, HOUR: 100 * DAY, 
 RESOLUTIONS = tuple(KEPT)
 
 WHOLE = 0.99  # of a window: what is missing may be a heartbeat at either end
-PROMISED_UPTIME = 0.99  # the user's limit
+PROMISED_UPTIME, PROMISED_ERROR_RATE = 0.99, 0.01  # the user's limits
+PROMISED_RESPONSE_MS = 2000.0  # where HighResponseTime begins
 DAY_BARS = 90
 
 

@@ -9,10 +9,11 @@ from django.urls import reverse
 
 from alerting import selectors
 from alerting.actions import act
-from alerting.views.durations import minutes_of, words_of
+from alerting.views.durations import USUAL_MINUTES, minutes_of, words_of
 from deployments.core.texts import plural, whole_number
 from deployments.http.error_messages import show_error
 from deployments.http.members import members_only, signed_in
+from deployments.models import Server
 from engine.errors import PortalError
 
 MANY = 200
@@ -22,17 +23,21 @@ MANY = 200
 def act_on_many(request: HttpRequest) -> HttpResponseBase:
     """Do one thing about the alerts that are named; what is refused is told one by one, the rest is done."""
     if request.method == "POST":
-        what, numbers = _asked(request)
-        _act(request, what, numbers)
+        what, numbers, minutes = _asked(request)
+        _act(request, what, numbers, minutes)
+    bot = request.POST.get("bot", "").replace("\x00", "")[:63]
+    if bot and Server.objects.filter(name=bot).exists():
+        return HttpResponseRedirect(reverse("bot", args=[bot]))
     back = selectors.Filter.parse(QueryDict(request.POST.get("back", "")[:1000])).address
     return HttpResponseRedirect(reverse("alerts") + (f"?{back}" if back else ""))
 
 
-def _act(request: HttpRequest, what: str, numbers: list[str]) -> None:
-    actor, done = signed_in(request), _done(request.POST).get(what)
+def _act(request: HttpRequest, what: str, numbers: list[str], minutes: int) -> None:
+    actor, to = signed_in(request), request.POST.get("to", "")
+    done = _done(words_of({"minutes": str(minutes)}), to).get(what)
     if done is None:
         return
-    lasting, to = timedelta(minutes=minutes_of(request.POST)), request.POST.get("to", "")
+    lasting = timedelta(minutes=minutes)
     chosen = [number for text in numbers[:MANY] if (number := whole_number(text)) is not None]
     if not chosen:
         messages.error(request, "No alert was chosen.")
@@ -47,19 +52,23 @@ def _act(request: HttpRequest, what: str, numbers: list[str]) -> None:
         messages.success(request, f"{plural(count, 'alert')} {done}.")
 
 
-def _asked(request: HttpRequest) -> tuple[str, list[str]]:
-    """The action, and the alerts: those of the button that was pressed, else those that are chosen."""
-    for what in ("acknowledge", "snooze"):
-        if pressed := request.POST.get(what, ""):
-            return what, pressed.split(",")
-    return request.POST.get("do", ""), request.POST.getlist("alert")
+def _asked(request: HttpRequest) -> tuple[str, list[str], int]:
+    """The action, the alerts, and for how many minutes.
+
+    Of the button that was pressed, which does what it does for the usual time, else of what is chosen.
+    """
+    sent = request.POST
+    for what in ("acknowledge", "snooze", "withdraw"):
+        if pressed := sent.get(what, ""):
+            return what, pressed.split(","), USUAL_MINUTES
+    return sent.get("do", ""), sent.getlist("alert"), minutes_of(sent)
 
 
-def _done(sent: QueryDict) -> dict[str, str]:
+def _done(length: str, to: str) -> dict[str, str]:
     """What may be done about many at once, with its words when it is done."""
-    length, to = words_of(sent), sent.get("to", "")
     return {
         "acknowledge": f"acknowledged for {length}",
         "snooze": f"snoozed for {length}",
+        "withdraw": "unacknowledged again",
         "assign": f"assigned to {to or 'nobody'}",
     }

@@ -14,6 +14,8 @@ DURATIONS = (
     (4320, "3 days"),
     (10080, "7 days"),
 )
+USUAL_MINUTES = 60
+"""What a page offers first, and what one click on a row does."""
 
 
 def minutes_of(sent: Any) -> int:

@@ -1,4 +1,4 @@
-"""Ninety days of uptime as bars. Height and colour say the same, so that neither is needed."""
+"""Ninety days of uptime as bars. Height and colour say the same, so that neither is needed; no data is hollow."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dashboard.intervals import DAY, PROMISED_UPTIME, WHOLE
 from deployments.core.texts import spoken
 
 FAIR = 0.95
-_SHAPES = {"good": (2, 28), "fair": (9, 21), "bad": (16, 14), "none": (26, 4)}  # y and height in a box of 30
+_SHAPES = {"good": (2, 28), "fair": (9, 21), "bad": (16, 14), "none": (2, 28)}  # y and height in a box of 30
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,11 @@ class Line:
 
 
 def line(values: Values, *, least: float = 0) -> Line:
-    """A line through `values`, each in the middle of its stretch; None is a gap. The scale ends at `least` or above."""
+    """A line through `values`, each in the middle of its stretch. The scale ends at `least` or above.
+
+    None is a gap, but for one alone between two values: a sample may come late.
+    """
+    values = _bridged(values)
     top = nice_top(max((value for value in values if value is not None), default=0), least)
     step = WIDTH / max(1, len(values))
     strokes, areas = [], []
@@ -48,6 +52,17 @@ def columns(values: Values) -> Line:
     return Line("".join(base), "".join(shapes), top)
 
 
+def limit_within(values: Values, top: float) -> str:
+    """A path along a limit, as far as the scale that ends at `top` shows it."""
+    step = WIDTH / max(1, len(values))
+    runs = _runs([value if value is not None and value <= top else None for value in values])
+    return "".join(
+        f"M{step * start:.1f} {_y(run[0], top):.1f}"
+        + "".join(f"V{_y(value, top):.1f}H{step * (start + i + 1):.1f}" for i, value in enumerate(run))
+        for start, run in runs
+    )
+
+
 def nice_top(highest: float, least: float = 0) -> float:
     """The smallest of 1, 2, 5, 10, 20, 50 … that is not below `highest` or `least`."""
     highest = max(highest, least)
@@ -59,6 +74,14 @@ def nice_top(highest: float, least: float = 0) -> float:
 
 def _y(value: float, top: float) -> float:
     return HEIGHT - (HEIGHT - _TOP) * value / top
+
+
+def _bridged(values: Values) -> Values:
+    around = zip(values, [None, *values], [*values[1:], None], strict=False)
+    return [
+        (before + after) / 2 if value is None and before is not None and after is not None else value
+        for value, before, after in around
+    ]
 
 
 def _runs(values: Values) -> list[tuple[int, list[float]]]:

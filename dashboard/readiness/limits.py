@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dashboard.charts.bars import percent
-from dashboard.intervals import DAY, HOUR, PROMISED_UPTIME
+from dashboard.intervals import DAY, HOUR, PROMISED_ERROR_RATE, PROMISED_RESPONSE_MS, PROMISED_UPTIME
 from dashboard.readiness.deployment_records import RECORDS, Took
 from dashboard.readiness.observed_window import Record
 from dashboard.readiness.rows import Row, Verdict, judged
@@ -18,7 +18,7 @@ from deployments.core.texts import spoken
 from deployments.lifecycle import Kind
 
 DEPLOYMENT_SECONDS, ROLLBACK_SECONDS = 600.0, 300.0
-CONNECTED_SECONDS, ERROR_RATE, RESPONSE_MS = 23.0 * HOUR, 0.01, 2000.0
+CONNECTED_SECONDS = 23.0 * HOUR
 WEEK = 7 * DAY
 COUNTERS_NEED = DAY / 2
 """Counters go on while nobody listens, so that half a day of listening tells of a day; uptimes need it all."""
@@ -131,7 +131,7 @@ def _time(promise: Promise, bot: Bot, seen: Day, limit: float, now: datetime) ->
 
 
 def _errors(bot: Bot, day: Day, now: datetime) -> Row:
-    good = not day.errors or day.errors < ERROR_RATE * day.requests
+    good = not day.errors or day.errors < PROMISED_ERROR_RATE * day.requests
     # too many errors are too many, however short the time
     missing = "" if not good else "a request" if not day.requests else _listening(day)
     return ERRORS.row(bot, day, judged(good, missing), f"{day.errors} errors in {day.requests} requests.", now, missing)
@@ -141,7 +141,7 @@ def _response(bot: Bot, day: Day, now: datetime) -> Row:
     if day.response_ms is None:
         sentence = "No answer was timed in the last 24 h."
         return RESPONSE.row(bot, day, Verdict.UNMEASURED, sentence, now, "an answer that was timed")
-    good = day.response_max < RESPONSE_MS
+    good = day.response_max < PROMISED_RESPONSE_MS
     missing = _listening(day) if good else ""
     sentence = f"{day.response_ms:.1f} ms on average, {day.response_max:.1f} ms at most."
     return RESPONSE.row(bot, day, judged(good, missing), sentence, now, missing)

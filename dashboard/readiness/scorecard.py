@@ -18,7 +18,7 @@ _URGENCY = (Verdict.FAIL, Verdict.UNMEASURED, Verdict.PASS)
 
 @dataclass(frozen=True)
 class Scorecard:
-    """What is known of one application; its name is empty before its first deployment."""
+    """What is known of one application; its name is empty where its environments are bound to none."""
 
     application: str
     conditions: list[Row]
@@ -38,7 +38,7 @@ class Scorecard:
     @property
     def title(self) -> str:
         """The application, as a heading."""
-        return self.application or "Not deployed yet"
+        return self.application or "Not bound to an application"
 
 
 @dataclass(frozen=True)

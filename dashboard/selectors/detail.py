@@ -1,11 +1,11 @@
 """One bot's own page."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.urls import reverse
 
-from alerting.summary import Summary, summary
+from alerting.summary import Mood, Summary, summary
 from dashboard.charts.bars import DayBar, overall_said
 from dashboard.charts.timeline import Mark
 from dashboard.models import StatusPage
@@ -15,8 +15,11 @@ from dashboard.selectors.bots import Bot
 from dashboard.selectors.overall_status import OverallStatus
 from dashboard.selectors.series import Series, series
 from dashboard.selectors.status import Card, Choice, charts_range
+from deployments.access.policy import may
+from deployments.access.verbs import Verb
 from deployments.core.actors import Actor
-from deployments.models import Server
+from deployments.lifecycle import Status
+from deployments.models import Deployment, Server
 from deployments.operations.selectors import offered, reads_journal
 
 
@@ -33,6 +36,14 @@ class Detail:
     drift: list[str]
     actions: list[tuple[str, str]]
     """What this person may do to its service now, each with the page that says what comes of it."""
+    may_acknowledge: bool = False
+    deployment: int | None = None
+    """The number of the one that brought what it runs."""
+
+    @property
+    def mood(self) -> Mood:
+        """How the service itself is; what fires about it is said beside it."""
+        return replace(self.situation, alerts=Summary([], "")).mood
 
     @property
     def bot(self) -> Bot:
@@ -46,7 +57,7 @@ class Detail:
 
 
 def detail(page: StatusPage, bot: Bot, choice: Choice, now: datetime, *, actor: Actor | None) -> Detail:
-    """The page of `bot`, for a member or for anybody. Seven queries."""
+    """The page of `bot`, for a member or for anybody. Eight queries."""
     members = actor is not None
     bars = bot_rows.uptime_bars([bot], now)[bot.server.pk]
     card = Card(bot, bot_rows.last_days([bot], now)[bot.server.pk], bars, overall_said(bars))
@@ -54,7 +65,18 @@ def detail(page: StatusPage, bot: Bot, choice: Choice, now: datetime, *, actor: 
     marks = events.marks(bot.server.environment, drawn.start, drawn.end, page, members=members) if drawn else []
     firing = Summary(summary(now, bot.server).firing if members or page.show_alerts else [], "")
     drift = bot.server.open_drift if members else []
-    return Detail(page, members, card, drawn, marks, OverallStatus([bot], firing), drift, actions(bot.server, actor))
+    found = Detail(page, members, card, drawn, marks, OverallStatus([bot], firing), drift, actions(bot.server, actor))
+    if actor is None:
+        return found
+    in_hand = may(actor, Verb.ACKNOWLEDGE, bot.server.environment)
+    return replace(found, may_acknowledge=in_hand, deployment=_brought_by(bot.server))
+
+
+def _brought_by(server: Server) -> int | None:
+    rows = Deployment.objects.filter(
+        environment=server.environment_id, release=server.current_release_id, status=Status.SUCCEEDED
+    )
+    return rows.order_by("-pk").values_list("pk", flat=True).first()
 
 
 def actions(server: Server, actor: Actor | None) -> list[tuple[str, str]]:

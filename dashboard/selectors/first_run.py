@@ -15,7 +15,7 @@ from deployments.core.actors import Actor
 from deployments.core.texts import named, plural
 from deployments.environments.stored_secrets import stored_secrets
 from deployments.lifecycle import ACTIVE, WAITING, Status
-from deployments.models import Deployment, Release, Server, SigningKey
+from deployments.models import Deployment, Release, Secret, Server, SigningKey
 
 LOOKED_AT = 200
 """Servers of a state; who has more is past all of this."""
@@ -75,28 +75,30 @@ def _servers(state: str) -> list[Server]:
 def _administrator() -> FirstStep:
     names = list(administrators().order_by("username").values_list("username", flat=True))
     return FirstStep(
-        "An administrator",
+        "Make an administrator",
         Verb.MANAGE_PEOPLE,
         bool(names),
-        named(names) if names else "nobody can give out roles yet",
+        named(names) if names else "Nobody can give out roles yet",
         "Adds servers, sets secrets and gives out roles. Whoever holds the portal's files makes the first one, in a "
         "terminal beside the portal; this page then asks for the name and password.",
         reverse("admin:auth_user_changelist"),
         "People",
         "./manage.py createsuperuser",
+        at_hand="A terminal on the portal's machine.",
     )
 
 
 def _passkey() -> FirstStep:
     key = SigningKey.objects.exclude(credential="").filter(revoked_at=None).order_by("pk").first()
     return FirstStep(
-        "A passkey",
+        "Add a passkey",
         Verb.OWN_KEY,
         key is not None,
-        f"{key.person} signs in with one" if key else "everybody signs in with a password alone",
+        f"{key.person} signs in with one" if key else "Everybody signs in with a password alone",
         "A password can be guessed or given away; a passkey cannot.",
         reverse("admin:account"),
         "Add a passkey",
+        at_hand="Your fingerprint, phone or security key.",
         may_wait=True,
     )
 
@@ -105,45 +107,50 @@ def _second_person() -> FirstStep:
     asking, agreeing = set(who_may(Verb.REQUEST)), set(who_may(Verb.APPROVE))
     together = bool(asking and agreeing and len(asking | agreeing) > 1)
     return FirstStep(
-        "A second person",
+        "Invite a second person",
         Verb.MANAGE_PEOPLE,
         together,
         f"{plural(len(agreeing), 'person', 'people')} may approve what others ask for"
         if together
-        else "nobody could approve what somebody else asks for",
+        else "Nobody could approve what somebody else asks for",
         "Whoever asks for a deployment to production never approves it. Test goes without.",
         reverse("admin:auth_user_add"),
         "Invite somebody",
         "./manage.py invite NAME --role approver",
+        at_hand="A way to hand over a link: it is shown once.",
         may_wait=True,
     )
 
 
 def _release(built: Release | None) -> FirstStep:
     return FirstStep(
-        "A release",
+        "Build a release",
         Verb.ADD_RELEASE,
         built is not None,
-        f"the newest is {built}" if built else "nothing was built yet",
+        f"The newest is {built.version}" if built else "Nothing was built yet",
         "What is deployed is built once, of one commit, and never changes.",
         reverse("admin:deployments_release_changelist"),
         "Ways to a release",
         "./manage.py build_release",
+        at_hand="A repository with a deploy.toml, and all of it committed.",
+        minutes=2,
     )
 
 
 def _server(running: list[Server], ready: list[Server], built: Release | None) -> FirstStep:
     step = FirstStep(
-        "A server",
+        "Add a server",
         Verb.ENROL,
         bool(ready),
         f"{named([server.name for server in ready])} {'is' if len(ready) == 1 else 'are'} ready"
         if ready
-        else "none is enrolled",
+        else "None is enrolled",
         "Where the release will run. The portal shows its key: compare it on the server's console.",
         f"{reverse('admin:deployments_server_add')}?roles=bot",
         "Add a server",
         "./manage.py enroll test-1 --environment test --host HOST",
+        at_hand="Its address, its console to compare the key, and an account there that may become root.",
+        minutes=3,
     )
     if ready or not running:
         return step
@@ -151,16 +158,18 @@ def _server(running: list[Server], ready: list[Server], built: Release | None) -
 
 
 def _secrets(servers: list[Server]) -> FirstStep:
-    found = stored_secrets(servers[0].environment) if servers else []
-    missing = [one.name for one in found if not one.version]
-    stored = [one.name for one in found if one.version]
+    missing = [one.name for one in stored_secrets(servers[0].environment) if not one.version] if servers else []
+    places = {server.environment_id for server in servers}
+    names = Secret.objects.filter(environment__in=places).order_by("name").values_list("name", flat=True)
+    stored = list(names.distinct())
     step = FirstStep(
-        "Secrets",
+        "Set the secrets",
         Verb.SET_SECRET,
         bool(stored) and not missing,
-        f"{named(stored)} {'is' if len(stored) == 1 else 'are'} stored" if stored else "none is stored",
+        f"{named(stored)} {'is' if len(stored) == 1 else 'are'} stored" if stored else "None is stored",
         "What the service signs in with, encrypted here and brought to its servers. Some need none.",
         how="./manage.py set_secret test cytube-password < FILE",
+        at_hand="The password of the bot's account on CyTube, or what else the release names.",
         needs="" if servers else "They belong to an environment with a server: that one comes first.",
         may_wait=True,
     )
@@ -181,12 +190,13 @@ def _secrets(servers: list[Server]) -> FirstStep:
 def _deployment(ready: list[Server], built: Release | None) -> FirstStep:
     last = Deployment.objects.defer("snapshot").select_related("environment").order_by("-id").first()
     step = FirstStep(
-        "A deployment",
+        "Deploy the release",
         Verb.REQUEST,
         in_use(),
-        "one has succeeded",
+        "One has succeeded",
         "Puts the release on its servers, verifies it, and goes back by itself where it fails.",
         how="./manage.py deploy test",
+        at_hand="A reason; for production also somebody who approves.",
         needs="" if built and ready else "It takes a release and a server that is ready: they come first.",
     )
     if step.done:
@@ -203,7 +213,7 @@ def _deployment(ready: list[Server], built: Release | None) -> FirstStep:
     place = ready[0].environment if ready else None
     return replace(
         step,
-        fact=f"the last one, #{last.pk}, did not succeed" if last else "nothing was deployed yet",
+        fact=f"The last one, #{last.pk}, did not succeed" if last else "Nothing was deployed yet",
         link=reverse("admin:deployments_environment_request", args=[place.pk]) if place else "",
         label=f"Deploy to {place}",
         how=f"./manage.py deploy {place}" if place else step.how,
@@ -213,14 +223,16 @@ def _deployment(ready: list[Server], built: Release | None) -> FirstStep:
 def _monitoring(watching: list[Server], built: Release | None) -> FirstStep:
     unwatched = summary(timezone.now()).unwatched
     step = FirstStep(
-        "Monitoring",
+        "Set up monitoring",
         Verb.ENROL,
         not unwatched,
-        unwatched or "it is heard",
+        unwatched or "It is heard",
         "Without it nobody is told of a failure: Prometheus and Alertmanager, on a server with the role monitoring.",
         f"{reverse('admin:deployments_server_add')}?roles=monitoring",
         "Add a monitoring server",
         "./manage.py enroll ops-1 --environment production --host HOST --role monitoring",
+        at_hand="A server for it, as for the first one; it may be the portal's own.",
+        minutes=5,
         may_wait=True,
     )
     if step.done or not watching:

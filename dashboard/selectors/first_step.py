@@ -13,15 +13,16 @@ class Place(StrEnum):
     DONE = "Done"
     NEXT = "Next"
     LATER = "Later"
-    LEFT_OUT = "Left out so far"
+    LEFT_OUT = "Optional"
 
 
 @dataclass(frozen=True)
 class FirstStep:
     """One step: what the records say, what it is for, and where it is done.
 
-    `link` and `label` are its button, `how` is the same for a terminal. `needs` says what has to be there before: there
-    is no button then. `may_wait`: everything behind it works without. `who` is for a person who may not: it says who.
+    `at_hand` is what a person needs for it, `minutes` about how long it takes one who has that. `link` and `label` are
+    its button, `how` is the same for a terminal. `needs` says what has to be there before: there is no button then.
+    `may_wait`: everything behind it works without. `who` is for a person who may not: it says who.
     """
 
     title: str
@@ -32,6 +33,8 @@ class FirstStep:
     link: str = ""
     label: str = ""
     how: str = ""
+    at_hand: str = ""
+    minutes: int = 1
     needs: str = ""
     may_wait: bool = False
     place: Place = Place.LATER
@@ -66,8 +69,18 @@ class FirstSteps:
 
     @property
     def open(self) -> list[FirstStep]:
-        """What was left out so far."""
-        return [step for step in self.steps if step.place is Place.LEFT_OUT]
+        """What is not done."""
+        return [step for step in self.steps if not step.done]
+
+    @property
+    def enough(self) -> bool:
+        """Whether all that is left may wait."""
+        return all(step.may_wait for step in self.open)
+
+    @property
+    def minutes(self) -> int:
+        """About how long the rest takes."""
+        return sum(step.minutes for step in self.open)
 
 
 def placed(steps: Sequence[FirstStep]) -> list[FirstStep]:

@@ -92,6 +92,11 @@ class OverallStatus:
         """The bots that the line below the headline names: in trouble, or without a release."""
         return [*(self.troubled if self.expected > 1 else []), *self.idle]
 
+    @property
+    def only_incident(self) -> Incident | None:
+        """The one that the headline tells of, where it does and no other is open."""
+        return self.incidents[0] if len(self.incidents) == 1 and self.headline == self._incident() else None
+
     def _trouble(self) -> str:
         if self.expected == 1:
             return f"{self.troubled[0].name}: {self.troubled[0].word.lower()}"

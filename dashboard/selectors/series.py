@@ -4,8 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from dashboard.charts.line import Line, columns, line
-from dashboard.intervals import BEAT, DAY, DAY_BARS, HOUR, MINUTE, beginning
+from django.utils.safestring import SafeString
+
+from dashboard.charts.line import Line, columns, limit_within, line
+from dashboard.charts.slots import slots
+from dashboard.intervals import (
+    BEAT,
+    DAY,
+    DAY_BARS,
+    HOUR,
+    MINUTE,
+    PROMISED_ERROR_RATE,
+    PROMISED_RESPONSE_MS,
+    beginning,
+)
 from dashboard.models import Sample
 from deployments.models import Server
 
@@ -103,18 +115,29 @@ class Sums:
 
 @dataclass(frozen=True)
 class Chart:
-    """One of the charts, with what a glance should find in words."""
+    """One of the charts, with what a glance should find in words.
+
+    `limit` is the path of what was promised, where the scale shows it; `slots` says each stretch under the pointer.
+    """
 
     key: str
     title: str
     unit: str
     drawing: Line
     summary: str
+    limit: str = ""
+    slots: SafeString | str = ""
 
     @property
     def top(self) -> str:
         """The value at the upper edge."""
         return f"{self.drawing.top:g}{self.unit}"
+
+    @property
+    def middle(self) -> str:
+        """The value half way up; none where what is counted has no half."""
+        half = self.drawing.top / 2
+        return f"{half:g}{self.unit}" if self.unit or half == int(half) else ""
 
 
 @dataclass(frozen=True)
@@ -124,6 +147,19 @@ class Row:
     at: datetime
     label: str
     sums: Sums
+
+    @property
+    def said(self) -> tuple[str, str, str]:
+        """Users, errors and response time, in words."""
+        if not self.sums.beats:
+            return (f"{self.label}: nothing heard",) * 3
+        sums = self.sums
+        users = f"{sums.users or 0:.1f} on average, {sums.users_max} at most"
+        response = "not measured"
+        if sums.response is not None:
+            response = f"{sums.response:.1f} ms on average, {sums.response_max:.1f} ms at most"
+        failed = f"{sums.errors} of {sums.requests} requests"
+        return f"{self.label}: {users}", f"{self.label}: {failed}", f"{self.label}: {response}"
 
 
 @dataclass(frozen=True)
@@ -149,12 +185,13 @@ def series(server: Server, wanted: Range, now: datetime) -> Series:
     start = end - timedelta(seconds=wanted.seconds)
     points = _points(server, wanted, start, end)
     people = server.service == Server.Service.BOT
+    rows = _rows(points, wanted, start)
     return Series(
         wanted,
         start,
         end,
-        _charts(points, people=people),
-        _rows(points, wanted, start),
+        _charts(points, rows, people=people),
+        rows,
         _ticks(wanted, start),
         any(p.beats for p in points),
         people,
@@ -169,7 +206,7 @@ def _points(server: Server, wanted: Range, start: datetime, end: datetime) -> li
     return points
 
 
-def _charts(points: Sequence[Sums], *, people: bool) -> list[Chart]:
+def _charts(points: Sequence[Sums], rows: Sequence[Row], *, people: bool) -> list[Chart]:
     total = _total(points)
     digits = 0 if (total.users or 0) >= 10 else 1
     counted = (
@@ -177,18 +214,23 @@ def _charts(points: Sequence[Sums], *, people: bool) -> list[Chart]:
         if total.users is None
         else f"{total.users:.{digits}f} on average, {total.users_max} at most"
     )
-    failed = f"{total.errors} of {total.requests} requests"
+    failed = f"{total.errors} of {total.requests} requests; limit {PROMISED_ERROR_RATE:.0%}".replace("%", " %")
     response = (
         "not measured"
         if total.response is None
-        else f"{total.response:.0f} ms on average, {total.response_max:.0f} ms at most"
+        else f"{total.response:.0f} ms on average, {total.response_max:.0f} ms at most; "
+        f"limit {PROMISED_RESPONSE_MS:.0f} ms"
     )
+    said = [slots(texts) for texts in zip(*(row.said for row in rows), strict=True)]
     in_room = line([point.users for point in points], least=1)
+    errors, times = columns([point.failed for point in points]), line([point.response for point in points])
+    allowed = limit_within([PROMISED_ERROR_RATE * one.requests if one.beats else None for one in points], errors.top)
+    within = limit_within([PROMISED_RESPONSE_MS] * len(points), times.top)
     requests = people or bool(total.requests)
     return [
-        *([Chart("users", "In the room, with the bot", "", in_room, counted)] if people else []),
-        *([Chart("errors", "Errors", "", columns([point.failed for point in points]), failed)] if requests else []),
-        Chart("response", "Response time", " ms", line([point.response for point in points]), response),
+        *([Chart("users", "Users in the room, with the bot", "", in_room, counted, "", said[0])] if people else []),
+        *([Chart("errors", "Errors", "", errors, failed, allowed, said[1])] if requests else []),
+        Chart("response", "Response time", " ms", times, response, within, said[2]),
     ]
 
 

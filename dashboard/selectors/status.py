@@ -18,12 +18,13 @@ from dashboard.selectors.bot_status import BotStatus, bot_statuses
 from dashboard.selectors.bots import Bot, Day
 from dashboard.selectors.overall_status import OverallStatus, overall_status, public_status
 from dashboard.selectors.series import Range, Series, range_for, series
+from deployments.core.selectors import waiting_requests
 from deployments.drills import records as drills
 from deployments.models import Deployment, Maintenance
 from deployments.notifications.subscribers import mail_channel
 
 BOTS_PER_PAGE = 12
-RECENT = 5
+RECENT = 3
 AHEAD = timedelta(days=30)
 """How early the page tells of maintenance."""
 
@@ -83,6 +84,7 @@ class Status:
     series: Series | None
     marks: list[Mark]
     active: list[progress.Progress]
+    waiting: list[Deployment]
     recent: list[Deployment]
     ended: list[Incident]
     maintenance: list[Maintenance]
@@ -91,6 +93,11 @@ class Status:
     environments: list[str]
     mails: bool
     """Whether everybody may subscribe to incidents by e-mail."""
+
+    @property
+    def bots(self) -> list[Bot]:
+        """Those on this page that have anything to draw."""
+        return [card.bot for group in self.groups for card in group.cards if card.bot.state]
 
 
 def page_settings() -> StatusPage:
@@ -127,6 +134,7 @@ def status(page: StatusPage, choice: Choice, now: datetime, *, members: bool) ->
         if charts and drawn
         else [],
         active=progress.active(now) if with_deployments else [],
+        waiting=list(waiting_requests().defer("snapshot")) if members else [],
         recent=history.recent(RECENT) if with_deployments else [],
         ended=ended_lately(now, members=members),
         maintenance=maintenance_ahead(now, members=members),

@@ -44,6 +44,19 @@ def spaced(name: object) -> str:
 
 
 @register.simple_tag(takes_context=True)
+def lasting(context: template.Context, since: datetime) -> SafeString:
+    """How long it has been so since then: 3 d, 4 min."""
+    span = max(timedelta(), (context.get("now") or timezone.now()) - since)
+    stamp = since.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" title="since {}">{}</time>',
+        stamp.isoformat(),
+        stamp.strftime("%-d %b %Y %H:%M:%S UTC"),
+        age(span),
+    )
+
+
+@register.simple_tag(takes_context=True)
 def ago(context: template.Context, at: datetime | None) -> SafeString | str:
     """`at` as a <time> that says how long ago, and of the last minute just that; the page's script says seconds."""
     if at is None:

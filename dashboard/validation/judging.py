@@ -3,14 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dashboard.intervals import DAY, PROMISED_UPTIME, WHOLE
-from dashboard.readiness.limits import (
-    CONNECTED_SECONDS,
-    COUNTERS_NEED,
-    DEPLOYMENT_SECONDS,
-    ERROR_RATE,
-    ROLLBACK_SECONDS,
-)
+from dashboard.intervals import DAY, PROMISED_ERROR_RATE, PROMISED_UPTIME, WHOLE
+from dashboard.readiness.limits import CONNECTED_SECONDS, COUNTERS_NEED, DEPLOYMENT_SECONDS, ROLLBACK_SECONDS
 from dashboard.readiness.rows import Verdict, judged
 from dashboard.validation.figures import Figures, slope
 from deployments.core.texts import spoken
@@ -88,7 +82,7 @@ def _time(key: str, title: str, spent: Spent, part: float) -> Limit:
 
 def _errors(name: str, found: Figures, window: float) -> Limit:
     requests, errors = found.counts["requests"], found.counts["errors"]
-    good = not errors or errors < ERROR_RATE * requests
+    good = not errors or errors < PROMISED_ERROR_RATE * requests
     short = _short(found.counted, COUNTED_PART * window)
     verdict = judged(good, (short or "" if requests else "a request") if good else "")
     sentence = f"{errors} errors in {requests} requests{short}."

@@ -28,4 +28,6 @@ def bot_page(request: HttpRequest, name: str) -> HttpResponseBase:
         raise Http404("No bot of that name is enrolled.")
     found = detail(page, bot, choice_of(request), now, actor=signed_in(request) if members else None)
     context = {"page": page, "detail": found, "mood": found.situation.mood, "now": now, "ranges": RANGES.values()}
+    if members:
+        context["me"] = signed_in(request).person
     return present(request, "dashboard/bot.html", "dashboard/bot_live.html", context)

@@ -8,7 +8,8 @@ from django.views.decorators.http import require_safe
 from dashboard.readiness.rows import Verdict
 from dashboard.readiness.scorecard import counted, scorecards
 from dashboard.selectors.status import page_settings
-from deployments.http.members import members_only
+from dashboard.views.readiness_lines import cards
+from deployments.http.members import members_only, signed_in
 
 
 @require_safe
@@ -16,12 +17,12 @@ from deployments.http.members import members_only
 def readiness_page(request: HttpRequest) -> HttpResponse:
     """Computed now, from what was recorded and measured before."""
     now = timezone.now()
-    cards = scorecards(now)
-    numbers = counted(cards)
+    found = scorecards(now)
+    numbers = counted(found)
     context = {
         "nav": "readiness",
         "page": page_settings(),
-        "cards": cards,
+        "cards": cards(found, signed_in(request)),
         "passing": numbers[Verdict.PASS],
         "failing": numbers[Verdict.FAIL],
         "unmeasured": numbers[Verdict.UNMEASURED],

@@ -179,17 +179,17 @@ def test_viewers_see_the_inbox_and_are_offered_no_form(alert: Alert, make_person
 
 def test_history_is_filtered_and_paged(alert: Alert, olga: Actor) -> None:
     for number in range(60):
-        records.alert(Environment.objects.get(name="test"), "ChannelEmpty", fingerprint=f"e{number}", severity="info")
+        more = {"fingerprint": f"e{number}", "severity": "info", "status": "resolved", "ends_at": timezone.now()}
+        records.alert(Environment.objects.get(name="test"), "ChannelEmpty", **more)
     client = member("olga")
-    first = client.get("/alerts/?q=channel&environment=test&status=firing#history").content.decode()
-    assert first.split('id="history"')[1].count("<td>ChannelEmpty</td>") == 50
-    assert "<td>BotDown</td>" not in first
+    first = client.get("/alerts/?q=channel&environment=test#history").content.decode()
+    assert first.split('id="history"')[1].count('<span class="muted">ChannelEmpty</span>') == 50
+    assert ">BotDown<" not in first.split('id="history"')[1]
     rest = selectors.page(
         selectors.Filter(text="channel", before=selectors.page(selectors.Filter(), timezone.now()).next_before),
         timezone.now(),
     )
     assert len(rest.rows) == 10
-    assert "ChannelEmpty on test" in first
     assert client.get("/alerts/?before=x&status=odd&q=%00").status_code == 200
 
 
@@ -215,12 +215,12 @@ def test_an_alert_names_the_deployment_that_was_running_when_it_began(alert: Ale
     before = records.deployment(server, at=alert.starts_at - timedelta(hours=1))
     page = member("olga").get(f"/alerts/{alert.pk}/").content.decode()
     assert f"#{before.pk} {before.aim}</a>" in page
-    assert "It had ended before" in page
+    assert "after <a" in page
     running = records.deployment(server, at=alert.starts_at - timedelta(seconds=2), seconds=5)
     records.deployment(server, at=alert.starts_at + timedelta(minutes=1))
     page = member("olga").get(f"/alerts/{alert.pk}/").content.decode()
     assert f"#{running.pk} {running.aim}</a>" in page
-    assert "It was running when this alert began" in page
+    assert "was running" in page
 
 
 def test_programs_read_acknowledge_and_withdraw(alert: Alert, olga: Actor, token_for: Callable[..., str]) -> None:

@@ -1,6 +1,7 @@
 """An alert may wait, belongs to somebody, or is silenced: and everybody sees which, and finds it again."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
@@ -166,7 +167,7 @@ def test_the_oldest_critical_alert_is_shown_however_many_newer_ones_there_are(al
     assert found.need == "At least 200 alerts need action, 1 of them critical"
     page = member.get("/alerts/").content.decode()
     assert "206 firing, the 200 worst of them below." in page
-    assert page.index(">BotDown</a>") < page.index(">ServerDrifted</a>")
+    assert page.index("Choose BotDown ") < page.index("Choose ServerDrifted ")
 
 
 def test_what_nobody_has_in_hand_is_shown_before_what_somebody_has(alert: Alert, olga: Actor) -> None:
@@ -261,11 +262,68 @@ def test_what_is_shown_is_chosen_in_the_address(alert: Alert, olga: Actor, membe
         ("severity=<odd>&assigned=nobody", set(rows)),
     ):
         page = member.get(f"/alerts/?{query}").content.decode().split('id="main"')[1]
-        listed = {name for name in rows if f">{name}</a>" in page}
-        history = {name for name in rows if f"<td>{name}</td>" in page}
-        assert listed == expected, query
-        assert history == expected, query
+        assert {name for name in rows if f"Choose {name} #" in page} == expected, query
         assert "1 critical alert needs action" in page, "the headline tells of all of them"
+
+
+def test_a_click_sets_a_filter_and_says_how_many_it_shows(alert: Alert, olga: Actor, member: Client) -> None:
+    rows = several(alert)
+    acknowledge(actor=olga, alert=rows["BotErrors"], comment="on it", lasting=HOUR)
+
+    def chips(query: str) -> list[tuple[str, str, str]]:
+        page = member.get(f"/alerts/{query}").content.decode().split('class="chips"')[1].split("</ul>")[0]
+        found = re.findall(r'<a href="([^"]*)"( aria-current="true")?>(.*?) <span class="number">(\d+)', page)
+        return [(f"{label} {count}", address, "chosen" if chosen else "") for address, chosen, label, count in found]
+
+    assert [(label, chosen) for label, _, chosen in chips("")] == [
+        ("All 4", "chosen"), ("Unacknowledged 3", ""), ("Acknowledged 1", ""), ("Critical 1", ""), ("Warning 2", ""),
+        ("Info 1", ""), ("production 2", ""), ("test 2", ""),
+    ]  # fmt: skip
+    narrowed = {label: (address, chosen) for label, address, chosen in chips("?environment=test")}
+    assert narrowed["Warning 1"] == ("/alerts/?environment=test&amp;severity=warning", "")
+    assert narrowed["test 2"] == ("/alerts/", "chosen"), "the next click takes it away"
+    assert "Critical 0" not in narrowed
+
+
+def test_history_holds_what_has_ended_the_newest_first(alert: Alert, member: Client) -> None:
+    test = Environment.objects.get(name="test")
+    for name in ("BotErrors", "ServerDrift"):
+        records.alert(test, name, status="resolved", ends_at=timezone.now())
+
+    def history(query: str) -> list[str]:
+        page = member.get(f"/alerts/{query}").content.decode()
+        return re.findall(r'<span class="muted">(\w+)</span></td>', page.partition('id="history"')[2])
+
+    assert history("") == history("?status=resolved") == ["ServerDrift", "BotErrors"]
+    assert history("?q=drift") == ["ServerDrift"]
+    assert history("?environment=production") == []
+    assert 'id="history"' not in member.get("/alerts/?status=open").content.decode()
+
+
+def test_what_needs_no_action_is_snoozed_and_what_somebody_has_is_given_back(alert: Alert, member: Client) -> None:
+    info = records.alert(Environment.objects.get(name="test"), "ChannelEmpty", severity="info")
+    page = member.get("/alerts/").content.decode()
+    assert f'name="snooze" value="{info.pk}"' in page
+    assert f'name="acknowledge" value="{info.pk}"' not in page
+    member.post("/alerts/act", {"acknowledge": f"{alert.pk}", "minutes": "10080"})
+    held = Acknowledgement.objects.get()
+    assert held.expires_at - held.made_at < 2 * HOUR, "a row's button does what it says, whatever is chosen elsewhere"
+    assert f'name="withdraw" value="{alert.pk}"' in member.get("/alerts/").content.decode()
+    page = member.post("/alerts/act", {"withdraw": f"{alert.pk}"}, follow=True).content.decode()
+    assert "1 alert unacknowledged again." in page
+    assert states()["BotDown"] == "open"
+
+
+def test_a_bots_page_acknowledges_and_stays(alert: Alert, member: Client, make_person: MakePerson) -> None:
+    page = member.get("/bots/prod-1/").content.decode()
+    assert f'name="acknowledge" value="{alert.pk}"' in page
+    answer = member.post("/alerts/act", {"acknowledge": f"{alert.pk}", "bot": "prod-1"})
+    assert answer.headers["Location"] == "/bots/prod-1/"
+    assert states() == {"BotDown": "acknowledged"}
+    for odd in ("nobody", "//evil.example", "../x"):
+        assert member.post("/alerts/act", {"bot": odd}).headers["Location"] == "/alerts/"
+    make_person("vera", "viewer")
+    assert "<form" not in signed_in("vera").get("/bots/prod-1/").content.decode().split('id="main"')[1]
 
 
 def test_what_is_silenced_alarms_nobody_is_marked_and_comes_back(alert: Alert, member: Client) -> None:

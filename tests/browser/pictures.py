@@ -1,7 +1,8 @@
 """Pictures of the pages, light, dark and on a phone: `make pictures`, or with `ARGS="--only status"` of one.
 
-It starts a portal of its own in a directory that goes when it ends, fills it (`tests/fixtures/showroom.py`), and writes
-`docs/images/PAGE-LOOK.webp`. A page is cut where it is longer than three screens.
+It starts a portal of its own in a directory that goes when it ends, shows its first steps while there is nobody but an
+administrator, fills it (`tests/fixtures/showroom.py`), and writes `docs/images/PAGE-LOOK.webp`. A page is cut where it
+is longer than three screens.
 """
 
 import argparse
@@ -23,15 +24,15 @@ QUALITIES, MOST = (60, 45, 30, 15), 100_000
 """From the best; the first that makes no more bytes than this."""
 PAGES = {
     # name: who looks, path
+    "start": ("ada", "/start/"),  # the first: nothing is there yet
     "status": ("olga", "/"),
     "status-public": ("", "/"),
-    "start": ("ada", "/start/"),
     "bot": ("olga", "/bots/prod-1/"),
     "deployments": ("olga", "/deployments/"),
     "deployment": ("olga", "/deployments/5/"),
     "deployment-waiting": ("arno", "/deployments/7/"),
     "alerts": ("olga", "/alerts/"),
-    "alert": ("olga", "/alerts/1/"),
+    "alert": ("olga", "/alerts/4/"),
     "readiness": ("olga", "/readiness/"),
     "sign-in": ("", "/admin/login/"),
     "overview": ("arno", "/admin/"),
@@ -56,11 +57,18 @@ def main() -> None:
     options = parser.parse_args()
     options.into.mkdir(parents=True, exist_ok=True)
     with portal() as address, sync_playwright() as playwright:
+        from deployments.audit.verification import verify
+        from deployments.core.actors import system_actor
         from tests.dashboard.browsing import ARGUMENTS
-        from tests.fixtures.showroom import under_way
+        from tests.fixtures.showroom import fill, under_way
 
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(ARGUMENTS))
-        for name in options.only or PAGES:
+        filled = False
+        for name in [page for page in PAGES if page in (options.only or PAGES)]:
+            if name != "start" and not filled:
+                fill()
+                verify(actor=system_actor("schedule"))  # as it is every day
+                filled = True
             if name == "deployment-live":
                 under_way()
             for look in options.look or LOOKS:
@@ -103,7 +111,7 @@ def _picture(browser: Browser, address: str, name: str, look: str, into: Path) -
 
 @contextmanager
 def portal() -> Iterator[str]:
-    """The address of a filled portal, served from this process."""
+    """The address of a portal with an administrator and nothing else, served from this process."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # Playwright's loop is in this thread, the portal in another
     import django
@@ -118,12 +126,9 @@ def portal() -> Iterator[str]:
     Path(settings.STATIC_ROOT).mkdir(exist_ok=True)
     with override_settings(ALLOWED_HOSTS=["*"]):
         call_command("migrate", verbosity=0)
-        from deployments.audit.verification import verify
-        from deployments.core.actors import system_actor
-        from tests.fixtures.showroom import fill
+        from tests.fixtures.showroom_people import make_person
 
-        fill()
-        verify(actor=system_actor("schedule"))  # as it is every day
+        make_person("ada")
         server: Any = LiveServerThread("127.0.0.1", StaticFilesHandler)
         server.daemon = True
         server.start()

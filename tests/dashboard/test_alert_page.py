@@ -1,5 +1,6 @@
 """The page of an alert has what one needs to decide: its runbook, what was measured and deployed then, the journal."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -12,7 +13,7 @@ from django.utils import timezone
 
 from alerting.models import Alert
 from dashboard.selectors.alert_context import runbook
-from deployments.models import Server
+from deployments.models import Environment, Server
 from tests.dashboard import records
 from tests.fixtures.records import MakePerson
 
@@ -129,3 +130,36 @@ def test_the_number_of_queries_does_not_grow(alert: Alert, server: Server, look:
         records.deployment(server, at=alert.starts_at - timedelta(minutes=number))
         records.alert(server.environment, server=server, annotations=NOTES)
     assert count() == few
+
+
+def test_where_the_runbook_says_so_the_environment_is_locked_from_here(
+    server: Server, look: Callable[..., str]
+) -> None:
+    labels = {"alertname": "RollbacksRepeated", "concerns": "deployment"}
+    notes = {"runbook": "docs/runbook.md#rollbacksrepeated"}
+    alert = records.alert(server.environment, "RollbacksRepeated", server=server, labels=labels, annotations=notes)
+    address = f"/admin/deployments/environment/{server.environment_id}/lock/"
+    page = look(alert)
+    assert f'href="{address}">Lock production</a>' in page
+    assert 'id="charts-title"' not in page, "it is not about the bot"
+    assert address not in look(alert, "viewer")
+    Environment.objects.update(locked_at=timezone.now())
+    assert address not in look(alert)
+
+
+def test_the_chart_of_what_it_is_about_stands_first(server: Server, look: Callable[..., str]) -> None:
+    records.beat(server)
+    for name, first in (("BotDown", "users"), ("CriticalErrorRate", "errors"), ("HighResponseTime", "response")):
+        page = look(records.alert(server.environment, name, server=server))
+        assert re.findall(r'class="chart chart-(\w+)"', page)[0] == first
+
+
+def test_what_can_be_done_comes_before_what_it_is_and_how_it_was_told(alert: Alert, look: Callable[..., str]) -> None:
+    page = look(alert)
+    parts = [page.index(f'id="{part}"') for part in ("acknowledge", "runbook-title", "plumbing")]
+    assert parts == sorted(parts)
+    assert ">Acknowledge</button>" in page
+    Alert.objects.update(severity="info")
+    page = look(Alert.objects.get())
+    assert ">Acknowledge</button>" not in page, "it needs no action"
+    assert ">Snooze</button>" in page

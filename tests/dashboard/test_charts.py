@@ -54,8 +54,13 @@ def test_a_scale_ends_however_small_its_values_are(highest: float) -> None:
     assert highest <= nice_top(highest) <= 1e-298
 
 
+def test_a_sample_that_is_missing_between_two_leaves_the_line_whole() -> None:
+    drawn = line([1, 2, None, 3, None, 4])
+    assert drawn.stroke.count("M") == drawn.area.count("Z") == 1
+
+
 def test_a_gap_breaks_the_line() -> None:
-    drawn = line([1, 2, None, 3, 4])
+    drawn = line([1, 2, None, None, 3, 4])
     assert drawn.stroke.count("M") == 2
     assert drawn.area.count("Z") == 2
 
@@ -101,9 +106,10 @@ def test_a_day_has_a_grade_and_says_it_in_words(uptime: float | None, grade: str
 
 def test_grades_differ_in_height_too() -> None:
     bars = [DayBar(date(2026, 5, 4), uptime, 0) for uptime in (1.0, 0.96, 0.5, None)]
-    heights = [int(found) for found in re.findall(r'height="(\d+)"', drawn(bars))]
+    *heights, hollow = [int(found) for found in re.findall(r'height="(\d+)"', drawn(bars))]
     assert heights == sorted(heights, reverse=True)
-    assert len(set(heights)) == 4
+    assert len(set(heights)) == 3
+    assert hollow == heights[0], "a day without data stands as high as a good one, and is hollow"
 
 
 def test_uptime_over_all_days_leaves_out_those_without_data() -> None:

@@ -97,5 +97,5 @@ def test_a_bot_that_is_gone_runs_for_nothing(
 def test_the_bot_counts_itself_and_says_so(enrol: Enrol, said: Callable[[str], str]) -> None:
     records.beat(enrol(), user_count=1)
     page = said("/")
-    assert "People, with the bot 1" in page
-    assert "In the room, with the bot" in page
+    assert "Users, with the bot 1" in page
+    assert "Users in the room, with the bot" in page

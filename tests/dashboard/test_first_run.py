@@ -20,14 +20,14 @@ from tests.fixtures.records import MakePerson, MakeRelease
 
 pytestmark = pytest.mark.django_db
 TITLES = (
-    "An administrator",
-    "A passkey",
-    "A second person",
-    "A release",
-    "A server",
-    "Secrets",
-    "A deployment",
-    "Monitoring",
+    "Make an administrator",
+    "Add a passkey",
+    "Invite a second person",
+    "Build a release",
+    "Add a server",
+    "Set the secrets",
+    "Deploy the release",
+    "Set up monitoring",
 )
 Ready = Callable[[Environment], Server]
 
@@ -66,11 +66,11 @@ def test_each_step_is_done_when_it_is_and_not_before(
     ada = User.objects.create_user("ada", is_staff=True)
     assert done() == [], "an account without a role administers nothing"
     ada.groups.set(Group.objects.filter(name="administrator"))
-    assert done() == ["An administrator"]
+    assert done() == ["Make an administrator"]
     key = SigningKey.objects.create(person="ada", name="hers", credential="c", public_key="k", fingerprint="f")
-    assert done() == ["An administrator", "A passkey"]
+    assert done() == ["Make an administrator", "Add a passkey"]
     make_person("arno", "approver", "operator")
-    assert "A second person" not in done(), "who approves alone approves nothing of what they ask for"
+    assert "Invite a second person" not in done(), "who approves alone approves nothing of what they ask for"
     make_person("olga", "operator")
     release = make_release("1.0.0")
     assert done() == list(TITLES[:4])
@@ -85,14 +85,14 @@ def test_each_step_is_done_when_it_is_and_not_before(
     Deployment.objects.filter(pk=row.pk).update(status=Status.SUCCEEDED)
     assert done() == list(TITLES[:7])
     SigningKey.objects.filter(pk=key.pk).update(revoked_at=timezone.now())
-    assert "A passkey" not in done(), "what was revoked is not there any more"
+    assert "Add a passkey" not in done(), "what was revoked is not there any more"
 
 
 def test_an_empty_portal_opens_with_them_and_a_used_one_shows_them_to_members_alone(make_person: MakePerson) -> None:
     stranger = Client()
     assert stranger.get("/").headers["Location"] == "/start/"
     page = stranger.get("/start/").content.decode()
-    assert "0 of 8 done" in page
+    assert "0 of 8 done, about 15 min left" in page
     assert "./manage.py createsuperuser" in page
     assert "/admin/auth/user/" not in page, "who cannot sign in is sent to no list"
     make_person("ada", "administrator")
@@ -100,14 +100,14 @@ def test_an_empty_portal_opens_with_them_and_a_used_one_shows_them_to_members_al
     assert stranger.get("/start/").headers["Location"].startswith("/admin/login/")
     page = opened("ada")
     assert "1 of 8 done" in page
-    assert re.search(r'(?s)class="card next"><header><h2><span class="number"[^>]*>2</span>A passkey', page)
+    assert re.search(r'(?s)class="card next"><header><h2><span class="number"[^>]*>2</span>Add a passkey', page)
 
 
 @pytest.mark.parametrize("path", ["/", "/admin/"])
 def test_members_are_led_there_until_something_was_deployed(make_person: MakePerson, ready: Server, path: str) -> None:
     make_person("ada", "administrator")
     assert 'id="first-title"' in opened("ada", path) or 'id="cy-first"' in opened("ada", path)
-    assert "Next: a release." in opened("ada", path)
+    assert "Next: build a release." in opened("ada", path)
     records.deployment(ready, Status.SUCCEEDED)
     assert "Next:" not in opened("ada", path + "?environment=test")
 
@@ -116,12 +116,12 @@ def test_what_may_wait_is_passed_over_as_soon_as_something_behind_it_is_done(
     make_release: MakeRelease, make_person: MakePerson
 ) -> None:
     make_person("ada", "administrator")
-    assert step("A passkey").place is Place.NEXT
+    assert step("Add a passkey").place is Place.NEXT
     make_release("1.0.0")
     found = {step.title: step.place for step in first_steps(None).steps}
-    assert found["A passkey"] is found["A second person"] is Place.LEFT_OUT
-    assert found["A server"] is Place.NEXT
-    assert found["A deployment"] is Place.LATER
+    assert found["Add a passkey"] is found["Invite a second person"] is Place.LEFT_OUT
+    assert found["Add a server"] is Place.NEXT
+    assert found["Deploy the release"] is Place.LATER
 
 
 def test_who_is_not_signed_in_reads_nothing_of_what_is_stored(make_release: MakeRelease, ready: Server) -> None:
@@ -140,17 +140,16 @@ def test_who_is_not_signed_in_reads_nothing_of_what_is_stored(make_release: Make
     Server.objects.update(state=Server.State.ENROLLED)
     assert told() == everything
     with_all = {step.fact for step in first_steps(None).steps}
-    assert not any(fact in everything for fact in with_all - {"nobody can give out roles yet"})
+    assert not any(fact in everything for fact in with_all - {"Nobody can give out roles yet"})
 
 
 def test_what_everything_else_needs_is_never_passed_over(make_release: MakeRelease) -> None:
     make_release("1.0.0")
     page = Client().get("/start/").content.decode()
     assert "0 of 8 done" in page
-    assert re.search(r'href="#step-1">an administrator<', page)
     assert re.search(r'id="step-1" class="card next"', page)
-    assert step("A release").done
-    assert step("An administrator").place is Place.NEXT
+    assert step("Build a release").done
+    assert step("Make an administrator").place is Place.NEXT
 
 
 def test_a_button_leads_to_where_the_step_is_done_now(
@@ -158,26 +157,26 @@ def test_a_button_leads_to_where_the_step_is_done_now(
 ) -> None:
     make_person("ada", "administrator", "operator")
     Server.objects.update(state=Server.State.ENROLLED)
-    assert not step("A server", "ada").offered, "nothing to make it ready for"
+    assert not step("Add a server", "ada").offered, "nothing to make it ready for"
     make_release("1.0.0")
     for title, label in (
-        ("A passkey", "Add a passkey"),
-        ("A second person", "Invite somebody"),
-        ("A server", f"Provision {ready.name}"),
-        ("Secrets", "Set a secret"),
-        ("Monitoring", "Add a monitoring server"),
+        ("Add a passkey", "Add a passkey"),
+        ("Invite a second person", "Invite somebody"),
+        ("Add a server", f"Provision {ready.name}"),
+        ("Set the secrets", "Set a secret"),
+        ("Set up monitoring", "Add a monitoring server"),
     ):
         found = step(title, "ada")
         assert found.label == label
         assert f'href="{found.link}">{label}<' in opened("ada")
         opened("ada", found.link)
-    assert not step("A deployment", "ada").offered
+    assert not step("Deploy the release", "ada").offered
     Server.objects.update(state=Server.State.PROVISIONED)
-    found = step("A deployment", "ada")
+    found = step("Deploy the release", "ada")
     assert found.label == "Deploy to test"
     opened("ada", found.link)
     row = records.deployment(ready, Status.AWAITING_APPROVAL)
-    assert step("A deployment", "ada").label == f"Look at #{row.pk}"
+    assert step("Deploy the release", "ada").label == f"Look at #{row.pk}"
 
 
 def test_whoever_may_not_do_a_step_is_told_who_may(make_person: MakePerson) -> None:
@@ -186,7 +185,7 @@ def test_whoever_may_not_do_a_step_is_told_who_may(make_person: MakePerson) -> N
     page = opened("vera")
     assert "ada may do this: it takes the role administrator." in page
     assert "Invite somebody" not in page
-    assert step("A deployment", "vera").who == "Nobody may do this yet: it takes the role operator."
+    assert step("Deploy the release", "vera").who == "Nobody may do this yet: it takes the role operator."
     assert "Add a passkey" in page, "that is her own"
     for name in ("bob", "cleo", "dora", "eve"):
         make_person(name, "administrator")

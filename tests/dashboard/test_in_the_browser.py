@@ -193,7 +193,7 @@ def test_everything_is_readable_without_javascript(
     page = visitor.page
     page.goto(portal)
     text = page.locator("main").inner_text()
-    for said in ("The bot is in its room", "1.4.0", "In the room, with the bot", "Rolled back"):
+    for said in ("The bot is in its room", "1.4.0", "Users in the room, with the bot", "Rolled back"):
         assert said in text
     assert page.locator("noscript").count() == 1
     page.goto(f"{portal}/deployments/{row.pk}/")
@@ -259,7 +259,7 @@ def test_an_alert_is_taken_in_hand_by_keyboard_with_and_without_javascript(
     page = visitor.page
     page.goto(f"{portal}/alerts/")
     assert page.locator("h1").inner_text() == "1 critical alert needs action"
-    page.get_by_role("link", name="BotDown").first.focus()
+    page.get_by_role("link", name="keeps silent").first.focus()
     page.keyboard.press("Enter")
     page.get_by_label("Comment (optional)").focus()
     page.keyboard.type("Restarting it")

@@ -94,12 +94,13 @@ def test_open_ones_stand_above_and_those_of_thirty_days_below(anyone: Client, ol
     opened(olga)
     ended(olga, "Last week's", 7)
     ended(olga, "Last season's", 31)
-    page = words(html(anyone, "/"))
-    assert (
-        page.index("Open incidents 1")
-        < page.index("The room is gone", page.index("Open incidents"))
-        < page.index("Incidents of the last 30 days")
-    )
+    page = words(html(anyone, "/").split('id="main"')[1])
+    assert page.index("Incident: The room is gone") < page.index("Incidents of the last 30 days")
+    assert page.count("The room is gone") == 1, "the one that the headline tells of is told once, with its last word"
+    assert "Open incidents" not in page
+    opened(olga)
+    page = words(html(anyone, "/?range=1h"))  # not the page that was drawn just now
+    assert page.index("Open incidents 2") < page.index("Incidents of the last 30 days")
     assert "Last week's" in page.replace("&#x27;", "'")
     assert "Last season" not in page
     assert "Last season" in html(anyone, "/incidents/")

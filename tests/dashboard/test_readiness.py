@@ -545,7 +545,7 @@ def test_the_page_shows_what_fails_first_and_what_passes_last(world: World) -> N
     reader = Client()
     reader.force_login(User.objects.create_superuser("root"), backend="django.contrib.auth.backends.ModelBackend")
     page = reader.get("/readiness/").content.decode()
-    assert "27 pass</a>" in page
+    assert "Passing <span" in page
     assert "Failing" not in page
     Deployment.objects.filter(status=Status.SUCCEEDED).update(verified_at=None)
     (card,) = scorecards(timezone.now())
@@ -556,5 +556,39 @@ def test_the_page_shows_what_fails_first_and_what_passes_last(world: World) -> N
     failing = next(row for row in card.rows if row.verdict is Verdict.FAIL)
     page = reader.get("/readiness/").content.decode()
     passing = next(row for row in card.rows if row.verdict is Verdict.PASS)
-    assert page.index("Failing</h3>") < page.index(escape(failing.title)) < page.index("Passing</h3>")
-    assert page.index("Passing</h3>") < page.index(escape(passing.title))
+    assert page.index("Failing <span") < page.index(escape(failing.title)) < page.index("Passing <span")
+    assert page.index("Passing <span") < page.index(escape(passing.title))
+
+
+def page_of(world: World, make_person: Any, role: str = "operator") -> str:
+    make_person(role, role)
+    client = Client()
+    client.force_login(User.objects.get(username=role), backend="django.contrib.auth.backends.ModelBackend")
+    answer = client.get("/readiness/")
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_the_page_has_a_line_for_each_fact_and_bots_beside_each_other(world: World, make_person: Any) -> None:
+    page = page_of(world, make_person)
+    assert page.count("Is up for more than 99 % of a week") == 1
+    assert re.findall(r'<th scope="col"><a href="/bots/([\w-]+)/">', page) == ["prod-1", "test-1"]
+    assert "prod-1 is up for more than 99 % of a week" not in page, "it passes: it stands beside the other"
+    _change(HOUR, 100, connected_seconds=0)(world)
+    page = page_of(world, lambda *_: None)
+    assert "prod-1 is up for more than 99 % of a week" in page, "what fails has a line of its own"
+    assert "Its ninety days say when it was away." in page
+
+
+def test_what_the_portal_can_measure_has_a_button_for_whoever_may(world: World, make_person: Any) -> None:
+    Validation.objects.all().delete()
+    page = page_of(world, make_person)
+    assert '<a class="button quiet small" href="/validations/">Validate' in page
+    assert ">Validate" not in page_of(world, make_person, "viewer")
+
+
+def test_environments_without_an_application_are_not_said_to_be_empty(world: World, make_person: Any) -> None:
+    Environment.objects.update(application="")
+    page = page_of(world, make_person)
+    assert "Not bound to an application" in page
+    assert "Not deployed yet" not in page

@@ -124,7 +124,7 @@ def test_entering_the_room_is_no_absence(anyone: Client, enrol: Enrol) -> None:
     records.beat(server, 55)
     records.beat(server)
     page = words(shown(anyone))
-    assert "In room, 24 h 100 % of 55 s" in page
+    assert "Uptime, 24 h 100 % of 55 s" in page
     assert "100 % of 55 s in its room" in page
 
 
@@ -168,7 +168,7 @@ def test_nobody_sees_addresses_and_strangers_see_no_people(
 @pytest.mark.parametrize(
     ("choice", "what", "at_first"),
     [
-        ("show_users", "People", True),
+        ("show_users", "Users", True),
         ("show_charts", "Response time", True),
         ("show_versions", "Version", False),
         ("show_deployments", "Recent deployments", False),
@@ -375,7 +375,7 @@ def test_the_number_of_queries_does_not_depend_on_what_there_is(enrol: Enrol) ->
         records.beat(another)
         records.deployment(another, Status.FAILED)
         records.alert(another.environment)
-    assert queries() == few <= 26  # seven for who watches, what is unsettled, incidents, mails and maintenance
+    assert queries() == few <= 27  # eight for who watches, what waits or is unsettled, incidents, mails and maintenance
 
 
 def test_many_bots_come_in_pages(anyone: Client, enrol: Enrol) -> None:
@@ -429,7 +429,7 @@ def test_no_surface_says_more_than_was_observed(anyone: Client, enrol: Enrol) ->
         records.beat(server, float(ago), uptime=100_000 - ago)
     for path in ("/", "/bots/prod-1/"):
         page = words(shown(anyone, path))
-        assert "In room, 24 h 100 % of 28 min" in page
+        assert "Uptime, 24 h 100 % of 28 min" in page
         assert re.search(r"100 % of 2\d min( \d+ s)? in its room", page)
     samples = Sample.objects.filter(resolution=86400)
     assert sum(row.observed_seconds for row in samples) == pytest.approx(28 * 60, abs=5)
@@ -499,5 +499,5 @@ def test_what_nobody_may_see_any_more_is_not_kept_as_it_was(anyone: Client, enro
 
 def test_a_kept_page_says_no_seconds_that_go_on_by_themselves(anyone: Client, enrol: Enrol) -> None:
     records.beat(enrol(current_release=records.release()), 12)
-    assert "heard just now" in words(shown(anyone))
+    assert "updated just now" in words(shown(anyone))
     assert not re.search(r"\d s ago", shown(anyone))
