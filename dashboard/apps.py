@@ -10,7 +10,10 @@ class DashboardConfig(AppConfig):
     verbose_name = "Dashboard"
 
     def ready(self) -> None:
-        """Register its system check."""
+        """Register its system check, and tell the control room how to learn whether a service runs."""
         from dashboard import checks
+        from dashboard.selectors.bot_status import runs
+        from deployments.operations import selectors
 
         checks.register()
+        selectors.ask_too(runs)

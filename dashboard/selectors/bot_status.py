@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
-from dashboard.models import Condition, condition_at
+from django.utils import timezone
+
+from dashboard.models import BotState, Condition, condition_at
 from deployments.models import Server
 
 # What a page needs first comes first.
@@ -117,6 +119,16 @@ def is_expected(service: str, *, deployed: bool, heard: bool) -> bool:
 def condition_of(heard: Condition | None, *, stopped: bool) -> Condition | None:
     """What a bot's own word means once it is known whether somebody stopped it."""
     return Condition.STOPPED if stopped and heard != Condition.CONNECTED else heard
+
+
+def runs(server: Server) -> bool | None:
+    """Whether its service runs, by its last word; None where that says nothing. One query, none where it was read."""
+    state: BotState | None = getattr(server, "bot_state", None)
+    if state is None:
+        return None
+    condition = state.condition(timezone.now())
+    said_here = condition == Condition.DISCONNECTED and not state.probed  # it speaks, from outside its room
+    return {Condition.CONNECTED: True, Condition.STOPPED: False}.get(condition, True if said_here else None)
 
 
 def urgency(order: int, environment: int, condition: Condition | None) -> tuple[int, int, int]:

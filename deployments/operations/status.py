@@ -14,6 +14,8 @@ from deployments.releases.role_plans import roles_on
 from engine.errors import PortalError
 from engine.remote import AgentClient
 
+_RUNS = ("active", "activating", "reloading")
+
 
 @dataclass(frozen=True)
 class UnitStatus:
@@ -36,6 +38,11 @@ class Standing:
     release: str = ""
     units: list[UnitStatus] = field(default_factory=list)
     health: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> bool | None:
+        """Whether every unit does; None where nobody could ask."""
+        return None if self.well is None else all(unit.active in _RUNS for unit in self.units)
 
 
 def status_of(*, actor: Actor, environment: Environment, server: Server | None = None) -> list[Standing]:

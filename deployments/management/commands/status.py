@@ -7,7 +7,8 @@ from typing import Any
 from deployments.access.verbs import Verb
 from deployments.core import selectors
 from deployments.management.base import PortalCommand
-from deployments.models import Environment
+from deployments.models import Environment, Operation, Server
+from deployments.operations.selectors import fitting
 from deployments.operations.status import Standing, status_of
 
 
@@ -31,11 +32,19 @@ class Command(PortalCommand):
             found += status_of(actor=self.actor(Verb.VERIFY, environment), environment=environment, server=server)
         for standing in found:
             self._tell(standing)
+        self.hint(found)
         if self.as_json:
             self.emit([asdict(standing) for standing in found])
         elif not found:
             self.say("Nothing runs here.")
         return 0 if all(standing.well for standing in found) else 1
+
+    def hint(self, found: list[Standing]) -> None:
+        """How what does not run is started, in the words that the pages have for it."""
+        stands = {one.server: one.runs for one in found}
+        for server in Server.objects.filter(name__in=stands).select_related("environment"):
+            if stands[server.name] is False and Operation.Kind.START in fitting(server, stands[server.name]):
+                self.say(f"To start what does not run: ./manage.py start {server.environment} --server {server}")
 
     def _tell(self, standing: Standing) -> None:
         words = {True: "ok", False: "NOT OK", None: "NO ANSWER"}
