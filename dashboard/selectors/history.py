@@ -47,13 +47,13 @@ class Page:
 
 def page(wanted: Filter, size: int = PAGE) -> Page:
     """One page. One query, which walks the primary key and never counts the table."""
-    rows = list(_filtered(wanted).order_by("-id")[: size + 1])
+    rows = list(_filtered(wanted).with_taken_back().order_by("-id")[: size + 1])
     return Page(rows[:size], rows[size - 1].pk if len(rows) > size else None)
 
 
 def recent(size: int) -> list[Deployment]:
     """The latest deployments of all environments."""
-    return list(_filtered(Filter()).order_by("-id")[:size])
+    return list(_filtered(Filter()).with_taken_back().order_by("-id")[:size])
 
 
 def _filtered(wanted: Filter) -> Any:

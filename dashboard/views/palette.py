@@ -63,7 +63,8 @@ def _entries(request: HttpRequest, words: list[str]) -> Iterator[Entry]:
     if not words:
         return
     yield from _additions(request)
-    servers = _called(Server.objects.exclude(state=Server.State.RETIRED), "name", words)
+    rows = Server.objects.exclude(state=Server.State.RETIRED)
+    servers = _called(rows.select_related("environment", "current_release", "bot_state"), "name", words)
     environments = _called(Environment.objects.filter(retired_at=None), "name", words)
     for server in servers:
         yield Entry(server.name, reverse("bot", args=[server.name]), "Bot")
@@ -79,9 +80,15 @@ def _entries(request: HttpRequest, words: list[str]) -> Iterator[Entry]:
 
 def _records(words: list[str]) -> Iterator[Entry]:
     numbers = [number for word in words if (number := whole_number(word.lstrip("#"))) is not None]
-    rows = Deployment.objects.filter(pk__in=numbers).select_related("environment", "release").defer("snapshot")
+    rows = (
+        Deployment.objects.with_taken_back()
+        .filter(pk__in=numbers)
+        .select_related("environment", "release")
+        .defer("snapshot")
+    )
     for row in rows:
-        yield Entry(f"#{row.pk} {row.release} on {row.environment}", reverse("deployment", args=[row.pk]), "Deployment")
+        title = f"#{row.pk} {row.release} on {row.environment}{', taken back' if row.taken_back else ''}"
+        yield Entry(title, reverse("deployment", args=[row.pk]), "Deployment")
     for release in Release.objects.filter(_any("identifier", words)).order_by("-id")[:OF_EACH]:
         link = reverse("admin:deployments_release_change", args=[release.pk])
         yield Entry(release.identifier, link, "Release")

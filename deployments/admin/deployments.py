@@ -1,6 +1,6 @@
 """Deployments: the list, and what can be done about each."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -13,9 +13,11 @@ from deployments.admin.base import PortalAdmin
 from deployments.admin.decisions import Approve, Cancel, Reject, Review, RollBack
 from deployments.admin.lists import SEARCHED
 from deployments.admin.request_deployment import asking_for, places_to_deploy_to
+from deployments.core.actors import in_words
 from deployments.core.texts import whole_number
 from deployments.lifecycle import FINAL, Kind, Status
 from deployments.models import Deployment
+from deployments.models.deployments import DeploymentQuerySet
 
 
 def _one_review(actions: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -30,7 +32,7 @@ class DeploymentAdmin(PortalAdmin[Deployment]):
     """The list, and what can be done; a deployment's page is `dashboard/views/deployments.py`."""
 
     confirmations = (Approve(), Reject(), Review(), Cancel(), RollBack())
-    list_display = ("shown", "environment", "what", "shown_status", "requested_by", "asked", "took", "marks")
+    list_display = ("shown", "environment", "what", "shown_status", "asker", "asked", "took", "marks")
     list_filter = ("status", "environment", "kind", "break_glass")
     search_fields = ("=id", "release__identifier", "requested_by", "reason", "sentence")
     searched_newest = True
@@ -46,7 +48,7 @@ class DeploymentAdmin(PortalAdmin[Deployment]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Deployment]:
         """Without the snapshots, which a list does not show."""
         rows = super().get_queryset(request).select_related("environment", "release")
-        return rows.defer("snapshot", "release__change_log")
+        return cast("DeploymentQuerySet", rows.defer("snapshot", "release__change_log")).with_taken_back()
 
     def actions_for(self, request: HttpRequest, obj: Deployment) -> list[dict[str, Any]]:
         """And asking for the same release once more, on the page of a request: with what is true now, and its plan."""
@@ -72,7 +74,12 @@ class DeploymentAdmin(PortalAdmin[Deployment]):
     @admin.display(description="Status", ordering="status")
     def shown_status(self, obj: Deployment) -> str:
         """In colour."""
-        return labels.status(obj.status, obj.get_status_display())
+        return labels.status(obj.grade, obj.get_status_display())
+
+    @admin.display(description="Requested by", ordering="requested_by")
+    def asker(self, obj: Deployment) -> str:
+        """Who asked, in words."""
+        return in_words(obj.requested_by)
 
     @admin.display(description="Requested", ordering="requested_at")
     def asked(self, obj: Deployment) -> str:

@@ -28,7 +28,9 @@ def environment_page(request: HttpRequest, environment: Environment, actions: li
     """What the template shows; `actions` are those that this person is offered."""
     actor = actor_of(request)
     standing = environment_statuses([environment])[environment.pk]
-    rows = Deployment.objects.filter(environment=environment).select_related("release").defer("snapshot")
+    rows = (
+        Deployment.objects.with_taken_back().filter(environment=environment).select_related("release").defer("snapshot")
+    )
     quarantined = {} if standing.way_back else all_in_quarantine([environment], {environment.pk: standing.live})
     return {
         "environment": environment,

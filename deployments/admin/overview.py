@@ -40,7 +40,7 @@ class EnvironmentCard:
 def overview(request: HttpRequest) -> dict[str, Any]:
     """What the first page shows."""
     actor = actor_of(request)
-    rows = Deployment.objects.select_related("environment", "release").defer("snapshot")
+    rows = Deployment.objects.with_taken_back().select_related("environment", "release").defer("snapshot")
     waiting = inbox(actor)
     environments = _shown_environments()
     found = environment_statuses(environments)

@@ -100,7 +100,7 @@ class ReleaseAdmin(PortalAdmin[Release]):
         """The page."""
         release = context.get("original")
         if release is not None:
-            rows = release.deployments.select_related("environment").defer("snapshot").order_by("-id")
+            rows = release.deployments.with_taken_back().select_related("environment").defer("snapshot").order_by("-id")
             context |= {
                 "release": release,
                 "record": _record(release),

@@ -15,7 +15,7 @@ from deployments.admin.enrolment import enrol_again_address
 from deployments.environments.machines import neighbours
 from deployments.environments.secrets import MONITORING_TOKEN, PORTAL_TOKEN
 from deployments.environments.stored_secrets import StoredSecret, stored_secrets
-from deployments.models import Operation, Server
+from deployments.models import Deployment, Operation, Server
 from deployments.operations.selectors import reads_journal
 from engine.ssh.keys import HostKey
 
@@ -48,8 +48,13 @@ def server_page(request: HttpRequest, server: Server, actions: list[dict[str, An
     by_slug = {action["slug"]: action for action in actions}
     missing = _missing(request, server, by_slug)
     last = [slug for slug in AT_THE_END if not (missing and slug in missing.url)]
-    targets = server.targets.select_related("deployment__release", "deployment__environment")
-    shown = [one for one in actions if one["slug"] not in (*AT_DRIFT, *AT_THE_END)]
+    rows = Deployment.objects.filter(targets__server=server).select_related("release", "environment").defer("snapshot")
+    unsure = {"start", "stop"} <= by_slug.keys()  # nobody knows whether it runs: then neither is the thing to do
+    shown = [
+        _quiet(one) if unsure and one["slug"] == "start" else one
+        for one in actions
+        if one["slug"] not in (*AT_DRIFT, *AT_THE_END)
+    ]
     found: dict[str, Any] = {
         "server": server,
         "portal_actions": sorted(shown, key=lambda one: one["tone"] == "bad"),
@@ -61,7 +66,7 @@ def server_page(request: HttpRequest, server: Server, actions: list[dict[str, An
         "accepted": [one for one in server.drift.get("differences", []) if one not in server.open_drift],
         "differing": differing(server),
         "disk": _disk(server.drift.get("disk")),
-        "deployments": [row.deployment for row in targets.defer("deployment__snapshot").order_by("-id")[:SHOWN]],
+        "deployments": list(rows.with_taken_back().order_by("-id")[:SHOWN]),
         "operations": list(Operation.objects.filter(server=server)[:SHOWN]),
         "machine": machine_in_words(server.facts),
         "installed": _installed(server),

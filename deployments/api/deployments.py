@@ -233,8 +233,10 @@ def decide_deployment(request: HttpRequest, number: Path[Number], decision: Deci
 
 def _visible(actor: Actor) -> Any:
     """Deployments that `actor` may see: a token for one environment sees that one only."""
-    rows = Deployment.objects.select_related("environment", "release").defer(
-        "environment__private_key", "environment__next_private_key"
+    rows = (
+        Deployment.objects.with_taken_back()
+        .select_related("environment", "release")
+        .defer("environment__private_key", "environment__next_private_key")
     )
     return rows.filter(environment_id=actor.environment_id) if actor.environment_id else rows
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from ninja import Schema
 from pydantic import Field
 
+from deployments.core import selectors
 from deployments.http.documents import Document
 from deployments.http.paging import EnvironmentName, Name, Text
 from deployments.lifecycle import Kind, Status
@@ -167,6 +168,7 @@ class DeploymentOut(Document):
     kind: Kind
     status: Status
     ended: bool = Field(description="Whether the status can no longer change.")
+    taken_back: bool = Field(description="It succeeded, and a rollback followed: it runs no more.")
     outcome: str = Field(description="A stable word for why it ended as it did.", examples=["verified"])
     sentence: str = Field(description="What happened, what it means, what to do next.")
     exit_code: int | None = Field(
@@ -196,6 +198,7 @@ class DeploymentOut(Document):
             "kind": Kind(row.kind),
             "status": status,
             "ended": row.ended,
+            "taken_back": selectors.was_taken_back(row),
             "outcome": row.outcome,
             "sentence": row.sentence,
             "exit_code": None if row.active else row.exit_code,

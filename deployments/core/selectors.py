@@ -149,6 +149,14 @@ def followed_by(deployment: Deployment) -> Deployment | None:
     return later if later is not None and later.release_id != deployment.release_id else None
 
 
+def was_taken_back(deployment: Deployment) -> bool:
+    """Whether what followed it was a rollback. No query for a row of a list, which knows it."""
+    if hasattr(deployment, "next_kind"):
+        return deployment.taken_back
+    followed = followed_by(deployment)
+    return followed is not None and followed.kind == Kind.ROLLBACK
+
+
 def expected_seconds(environment: Environment, kind: Kind) -> float | None:
     """Median claim → end of the last ten successes of this kind, in seconds; None without one."""
     rows = Deployment.objects.filter(environment=environment, kind=kind, status=Status.SUCCEEDED).exclude(

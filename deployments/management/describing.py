@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db.models import Prefetch, QuerySet
 
+from deployments.core.selectors import was_taken_back
 from deployments.models import Approval, Deployment, Target
 
 
@@ -22,6 +23,7 @@ def describe(deployment: Deployment) -> dict[str, Any]:
         "release": deployment.release.identifier,
         "kind": deployment.kind,
         "status": deployment.status,
+        "taken_back": was_taken_back(deployment),
         "outcome": deployment.outcome,
         "sentence": deployment.sentence,
         "requested_by": deployment.requested_by,

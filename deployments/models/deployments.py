@@ -49,6 +49,16 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
         """Queued, running or verifying."""
         return self.filter(status__in=ACTIVE)
 
+    def with_taken_back(self) -> "DeploymentQuerySet":
+        """For lists: each knows whether the next success in its environment was a rollback to another release."""
+        later = Deployment.objects.filter(environment=models.OuterRef("environment"), status=Status.SUCCEEDED)
+        later = later.filter(finished_at__gte=models.OuterRef("finished_at")).exclude(pk=models.OuterRef("pk"))
+        later = later.order_by("finished_at", "id")
+        return self.annotate(
+            next_kind=models.Subquery(later.values("kind")[:1]),
+            next_release=models.Subquery(later.values("release")[:1]),
+        )
+
     def executing(self) -> "DeploymentQuerySet":
         """Claimed by a worker and not ended."""
         return self.filter(status__in=EXECUTING)
@@ -138,6 +148,21 @@ class Deployment(models.Model):
         """`Deployment of 0.2.0`, `Rollback to 0.1.0`: one goes back to a release, never away from it."""
         preposition = "to" if self.kind == Kind.ROLLBACK else "of"
         return f"{self.get_kind_display()} {preposition} {self.release.version}"
+
+    @property
+    def taken_back(self) -> bool:
+        """Whether it succeeded and the next success there was a rollback; known of rows `with_taken_back` alone."""
+        went_back = getattr(self, "next_kind", None) == Kind.ROLLBACK
+        return went_back and self.status == Status.SUCCEEDED and getattr(self, "next_release", None) != self.release_id
+
+    @property
+    def grade(self) -> str:
+        """The class that colours its status in a list."""
+        return TargetStatus.REVERTED if self.taken_back else self.status
+
+    def get_status_display(self) -> str:  # type: ignore[no-redef]  # in place of the one that Django makes
+        """Its status in words; in a list, what was taken back says so."""
+        return f"{Status(self.status).label}{', taken back' if self.taken_back else ''}"
 
     @property
     def active(self) -> bool:

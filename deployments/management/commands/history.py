@@ -32,7 +32,8 @@ class Command(PortalCommand):
 
     def run(self, options: dict[str, Any]) -> int:
         """Print in the chosen format."""
-        rows = Deployment.objects.select_related("environment", "release").defer("snapshot", "release__change_log")
+        rows = Deployment.objects.with_taken_back().select_related("environment", "release")
+        rows = rows.defer("snapshot", "release__change_log")
         if options["environment"]:
             rows = rows.filter(environment=selectors.environment_named(options["environment"]))
         if options["format"] == "changelog":
@@ -51,7 +52,7 @@ class Command(PortalCommand):
             mark = "↩ " if row.rollback_of_id or row.kind == "rollback" else ""
             self.say(
                 f"{row.pk:>5}  {row.requested_at:%Y-%m-%d %H:%M}  {row.environment!s:12} "
-                f"{mark}{row.release.identifier:30} {row.get_status_display():18} {seconds:>8}  {row.requested_by}"
+                f"{mark}{row.release.identifier:30} {row.get_status_display():21} {seconds:>8}  {row.requested_by}"
             )
 
     def _changelog(self, environment: str | None) -> None:
