@@ -97,7 +97,7 @@ def end(*, actor: Actor, window: Maintenance, reason: str) -> Maintenance:
     require(actor, Verb.LOCK, window.environment)
     reason = checked(reason)
     if not reason:
-        raise InvalidRequest("Ending maintenance early needs a reason.", hint="Say why.")
+        raise InvalidRequest("Ending maintenance early needs a reason.", hint="Say why.", reason="no_reason")
     with transaction.atomic():
         row, now = _locked(window), timezone.now()
         if row.ended_at is not None or row.ends_at <= now:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from deployments.core.actors import in_words
+from deployments.core.actors import identity_in
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment
 
@@ -25,7 +25,9 @@ def guidance(deployment: Deployment, given: int = 0) -> str:
         return _ADVICE.get(Status(deployment.status), "")
     left = max(1, (deployment.sealed.policy.approvals_required or 0) - given)
     ends = f"; expires {deployment.expires_at:%-d %b %H:%M} UTC" if deployment.expires_at else ""
-    return f"Needs {left} approval{'s' * (left > 1)} by someone other than {in_words(deployment.requested_by)}{ends}."
+    return (
+        f"Needs {left} approval{'s' * (left > 1)} by someone other than {identity_in(deployment.requested_by)}{ends}."
+    )
 
 
 def said(deployment: Deployment) -> str:

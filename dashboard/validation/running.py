@@ -18,7 +18,7 @@ from deployments.access.policy import require
 from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core import queueing
-from deployments.core.actors import Actor, system_actor
+from deployments.core.actors import Actor, in_words, system_actor
 from deployments.core.texts import spoken, whole_number
 from deployments.models import Deployment, Environment, Server
 from engine.errors import Conflict, InvalidRequest, NotFound
@@ -72,7 +72,7 @@ def warning(row: Validation) -> str:
 def stop(*, actor: Actor, validation: Validation, now: datetime | None = None) -> Validation:
     """End it now: what was not measured by then is not measured. Raises NotAllowed, Conflict when it has ended."""
     require(actor, Verb.VERIFY, validation.environment)
-    return _end(actor, validation, now or timezone.now(), f"Stopped by {actor}.")
+    return _end(actor, validation, now or timezone.now(), f"Stopped by {in_words(str(actor))}.")
 
 
 def numbered(text: str) -> Validation:

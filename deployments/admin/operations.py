@@ -18,7 +18,7 @@ from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation, Made
 from deployments.admin.ending import EndProvisioning
 from deployments.admin.forms import PageForm, ReasonForm, choice, text, word
-from deployments.core.actors import Actor
+from deployments.core.actors import Actor, in_words
 from deployments.models import Operation, Server
 from deployments.operations import one_off
 from deployments.operations.data import Backup, backups_on, restore_data
@@ -213,7 +213,7 @@ class OperationAdmin(PortalAdmin[Operation]):
 
     confirmations = (EndProvisioning(),)
     change_form_template = "deployments/admin/operation.html"
-    list_display = ("shown", "server", "shown_state", "requested_by", "asked", "took")
+    list_display = ("shown", "server", "shown_state", "asker", "asked", "took")
     list_filter = ("kind", "state", "server__environment")
     search_fields = ("=id", "server__name", "requested_by", "reason", "sentence")
     list_select_related = ("server",)
@@ -232,6 +232,11 @@ class OperationAdmin(PortalAdmin[Operation]):
     def shown_state(self, obj: Operation) -> str:
         """In colour."""
         return labels.status(_colour(obj)["colour"], obj.get_state_display())
+
+    @admin.display(description="Requested by", ordering="requested_by")
+    def asker(self, obj: Operation) -> str:
+        """Who asked, in words."""
+        return in_words(obj.requested_by)
 
     @admin.display(description="Requested", ordering="requested_at")
     def asked(self, obj: Operation) -> str:

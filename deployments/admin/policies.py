@@ -10,7 +10,7 @@ from deployments.admin import labels
 from deployments.admin.base import PortalAdmin
 from deployments.admin.confirmations import Confirmation
 from deployments.admin.forms import CommentForm, ReasonForm
-from deployments.core.actors import Actor
+from deployments.core.actors import Actor, in_words
 from deployments.environments.policies import decide_policy_change, withdraw_policy_change
 from deployments.models import PolicyChange
 
@@ -37,7 +37,7 @@ class Agree(Waiting):
     def consequences(self, obj: PolicyChange) -> Sequence[str]:
         """What agreeing does."""
         return [
-            f"At once: {obj.sentence} on {obj.environment}. {obj.requested_by} says: {obj.reason}",
+            f"At once: {obj.sentence} on {obj.environment}. {in_words(obj.requested_by)} says: {obj.reason}",
             "A deployment that waits for approval there loses its seal.",
         ]
 

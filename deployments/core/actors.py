@@ -54,9 +54,9 @@ def identity_in(text: str) -> str:
 
 
 def in_words(text: str) -> str:
-    """An actor whose text was recorded, for a page: `alice (token ci)`."""
+    """An actor whose text was recorded, for a page: `alice, by token ci`."""
     person, mark, token = text.partition(TOKEN_MARK)
-    return f"{person} (token {token})" if mark else text
+    return f"{person}, by token {token}" if mark else text
 
 
 def shell_actor(login: str) -> Actor:

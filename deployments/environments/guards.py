@@ -3,6 +3,7 @@
 from django.utils import timezone
 
 from deployments.core import selectors
+from deployments.core.actors import in_words
 from deployments.models import Environment, Maintenance
 from engine.errors import EnvironmentBusy, InvalidRequest, NotAllowed
 
@@ -54,11 +55,13 @@ def frozen(environment: Environment) -> str:
 def maintenance_sentence(window: Maintenance) -> str:
     """Of what, until when, and who planned it."""
     until = f"{window.ends_at:%Y-%m-%d %H:%M} UTC"
-    return f"{window.environment} is under maintenance until {until}, planned by {window.made_by}: {window.title}."
+    planned = f"planned by {in_words(window.made_by)}: {window.title.rstrip('.')}."
+    return f"{window.environment} is under maintenance until {until}, {planned}"
 
 
 def locked_sentence(environment: Environment) -> str:
     """Who locked it, why, and until when."""
     until = environment.lock_until
     end = f" The lock ends at {until:%Y-%m-%d %H:%M} UTC." if until else ""
-    return f"{environment} was locked by {environment.locked_by}: {environment.lock_reason}.{end}"
+    by, reason = in_words(environment.locked_by), environment.lock_reason.rstrip(".")
+    return f"{environment} was locked by {by}: {reason}.{end}"

@@ -108,5 +108,5 @@ def _record(actor: Actor, locked: Environment, what: str, **data: Any) -> None:
 
 def _reason(reason: str, what: str) -> str:
     if not reason.strip():
-        raise InvalidRequest(f"{what} needs a reason.", hint="Say why, for those who find it so.")
-    return checked(reason)
+        raise InvalidRequest(f"{what} needs a reason.", hint="Say why, for those who find it so.", reason="no_reason")
+    return checked(reason).rstrip(". ") or reason

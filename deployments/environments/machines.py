@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from django.db.models import Q, QuerySet
 
+from deployments.core.actors import in_words
 from deployments.core.processes import silence
 from deployments.core.texts import named
 from deployments.environments.guards import refuse_busy
@@ -55,7 +56,8 @@ def refuse_work_beside(server: Server) -> None:
         provisionings = other.operations.filter(kind=Operation.Kind.PROVISION, state__in=Operation.ACTIVE)
         if active := provisionings.first():
             raise Conflict(
-                f"{active} is under way, asked for by {active.requested_by}, and {server.name} is the same machine.",
+                f"{active} is under way, asked for by {in_words(active.requested_by)}, "
+                f"and {server.name} is the same machine.",
                 hint=silence(active) or "Ask again when it has ended.",
                 reason="operation_active",
             )

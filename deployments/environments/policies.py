@@ -47,7 +47,7 @@ def change_policy(
     """
     require(actor, Verb.CONFIGURE, environment)
     if not reason.strip():
-        raise InvalidRequest("Changing the approval policy needs a reason.", hint="Say what makes it necessary.")
+        raise InvalidRequest("Changing the approval policy needs a reason.", hint="Say why.", reason="no_reason")
     reason = checked(reason)
     others = {"signed_approvals": signed_approvals, "max_failures": max_failures, "releases_from": releases_from}
     wanted: Policy = {name: value for name, value in others.items() if value is not None}
@@ -75,7 +75,7 @@ def decide_policy_change(*, actor: Actor, change: PolicyChange, approve: bool, c
     require(actor, Verb.DECIDE_POLICY, change.environment)
     refuse_same_person(actor, change.requested_by, what="a change of policy")
     if not approve and not comment.strip():
-        raise InvalidRequest("A refusal needs a reason.", hint="Say what speaks against it.")
+        raise InvalidRequest("A refusal needs a reason.", hint="Say what speaks against it.", reason="no_reason")
     comment = checked(comment, what="A comment")
     with transaction.atomic():
         locked = locked_environment(change.environment_id)

@@ -111,7 +111,9 @@ def retire_environment(*, actor: Actor, environment: Environment, reason: str) -
     """
     require(actor, Verb.MANAGE_ENVIRONMENTS, environment)
     if not reason.strip():
-        raise InvalidRequest("Retiring an environment needs a reason.", hint="Say why, for those who look for it.")
+        raise InvalidRequest(
+            "Retiring an environment needs a reason.", hint="Say why, for those who look for it.", reason="no_reason"
+        )
     reason = checked(reason)
     locked = locked_environment(environment.pk)
     require(actor, Verb.MANAGE_ENVIRONMENTS, locked)

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from deployments.audit import trail
 from deployments.core import queueing, read_only
-from deployments.core.actors import Actor, system_actor
+from deployments.core.actors import Actor, in_words, system_actor
 from deployments.core.processes import silence
 from deployments.core.row_locks import locked_environment
 from deployments.environments.machines import neighbours
@@ -119,7 +119,8 @@ def provisioning_beside(deployment: Deployment) -> Operation | None:
 def _waits_for(beside: Operation, deployment: Deployment) -> str:
     own = deployment.targets.filter(server=beside.server_id).exists()
     where = "" if own else f" {beside.server.name} is the same machine as one of its servers."
-    return f"It waits for the end of {beside}, which {beside.requested_by} asked for.{where} {silence(beside)}".rstrip()
+    by = in_words(beside.requested_by)
+    return f"It waits for the end of {beside}, which {by} asked for.{where} {silence(beside)}".rstrip()
 
 
 def _say(deployment: Deployment, text: str) -> None:

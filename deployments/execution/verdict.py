@@ -6,7 +6,7 @@ from functools import partial
 
 from django.utils import timezone
 
-from deployments.core.actors import Actor
+from deployments.core.actors import Actor, in_words
 from deployments.core.retrying import retry
 from deployments.execution.claims import Claimed, still_held
 from deployments.execution.finish import end_target, finish, seconds_left
@@ -124,7 +124,7 @@ def _cancelled(deployment: Deployment, targets: list[Target], restored: bool) ->
         said = f"{said} {_as_before(targets)}".strip()
     said = said or "Nothing had been changed."
     if deployment.cancel_requested_by:
-        return Status.CANCELLED, "cancelled", f"Cancelled by {deployment.cancel_requested_by}. {said}"
+        return Status.CANCELLED, "cancelled", f"Cancelled by {in_words(deployment.cancel_requested_by)}. {said}"
     if ended:
         return Status.CANCELLED, ended[0].outcome or "cancelled", said
     why = f"The worker ended before the deployment did. {said}"

@@ -2,7 +2,7 @@
 
 from deployments.access.policy import require
 from deployments.access.verbs import Verb
-from deployments.core.actors import Actor
+from deployments.core.actors import Actor, in_words
 from deployments.core.processes import lives
 from deployments.models import Operation, Server
 from deployments.operations.carrying_out import Ending
@@ -31,5 +31,6 @@ def end_provisioning(*, actor: Actor, server: Server) -> Operation:
         raise Conflict(
             f"The process of {row} lives: {row.worker}.", hint="Wait for it, or end it there.", reason="process_lives"
         )
-    sentence = f"{actor} ended it: its process ({row.worker or 'not known'}) was not heard any more. Provision again."
+    process = f"its process ({row.worker or 'not known'}) was not heard any more"
+    sentence = f"{in_words(str(actor))} ended it: {process}. Provision again."
     return write_end(row, Ending(Operation.State.LOST, "ended_by_hand", sentence), actor=actor)

@@ -9,7 +9,7 @@ from deployments.access.policy import require
 from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core import queueing
-from deployments.core.actors import Actor
+from deployments.core.actors import Actor, in_words
 from deployments.core.processes import silence
 from deployments.core.row_locks import locked_environment
 from deployments.core.texts import checked
@@ -63,7 +63,7 @@ def ask(
             refuse_work_beside(server)
         if active := Operation.objects.filter(server=server, state__in=Operation.ACTIVE).first():
             raise Conflict(
-                f"{active} is under way, asked for by {active.requested_by}.",
+                f"{active} is under way, asked for by {in_words(active.requested_by)}.",
                 hint=silence(active) or "Ask again when it has ended.",
                 reason="operation_active",
             )

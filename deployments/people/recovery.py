@@ -35,7 +35,9 @@ def recover(*, actor: Actor, person: User, reason: str) -> SecretText:
     require(actor, Verb.MANAGE_PEOPLE)
     name, reason = person.get_username(), checked(reason)
     if not reason:
-        raise InvalidRequest("Recovering an account needs a reason.", hint="Say how you know that it is them.")
+        raise InvalidRequest(
+            "Recovering an account needs a reason.", hint="Say how you know that it is them.", reason="no_reason"
+        )
     if name in actor.people:
         raise NotAllowed("Nobody recovers their own account.", hint="Ask another administrator.", reason="four_eyes")
     with transaction.atomic():

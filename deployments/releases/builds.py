@@ -46,7 +46,7 @@ def brought_here(source: str, ref: str | None) -> Iterator[Path]:
         return
     if ref is None:
         raise InvalidRequest(
-            f"Which commit of {source} is to be built?", hint="Name a branch, tag or commit (--ref).", reason="no_ref"
+            f"Which commit of {source} is to be built?", hint="Name a branch, tag or commit.", reason="no_ref"
         )
     settings.STATE_DIR.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="fetched-", dir=settings.STATE_DIR) as scratch:
@@ -110,7 +110,7 @@ def _stored(actor: Actor, artifact: Artifact, origin: _Origin) -> tuple[Release,
         raise Conflict(
             f"Version {artifact.version} of {artifact.name} was built before from another tree "
             f"({existing.identifier}, now {artifact.release_id}).",
-            hint="A version means one content: raise VERSION and build again, or let the commit name it (--by-commit).",
+            hint="A version means one content: raise VERSION and build again, or let the commit name it.",
             reason="version_taken",
         )
     new = Release(identifier=artifact.release_id, name=artifact.name, version=artifact.version)

@@ -17,7 +17,7 @@ from deployments.access.trust_anchor import trusted_keys
 from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core import queueing
-from deployments.core.actors import Actor
+from deployments.core.actors import Actor, in_words
 from deployments.core.row_locks import locked_deployment
 from deployments.core.texts import checked
 from deployments.environments.guards import refuse_busy, refuse_locked
@@ -63,7 +63,7 @@ def reject(*, actor: Actor, deployment: Deployment, comment: str) -> Deployment:
     require(actor, Verb.APPROVE, deployment.environment)
     refuse_same_person(actor, deployment.requested_by, what="a deployment")
     if not comment.strip():
-        raise InvalidRequest("A rejection needs a reason.", hint="Say what should change.")
+        raise InvalidRequest("A rejection needs a reason.", hint="Say what should change.", reason="no_reason")
     comment = checked(comment, what="A comment")
     with transaction.atomic():
         locked = locked_deployment(deployment.pk, deployment.environment_id)
@@ -80,7 +80,7 @@ def reject(*, actor: Actor, deployment: Deployment, comment: str) -> Deployment:
                 "decided_at": timezone.now(),
             },
         )
-        locked.sentence = f"{actor} rejected it: {comment}"
+        locked.sentence = f"{in_words(str(actor))} rejected it: {comment}"
         Deployment.objects.move(
             locked.pk,
             Status.REJECTED,
@@ -173,7 +173,8 @@ def _approve(actor: Actor, evidence: Evidence, comment: str, signature: str) -> 
                 signed_with=key.fingerprint if key else "",
             )
     except IntegrityError as error:
-        raise Conflict(f"{actor} has approved deployment {locked.pk} already.", reason="approved_already") from error
+        said = f"{in_words(str(actor))} has approved deployment {locked.pk} already."
+        raise Conflict(said, reason="approved_already") from error
     given = len(evidence.standing_approvers()) + 1  # the trail has not heard of this one yet
     needed = approvals_needed(locked, evidence.sealed)
     trail.record(
@@ -224,6 +225,15 @@ def _signed(locked: Deployment, key: SigningKey, signature: str) -> dict[str, st
         "signature": signature,
         "public_key": key.public_key,
     }
+
+
+def why_over(deployment: Deployment) -> NotApproved | None:
+    """What a decision about it would be refused with: it is decided, has expired or was superseded."""
+    try:
+        _refuse_decided(deployment)
+    except NotApproved as refused:
+        return refused
+    return None
 
 
 def _refuse_decided(deployment: Deployment) -> None:

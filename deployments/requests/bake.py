@@ -70,7 +70,8 @@ def _take_back(actor: Actor, environment: Environment, baking: Deployment, reaso
     try:
         return request_rollback(actor=actor, environment=environment, reason=reason)
     except PortalError as error:
-        _pause(actor, environment, baking, f"{reason} It could not be rolled back: {error}"[:LIMIT])
+        said = f"{reason.rstrip('.')}. It could not be rolled back: {error.message}"
+        _pause(actor, environment, baking, said[:LIMIT])
         return None
 
 
@@ -96,7 +97,7 @@ def _pause(actor: Actor, environment: Environment, baking: Deployment, reason: s
     with transaction.atomic():
         # a lock that ends by itself would let go on what somebody has to look at first
         free = Environment.objects.filter(Q(locked_at=None) | Q(lock_until__isnull=False), pk=environment.pk)
-        if free.update(locked_at=timezone.now(), locked_by=str(actor), lock_reason=reason, lock_until=None):
+        if free.update(locked_at=timezone.now(), locked_by=str(actor), lock_reason=reason.rstrip("."), lock_until=None):
             trail.record(
                 actor=actor,
                 name="environment.locked",

@@ -8,7 +8,7 @@ from deployments.access.policy import require
 from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core import queueing
-from deployments.core.actors import Actor
+from deployments.core.actors import Actor, in_words
 from deployments.core.row_locks import locked_environment
 from deployments.lifecycle import EXECUTING, Status
 from deployments.models import Deployment
@@ -34,7 +34,7 @@ def cancel(*, actor: Actor, deployment: Deployment) -> Deployment:
                 Status.CANCELLED,
                 source=source,
                 outcome="cancelled",
-                sentence=f"Cancelled by {actor} before it began.",
+                sentence=f"Cancelled by {in_words(str(actor))} before it began.",
                 cancel_requested_by=str(actor),
             )
             for source in (Status.AWAITING_APPROVAL, Status.QUEUED)

@@ -10,7 +10,7 @@ from deployments.access.policy import require, require_role, still_may
 from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core import queueing
-from deployments.core.actors import Actor, identity_in
+from deployments.core.actors import Actor, identity_in, in_words
 from deployments.core.row_locks import locked_environment
 from deployments.core.texts import checked
 from deployments.environments.guards import refuse_busy, refuse_locked, refuse_retired
@@ -175,7 +175,7 @@ def _refuse(environment: Environment, release: Release, reason: str, break_glass
     if release.quarantined and not reason.strip():
         raise InvalidRequest(
             f"{release} is in quarantine ({release.quarantine_reason}).",
-            hint="Say why it should be deployed again (--reason).",
+            hint="Say why it should be deployed again.",
             reason="quarantined",
         )
     if break_glass and not environment.protected:
@@ -191,7 +191,9 @@ def _refuse(environment: Environment, release: Release, reason: str, break_glass
             reason="signature_needed",
         )
     if break_glass and not reason.strip():
-        raise InvalidRequest("Break-glass needs a reason.", hint="Say what cannot wait for an approval (--reason).")
+        raise InvalidRequest(
+            "Break-glass needs a reason.", hint="Say what cannot wait for an approval.", reason="no_reason"
+        )
 
 
 def _supersede_older(actor: Actor, newer: Deployment) -> None:
@@ -199,7 +201,9 @@ def _supersede_older(actor: Actor, newer: Deployment) -> None:
         environment=newer.environment, status=Status.AWAITING_APPROVAL, kind=Kind.DEPLOYMENT
     ).exclude(pk=newer.pk)
     for older in waiting.select_related("environment", "release"):
-        sentence = f"Deployment {newer.pk} of {newer.release}, requested by {newer.requested_by}, took its place."
+        sentence = (
+            f"Deployment {newer.pk} of {newer.release}, requested by {in_words(newer.requested_by)}, took its place."
+        )
         if Deployment.objects.move(
             older.pk, Status.SUPERSEDED, outcome="superseded", sentence=sentence, superseded_by=newer
         ):

@@ -7,7 +7,7 @@ from deployments.access.policy import require
 from deployments.access.verbs import Verb
 from deployments.audit import trail
 from deployments.core import queueing, selectors
-from deployments.core.actors import Actor
+from deployments.core.actors import Actor, in_words
 from deployments.core.row_locks import locked_environment
 from deployments.core.texts import checked
 from deployments.environments.guards import refuse_retired
@@ -39,7 +39,7 @@ def request_rollback(
     """
     require(actor, Verb.ROLL_BACK, environment)
     if not reason.strip():
-        raise InvalidRequest("A rollback needs a reason.", hint="Say what is wrong (--reason).")
+        raise InvalidRequest("A rollback needs a reason.", hint="Say what is wrong.", reason="no_reason")
     reason = checked(reason)
     with transaction.atomic():
         # one transaction: the deployment that is under way cannot end unnoticed between our look and our request
@@ -120,7 +120,7 @@ def _supersede_waiting(actor: Actor, environment: Environment) -> None:
             Status.SUPERSEDED,
             source=Status.AWAITING_APPROVAL,
             outcome="superseded",
-            sentence=f"{actor} asked for another rollback before this one could begin.",
+            sentence=f"{in_words(str(actor))} asked for another rollback before this one could begin.",
         ):
             trail.record(
                 actor=actor, name="rollback.superseded", subject=f"deployment:{older.pk}", environment=environment

@@ -202,7 +202,7 @@ def test_whose_answer_is_needed_until_when(member: Client, server: Server) -> No
     expires = timezone.now().replace(month=12, day=1, hour=12, minute=5)
     row = records.deployment(server, Status.AWAITING_APPROVAL, requested_by="olga/token:demo", expires_at=expires)
     page = shown(member, f"/deployments/{row.pk}/")
-    assert "Needs 1 approval by someone other than olga (token demo); expires 1 Dec 12:05 UTC." in page
+    assert "Needs 1 approval by someone other than olga; expires 1 Dec 12:05 UTC." in page
     assert "olga/token:demo" not in page
 
 

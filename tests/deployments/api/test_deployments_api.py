@@ -75,7 +75,7 @@ def test_a_rejection_ends_it_with_its_reason(
     olga: Caller, anna: Caller, production_server: Server, example: Release
 ) -> None:
     number = olga.post("/deployments", wanted("production")).json()["number"]
-    problem(anna.post(f"/deployments/{number}/approvals", {"decision": "rejected"}), 422, "invalid")
+    problem(anna.post(f"/deployments/{number}/approvals", {"decision": "rejected"}), 422, "no_reason")
     body = anna.post(f"/deployments/{number}/approvals", {"decision": "rejected", "comment": "Too late"}).json()
     assert (body["status"], body["exit_code"]) == ("rejected", 4)
     assert "Too late" in body["sentence"]

@@ -39,7 +39,7 @@ def test_a_commit_names_a_release_after_the_last_version(source: Path) -> None:
     commit = commit_all(project(source, {"tea/__main__.py": "print('more tea')\n"}), "More tea")
     with pytest.raises(Conflict, match=r"1\.2\.3") as refused:
         build_release(actor=ACTOR, source=source, ref="main")
-    assert "--by-commit" in refused.value.hint
+    assert "let the commit name it" in refused.value.hint
     made, new = build_release(actor=ACTOR, source=source, ref="main", by_commit=True)
     assert (made.version, new, made.commit) == (f"1.2.3+g{commit[:7]}", True, commit)
     with open_release(made) as reader:
