@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from dashboard.views.navigation_counts import shell_of
 
-SEVERAL = "Several deployments at once"
+SEVERAL = "Bulk actions on deployments"
 """What decides about many; the list that people read is the members' own, *Deployments*."""
 _GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     # title, (title, icon, model)

@@ -69,6 +69,10 @@ class Confirmation(Generic[M]):
         why = refusal(actor, self.verb, self.environment(obj))
         return NotAllowed(why[0], hint=why[1]) if why else None
 
+    def over(self, obj: M) -> PortalError | None:
+        """Why nothing is left to confirm, which its page then says in place of a form; None while something is."""
+        return None
+
     def left_out(self, obj: M, actor: Actor) -> str:
         """Why a ticked row takes no part in a bulk action; empty when it does."""
         if why := self.refusal(obj, actor):
@@ -120,7 +124,8 @@ def page(admin: "ModelAdmin[M]", confirmation: Confirmation[M]) -> Callable[...,
         typed = request.POST if looks else request.GET
         linked = {name: typed[name] for name in typed if looks or name in confirmation.prefilled}
         form = confirmation.form_class(sent, subject=obj, actor=actor, initial=linked)
-        error = may_not = confirmation.refusal(obj, actor)
+        may_not, over = confirmation.refusal(obj, actor), confirmation.over(obj)
+        error = None if over and sent is None else may_not or over
         if sent is not None and error is None and form.is_valid():
             try:
                 done = confirmation.perform(actor=actor, obj=obj, data=form.cleaned_data)
@@ -132,7 +137,7 @@ def page(admin: "ModelAdmin[M]", confirmation: Confirmation[M]) -> Callable[...,
                 made = done if isinstance(done, Made) else Made(done, obj)
                 messages.success(request, made.sentence)
                 return HttpResponseRedirect(change_url(made.obj))
-        return _shown(admin, confirmation, request, obj, None if may_not else form, error)
+        return _shown(admin, confirmation, request, obj, None if may_not or over else form, error)
 
     return view
 

@@ -13,12 +13,13 @@ from deployments.admin.actors import actor_of
 from deployments.admin.confirmations import Confirmation, Made
 from deployments.admin.decision_forms import ApproveForm, RejectForm
 from deployments.admin.forms import CommentForm, ReasonForm
+from deployments.admin.going_back import FATE, TEMPLATE, going_back
 from deployments.core import selectors
-from deployments.core.actors import Actor
+from deployments.core.actors import Actor, in_words
 from deployments.core.texts import spoken
 from deployments.lifecycle import ACTIVE, EXECUTING, FINAL, Kind, Status
 from deployments.models import Deployment, Release
-from deployments.requests.approvals import approve, reject, review_break_glass
+from deployments.requests.approvals import approve, reject, review_break_glass, why_over
 from deployments.requests.cancellation import cancel
 from deployments.requests.hook_effects import left_behind
 from deployments.requests.reviews import review_of
@@ -58,6 +59,16 @@ class Decision(Confirmation[Deployment]):
         """Neither without the role, nor about one's own request."""
         return super().refusal(obj, actor) or _own(obj, actor)
 
+    def over(self, obj: Deployment) -> PortalError | None:
+        """Once it was decided, has expired or was superseded."""
+        return why_over(obj)
+
+    def title(self, obj: Deployment) -> str:
+        """Version and environment; of one that is over, what became of it."""
+        if why_over(obj):
+            return f"{obj.aim} for {obj.environment}: nothing left to decide"
+        return f"{self.label} {obj.release.version} for {obj.environment}?"
+
     def context(self, request: HttpRequest, obj: Deployment) -> dict[str, Any]:
         """The review, both answers, and what a passkey signs: the digest of the text that names the seal."""
         actor = actor_of(request)
@@ -66,6 +77,8 @@ class Decision(Confirmation[Deployment]):
         return {
             "deployment": obj,
             "review": review_of(actor=actor, deployment=obj),
+            "over": why_over(obj),
+            "followed": selectors.followed_by(obj),
             "passkey": {"act": "get", "challenge": challenge, "credentials": " ".join(mine)} if mine else None,
             "answers": [
                 {"answer": each, "url": reverse(f"admin:deployments_deployment_{each.slug}", args=[obj.pk])}
@@ -83,10 +96,6 @@ class Approve(Decision):
     tone = "good"
     form_class = ApproveForm
     signed = True
-
-    def title(self, obj: Deployment) -> str:
-        """Version and environment."""
-        return f"Approve {obj.release.version} for {obj.environment}?"
 
     def consequences(self, obj: Deployment) -> Sequence[str]:
         """What approving does."""
@@ -120,13 +129,9 @@ class Reject(Decision):
     tone = "bad"
     form_class = RejectForm
 
-    def title(self, obj: Deployment) -> str:
-        """Version and environment."""
-        return f"Reject {obj.release.version} for {obj.environment}?"
-
     def consequences(self, obj: Deployment) -> Sequence[str]:
         """What rejecting does."""
-        return [f"The request ends. {obj.requested_by} reads your reason; nothing changes on any server."]
+        return [f"The request ends. {in_words(obj.requested_by)} reads your reason; nothing changes on any server."]
 
     def perform(self, *, actor: Actor, obj: Deployment, data: dict[str, Any]) -> str:
         """Reject."""
@@ -156,7 +161,7 @@ class Review(Confirmation[Deployment]):
     def consequences(self, obj: Deployment) -> Sequence[str]:
         """What a review does."""
         return [
-            f"{obj.requested_by} deployed this without approval: {obj.reason}",
+            f"{in_words(obj.requested_by)} deployed this without approval: {obj.reason}",
             "With your review the mark goes from every page. It stays in the audit trail.",
         ]
 
@@ -219,6 +224,7 @@ class RollBack(Confirmation[Deployment]):
     tone = "bad"
     verb = Verb.ROLL_BACK
     form_class = ReasonForm
+    template = TEMPLATE
 
     def offered(self, obj: Deployment, actor: Actor) -> bool:
         """While it runs, is what runs or needs a person; and for an earlier success that is a way back."""
@@ -245,7 +251,8 @@ class RollBack(Confirmation[Deployment]):
             ),
             f"{obj.environment} runs {release} again"
             + (f", by experience in about {spoken(seconds)}." if seconds else "."),
-            "It needs no approval. Data is kept. The release that is left goes into quarantine.",
+            "It needs no approval.",
+            *FATE,
             *left_behind(obj.environment, release),
         ]
 
@@ -257,6 +264,10 @@ class RollBack(Confirmation[Deployment]):
         if obj.status in ACTIVE:
             return f"cancels it, then goes back to {release.version} and puts {obj.release.version} into quarantine"
         return f"to {release.version}"
+
+    def context(self, request: HttpRequest, obj: Deployment) -> dict[str, Any]:
+        """The plan of the way back."""
+        return going_back(actor_of(request), obj.environment, self._release(obj))
 
     def perform(self, *, actor: Actor, obj: Deployment, data: dict[str, Any]) -> Made:
         """Request the rollback."""

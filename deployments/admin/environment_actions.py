@@ -3,23 +3,26 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django.http import HttpRequest
 from django.utils import timezone
 
 from deployments.access.team import is_alone
 from deployments.access.verbs import Verb
+from deployments.admin.actors import actor_of
 from deployments.admin.confirmations import Confirmation, Made
 from deployments.admin.forms import PageForm, ReasonForm, choice, number, switch, text, when, word
+from deployments.admin.going_back import FATE, TEMPLATE, going_back
 from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.core.moments import moment
-from deployments.core.texts import spoken
+from deployments.core.texts import spoken, whole_number
 from deployments.environments.guards import locked_sentence
 from deployments.environments.locks import lock_environment, unlock_environment
 from deployments.environments.policies import MAX_HOURS, MOST_FAILURES, change_policy
 from deployments.environments.policy_floors import MAX_APPROVALS
 from deployments.lifecycle import Kind
 from deployments.models import Environment, Release
-from deployments.requests.rollback_targets import can_roll_back, releases_to_go_back_to, why_none
+from deployments.requests.rollback_targets import can_roll_back, releases_to_go_back_to, rollback_target, why_none
 from deployments.requests.rollbacks import request_rollback
 from deployments.servers.inspection import verify_environment
 from engine.errors import TargetError
@@ -50,6 +53,7 @@ class RollBackEnvironment(Confirmation[Environment]):
     tone = "bad"
     verb = Verb.ROLL_BACK
     form_class = RollBackForm
+    template = TEMPLATE
 
     def offered(self, obj: Environment, actor: Actor) -> bool:
         """Where there is something to go back to, or to end."""
@@ -67,8 +71,15 @@ class RollBackEnvironment(Confirmation[Environment]):
             return [why_none(obj)]
         return [
             *([f"Deployment {running.pk} is cancelled first; the rollback begins then."] if running else []),
-            f"It needs no approval{f', and takes about {spoken(seconds)}' if seconds else ''}. Data is kept.",
+            f"It needs no approval{f', and takes about {spoken(seconds)}' if seconds else ''}.",
+            *FATE,
         ]
+
+    def context(self, request: HttpRequest, obj: Environment) -> dict[str, Any]:
+        """The plan of the way back that is chosen, else of the usual one."""
+        number = whole_number(request.POST.get("release", ""))
+        named = next((row for row in releases_to_go_back_to(obj) if row.pk == number), None) if number else None
+        return going_back(actor_of(request), obj, named or rollback_target(obj))
 
     def perform(self, *, actor: Actor, obj: Environment, data: dict[str, Any]) -> Made:
         """Request it."""

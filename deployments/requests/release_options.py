@@ -17,6 +17,7 @@ from deployments.releases.origin import taken_by
 from deployments.requests.choices import choose_release
 from deployments.requests.hook_effects import no_way_back
 from deployments.requests.release_records import ReleaseRecord, records_of
+from deployments.requests.rollback_targets import rollback_snapshot
 from deployments.requests.server_plans import ServerPlan, server_plans
 from deployments.requests.snapshots import take_snapshot
 from deployments.snapshot import SealedHook
@@ -100,10 +101,13 @@ def _first(environment: Environment, found: Sequence[ReleaseRecord]) -> ReleaseR
     return best or next((one for one in newer if not one.doubtful), None)
 
 
-def preview(*, actor: Actor, environment: Environment, release: Release) -> Preview:
-    """What a request of `release` would do now. Raises NotAllowed, InvalidRequest for what does not fit."""
+def preview(*, actor: Actor, environment: Environment, release: Release, back: bool = False) -> Preview:
+    """What a request of `release`, or going `back` to it, would do now.
+
+    Raises NotAllowed, InvalidRequest for what does not fit.
+    """
     require(actor, Verb.VIEW, environment)
-    snapshot = take_snapshot(environment=environment, release=release)
+    snapshot = (rollback_snapshot if back else take_snapshot)(environment=environment, release=release)
     last = Deployment.objects.filter(environment=environment, status=Status.SUCCEEDED).order_by("-finished_at").first()
     before = last.sealed.configuration.files if last is not None else {}
     mask = Mask.for_environment(environment.pk)
@@ -116,7 +120,7 @@ def preview(*, actor: Actor, environment: Environment, release: Release) -> Prev
         units=sorted({name for target in snapshot.targets for name in target.unit_files}),
         configuration=configuration_changes(before, snapshot.configuration.files, mask),
         approvals=snapshot.policy.approvals_required,
-        expected_seconds=selectors.expected_seconds(environment, Kind.DEPLOYMENT),
+        expected_seconds=selectors.expected_seconds(environment, Kind.ROLLBACK if back else Kind.DEPLOYMENT),
         locked=frozen(environment),
         again=bool(servers) and all(one.base == release.identifier for one in servers),
     )
