@@ -16,7 +16,6 @@ from deployments.models import Environment
 _IN_AN_ENVIRONMENT = (
     # what measures it on the command line, the button, its page, whose it is
     (re.compile(r"manage\.py verify (\S+)"), "Verify", "admin:deployments_environment_verify", Verb.VERIFY),
-    (re.compile(r"manage\.py deploy (\S+)"), "Deploy to", "admin:deployments_environment_request", Verb.REQUEST),
 )
 _ANYWHERE = (
     (re.compile(r"manage\.py validate start .*"), "Validate", "validations", Verb.VERIFY),
