@@ -77,6 +77,7 @@ def main() -> None:
 
 
 def _picture(browser: Browser, address: str, name: str, look: str, into: Path) -> None:
+    from tests.dashboard.browsing import settled
     from tests.fixtures.showroom import beat
 
     who, path = PAGES[name]
@@ -91,10 +92,7 @@ def _picture(browser: Browser, address: str, name: str, look: str, into: Path) -
         context.add_cookies([{"name": "sessionid", "value": _session(who), "url": address}])
     page = context.new_page()
     page.goto(address + path)
-    if name == "deployment-live":  # which asks for more without end
-        page.locator("#log .line").last.wait_for()
-    else:
-        page.wait_for_load_state("networkidle")
+    settled(page)
     tall = min(page.evaluate("document.documentElement.scrollHeight"), SCREENS * height)
     page.set_viewport_size({"width": width, "height": tall})  # what keeps to the window's foot is at the picture's
     session = context.new_cdp_session(page)  # Chromium writes WebP only when it is asked in its own protocol

@@ -114,7 +114,7 @@ def test_no_page_breaks_an_accessibility_rule_or_runs_sideways(
     wide = []
     for path in pages(world):
         visitor.page.goto(portal + path)
-        visitor.page.wait_for_load_state("networkidle")
+        visitor.settled()
         visitor.page.evaluate("document.querySelectorAll('details:not(.drop)').forEach(one => { one.open = true; })")
         found[path] = visitor.violations()
         if visitor.sideways() > 1:
@@ -141,7 +141,7 @@ def test_pages_that_one_may_only_read_keep_the_strict_policy(visit: Visitors, po
         reverse("admin:dashboard_statuspage_change", args=[1]),
     ):
         visitor.page.goto(portal + path)
-        visitor.page.wait_for_load_state("networkidle")
+        visitor.settled()
         assert visitor.violations() == [], path
         assert visitor.complaints() == [], path
         assert "ops.invalid" not in visitor.page.content()

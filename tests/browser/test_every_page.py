@@ -77,7 +77,7 @@ class Looker:
             if self.who:
                 sign_in(self.visitor, self.portal, self.who)  # anew: some pages ask who signed in long ago again
             page.goto(self.portal + path)
-            page.wait_for_load_state("networkidle")
+            self.visitor.settled()
         page.evaluate("document.querySelectorAll('details:not(.drop)').forEach(one => { one.open = true; })")
         wider = self.visitor.sideways()
         return [

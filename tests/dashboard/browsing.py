@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import connections
-from playwright.sync_api import Browser, BrowserContext, Frame, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Frame, Page, expect, sync_playwright
 
 AXE = Path(__file__).resolve().parent.parent / "data" / "axe-core" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
@@ -34,6 +34,12 @@ ARGUMENTS = (
 )
 
 
+def settled(page: Page) -> None:
+    """Wait until a page is whole; one that follows a deployment asks for more without end."""
+    page.wait_for_load_state("load")
+    expect(page.locator(".htmx-request, [aria-busy=true]")).to_have_count(0, timeout=30_000)
+
+
 @dataclass
 class Visitor:
     """A person with a browser. What the console says is an error unless it was expected."""
@@ -51,6 +57,10 @@ class Visitor:
             if not torn and line != _NEXT_PAGE and not any(word in line for word in self.expected):
                 complaints.append(line)
         return complaints
+
+    def settled(self) -> None:
+        """The page is whole: loaded, nothing of it is being asked anew, and a log that it follows was answered once."""
+        settled(self.page)
 
     def violations(self) -> list[str]:
         """What axe-core finds against WCAG 2.2 A and AA, one line for each element."""

@@ -91,7 +91,7 @@ def test_no_page_breaks_an_accessibility_rule_or_runs_sideways(
     sign_in(visitor)
     for path in pages_of(server):
         visitor.page.goto(portal + path)
-        visitor.page.wait_for_load_state("networkidle")
+        visitor.settled()
         visitor.page.evaluate("document.querySelectorAll('details:not(.drop)').forEach(one => { one.open = true; })")
         assert visitor.violations() == [], path
         assert visitor.sideways() == 0, path

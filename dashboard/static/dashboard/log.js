@@ -13,6 +13,7 @@
 
   document.getElementById("log-tools").hidden = false;
   log.replaceChildren();
+  log.setAttribute("aria-busy", "true"); /* until the portal has answered once */
 
   log.addEventListener("scroll", () => {
     const end = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
@@ -115,9 +116,11 @@
       state.textContent = !after ? "Nothing has been written yet." : piece.ended && !piece.more ? "Complete." : "";
       misses = 0;
       sign(SIGN);
+      if (document.getElementById("log-place")?.hidden) pause = 1000; /* nothing has begun */
       if (piece.more) pause = 0;
       else if (piece.ended) {
         document.getElementById("follow-label").hidden = true;
+        log.removeAttribute("aria-busy");
         return named();
       }
     } catch {
@@ -128,6 +131,7 @@
         sign("Connection lost: trying again");
       }
     }
+    log.removeAttribute("aria-busy");
     setTimeout(poll, document.hidden ? Math.max(pause, 2000) : pause);
   }
   poll();
