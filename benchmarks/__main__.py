@@ -1,11 +1,12 @@
 """`make bench`: every measurement, one after the other; 1 when a promise was not kept or a ratio got worse.
 
-All of them together are kept as a file in benchmarks/results as they come, and docs/performance.md is written from it;
-so are they with `--small`, each in a form that takes minutes. Named ones (`make bench ARGS=agent_start`), or the short
-ones (`make bench ARGS=--short`, as CI does), are compared with the last that was kept of them, and leave nothing. What
-got worse is measured again: only what is worse twice is a regression. Options behind the name of one measurement are
-its own (`make bench ARGS="redeploy --servers 4 --rtt 0"`); what it prints then is compared with nothing. Each runs in a
-process of its own.
+All of them together are kept as a file in benchmarks/results as they come, and docs/performance.md is written from what
+was kept last of each; so are they with `--small`, each in a form that takes minutes, and so are those that are named
+behind `--keep`, since something changed (`make bench ARGS="--keep fleet growth"`). Named without it
+(`make bench ARGS=agent_start`), or the short ones (`make bench ARGS=--short`, as CI does), they are compared with the
+last that was kept of them, and leave nothing. What got worse is measured again: only what is worse twice is a
+regression. Options behind the name of one measurement are its own (`make bench ARGS="redeploy --servers 4 --rtt 0"`);
+what it prints then is compared with nothing. Each runs in a process of its own.
 """
 
 import itertools
@@ -13,7 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks import page
 from benchmarks.results import MEASUREMENTS, Measured, Run, begin, kept, last, moment, worse
@@ -28,27 +29,32 @@ PACKAGE = "benchmarks"
 def main(argv: list[str]) -> int:
     """Run the named measurements, or all; 2 for words that name none, 130 when interrupted."""
     if argv in ([], ["--small"]):
-        return _everything(small=bool(argv))
+        return _kept(MEASUREMENTS if argv else dict.fromkeys(MEASUREMENTS, ()))
     named = list(itertools.takewhile(lambda word: not word.startswith("-"), argv))
     if argv == ["--short"]:
         return _compared(SHORT, needed=True)
+    if argv[:1] == ["--keep"] and (named := argv[1:]) and set(named) <= set(MEASUREMENTS):
+        return _kept(dict.fromkeys(named, ()))
     if why := _not_understood(named, argv):
         print(why, file=sys.stderr)
         return 2
     return _compared(named) if named == argv else measure(named[0], argv[1:]).code
 
 
-def _everything(*, small: bool) -> int:
-    """Each is kept, and the page written, as soon as it was measured: who interrupts it loses only the one that ran."""
+def _kept(wanted: Mapping[str, Sequence[str]]) -> int:
+    """These, with their options: each is kept, and the page written, as soon as it was measured.
+
+    Who interrupts it loses only the one that ran.
+    """
     before, run = kept(), begin()
     try:
-        for name, options in MEASUREMENTS.items():
-            run.measured.append(measure(name, options if small else ()))
+        for name, options in wanted.items():
+            run.measured.append(measure(name, options))
             print(f"kept in {run.keep()}", flush=True)
             page.write()
         return _verdict(before, run.measured)
     except KeyboardInterrupt:
-        print(f"\nInterrupted: {len(run.measured)} of {len(MEASUREMENTS)} are kept.", file=sys.stderr)
+        print(f"\nInterrupted: {len(run.measured)} of {len(wanted)} are kept.", file=sys.stderr)
         return INTERRUPTED
 
 

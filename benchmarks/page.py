@@ -1,11 +1,13 @@
-"""docs/performance.md, made from the last run that was kept.
+"""docs/performance.md, made from what was kept last of each measurement.
 
     python -m benchmarks.page
 
-Each table says with what method, on what and when it was measured; what the run has not is said to be missing.
+Each table says with what method, on what, of which commit and when it was measured; what never was is said to be
+missing.
 """
 
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 
 from benchmarks.results import LEFT_OUT, MEASUREMENTS, NOISE, ROOT, Measured, Run, kept
@@ -14,26 +16,27 @@ PAGE = ROOT / "docs" / "performance.md"
 HEAD = f"""\
 # Performance
 
-Written by `make bench` from the measurements of one run. Ours stands beside its peer in the same run, so that its
-*ratio* (×) tells on whatever machine; seconds and milliseconds are this machine's. A ratio that is worse than in the
-last run by more than {NOISE:.0%}, twice, is a regression and fails CI. *Load* is the machine's average of a minute, in
-programs that run or wait for a processor: above the number of cores, others were in the way.
+Written by `make bench`: each section is what was kept last, with its moment and commit. Ours stands beside its peer in
+the same run of a measurement, so that its *ratio* (×) tells on whatever machine; seconds and milliseconds are this
+machine's. A ratio that is worse than in the last run by more than {NOISE:.0%}, twice, is a regression and fails CI.
+*Load* is the machine's average of a minute, in programs that run or wait for a processor: above the number of cores,
+others were in the way.
 """
 VERDICTS = ("Every promise was kept.", "**Not every promise was kept.**")
 
 
-def page(run: Run) -> str:
-    """The whole page, with a section for each measurement that there is."""
-    by_name = {one.name: one for one in run.measured}
-    sections = [_section(run, name, by_name.get(name)) for name in MEASUREMENTS]
-    return "\n".join([HEAD, *sections])
+def page(runs: Sequence[Run]) -> str:
+    """The whole page, with a section for each measurement that there is; `runs` as they were made."""
+    newest = {one.name: (run, one) for run in runs for one in run.measured}
+    return "\n".join([HEAD, *(_section(name, newest.get(name)) for name in MEASUREMENTS)])
 
 
-def _section(run: Run, name: str, one: Measured | None) -> str:
-    if one is None:
-        return f"## {name}\n\nNot measured in this run.\n"
+def _section(name: str, found: tuple[Run, Measured] | None) -> str:
+    if found is None:
+        return f"## {name}\n\nNot measured yet.\n"
+    run, one = found
     if one.code == LEFT_OUT:
-        return f"## {name}\n\nNot measured in this run: {' '.join(one.figures)}\n"
+        return f"## {name}\n\nNot measured: {' '.join(one.figures)}\n"
     options = f" with `{' '.join(one.options)}`" if one.options else ""
     method = f"Method: {one.method or 'not told'}"
     figures = "\n".join(one.figures)
@@ -51,8 +54,8 @@ def _circumstances(run: Run, one: Measured) -> str:
 
 
 def write() -> None:
-    """Write the page from the last run."""
-    PAGE.write_text(page(kept()[-1]))
+    """Write the page from all that is kept."""
+    PAGE.write_text(page(kept()))
 
 
 def main() -> int:

@@ -72,7 +72,12 @@ def test_a_ratio_is_compared_with_that_of_its_own_line_whatever_was_left_out() -
 
 def test_the_page_says_how_and_on_what_each_was_measured_and_names_what_was_not(folder: Path) -> None:
     left_out = Measured("rollback", LEFT_OUT, 0.1, ["left out: no root"], [], AT, [0.4, 0.4])
-    text = page.page(run(measured("redeploy", 0.6, ["--servers", "1"]), left_out, measured("growth", 1.2, code=1)))
+    text = page.page(
+        [
+            run(measured("redeploy", 0.9), left_out),
+            run(measured("redeploy", 0.6, ["--servers", "1"]), measured("growth", 1.2, code=1)),
+        ]
+    )
     sections = {part.partition("\n")[0]: part for part in text.split("\n## ")[1:]}
     assert list(sections) == list(MEASUREMENTS)
     assert "  script   12.0 s   claim 0.60 ×" in sections["redeploy"]
@@ -81,15 +86,13 @@ def test_the_page_says_how_and_on_what_each_was_measured_and_names_what_was_not(
     assert "at a load of 0.4 before it and 1.9 after" in sections["redeploy"]
     assert "Every promise was kept." in sections["redeploy"]
     assert "**Not every promise was kept.**" in sections["growth"]
-    assert "Not measured in this run: left out: no root" in sections["rollback"]
-    assert all(
-        "Not measured in this run." in sections[name] for name in set(MEASUREMENTS) - {"redeploy", "rollback", "growth"}
-    )
+    assert "Not measured: left out: no root" in sections["rollback"]
+    assert all("Not measured yet." in sections[name] for name in set(MEASUREMENTS) - {"redeploy", "rollback", "growth"})
 
 
 def test_the_page_is_the_one_of_the_last_run() -> None:
     if runs := kept():
-        assert page.PAGE.read_text() == page.page(runs[-1]), "run: python -m benchmarks.page"
+        assert page.PAGE.read_text() == page.page(runs), "run: python -m benchmarks.page"
     else:
         assert not page.PAGE.exists()
 
@@ -179,8 +182,22 @@ def test_who_interrupts_a_run_keeps_what_was_measured(
     assert f"2 of {len(MEASUREMENTS)} are kept" in capsys.readouterr().err
     (found,) = kept()
     assert [(one.name, tuple(one.options)) for one in found.measured] == list(MEASUREMENTS.items())[:2]
-    assert page.PAGE.read_text() == page.page(found)
-    assert "## agent_start\n\nNot measured in this run." in page.PAGE.read_text()
+    assert page.PAGE.read_text() == page.page([found])
+    assert "## agent_start\n\nNot measured yet." in page.PAGE.read_text()
+
+
+def test_what_is_named_to_be_kept_takes_its_place_on_the_page(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Run("2026-05-03T12:00:00+00:00", machine(), [measured("growth", 0.6), measured("fleet", 0.7)]).keep()
+    monkeypatch.setattr("benchmarks.__main__.measure", lambda name, _=(): measured(name, 0.5))
+    assert main(["--keep", "growth"]) == 0
+    assert main(["--keep", "nothing"]) == 2
+    assert "There is no measurement nothing" in capsys.readouterr().err
+    shown = {part.split()[0]: part for part in page.PAGE.read_text().split("\n## ")[1:]}
+    assert "claim 0.50 ×" in shown["growth"]
+    assert "claim 0.70 ×" in shown["fleet"]
+    assert [[one.name for one in each.measured] for each in kept()] == [["growth", "fleet"], ["growth"]]
 
 
 @pytest.mark.parametrize(
