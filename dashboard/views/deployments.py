@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from dashboard.selectors import history, log, progress
 from dashboard.selectors.guidance import guidance, mood, partly_back, said, still_watched, tone, what_trouble_does
 from dashboard.selectors.step_times import usual_step_seconds
-from deployments.access.signatures import signed
+from deployments.access.signatures import Signed, signed
 from deployments.admin.actors import actor_of
 from deployments.admin.base import PortalAdmin
 from deployments.admin.request_deployment import places_to_deploy_to
@@ -65,7 +65,7 @@ def deployment_page(request: HttpRequest, number: int) -> HttpResponseBase:
     now = timezone.now()
     whole = request.GET.get("part") != "live"
     given, followed = approvals_given(deployment), followed_by(deployment)
-    context = {
+    context: dict[str, Any] = {
         "nav": "deployments",
         "now": now,
         "deployment": deployment,
@@ -84,10 +84,9 @@ def deployment_page(request: HttpRequest, number: int) -> HttpResponseBase:
         "tone": tone(deployment),
         "error": errors_of([deployment.pk]).get(deployment.pk) if tone(deployment) == "bad" else None,
         "mood": mood(deployment),
-        "actions": _room().actions_for(request, deployment),
         "rollbacks": Deployment.objects.filter(rollback_of=deployment).only("pk", "status"),
     }
-    context |= _history_of_the_release(deployment)
+    context |= _history_of_the_release(deployment) | _actions(request, deployment, context["approvals"])
     if whole:
         review = review_of(actor=actor_of(request), deployment=deployment)
         context |= {
@@ -112,6 +111,15 @@ def _history_of_the_release(deployment: Deployment) -> dict[str, Any]:
         return {}
     record = records_of([deployment.release], without=deployment)[0]
     return {"record": record, "objections": objections_to(record)}
+
+
+def _actions(request: HttpRequest, deployment: Deployment, given: list[Signed]) -> dict[str, Any]:
+    """What can be done here; the decision that waits for this very person stands by itself, in the first box."""
+    actions = _room().actions_for(request, deployment)
+    me = actor_of(request).identity
+    if not actions or not actions[0].get("decides") or any(each.approval.actor == me for each in given):
+        return {"actions": actions}
+    return {"answer": actions[0], "actions": actions[1:]}
 
 
 def _room() -> PortalAdmin[Deployment]:

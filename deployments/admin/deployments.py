@@ -23,7 +23,8 @@ from deployments.models.deployments import DeploymentQuerySet
 def _one_review(actions: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Approving and rejecting are answers on one page: one button leads there, before anything else."""
     answers = [each for each in actions if each["slug"] in (Approve.slug, Reject.slug)]
-    first = [answers[0] | {"label": "Review and decide", "icon": "visibility", "tone": "good"}] if answers else []
+    review = {"label": "Review and decide", "icon": "visibility", "tone": "good", "decides": True}
+    first = [answers[0] | review] if answers else []
     return first + [each for each in actions if each not in answers]
 
 

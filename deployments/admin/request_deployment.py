@@ -33,7 +33,7 @@ class RequestForm(PageForm):
     """What to deploy, and why. It is sent with the number of the release whose plan was on the page."""
 
     release = forms.ChoiceField(label="Release")
-    reason = text("Reason", required=False, help_text="Shown to whoever approves.")
+    reason = text("Reason", required=False, help_text="Optional. Shown to whoever approves.")
     break_glass = switch(
         "Break-glass: do not wait for approval",
         help_text="Needs a reason, is announced loudly, and stays marked until a second person has reviewed it.",
@@ -101,11 +101,25 @@ def plan_of(actor: Actor, environment: Environment, named: str) -> dict[str, Any
     offer = chosen(environment, found, named)
     if offer is None:
         return {"not_here": bool(named), "choosable": bool(found)}
-    shown = {"offer": offer, "objections": objections_to(offer)}
+    shown = {"offer": offer, "objections": objections_to(offer), "test_first": _test_first(actor, environment, offer)}
     try:
         return shown | {"plan": preview(actor=actor, environment=environment, release=offer.release)}
     except PortalError as error:
         return shown | {"plan_error": error}
+
+
+def _test_first(actor: Actor, environment: Environment, offer: ReleaseRecord) -> dict[str, str] | None:
+    """Where a release that has run nowhere can be tried without approval, before it goes where one is needed."""
+    if offer.history or not environment.protected:
+        return None
+    open_ones = Environment.objects.filter(
+        retired_at=None, locked_at=None, approvals_required=0, application=environment.application
+    )
+    place = next((row for row in open_ones if may(actor, Verb.REQUEST, row)), None)
+    if place is None:
+        return None
+    address = reverse("admin:deployments_environment_request", args=[place.pk])
+    return {"name": str(place), "url": f"{address}?release={offer.release.pk}"}
 
 
 def asking_for(release: Release | None, environment: Environment, actor: Actor, label: str) -> dict[str, Any] | None:

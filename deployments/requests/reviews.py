@@ -79,6 +79,11 @@ class Review:
         return totals([*self.configuration, *(change for files in own for change in files)])
 
     @property
+    def files(self) -> int:
+        """Those of them that are the release's own, without the configuration's."""
+        return self.changed.files - len(self.configuration)
+
+    @property
     def first_deployment(self) -> bool:
         """Whether nothing runs on any of the servers yet."""
         return not any(server.base for server in self.servers)

@@ -178,7 +178,7 @@ def test_deciding_by_keyboard_alone(visit: Visitors, portal: str, world: World) 
     sign_in(visitor, portal, "approver")
     page = visitor.page
     page.goto(portal + reverse("admin:index"))
-    page.get_by_role("link", name=f"Read and decide about deployment {row.pk}").focus()
+    page.get_by_role("link", name=f"Review and decide about deployment {row.pk}").focus()
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/deployment/{row.pk}/approve/")
     page.get_by_label("Comment").focus()

@@ -193,7 +193,7 @@ def _approved(world: World, visitor: Visitor, number: int, *, picture: str) -> N
     """Somebody else finds it on the overview, reads the plan and approves."""
     page = visitor.page
     world.go(visitor, "")
-    page.get_by_role("link", name=f"Read and decide about deployment {number}").click()
+    page.get_by_role("link", name=f"Review and decide about deployment {number}").click()
     page.wait_for_url("**/approve/")
     page.evaluate("document.querySelectorAll('details:not(.drop)').forEach(one => { one.open = true; })")
     said = page.inner_text("body")

@@ -46,7 +46,7 @@ def test_a_deployment_is_asked_for_and_decided_without_a_script(visit: Visitors,
     sign_in(approver, portal, "approver")
     page = approver.page
     page.goto(portal + reverse("admin:index"))
-    page.get_by_role("link", name=f"Read and decide about deployment {row.pk}").click()
+    page.get_by_role("link", name=f"Review and decide about deployment {row.pk}").click()
     page.wait_for_url("**/approve/")
     approve, reject = (page.get_by_role("button", name=name, exact=True) for name in ("Approve", "Reject"))
     one, other = approve.bounding_box(), reject.bounding_box()

@@ -182,7 +182,11 @@ def test_while_it_runs_the_bar_has_words_and_each_step_what_it_usually_takes(mem
     row = records.deployment(server, Status.RUNNING, at=timezone.now() - timedelta(seconds=2))
     records.steps(row, 3)
     page = shown(member, f"/deployments/{row.pk}/?part=live")
-    assert re.search(r"<strong>backup on prod-1</strong> · step 4 of 7 · [23]\.\d s of about 4\.0 s", page)
+    assert re.search(r"<strong>backup on prod-1</strong> · [23]\.\d s of about 4\.0 s", page)
+    assert '<span class="muted">3 of 7 steps</span>' in page
+    began = r'<dt>Began</dt><dd><time datetime="[^"<]+" title="[^"<]+ ago">\d+ \w+ [\d:]+ UTC</time></dd>'
+    assert re.search(began, page)
+    assert "Will take" not in page
     assert '<span class="muted">about 4.0 s</span>' in page
     assert f'href="/admin/deployments/server/{server.pk}/change/"' in page
     assert f'href="/admin/deployments/release/{row.release_id}/change/"' in page
@@ -204,6 +208,12 @@ def test_whose_answer_is_needed_until_when(member: Client, server: Server) -> No
     page = shown(member, f"/deployments/{row.pk}/")
     assert "Needs 1 approval by someone other than olga; expires 1 Dec 12:05 UTC." in page
     assert "olga/token:demo" not in page
+    assert "Waits for your approval" not in page, "who asked does not decide"
+    approver = User.objects.create_user("arno", is_staff=True)
+    approver.groups.add(Group.objects.get(name="approver"))
+    member.force_login(approver)
+    page = shown(member, f"/deployments/{row.pk}/")
+    assert page.count("Review and decide") == page.count("Waits for your approval.") == 1
 
 
 def test_what_steps_found_is_written_for_people(member: Client, server: Server) -> None:

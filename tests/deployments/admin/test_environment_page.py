@@ -44,7 +44,7 @@ def test_it_says_how_the_environment_stands(world: World) -> None:
         f"Last deployment #{last.pk} Succeeded",
         f"Rollback target {world.releases[0].version}",
         f"{world.releases[1].version} to production Requested by colleague, just now : people asked",
-        "Read and decide",
+        "Review and decide",
         "production-1 Provisioned",
         "A deployment needs 1 approval by somebody else, within 24 hours.",
         "dice.json : sides",
@@ -52,7 +52,7 @@ def test_it_says_how_the_environment_stands(world: World) -> None:
         "Environment configured",
     ):
         assert words in said, words
-    assert "Read and decide" not in text_of(page(world, "colleague")), "who asked does not decide"
+    assert "Review and decide" not in text_of(page(world, "colleague")), "who asked does not decide"
     assert "Request deployment" not in page(world, "viewer")
     assert "<textarea" not in page(world, "administrator"), "the form is behind Settings"
     assert f'href="{reverse("admin:deployments_deployment_approve", args=[waiting.pk])}"' in page(world, "approver")

@@ -35,7 +35,7 @@ def test_whoever_may_decide_reads_what_it_is_about(world: World) -> None:
     assert f"production-1: from {world.releases[0].version} " in said
     assert "expires in 23 h" in said
     assert f"It failed on test ( #{failed.pk} , just now )." in said
-    assert f"Read and decide about deployment {row.pk}" in said
+    assert f"Review and decide about deployment {row.pk}" in said
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_whoever_may_not_decide_reads_why_and_gets_no_button(who: str, why: str,
     assert "Needs action" in said
     assert why in said
     assert "1 of 2 approvals" in said
-    assert "Read and decide" not in said
+    assert "Review and decide" not in said
 
 
 def test_it_asks_as_often_for_many_environments_as_for_one(world: World) -> None:

@@ -65,12 +65,12 @@ def test_the_overview_shows_what_waits_and_how_each_environment_stands(world: Wo
     said = text_of(page)
     assert f"{world.releases[1].version} to production" in said
     assert "Policy of production : approvals required 1 → 0" in said
-    assert "Read and decide about the policy of production" in said
+    assert "Review and decide about the policy of production" in said
     assert "about the policy of production" not in read(world, "administrator", "index")
     assert "Locked by operator: exams" in said
     assert world.releases[0].version in said
     assert reverse("admin:deployments_deployment_approve", args=[row.pk]) in page
-    assert "Read and decide" not in read(world, "viewer", "index")
+    assert "Review and decide" not in read(world, "viewer", "index")
 
 
 def test_whoever_approves_sees_the_jump_hosts_key_beside_its_name(world: World) -> None:
@@ -148,7 +148,8 @@ def test_the_approval_page_shows_plan_differences_way_back_and_seal(world: World
     said = text_of(page)
     assert row.seal in said
     assert "preflight → stage → dependencies → backup → activate → restart → verify" in said
-    assert f"From {world.releases[0]} to {world.releases[1]} ; 2 files" in said
+    old, new = (release.version for release in world.releases[:2])
+    assert f"From {old} to {new} ; 2 files and 1 configuration file, " in said
     assert f"Rollback target {world.releases[0]}" in said
     assert f"#{last.pk} {world.releases[0]}" in said
     assert "1.1.0: say more" in said

@@ -69,6 +69,16 @@ def test_to_deploy_again_what_runs_looks_like_it(world: World) -> None:
     assert "already" not in text_of(page)
 
 
+def test_what_has_run_nowhere_can_be_tried_first_where_nobody_has_to_approve(world: World) -> None:
+    client, new = world.client("operator"), world.releases[1]
+    test = reverse("admin:deployments_environment_request", args=[world.test.pk])
+    link = f'<a href="{test}?release={new.pk}">Deploy it to test first</a>'
+    assert link in client.get(address(world)).content.decode()
+    assert link not in client.get(f"{test}?release={new.pk}").content.decode()
+    world.succeeded(new, "test")
+    assert link not in client.get(address(world)).content.decode()
+
+
 def test_the_button_says_what_happens(world: World) -> None:
     client, release = world.client("operator"), world.releases[1]
     for environment, said in ((world.production, "Request approval"), (world.test, "Deploy now")):
