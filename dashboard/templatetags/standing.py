@@ -3,6 +3,7 @@
 What fires and which incidents are open is what the frame of the page has read already.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,12 @@ _TONES = {
 def tone(bot: Stands) -> str:
     """The class of the word that says its condition."""
     return _TONES.get(bot.condition, ("failed", "bad"))[0]
+
+
+@register.filter
+def spaced(name: str) -> str:
+    """The name of an alert as words: `CriticalErrorRate` is `Critical error rate`."""
+    return re.sub(r"(?<=[a-z])[A-Z]", lambda found: f" {found[0].lower()}", name)
 
 
 @register.filter

@@ -13,7 +13,9 @@ from deployments.notifications.messages import EVENTS, GROUPS
 
 WHERE = ("application", "environment", "events", "enabled")
 ALL, THESE = "all", "these"
-_SUBSCRIBERS = "Public incidents go to everybody who subscribed on the status page. By mail, and for everything."
+_SUBSCRIBERS = (
+    "Also mail public incidents to those who subscribed on the status page. Only for every application and environment."
+)
 
 
 def _hidden(label: str, *, required: bool = True, help_text: str = "") -> forms.CharField:

@@ -41,6 +41,7 @@ def environment_page(request: HttpRequest, environment: Environment, actions: li
         "policy_action": [one for one in actions if one["slug"] == "policy"],
         "secret_action": [{**one, "tone": "plain"} for one in actions if one["slug"] == "secret"],
         "may_not": _may_not(actor, environment),
+        "gives_roles": may(actor, Verb.MANAGE_PEOPLE),
         "waiting": inbox(actor, environment),
         "policy_changes": PolicyChange.objects.filter(environment=environment, state=PolicyChange.State.WAITING),
         "servers": _servers(environment),
@@ -113,4 +114,8 @@ def _add_server(actor: Actor, environment: Environment) -> str:
 def _may_not(actor: Actor, environment: Environment) -> str:
     """Who deploys there, for somebody who does not; empty for those who do."""
     why = None if environment.retired else refusal(actor, Verb.REQUEST, environment)
-    return f"You do not deploy or roll back here. {why[1]}" if why else ""
+    if why is None:
+        return ""
+    if may(actor, Verb.MANAGE_PEOPLE):
+        return "You do not deploy or roll back here: that takes the role operator."
+    return f"You do not deploy or roll back here. {why[1]}"

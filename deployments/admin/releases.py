@@ -17,6 +17,7 @@ from deployments.admin.request_deployment import asking_for
 from deployments.core import selectors
 from deployments.core.actors import Actor
 from deployments.core.distinct_values import distinct_values
+from deployments.lifecycle import Status
 from deployments.models import Deployment, Environment, Release
 from deployments.requests.release_records import Happening, ReleaseRecord, records_of
 from deployments.templatetags.ops import version
@@ -48,11 +49,17 @@ def _linked(pill: SafeString, deployment: int | None) -> SafeString:
 
 
 def _next(release: Release, places: list[Environment], actor: Actor) -> dict[str, Any] | None:
-    """The way to asking for it in the first environment that does not run it; None where this person asks nowhere."""
-    own = (place for place in places if place.application in ("", release.name))
-    there = (place for place in own if not _record(release).live_on(place.name))
-    links = (asking_for(release, place, actor, f"Deploy to {place}") for place in there)
-    return next((link for link in links if link), None)
+    """The way to asking for it in the first environment that neither runs nor ran it; None where there is none, or this
+    person asks nowhere."""
+    record = _record(release)
+    for place in places:
+        last = record.last_on(place.name)
+        if place.application not in ("", release.name) or record.live_on(place.name) or (last and not last.bad):
+            continue
+        again = " again" if last and last.grade == Status.FAILED else ""
+        if link := asking_for(release, place, actor, f"Deploy to {place}{again}"):
+            return link
+    return None
 
 
 @admin.register(Release)

@@ -20,13 +20,13 @@ from deployments.operations.selectors import reads_journal
 from engine.ssh.keys import HostKey
 
 SHOWN = 5
-AT_DRIFT = ("drift", "put-back", "accept-drift")
+AT_DRIFT = ("put-back", "accept-drift", "drift")
 """Actions that stand where the differences do."""
 AT_THE_END = ("provision", "decommission")
 """Those that nobody needs from day to day."""
 _EMPTY = {
     "no deployment": ("deployments",),
-    "no restart, stop, command or provisioning from here": ("operations",),
+    "no operation from this page (restart, stop, command)": ("operations",),
     "no look at the machine (provisioning does)": ("machine",),
     "no secrets": ("secrets", "tokens"),
     "no unit files on record": ("units",),
@@ -58,7 +58,7 @@ def server_page(request: HttpRequest, server: Server, actions: list[dict[str, An
     found: dict[str, Any] = {
         "server": server,
         "portal_actions": sorted(shown, key=lambda one: one["tone"] == "bad"),
-        "drift_actions": [_quiet(by_slug[slug]) for slug in AT_DRIFT if slug in by_slug],
+        "drift_actions": [by_slug[slug] for slug in AT_DRIFT if slug in by_slug],
         "last_actions": [_quiet(by_slug[slug]) for slug in last if slug in by_slug],
         "missing": missing,
         "enrol_again": enrol_again_address(server) if may(actor_of(request), Verb.ENROL, server.environment) else "",

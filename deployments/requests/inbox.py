@@ -46,7 +46,8 @@ def _waiting(row: Deployment, record: ReleaseRecord, own: str, actor: Actor) -> 
     approved = {each.actor for each in row.approvals.all() if each.decision == Approval.Decision.APPROVED}
     why_not = own or ("You approved it already." if actor.identity in approved else "")
     if refused := refusal(actor, Verb.APPROVE, row.environment):
-        why_not = refused[0]
+        lacking = not actor.roles & Verb.APPROVE.rule.roles
+        why_not = "You may not approve: that takes the role approver." if lacking else refused[0]
     try:
         plan, needed = plan_in_a_line(row.sealed), row.sealed.policy.approvals_required
     except PortalError as error:

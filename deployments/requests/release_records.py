@@ -70,6 +70,10 @@ class ReleaseRecord:
         """Whether servers of the environment of that name run it now."""
         return any(one.live and one.environment == environment for one in self.history)
 
+    def last_on(self, environment: str) -> Happening | None:
+        """What became of it last in the environment of that name."""
+        return next((one for one in reversed(self.history) if one.environment == environment), None)
+
     @property
     def digest(self) -> str:
         """The first figures of what tells it from another of its version."""

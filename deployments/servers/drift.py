@@ -41,11 +41,12 @@ def _release_drift(server: Server, facts: dict[str, Any]) -> list[str]:
     elif facts.get("config_whole") is False:
         found.append("Its configuration was changed on the server after it was deployed.")
     if release is not None and (wrong := facts["hash"].get(release.identifier)):
-        found.append(f"{counted(wrong)} of the release differ, {wrong[0][0] or 'all'} first ({wrong[0][1]}).")
+        found.append(f"{counted(wrong)} of the release {_differ(wrong)}, {wrong[0][0] or 'all'} first ({wrong[0][1]}).")
     for role, problems in facts.get("environments", {}).items():
         if problems:
             first = f"{problems[0][0] or 'all'} first ({problems[0][1]})"
-            found.append(f"{counted(problems)} of the Python environment of the role {role} differ, {first}.")
+            whose = f"of the Python environment of the role {role}"
+            found.append(f"{counted(problems)} {whose} {_differ(problems)}, {first}.")
     return found
 
 
@@ -151,6 +152,10 @@ def as_far_as_looked(server: Server, facts: Mapping[str, Any], looked: Inventory
     said = [f"Release, configuration, units{secrets}{covered}: as recorded."] if well else []
     said += [f"Not looked at: {'; '.join(missed)}."] if missed else []
     return " ".join(said)
+
+
+def _differ(wrong: Sequence[Any]) -> str:
+    return "differs" if len(wrong) == 1 else "differ"
 
 
 def counted(wrong: Sequence[Any]) -> str:

@@ -58,13 +58,13 @@ def test_a_card_names_its_alerts_and_the_banner_those_of_no_card(reader: Client,
     server = enrol("prod-1")
     records.beat(server)
     records.alert(server.environment, "RollbacksRepeated")
-    assert "RollbacksRepeated" in card_of(reader, "production")
-    assert "RollbacksRepeated" not in card_of(reader, "test")
+    assert "Rollbacks repeated" in card_of(reader, "production")
+    assert "Rollbacks repeated" not in card_of(reader, "test")
     page = reader.get(reverse("admin:index")).content.decode()
-    assert page.count(">RollbacksRepeated<") == 1
+    assert page.count(">Rollbacks repeated<") == 1
     Alert.objects.update(environment=None)
     page = reader.get(reverse("admin:index")).content.decode()
-    assert ">RollbacksRepeated<" in page.partition('id="cy-stands"')[2].partition("</section>")[0]
+    assert ">Rollbacks repeated<" in page.partition('id="cy-stands"')[2].partition("</section>")[0]
 
 
 def test_cards_cost_the_same_however_many_bots_there_are(reader: Client, enrol: Enrol) -> None:

@@ -23,7 +23,7 @@ OF_A_RELEASE = {
     ),
     "changed file": (
         f"chmod 644 {TREE}/current/VERSION; echo 9 > {TREE}/current/VERSION",
-        "One file of the release differ, VERSION first",
+        "One file of the release differs, VERSION first",
     ),
     "changed unit": (
         f"echo '# x' >> /etc/systemd/system/{UNIT}; systemctl daemon-reload",

@@ -65,8 +65,12 @@ def test_what_was_rejected_did_nothing_there(world: World) -> None:
 
 
 def test_who_may_not_deploy_reads_which_role_may(world: World) -> None:
-    said = "You do not deploy or roll back here. Ask an administrator for the role operator."
-    assert said in text_of(page(world, "administrator"))
+    asked = "You do not deploy or roll back here. Ask an administrator for the role operator."
+    assert asked in text_of(page(world, "viewer"))
+    own = page(world, "administrator")
+    assert "You do not deploy or roll back here: that takes the role operator. Your roles" in text_of(own)
+    assert f'href="{reverse("admin:auth_user_change", args=[world.user("administrator").pk])}">Your roles' in own
+    assert "Ask an administrator" not in text_of(own)
     assert "You do not deploy" not in page(world, "operator")
 
 

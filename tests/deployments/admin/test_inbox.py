@@ -42,7 +42,7 @@ def test_whoever_may_decide_reads_what_it_is_about(world: World) -> None:
     ("who", "why"),
     [
         ("requester", "Whoever asked for a deployment cannot be the one who decides about it."),
-        ("operator", "operator may not approve."),
+        ("operator", "You may not approve: that takes the role approver."),
         ("superuser", "You approved it already."),
         ("approver", "approver lately let in whoever asked for a deployment, or whoever would decide about it."),
     ],

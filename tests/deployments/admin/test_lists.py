@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from alerting.models import Alert
 from deployments.audit.verification import verify
-from deployments.models import AuditEvent, NotificationChannel, Server
+from deployments.lifecycle import Status
+from deployments.models import AuditEvent, Deployment, Environment, NotificationChannel, Server
 from tests.deployments.world import World
 
 LISTS = {
@@ -131,7 +132,7 @@ def test_a_servers_row_says_how_its_service_is_what_fires_what_differs_and_what_
     shown = page(world, "viewer", "deployments_server")
     row = next(row for row in re.findall(r"(?s)<tr.*?</tr>", shown) if f">{server}</a>" in row)
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", row))
-    for said in ("Never heard from", "DiskFull", "differs, 2 things", f"#{waits.pk} waits", world.releases[0].version):
+    for said in ("Never heard from", "Disk full", "differs, 2 things", f"#{waits.pk} waits", world.releases[0].version):
         assert said in words, said
     for where in (
         reverse("bot", args=[server.name]),
@@ -177,3 +178,21 @@ def test_an_events_row_names_its_moment_and_leads_to_what_it_is_about(world: Wor
     assert "Not verified yet" in shown
     verify(actor=world.people["administrator"])
     assert "Chain whole" in page(world, "viewer", "deployments_auditevent")
+
+
+def test_what_is_next_for_a_release_is_where_it_neither_runs_nor_ran(world: World) -> None:
+    def offered() -> list[str]:
+        rows = re.findall(r"(?s)<tr.*?</tr>", page(world, "operator", "deployments_release"))
+        found = (re.search(r'cy-row-action" href="[^"]*">([^<]*)<', row) for row in rows)
+        return [link[1] if link else "" for link in found]
+
+    first = Environment.objects.filter(retired_at=None).first()
+    assert first is not None
+    assert f"Deploy to {first}" in offered()
+    failed = world.succeeded(world.releases[-1], first.name)
+    Deployment.objects.filter(pk=failed.pk).update(status=Status.ROLLED_BACK)
+    Server.objects.update(current_release=None)
+    assert offered().count(f"Deploy to {first} again") == 1
+    Deployment.objects.filter(pk=failed.pk).update(status=Status.SUCCEEDED)
+    assert f"Deploy to {first} again" not in offered()
+    assert offered().count(f"Deploy to {first}") == len(world.releases) - 1, "what ran there is no next step"

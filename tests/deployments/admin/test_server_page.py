@@ -69,7 +69,7 @@ def test_what_was_found_is_told_in_words(world: World, running: Server) -> None:
         "1.0 GB free of 2.0 GB, just now",
         "Jump host none",
         "0 (canary)",
-        "Nothing yet: no restart, stop, command or provisioning from here, no secrets.",
+        "So far: no operation from this page (restart, stop, command), no secrets.",
         "1 accepted",
         "dice-bot.service dddddddddddd",
     ):

@@ -86,7 +86,7 @@ def test_an_edited_configuration_is_drift_although_it_has_the_name_of_the_deploy
 
 def test_what_was_added_to_an_environment_is_drift_and_one_without_a_note_is_not_called_recorded() -> None:
     (said,) = differences(environments={"bot": [["lib/evil.pth", "extra"]]})
-    assert said == "One file of the Python environment of the role bot differ, lib/evil.pth first (extra)."
+    assert said == "One file of the Python environment of the role bot differs, lib/evil.pth first (extra)."
     looked = InventoryCheck(40, [])
     assert as_far_as_looked(Server(), FACTS, looked, well=True) == (
         "Release, configuration, units, secrets and 40 things of provisioning: as recorded."
