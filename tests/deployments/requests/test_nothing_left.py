@@ -49,9 +49,10 @@ def test_pages_api_and_command_line_say_the_same(world: World, left: Environment
     assert (said["live_release"], said["rollback_target"]) == (None, None)
     reader, last = world.client("viewer"), Deployment.objects.latest("pk")
     card = text_of(reader.get("/admin/").content.decode()).partition("production 1 approval")[2]
-    assert card.startswith(f" Runs nothing Now idle Last #{last.pk} Succeeded Rollback target none")
+    assert card.startswith(f" Runs nothing Now idle Last deployment #{last.pk} Succeeded ")
+    assert card.partition(" Rollback target ")[2].startswith("none yet ")
     page = text_of(reader.get(f"/admin/deployments/environment/{left.pk}/change/").content.decode())
-    assert f"Runs nothing Now idle Last #{last.pk} Succeeded" in page
+    assert f"Runs nothing Now idle Last deployment #{last.pk} Succeeded" in page
     code, refused = world.command("requester", "rollback", "production", "--reason", "because")
     assert code != 0
     assert "nothing to go back from: nothing runs on any of its servers" in refused
