@@ -212,7 +212,7 @@ def test_a_deployment_is_followed_live_close_behind_the_server(world: World, vis
     page.evaluate(
         """() => {
             window.arrived = {};
-            setInterval(() => document.querySelectorAll(".step-ok").forEach((step) => {
+            setInterval(() => document.querySelectorAll(".step-ok .step-name").forEach((step) => {
                 window.arrived[step.childNodes[1].textContent.trim()] ??= Date.now() / 1000;
             }), 50);
         }"""
