@@ -48,7 +48,8 @@ def server_page(request: HttpRequest, server: Server, actions: list[dict[str, An
     by_slug = {action["slug"]: action for action in actions}
     missing = _missing(request, server, by_slug)
     last = [slug for slug in AT_THE_END if not (missing and slug in missing.url)]
-    rows = Deployment.objects.filter(targets__server=server).select_related("release", "environment").defer("snapshot")
+    newest = Deployment.objects.filter(targets__server=server).order_by("-id").values("pk")[:SHOWN]
+    rows = Deployment.objects.select_related("release", "environment").defer("snapshot")
     unsure = {"start", "stop"} <= by_slug.keys()  # nobody knows whether it runs: then neither is the thing to do
     shown = [
         _quiet(one) if unsure and one["slug"] == "start" else one
@@ -66,7 +67,7 @@ def server_page(request: HttpRequest, server: Server, actions: list[dict[str, An
         "accepted": [one for one in server.drift.get("differences", []) if one not in server.open_drift],
         "differing": differing(server),
         "disk": _disk(server.drift.get("disk")),
-        "deployments": list(rows.with_taken_back().order_by("-id")[:SHOWN]),
+        "deployments": list(rows.filter(pk__in=newest).with_taken_back().order_by("-id")),
         "operations": list(Operation.objects.filter(server=server)[:SHOWN]),
         "machine": machine_in_words(server.facts),
         "installed": _installed(server),

@@ -151,7 +151,7 @@ def followed_by(deployment: Deployment) -> Deployment | None:
 
 def was_taken_back(deployment: Deployment) -> bool:
     """Whether what followed it was a rollback. No query for a row of a list, which knows it."""
-    if hasattr(deployment, "next_kind"):
+    if hasattr(deployment, "went_back"):
         return deployment.taken_back
     followed = followed_by(deployment)
     return followed is not None and followed.kind == Kind.ROLLBACK

@@ -53,11 +53,10 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
         """For lists: each knows whether the next success in its environment was a rollback to another release."""
         later = Deployment.objects.filter(environment=models.OuterRef("environment"), status=Status.SUCCEEDED)
         later = later.filter(finished_at__gte=models.OuterRef("finished_at")).exclude(pk=models.OuterRef("pk"))
-        later = later.order_by("finished_at", "id")
-        return self.annotate(
-            next_kind=models.Subquery(later.values("kind")[:1]),
-            next_release=models.Subquery(later.values("release")[:1]),
-        )
+        away = models.Q(kind=Kind.ROLLBACK) & ~models.Q(release=models.OuterRef("release"))
+        went = models.Case(models.When(away, then=True), default=False, output_field=models.BooleanField())
+        following = models.Subquery(later.order_by("finished_at", "id").values(went=went)[:1])
+        return self.annotate(went_back=models.Case(models.When(status=Status.SUCCEEDED, then=following), default=False))
 
     def executing(self) -> "DeploymentQuerySet":
         """Claimed by a worker and not ended."""
@@ -152,8 +151,7 @@ class Deployment(models.Model):
     @property
     def taken_back(self) -> bool:
         """Whether it succeeded and the next success there was a rollback; known of rows `with_taken_back` alone."""
-        went_back = getattr(self, "next_kind", None) == Kind.ROLLBACK
-        return went_back and self.status == Status.SUCCEEDED and getattr(self, "next_release", None) != self.release_id
+        return self.status == Status.SUCCEEDED and bool(getattr(self, "went_back", False))
 
     @property
     def grade(self) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db.models import F, Max
+from django.db.models import F, OuterRef, Subquery
 
 from deployments.lifecycle import StepState
 from deployments.models import Deployment, LogLine
@@ -11,6 +11,8 @@ from deployments.requests.release_records import Happening, ReleaseRecord
 
 _OF_PROGRAMS = ("journal", "output", "stderr", "stdout")
 """Streams of what a release's own programs wrote: the agent and the portal say the rest."""
+_NEAR = 200
+"""Lines at the end of a log in which an error is looked for: a deployment ends soon after the step that failed."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,14 @@ def objections_to(record: ReleaseRecord) -> list[Objection]:
 
 
 def errors_of(deployments: Iterable[int]) -> dict[int, LogLine]:
-    """By deployment the last line that a program wrote in a step that failed there. One query."""
+    """By deployment the last line that a program wrote in a step that failed there, near the log's end. One query."""
+    near = LogLine.objects.filter(deployment=OuterRef(OuterRef("pk"))).order_by("-pk").values("pk")[:_NEAR]
     failed = LogLine.objects.filter(
-        deployment__in=list(deployments),
+        pk__in=near,
         stream__in=_OF_PROGRAMS,
         target__steps__state=StepState.FAILED,
         target__steps__name=F("step"),
     )
-    last = failed.order_by().values("deployment").annotate(last=Max("pk")).values("last")
+    rows = Deployment.objects.filter(pk__in=list(deployments)).order_by()
+    last = rows.values(last=Subquery(failed.order_by("-pk").values("pk")[:1]))
     return {line.deployment_id: line for line in LogLine.objects.filter(pk__in=last).select_related("target__server")}
