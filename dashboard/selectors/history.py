@@ -8,9 +8,12 @@ from django.db.models import Max, Q
 from deployments.core.selectors import environments_called
 from deployments.core.texts import whole_number
 from deployments.lifecycle import Kind, Status
-from deployments.models import Deployment
+from deployments.models import Deployment, Environment
 
 PAGE = 50
+_SHOWN = {"id", "name", "application", "retired_at", "shared_name"}
+_UNUSED = [f"environment__{field.name}" for field in Environment._meta.concrete_fields if field.name not in _SHOWN]
+"""What no list says of an environment."""
 SEARCHED = 5000
 """Deployments among which a text is looked for, the newest: it can only be found by reading them."""
 
@@ -58,11 +61,7 @@ def recent(size: int) -> list[Deployment]:
 
 def _filtered(wanted: Filter) -> Any:
     rows = Deployment.objects.select_related("environment", "release").defer(
-        "snapshot",
-        "environment__configuration",
-        "environment__private_key",
-        "environment__next_private_key",
-        "release__change_log",
+        "snapshot", "release__change_log", *_UNUSED
     )
     if wanted.environment:
         rows = rows.filter(environment__in=environments_called(wanted.environment))

@@ -15,7 +15,7 @@ from deployments.admin.enrolment import enrol_again_address
 from deployments.environments.machines import neighbours
 from deployments.environments.secrets import MONITORING_TOKEN, PORTAL_TOKEN
 from deployments.environments.stored_secrets import StoredSecret, stored_secrets
-from deployments.models import Deployment, Operation, Server
+from deployments.models import Deployment, Operation, Server, Target
 from deployments.operations.selectors import reads_journal
 from engine.ssh.keys import HostKey
 
@@ -48,7 +48,7 @@ def server_page(request: HttpRequest, server: Server, actions: list[dict[str, An
     by_slug = {action["slug"]: action for action in actions}
     missing = _missing(request, server, by_slug)
     last = [slug for slug in AT_THE_END if not (missing and slug in missing.url)]
-    newest = Deployment.objects.filter(targets__server=server).order_by("-id").values("pk")[:SHOWN]
+    newest = Target.objects.filter(server=server).order_by("-pk").values("deployment")[:SHOWN]
     rows = Deployment.objects.select_related("release", "environment").defer("snapshot")
     unsure = {"start", "stop"} <= by_slug.keys()  # nobody knows whether it runs: then neither is the thing to do
     shown = [
