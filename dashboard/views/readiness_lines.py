@@ -13,6 +13,8 @@ from deployments.access.verbs import Verb
 from deployments.core.actors import Actor
 from deployments.models import Environment
 
+_READ = ("name", "application", "shared_name", "retired_at")
+"""What a person's rights and the name of an environment need."""
 _IN_AN_ENVIRONMENT = (
     # what measures it on the command line, the button, its page, whose it is
     (re.compile(r"manage\.py verify (\S+)"), "Verify", "admin:deployments_environment_verify", Verb.VERIFY),
@@ -84,7 +86,7 @@ class Measures:
     def __init__(self, actor: Actor) -> None:
         self._actor = actor
         self._places: Mapping[str, Environment] = {
-            str(row): row for row in Environment.objects.filter(retired_at=None).only("pk", "name", "application")
+            str(row): row for row in Environment.objects.filter(retired_at=None).only(*_READ)
         }
 
     def line(self, row: Row) -> Line:
