@@ -1,5 +1,7 @@
 """The machines that deployments reach."""
 
+from collections.abc import Iterable
+
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
@@ -9,6 +11,11 @@ from deployments.models.releases import Release
 
 DEPLOYED_FACTS = ("identity", "health")
 """Facts that come with a deployment: the account that its bot signs in with, and where its health is asked."""
+
+
+def _once(difference: str) -> str:
+    """As it was said before one file "differs": what was accepted then stays accepted."""
+    return difference.replace(" differs, ", " differ, ")
 
 
 class Server(models.Model):
@@ -136,5 +143,11 @@ class Server(models.Model):
     @property
     def open_drift(self) -> list[str]:
         """How the host differs from this record, in sentences, but for what somebody has accepted."""
-        accepted = self.drift.get("accepted", [])
-        return [sentence for sentence in self.drift.get("differences", []) if sentence not in accepted]
+        differences = self.drift.get("differences", [])
+        accepted = self.accepted(differences)
+        return [each for each in differences if each not in accepted]
+
+    def accepted(self, differences: Iterable[str]) -> list[str]:
+        """Which of these somebody has accepted."""
+        said = set(self.drift.get("accepted", ()))
+        return [each for each in differences if {each, _once(each)} & said]

@@ -178,7 +178,7 @@ def store_findings(
                 "missed": extent.missed,
                 "files": extent.files,
                 "disk": extent.disk,
-                "accepted": [sentence for sentence in before.drift.get("accepted", []) if sentence in differences],
+                "accepted": before.accepted(differences),
             },
             readiness=readiness,
             inspected_at=timezone.now(),

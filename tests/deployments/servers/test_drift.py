@@ -189,6 +189,16 @@ def test_what_was_accepted_stays_so_while_every_look_finds_it_and_is_new_when_it
     assert drifted.drift["accepted"] == ["B differs."]
 
 
+def test_what_was_accepted_before_one_file_differs_in_grammar_stays_so(world: World, drifted: Server) -> None:
+    said = "One file of the release %s, a.py first (content)."
+    Server.objects.filter(pk=drifted.pk).update(drift={"differences": [], "accepted": [said % "differ"]})
+    for _ in range(2):
+        assert store_findings(world.people["operator"], drifted, [said % "differs"], {}, Extent(3))
+        drifted.refresh_from_db()
+        assert drifted.open_drift == []
+    assert drifted.drift["accepted"] == [said % "differs"]
+
+
 @pytest.mark.parametrize("who", ["none", "viewer"])
 def test_nobody_without_the_role_accepts_or_puts_back(world: World, drifted: Server, who: str) -> None:
     with pytest.raises(NotAllowed):
