@@ -132,6 +132,7 @@ class Filter:
             (not self.environment or self.environment in _names(alert))
             and self.severity in ("", alert.severity)
             and self.status in ("", Alert.Status.FIRING, one.state)
+            and (self.status != OPEN or one.alarm)  # "Needs action": information does not
             and (not self.assigned or (alert.assignee is not None and alert.assignee.username == me))
             and self.text.lower() in alert.name.lower()
         )

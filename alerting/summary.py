@@ -47,9 +47,18 @@ class Summary:
         return f"{plural(len(self.quiet), 'alert')}{self._how.removeprefix(',')}" if self.quiet else ""
 
     @property
-    def among(self) -> str:
-        """How many of these are acknowledged, snoozed and silenced."""
-        return selectors.quiet_words(self.quiet)
+    def counted(self) -> str:
+        """All that fires in parts that add up: "4 firing: 2 need action, 1 for information, 1 acknowledged"."""
+        alarms, rest = len(self.alarms), len(self.firing) - len(self.alarms) - len(self.quiet)
+        parts = [
+            f"{alarms} {'needs' if alarms == 1 else 'need'} action" if alarms else "",
+            f"{rest} for information" if rest else "",
+            selectors.quiet_words(self.quiet),
+        ]
+        said = [part for part in parts if part]
+        if self.unlisted:
+            return f"{len(self.firing) + self.unlisted} firing, the {len(self.firing)} worst of them below"
+        return f"{len(self.firing)} firing" + (f": {', '.join(said)}" if len(said) > 1 else "")
 
     @property
     def _how(self) -> str:

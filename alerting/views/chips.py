@@ -8,7 +8,7 @@ from alerting import selectors
 from alerting.selectors import Filter, Shown
 
 _STATES = {
-    selectors.OPEN: "Unacknowledged",
+    selectors.OPEN: selectors.STATES[selectors.OPEN],
     selectors.ACKNOWLEDGED: "Acknowledged",
     selectors.SNOOZED: "Snoozed",
     selectors.SILENCED: "Silenced",

@@ -6,13 +6,14 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Mark:
-    """One event; `kind` is deployment, rollback or alert."""
+    """One event; `kind` is deployment, rollback or alert, which has a `severity`."""
 
     kind: str
     at: datetime
     label: str
     url: str
     x: float
+    severity: str = ""
 
     @property
     def position(self) -> str:

@@ -61,7 +61,7 @@ def alert_context(alert: Alert, now: datetime, *, actor: Actor, chosen: str = ""
     length = _range(alert, now, chosen) if bot else None
     drawn = _first(series(bot, length, now), _ABOUT.get(alert.name, "")) if bot and length else None
     everything = StatusPage(pk=1)
-    marks = events.marks(bot.environment, drawn.start, drawn.end, everything, members=True) if bot and drawn else []
+    marks = events.marks(bot, drawn.start, drawn.end, everything, members=True) if bot and drawn else []
     since = alert.starts_at - timedelta(minutes=5)
     return AlertContext(
         server, drawn, marks, _deployments(alert), text,

@@ -42,8 +42,15 @@ class Detail:
 
     @property
     def mood(self) -> Mood:
-        """How the service itself is; what fires about it is said beside it."""
-        return replace(self.situation, alerts=Summary([], "")).mood
+        """How the service itself is, or worse: what fires about it and needs action."""
+        alone = replace(self.situation, alerts=Summary([], "")).mood
+        return self.situation.mood if self.situation.alerts.need else alone
+
+    @property
+    def icon(self) -> str:
+        """Of the service's own state; of the alerts where it is well and they are not."""
+        well = self.bot.grade == "connected"
+        return self.mood if well and self.situation.alerts.need else self.bot.grade
 
     @property
     def bot(self) -> Bot:
@@ -62,7 +69,7 @@ def detail(page: StatusPage, bot: Bot, choice: Choice, now: datetime, *, actor: 
     bars = bot_rows.uptime_bars([bot], now)[bot.server.pk]
     card = Card(bot, bot_rows.last_days([bot], now)[bot.server.pk], bars, overall_said(bars))
     drawn = series(bot.server, charts_range(bot, choice, now), now) if members or page.show_charts else None
-    marks = events.marks(bot.server.environment, drawn.start, drawn.end, page, members=members) if drawn else []
+    marks = events.marks(bot.server, drawn.start, drawn.end, page, members=members) if drawn else []
     firing = Summary(summary(now, bot.server).firing if members or page.show_alerts else [], "")
     drift = bot.server.open_drift if members else []
     found = Detail(page, members, card, drawn, marks, OverallStatus([bot], firing), drift, actions(bot.server, actor))

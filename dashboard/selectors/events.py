@@ -11,18 +11,21 @@ from alerting.selectors import Shown, shown
 from dashboard.charts.timeline import Mark, position
 from dashboard.models import StatusPage
 from deployments.lifecycle import Kind
-from deployments.models import Deployment, Environment
+from deployments.models import Deployment, Environment, Server
 
 _MOST = 60  # marks of each kind; more would be a wall
 
 
-def marks(environment: Environment, start: datetime, end: datetime, page: StatusPage, *, members: bool) -> list[Mark]:
-    """Deployments and alerts of an environment between two moments, in order. Three queries."""
+def marks(server: Server, start: datetime, end: datetime, page: StatusPage, *, members: bool) -> list[Mark]:
+    """Between two moments, in order: deployments of a server's environment, alerts of the server or of all of that.
+
+    Three queries.
+    """
     found: list[Mark] = []
     if members or page.show_deployments:
-        found += _deployments(environment, start, end, members=members)
+        found += _deployments(server.environment, start, end, members=members)
     if members or page.show_alerts:
-        found += _alerts(environment, start, end, members=members)
+        found += _alerts(server, start, end, members=members)
     return sorted(found, key=lambda mark: mark.at)
 
 
@@ -46,9 +49,9 @@ def _deployments(environment: Environment, start: datetime, end: datetime, *, me
     ]
 
 
-def _alerts(environment: Environment, start: datetime, end: datetime, *, members: bool) -> list[Mark]:
+def _alerts(server: Server, start: datetime, end: datetime, *, members: bool) -> list[Mark]:
     rows = Alert.objects.filter(
-        Q(environment=environment) | Q(environment=None), starts_at__gte=start, starts_at__lt=end
+        Q(server=server) | Q(server=None, environment=server.environment_id), starts_at__gte=start, starts_at__lt=end
     ).exclude(severity="none")
     return [
         Mark(
@@ -57,6 +60,7 @@ def _alerts(environment: Environment, start: datetime, end: datetime, *, members
             _words(one, members=members),
             reverse("alert", args=[one.alert.pk]) if members else "",
             position(one.alert.starts_at, start, end),
+            one.alert.severity,
         )
         for one in shown(rows[:_MOST], timezone.now())
     ]

@@ -10,7 +10,7 @@ from alerting.incidents.selectors import ended_lately
 from alerting.models import Incident
 from dashboard.charts.bars import DayBar, drawn, overall_said
 from dashboard.charts.timeline import Mark
-from dashboard.intervals import DAY
+from dashboard.intervals import DAY, PROMISED_ERROR_RATE, PROMISED_RESPONSE_MS
 from dashboard.models import Condition, StatusPage
 from dashboard.selectors import bots as bot_rows
 from dashboard.selectors import events, history, progress
@@ -47,6 +47,16 @@ class Card:
     day: Day
     bars: list[DayBar]
     uptime: str
+
+    @property
+    def slow(self) -> bool:
+        """Whether its last answer took longer than promised."""
+        return self.bot.state is not None and (self.bot.state.response_ms or 0) >= PROMISED_RESPONSE_MS
+
+    @property
+    def failing(self) -> bool:
+        """Whether more failed in its last day than promised."""
+        return self.day.error_rate >= PROMISED_ERROR_RATE
 
     @property
     def drawn(self) -> SafeString:
@@ -130,9 +140,7 @@ def status(page: StatusPage, choice: Choice, now: datetime, *, members: bool) ->
         pages=pages,
         charted=charts,
         series=drawn,
-        marks=events.marks(charts.server.environment, drawn.start, drawn.end, page, members=members)
-        if charts and drawn
-        else [],
+        marks=events.marks(charts.server, drawn.start, drawn.end, page, members=members) if charts and drawn else [],
         active=progress.active(now) if with_deployments else [],
         waiting=list(waiting_requests().defer("snapshot")) if members else [],
         recent=history.recent(RECENT) if with_deployments else [],

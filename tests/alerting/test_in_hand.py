@@ -276,7 +276,7 @@ def test_a_click_sets_a_filter_and_says_how_many_it_shows(alert: Alert, olga: Ac
         return [(f"{label} {count}", address, "chosen" if chosen else "") for address, chosen, label, count in found]
 
     assert [(label, chosen) for label, _, chosen in chips("")] == [
-        ("All 4", "chosen"), ("Unacknowledged 3", ""), ("Acknowledged 1", ""), ("Critical 1", ""), ("Warning 2", ""),
+        ("All 4", "chosen"), ("Needs action 2", ""), ("Acknowledged 1", ""), ("Critical 1", ""), ("Warning 2", ""),
         ("Info 1", ""), ("production 2", ""), ("test 2", ""),
     ]  # fmt: skip
     narrowed = {label: (address, chosen) for label, address, chosen in chips("?environment=test")}
