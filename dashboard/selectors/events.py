@@ -17,7 +17,7 @@ _MOST = 60  # marks of each kind; more would be a wall
 
 
 def marks(server: Server, start: datetime, end: datetime, page: StatusPage, *, members: bool) -> list[Mark]:
-    """Between two moments, in order: deployments of a server's environment, alerts of the server or of all of that.
+    """Between two moments, in order: deployments and alerts of the environment of a server.
 
     Three queries.
     """
@@ -51,7 +51,7 @@ def _deployments(environment: Environment, start: datetime, end: datetime, *, me
 
 def _alerts(server: Server, start: datetime, end: datetime, *, members: bool) -> list[Mark]:
     rows = Alert.objects.filter(
-        Q(server=server) | Q(server=None, environment=server.environment_id), starts_at__gte=start, starts_at__lt=end
+        Q(environment=server.environment_id) | Q(environment=None), starts_at__gte=start, starts_at__lt=end
     ).exclude(severity="none")
     return [
         Mark(
