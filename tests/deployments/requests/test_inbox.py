@@ -50,8 +50,8 @@ def test_of_each_request_everybody_reads_what_concerns_them(world: World) -> Non
     for who, why in (
         ("approver", "You approved it already."),
         ("superuser", ""),
-        ("viewer", "viewer may not approve."),
-        ("colleague", "colleague may not approve."),
+        ("viewer", "You may not approve: that takes the role approver."),
+        ("colleague", "You may not approve: that takes the role approver."),
     ):
         (waiting,) = inbox(world.people[who])
         assert (waiting.given, waiting.needed, waiting.why_not) == (1, 2, why), who
