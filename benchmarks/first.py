@@ -24,12 +24,12 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.peers import Peers
-from benchmarks.processes import ROOT, cluster, start_django
+from benchmarks.processes import ROOT, cluster, one_more_server, start_django
 from benchmarks.redeploy import APPLICATION, PORT, ended
 from benchmarks.results import LEFT_OUT, METHOD
 
 if TYPE_CHECKING:  # Django is not ready when this is imported
-    from deployments.models import Deployment, Release, Server
+    from deployments.models import Deployment, Release
     from sandbox.hosts import HostSet
 
 MOST_RATIO = 0.5
@@ -92,35 +92,17 @@ class _Bench:
         from deployments.models import Environment
 
         self.host, self.actor, self.tree, self.number = hosts.host(1), shell_actor("bench"), scratch / "tree", 0
-        self._key, self._gateway = hosts.bootstrap_key, hosts.gateway
+        self._gateway = hosts.gateway
         write_tree(self.tree, APPLICATION, PORT)
         described = self.tree / "deploy.toml"
         described.write_text(described.read_text().replace("[roles.bot]\n", '[roles.bot]\nlock = "bot.txt"\n'))
         shutil.copy(LOCK, self.tree / "bot.txt")
         self.environment = Environment.objects.get(name="test")
-        self.server = self._enrol()
+        self.server = one_more_server(
+            self.host, hosts.bootstrap_key, actor=self.actor, environment=self.environment, name="bench-1",
+            release=self._next()[0],
+        )  # fmt: skip
         self.peers = Peers(hosts, scratch, self.tree, others=False)
-
-    def _enrol(self) -> "Server":
-        from deployments.servers.enrolment import enrol_server
-        from deployments.servers.provisioning import provision_server
-        from engine.remote.bootstrap import Bootstrap
-        from engine.ssh.keys import PrivateKey
-
-        server = enrol_server(
-            actor=self.actor,
-            name="bench-1",
-            environment=self.environment,
-            host=self.host.address,
-            port=22,
-            user="rosey",
-            roles=["bot"],
-            fingerprint=self.host.fingerprint,
-            confirm=lambda *_: False,
-        )
-        key = Bootstrap("root", (PrivateKey(self._key.read_text()),))
-        provision_server(actor=self.actor, server=server, release=self._next()[0], bootstrap=key)
-        return server
 
     def wheels(self) -> list[Path]:
         """Those of the lock, as they were fetched for the release."""

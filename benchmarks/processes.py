@@ -7,6 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:  # Django is not ready when this is imported
+    from deployments.core.actors import Actor
+    from deployments.models import Environment, Release, Server
+    from sandbox.hosts import Host
+from typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from portal.run import Child
 
@@ -49,3 +55,28 @@ def running(child: "Child") -> Iterator[None]:
             process.wait(20)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, 9)
+
+
+def one_more_server(
+    host: "Host", key: Path, *, actor: "Actor", environment: "Environment", name: str, release: "Release"
+) -> "Server":
+    """A host as a server of this environment, enrolled and provisioned for a release's bot; `key` lets root in."""
+    from deployments.servers.enrolment import enrol_server
+    from deployments.servers.provisioning import provision_server
+    from engine.remote.bootstrap import Bootstrap
+    from engine.ssh.keys import PrivateKey
+
+    server = enrol_server(
+        actor=actor,
+        name=name,
+        environment=environment,
+        host=host.address,
+        port=22,
+        user="rosey",
+        roles=["bot"],
+        fingerprint=host.fingerprint,
+        confirm=lambda *_: False,
+    )
+    bootstrap = Bootstrap("root", (PrivateKey(key.read_text()),))
+    provision_server(actor=actor, server=server, release=release, bootstrap=bootstrap)
+    return server

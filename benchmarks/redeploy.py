@@ -16,7 +16,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.peers import INTERVAL, SAMPLES, WAIT, Peers
-from benchmarks.processes import cluster, start_django
+from benchmarks.processes import cluster, one_more_server, start_django
 from benchmarks.results import METHOD
 
 if TYPE_CHECKING:  # Django is not ready when this is imported
@@ -97,26 +97,11 @@ class _Bench:
 
     def use(self, servers: int) -> None:
         """Enrol and provision up to `servers`, and have everybody's first release on them."""
-        from deployments.servers.enrolment import enrol_server
-        from deployments.servers.provisioning import provision_server
-        from engine.remote.bootstrap import Bootstrap
-        from engine.ssh.keys import PrivateKey
-
-        key = PrivateKey(Path(self.hosts.bootstrap_key).read_text())
         for number in range(self.environment.servers.count() + 1, servers + 1):
-            machine = self.hosts.host(number)
-            server = enrol_server(
-                actor=self.actor,
-                name=f"bench-{number}",
-                environment=self.environment,
-                host=machine.address,
-                port=22,
-                user="rosey",
-                roles=["bot"],
-                fingerprint=machine.fingerprint,
-                confirm=lambda *_: False,
-            )
-            provision_server(actor=self.actor, server=server, release=self.release, bootstrap=Bootstrap("root", (key,)))
+            one_more_server(
+                self.hosts.host(number), self.hosts.bootstrap_key, actor=self.actor, environment=self.environment,
+                name=f"bench-{number}", release=self.release,
+            )  # fmt: skip
         self.release, self.first = self._next()
         self._deploy(self.release)
         for name in self.names:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.processes import ROOT, cluster, start_django
+from benchmarks.processes import ROOT, cluster, one_more_server, start_django
 from benchmarks.results import METHOD
 
 if TYPE_CHECKING:  # Django is not ready when this is imported
@@ -100,33 +100,11 @@ class _Bench:
         self.environment.save()
         set_secret(actor=self.actor, environment=self.environment, name="cytube-password", value=SANDBOX_PASSWORD)
         self.old, self.new = self._build("9.0.0"), self._build("9.0.1")
-        self._enrol(key)
+        one_more_server(
+            self.host, key, actor=self.actor, environment=self.environment, name="bench-1", release=self.old
+        )
         for release in (self.old, self.new):
             self._forward(release)
-
-    def _enrol(self, key: Path) -> None:
-        from deployments.servers.enrolment import enrol_server
-        from deployments.servers.provisioning import provision_server
-        from engine.remote.bootstrap import Bootstrap
-        from engine.ssh.keys import PrivateKey
-
-        server = enrol_server(
-            actor=self.actor,
-            name="bench-1",
-            environment=self.environment,
-            host=self.host.address,
-            port=22,
-            user="rosey",
-            roles=["bot"],
-            fingerprint=self.host.fingerprint,
-            confirm=lambda *_: False,
-        )
-        provision_server(
-            actor=self.actor,
-            server=server,
-            release=self.old,
-            bootstrap=Bootstrap("root", (PrivateKey(key.read_text()),)),
-        )
 
     def measure(self, rtt: int, repeats: int) -> Row:
         """Restarts and rollbacks in turn, over a line with this round-trip time in ms."""

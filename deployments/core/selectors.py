@@ -142,10 +142,8 @@ def followed_by(deployment: Deployment) -> Deployment | None:
     """The next success in its environment: since then, what `deployment` put there runs there no more. One query."""
     if deployment.status != Status.SUCCEEDED:
         return None
-    rows = Deployment.objects.filter(
-        environment=deployment.environment_id, status=Status.SUCCEEDED, finished_at__gte=deployment.finished_at
-    )
-    later = rows.exclude(pk=deployment.pk).select_related("release").order_by("finished_at", "id").first()
+    rows = Deployment.objects.successes_after(deployment.environment_id, deployment.finished_at, deployment.pk)
+    later = rows.select_related("release").first()
     return later if later is not None and later.release_id != deployment.release_id else None
 
 

@@ -49,13 +49,18 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
         """Queued, running or verifying."""
         return self.filter(status__in=ACTIVE)
 
+    def successes_after(self, environment: Any, finished_at: Any, pk: Any) -> "DeploymentQuerySet":
+        """What succeeded in an environment since one that ended then did, the first first."""
+        rows = self.filter(environment=environment, status=Status.SUCCEEDED, finished_at__gte=finished_at)
+        return rows.exclude(pk=pk).order_by("finished_at", "id")
+
     def with_taken_back(self) -> "DeploymentQuerySet":
         """For lists: each knows whether the next success in its environment was a rollback to another release."""
-        later = Deployment.objects.filter(environment=models.OuterRef("environment"), status=Status.SUCCEEDED)
-        later = later.filter(finished_at__gte=models.OuterRef("finished_at")).exclude(pk=models.OuterRef("pk"))
+        outer = (models.OuterRef(name) for name in ("environment", "finished_at", "pk"))
+        later = Deployment.objects.successes_after(*outer)
         away = models.Q(kind=Kind.ROLLBACK) & ~models.Q(release=models.OuterRef("release"))
         went = models.Case(models.When(away, then=True), default=False, output_field=models.BooleanField())
-        following = models.Subquery(later.order_by("finished_at", "id").values(went=went)[:1])
+        following = models.Subquery(later.values(went=went)[:1])
         return self.annotate(went_back=models.Case(models.When(status=Status.SUCCEEDED, then=following), default=False))
 
     def executing(self) -> "DeploymentQuerySet":

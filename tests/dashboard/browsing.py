@@ -64,7 +64,7 @@ class Visitor:
 
     def violations(self) -> list[str]:
         """What axe-core finds against WCAG 2.2 A and AA, one line for each element."""
-        self.page.wait_for_function("!document.querySelector('.htmx-request')")  # what is being asked anew is dimmed
+        self.settled()  # what is being asked anew is dimmed
         self.page.evaluate(AXE.read_text())
         found = self.page.evaluate("rules => axe.run(document, {runOnly: {type: 'tag', values: rules}})", RULES)
         return [

@@ -120,7 +120,6 @@
       if (piece.more) pause = 0;
       else if (piece.ended) {
         document.getElementById("follow-label").hidden = true;
-        log.removeAttribute("aria-busy");
         return named();
       }
     } catch {
@@ -130,8 +129,9 @@
         state.textContent = "The portal does not answer; trying again.";
         sign("Connection lost: trying again");
       }
+    } finally {
+      log.removeAttribute("aria-busy");
     }
-    log.removeAttribute("aria-busy");
     setTimeout(poll, document.hidden ? Math.max(pause, 2000) : pause);
   }
   poll();
