@@ -46,12 +46,31 @@ def replace_with(copy: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.replace(copy, file)  # noqa: PTH105  (atomic, and it says so)
         return
+    empty()
+    _run("pg_restore", "--no-owner", "--exit-on-error", f"--dbname={connection.settings_dict['NAME']}", str(copy))
+
+
+def empty() -> None:
+    """Make the PostgreSQL database anew, with nothing in it."""
     connections.close_all()
     with connection._nodb_cursor() as cursor:
         name = str(connection.settings_dict["NAME"])
         cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         cursor.execute(f'CREATE DATABASE "{name}"')
-    _run("pg_restore", "--no-owner", "--exit-on-error", f"--dbname={connection.settings_dict['NAME']}", str(copy))
+
+
+def require_may_replace() -> None:
+    """Raise DatabaseCopyFailed where the database could be dropped and not be made again."""
+    if connection.vendor == "sqlite":
+        return
+    with connection._nodb_cursor() as cursor:
+        cursor.execute("SELECT rolname FROM pg_roles WHERE rolname = current_user AND NOT (rolcreatedb OR rolsuper)")
+        lacking = cursor.fetchone()
+    if lacking is not None:
+        raise DatabaseCopyFailed(
+            f"The role {lacking[0]} may not create databases, and a restore makes the portal's anew.",
+            hint=f'Have PostgreSQL\'s administrator run `ALTER ROLE "{lacking[0]}" CREATEDB`. Nothing was changed.',
+        )
 
 
 def row_counts() -> dict[str, int]:

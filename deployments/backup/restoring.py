@@ -23,7 +23,7 @@ from django.utils import timezone
 from deployments.access.policy import require_role
 from deployments.access.verbs import Verb
 from deployments.audit import trail, verification
-from deployments.backup import databases
+from deployments.backup import crossing, databases
 from deployments.backup.backups import FORMAT
 from deployments.core import portal_keys
 from deployments.core.actors import Actor
@@ -56,7 +56,7 @@ def restore_backup(*, actor: Actor, path: Path, passphrase: str, replace: bool) 
     """Make this portal what the backup says it was. The portal must be stopped.
 
     Raises NotAllowed, SealedError (nothing was changed), Conflict when there is something already and `replace` is not
-    given, InvalidRequest for a backup of another kind of database, DatabaseCopyFailed.
+    given, InvalidRequest for a backup of another kind of database (SQLite's go into PostgreSQL), DatabaseCopyFailed.
     """
     require_role(actor, Verb.BACK_UP)
     if not databases.is_empty() and not replace:
@@ -68,14 +68,16 @@ def restore_backup(*, actor: Actor, path: Path, passphrase: str, replace: bool) 
     Path(settings.STATE_DIR).mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=settings.STATE_DIR, prefix="restore-") as scratch:
         manifest = unpack(path, passphrase, Path(scratch))
-        staged = Path(scratch) / databases.NAMES[connection.vendor]
-        if manifest["engine"] != connection.vendor:
-            raise InvalidRequest(
-                f"This is a backup of {manifest['engine']}, and this portal uses {connection.vendor}.",
-                hint="Set DATABASE_URL to a database of that kind.",
-            )
+        staged = Path(scratch) / databases.NAMES[manifest["engine"]]
+        crosses = _require_fitting(manifest, staged)
+        databases.require_may_replace()
         _take_keys(json.loads((Path(scratch) / "keys.json").read_text()))
-        databases.replace_with(staged)
+        if crosses:
+            databases.empty()
+            call_command("migrate", verbosity=0, interactive=False)
+            crossing.carry_over(staged)
+        else:
+            databases.replace_with(staged)
         _take_artifacts(Path(scratch) / "artifacts")
     problems = _differences(manifest)
     call_command("migrate", verbosity=0, interactive=False)
@@ -116,6 +118,19 @@ def _extract(archive: tarfile.TarFile, into: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as target:
             shutil.copyfileobj(content, target, 1 << 20)
+
+
+def _require_fitting(manifest: dict[str, Any], staged: Path) -> bool:
+    """Whether the copy's rows have to cross from SQLite to PostgreSQL; raises InvalidRequest where no way leads."""
+    if manifest["engine"] == connection.vendor:
+        return False
+    if connection.vendor == "sqlite":
+        raise InvalidRequest(
+            f"This is a backup of {manifest['engine']}, and this portal uses {connection.vendor}.",
+            hint="Set DATABASE_URL to a database of that kind.",
+        )
+    crossing.require_same_tables(staged, manifest["version"])
+    return True
 
 
 def _take_keys(keys: dict[str, Any]) -> None:
