@@ -40,7 +40,7 @@ class OneOff(Spoken):
 
     def __init__(self, tree: Tree, tools: Tools, request: Record) -> None:
         self.errors = b""
-        super().__init__(tools.start([*SUDO, *run_command(os.path.basename(tree.root))], feeding=True))
+        super().__init__(tools.start([*SUDO, *run_command(os.path.basename(tree.root))], merge=False, feeding=True))
         try:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()

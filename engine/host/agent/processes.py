@@ -95,7 +95,10 @@ class Tools:
         self._marks = deployment, root
 
     def start(self, argv: List[str], cwd: str = "/", merge: bool = True, feeding: bool = False) -> Any:
-        """Begin a program and do not wait; its output goes to a pipe, with `feeding` its errors and its input too."""
+        """Begin a program and do not wait; its output goes to a pipe, with `feeding` its input too.
+
+        Errors are part of the output; without `merge` they go to a pipe of their own where it is fed, else nowhere.
+        """
         import subprocess
 
         apart = subprocess.PIPE if feeding else subprocess.DEVNULL
@@ -103,7 +106,7 @@ class Tools:
             argv,
             stdin=apart,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if merge and not feeding else apart,
+            stderr=subprocess.STDOUT if merge else apart,
             cwd=cwd,
             env=environment(*self._marks),
             start_new_session=True,
@@ -136,12 +139,16 @@ class Tools:
     @classmethod
     def tell(cls, process: Any, timeout: float) -> Tuple[int, str]:
         """Have a program that waits go on, to its end: exit code and output, none when it has ended before."""
+        cls._tell(process)
+        return cls.finish(process, timeout)
+
+    @staticmethod
+    def _tell(process: Any) -> None:
         try:
             process.stdin.write(b"\n")
             process.stdin.close()
-        except OSError:  # what it said, if anything, is there all the same
+        except OSError:  # it has ended; what it said, if anything, is there all the same
             pass
-        return cls.finish(process, timeout)
 
     def call(self, argv: List[str], timeout: float = TOOL_TIMEOUT, cwd: str = "/") -> Tuple[int, str]:
         """Run a short program to its end: exit code and output."""
@@ -149,7 +156,15 @@ class Tools:
 
     def logged(self, argv: List[str], cwd: str, log: Callable[[str], None]) -> int:
         """Run to its end, each line to `log`; the step's deadline is the supervisor's business."""
-        process = self.start(argv, cwd)
+        return self._follow(self.start(argv, cwd), log)
+
+    def tell_logged(self, process: Any, log: Callable[[str], None]) -> int:
+        """Have a program that waits go on, to its end, each line to `log`."""
+        self._tell(process)
+        return self._follow(process, log)
+
+    @staticmethod
+    def _follow(process: Any, log: Callable[[str], None]) -> int:
         for line in iter(lambda: process.stdout.readline(4 * LINE_LIMIT), b""):  # an endless line comes in pieces
             log(line.decode(errors="replace").rstrip())
         process.stdout.close()

@@ -23,7 +23,7 @@ def take_command(name: str, verb: str = TAKE) -> List[str]:
 
 def ready_to_take(tree: Tree, tools: Tools) -> Any:
     """Have root's program come up while there is other work; it does nothing unless `take_units` tells it to."""
-    ready = tools.start([*SUDO, *take_command(os.path.basename(tree.root), TOLD)], feeding=True)
+    ready = tools.start([*SUDO, *take_command(os.path.basename(tree.root), TOLD)], merge=False, feeding=True)
     ready.stderr.close()  # whatever keeps it from waiting, the one that is started in its place says
     return ready
 

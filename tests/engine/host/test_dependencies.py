@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from engine.host.agent.environments import bundled_pip
 from engine.host.agent.fake_machine import Machine
 from engine.host.agent.integrity import environment_problems
 from engine.host.agent.limits import Record
-from engine.host.agent.steps.dependencies import bundled_pip
+from engine.host.agent.processes import marked_processes
 from engine.host.agent.tree import Tree, env_complete
 from tests.engine.artifacts.projects import lock_line, wheel
-from tests.engine.host.runs import NEW, OLD, plan, put_live, role, run, said
+from tests.engine.host.runs import NEW, OLD, plan, put_live, rehearse, role, run, said
 from tests.engine.host.test_staging import row, tar
 
 SHA, OTHER = "a" * 64, "b" * 64
@@ -41,19 +42,46 @@ def test_packages_are_compiled_before_they_run(tree: Tree, tmp_path: Path) -> No
         archive.writestr("tea_of_python_2.py", "print 'tea'\n")
         archive.writestr("tea_leaf.py", "LEAF = 1\n")
     lock = lock_line(made).encode()
-    files = [("requirements.txt", lock), (f"wheels/requirements/{made.name}", made.read_bytes())]
+    files = [("locks/bot.txt", lock), (f"wheels/bot/{made.name}", made.read_bytes())]
     wanted = plan(
         tree,
         fence=3,
         release=NEW,
         manifest=[row(*file) for file in files],
-        roles=[role(lock="requirements.txt", env_digest=SHA)],
+        roles=[role(lock="locks/bot.txt", env_digest=SHA)],
     )
     result = run(tree, {**wanted, "deployment": "3"}, tar(files))
     assert result["status"] == "succeeded", result
     found = {path.name.partition(".")[0] for path in Path(tree.envs, SHA, "lib").rglob("*.pyc")}
     assert found == {"tea", "tea_leaf"}
     assert environment_problems(tree, SHA) == []
+
+
+def test_an_environment_is_begun_while_files_arrive(tree: Tree) -> None:
+    rehearse(tree, "stage", f"until [ -e envs/{SHA}/bin/python ]; do sleep 0.01; done")
+    result = deploy(tree, b"# nothing\n")
+    assert result["status"] == "succeeded", result
+    assert env_complete(tree, SHA)
+
+
+def test_an_environment_that_is_there_stays_until_its_step(tree: Tree) -> None:
+    there = Path(tree.envs, SHA, "there")
+    there.parent.mkdir()
+    there.touch()
+    rehearse(tree, "dependencies", f"[ -e {there} ] && touch stayed")
+    assert deploy(tree, b"# nothing\n")["status"] == "succeeded"
+    assert Path(tree.root, "stayed").exists()
+    assert env_complete(tree, SHA)
+    assert not there.exists()
+
+
+def test_a_run_that_ends_before_leaves_no_environment_that_was_begun(tree: Tree) -> None:
+    rehearse(tree, "stage", f"until [ -e envs/{SHA}/bin/python ]; do sleep 0.01; done; exit 1")
+    result = deploy(tree, b"# nothing\n")
+    assert result["status"] == "failed", result
+    assert marked_processes("3", tree.root) == []
+    assert not Path(tree.envs, SHA).exists()
+    assert untouched(tree)
 
 
 def untouched(tree: Tree) -> bool:
@@ -92,7 +120,7 @@ def test_a_python_without_pip_says_what_brings_it(tree: Tree, tmp_path: Path, mo
 
     monkeypatch.setattr(ensurepip, "__file__", str(tmp_path / "nothing" / "__init__.py"))
     monkeypatch.setattr(ensurepip, "_WHEEL_PKG_DIR", None)
-    monkeypatch.setattr("engine.host.agent.steps.dependencies.names_in", lambda directory: [])
+    monkeypatch.setattr("engine.host.agent.environments.names_in", lambda directory: [])
     with pytest.raises(Exception, match="run provision, which installs it"):
         bundled_pip()
 

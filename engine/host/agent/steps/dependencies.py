@@ -5,30 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from typing import List
 
+from ..environments import NOT_MADE, start_environment, wheels_of
 from ..errors import StepFailed
-from ..files import canonical, delete, discard, names_in, read_json, sha256_file, write_atomic
+from ..files import canonical, delete, names_in, read_json, sha256_file, write_atomic
 from ..integrity import environment_problems, note_environment
 from ..limits import Record
 from ..live_database import LiveDatabase
 from ..tree import env_complete
 from .work import Work
-
-
-def bundled_pip() -> str:
-    """The pip that Python's ensurepip carries (Debian: python3-pip-whl), run from within its wheel."""
-    import ensurepip
-
-    directories = [
-        getattr(ensurepip, "_WHEEL_PKG_DIR", None),
-        os.path.join(os.path.dirname(ensurepip.__file__), "_bundled"),
-    ]
-    for directory in filter(None, directories):
-        for name in names_in(directory):
-            if name.startswith("pip-") and name.endswith(".whl"):
-                return os.path.join(directory, name, "pip")
-    raise StepFailed("environment_failed", "This server's Python has no ensurepip; run provision, which installs it.")
 
 
 def dependencies(work: Work) -> Record:
@@ -72,45 +57,28 @@ def _note_check(work: Work, role: Record) -> None:
 
 
 def _build_env(work: Work, role: Record) -> None:
-    path = os.path.join(work.tree.envs, role["env_digest"])
-    if os.path.lexists(path):
-        discard(path)
-    lock = os.path.join(work.directory, role["lock"])
-    wheels = os.path.join(work.directory, "wheels", os.path.splitext(os.path.basename(role["lock"]))[0])
-    # without a pip of its own, which would take longer to install than most locks: ensurepip's copy serves all
-    _must(
-        work,
-        [sys.executable, "-I", "-m", "venv", "--without-pip", path],
-        "The environment could not be made",
-        "environment_failed",
-    )
-    python = [os.path.join(path, "bin", "python"), "-I"]
-    install = [*python, bundled_pip(), "install", "--no-compile", "--no-index", "--no-cache-dir"]
-    install += [
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-input",
-        "--find-links",
-        wheels,
-        "--require-hashes",
-        "-r",
-        lock,
-    ]
-    _must(work, install, "The packages of %s could not be installed" % role["lock"], "dependencies_failed")
-    count = len(os.listdir(wheels)) if os.path.isdir(wheels) else 0
-    if count:  # on every core, where pip has one; as with pip, what is no Python of this version stays without
-        work.tools.logged([*python, "-m", "compileall", "-qq", "-j", "0", path + "/lib"], path, lambda line: None)
-    work.recorder.log("dependencies", "Installed %d packages of %s." % (count, role["lock"]), "output")
-    note_environment(path)
-    _must(work, ["/usr/bin/sync", "-f", path], "The environment could not be written", "environment_failed")
-    content = canonical({"python": "%d.%d" % sys.version_info[:2], "lock": sha256_file(lock)})
-    write_atomic(os.path.join(path, ".complete"), content)
-
-
-def _must(work: Work, argv: List[str], otherwise: str, reason: str) -> None:
-    code = work.tools.logged(argv, work.directory, lambda line: work.recorder.log("dependencies", line, "output"))
+    digest, lock = role["env_digest"], role["lock"]
+    path = os.path.join(work.tree.envs, digest)
+    begun = work.environments.pop(digest, None)
+    begun = begun or start_environment(work.tree, work.tools, digest, work.directory, lock)
+    code = work.tools.tell_logged(begun, lambda line: work.recorder.log("dependencies", line, "output"))
+    if code == NOT_MADE:
+        raise _failed("The environment could not be made", "environment_failed", code)
     if code != 0:
-        raise StepFailed(reason, "%s (exit code %d); the log says why." % (otherwise, code), exit_code=code)
+        raise _failed("The packages of %s could not be installed" % lock, "dependencies_failed", code)
+    count = len(names_in(wheels_of(work.directory, lock)))
+    work.recorder.log("dependencies", "Installed %d packages of %s." % (count, lock), "output")
+    note_environment(path)
+    sync = ["/usr/bin/sync", "-f", path]
+    code = work.tools.logged(sync, path, lambda line: work.recorder.log("dependencies", line, "output"))
+    if code != 0:
+        raise _failed("The environment could not be written", "environment_failed", code)
+    made = {"python": "%d.%d" % sys.version_info[:2], "lock": sha256_file(os.path.join(work.directory, lock))}
+    write_atomic(os.path.join(path, ".complete"), canonical(made))
+
+
+def _failed(what: str, reason: str, code: int) -> StepFailed:
+    return StepFailed(reason, "%s (exit code %d); the log says why." % (what, code), exit_code=code)
 
 
 def run_check(work: Work, role: Record) -> None:

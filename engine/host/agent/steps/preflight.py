@@ -10,6 +10,7 @@ import sys
 import time
 from typing import Any, Optional
 
+from ..environments import start_environments
 from ..errors import StepFailed
 from ..files import read_bytes, read_json, readlink, sha256_file
 from ..health import probe
@@ -267,4 +268,5 @@ def preflight(work: Work) -> Record:
     work.tree.fill_ballast()
     if looked.may_wait:
         work.taker = ready_to_take(work.tree, work.tools)
+    work.environments = start_environments(work.tree, work.tools, work.plan)
     return facts

@@ -32,6 +32,7 @@ class Work:
         self.units = [unit for role in plan["roles"] for unit in role["units"]]
         self.before: Record = {}
         self.taker: Any = None
+        self.environments: Dict[str, Any] = {}
         self.restarted = Restarted({}, 0.0)
         self.rows_before: Dict[str, Dict[str, Optional[int]]] = {}
         self.ends = since + plan["deadline"]
