@@ -18,7 +18,7 @@ from alerting.receipts import PORTAL
 from dashboard.models import BotState, Condition
 from deployments.audit import trail
 from deployments.core import beats, queueing
-from deployments.core.selectors import newest_of_each
+from deployments.core.selectors import seconds_of_each
 from deployments.drills import records as drill_records
 from deployments.lifecycle import ACTIVE, WAITING, Kind, Status
 from deployments.models import Deployment, Environment, Server
@@ -87,24 +87,17 @@ def _durations(names: Names) -> Iterator[Metric]:
         labels=labels,
     )
     for kind in Kind.values:
-        begun = Deployment.objects.filter(kind=kind, drill=False, started_at__isnull=False).order_by("-pk")
-        latest = newest_of_each(names, begun.filter(status__in=_BEGUN), 1)
-        successes = newest_of_each(names, begun.filter(status=Status.SUCCEEDED), _RECENT)
-        wanted = {pk for numbers in (*latest.values(), *successes.values()) for pk in numbers}
-        spans = Deployment.objects.filter(pk__in=wanted).order_by().values_list("pk", "started_at", "finished_at")
-        seconds = {pk: _seconds((begin, end)) for pk, begin, end in spans}
+        # `drill__in`: an index is looked up by a value, not by NOT
+        begun = Deployment.objects.filter(kind=kind, drill__in=[False], started_at__isnull=False)
+        latest = seconds_of_each(names, begun.filter(status__in=_BEGUN).order_by("-pk"), 1)
+        successes = seconds_of_each(names, begun.filter(status=Status.SUCCEEDED).order_by("-finished_at"), _RECENT)
         for environment, name in names.items():
-            for number in latest[environment]:
-                last.add_metric([name, kind], seconds[number])
-            if took := [seconds[number] for number in successes[environment]]:
+            for seconds in latest[environment]:
+                last.add_metric([name, kind], seconds)
+            if took := successes[environment]:
                 usual.add_metric([name, kind], median(took))
     yield last
     yield usual
-
-
-def _seconds(span: tuple[datetime | None, datetime | None]) -> float:
-    begin, end = span
-    return (end - begin).total_seconds() if begin and end else 0.0
 
 
 def _waiting(names: Names, now: datetime) -> Iterator[Metric]:

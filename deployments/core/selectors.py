@@ -1,11 +1,11 @@
 """Look-ups that answer in a sentence when there is nothing, and the facts several pages share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from statistics import median
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, TextField
+from django.db.models import Exists, F, FloatField, Func, OuterRef, Q, QuerySet, Subquery, TextField
 from django.db.models.sql.compiler import SQLCompiler
 
 from deployments.lifecycle import Kind, Status
@@ -207,21 +207,45 @@ def waiting_requests() -> QuerySet[Deployment]:
 
 def newest_of_each(environments: Iterable[int], rows: QuerySet[Deployment], count: int) -> dict[int, list[int]]:
     """The numbers of the first `count` of `rows` in each environment, in any order. One query, along an index."""
-    own = rows.filter(environment=OuterRef("pk")).values("id")[:count]
-    found = Environment.objects.filter(pk__in=list(environments)).order_by().annotate(newest=_Numbers(own))
-    return {
-        pk: [int(number) for number in (numbers or "").split(",") if number]
-        for pk, numbers in found.values_list("pk", "newest")
-    }
+    return {pk: [int(each) for each in listed] for pk, listed in _of_each(environments, rows, F("pk"), count)}
 
 
-class _Numbers(Subquery):
-    """The numbers that a subquery finds, as one text."""
+def seconds_of_each(environments: Iterable[int], rows: QuerySet[Deployment], count: int) -> dict[int, list[float]]:
+    """How long the first `count` of `rows` took, claim to end, to the millisecond. One query, along an index."""
+    took = _Took("finished_at", "started_at")
+    return {pk: [float(each) for each in listed] for pk, listed in _of_each(environments, rows, took, count)}
 
-    template = "(SELECT group_concat(id) FROM (%(subquery)s) AS found)"
+
+def _of_each(
+    environments: Iterable[int], rows: QuerySet[Deployment], wanted: F | Func, count: int
+) -> Iterator[tuple[int, list[str]]]:
+    own = rows.filter(environment=OuterRef("pk")).values(wanted=wanted)[:count]
+    found = Environment.objects.filter(pk__in=list(environments)).order_by().annotate(listed=_Listed(own))
+    for pk, listed in found.values_list("pk", "listed"):
+        yield pk, listed.split(",") if listed else []
+
+
+class _Took(Func):
+    """Seconds between two moments, worked out by the database: thousands of them are not read one by one."""
+
+    template = "ROUND((julianday(%(expressions)s)) * 86400, 3)"
+    arg_joiner = ") - julianday("
+    output_field = FloatField()
+
+    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
+        """There moments are no text."""
+        template = "ROUND(EXTRACT(EPOCH FROM %(expressions)s), 3)"
+        sql, parameters = self.as_sql(compiler, connection, template=template, arg_joiner=" - ")
+        return sql, tuple(parameters)
+
+
+class _Listed(Subquery):
+    """What a subquery finds, as one text."""
+
+    template = "(SELECT group_concat(wanted) FROM (%(subquery)s) AS found)"
     output_field = TextField()
 
     def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
         """There it is called otherwise."""
-        template = "(SELECT string_agg(id::text, ',') FROM (%(subquery)s) AS found)"
+        template = "(SELECT string_agg(wanted::text, ',') FROM (%(subquery)s) AS found)"
         return self.as_sql(compiler, connection, template=template)

@@ -81,7 +81,7 @@ def _consents(numbers: Sequence[int], environments: Sequence[Environment]) -> se
     """Those of these successes that are a consent to go back to them. Three queries."""
     given = {environment.pk: environment for environment in environments}
     rows = Deployment.objects.filter(pk__in=numbers).select_related("release").order_by()
-    read = list(rows.defer("release__change_log").prefetch_related("approvals"))
+    read = list(rows.defer("release__change_log"))
     for row in read:
         row.environment = given[row.environment_id]
     return {number for number, evidence in Evidence.of_all(read).items() if not lacking_of(evidence)}

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
+from typing import Any, NamedTuple
 
 from deployments.access.four_eyes import Responsibility
 from deployments.access.policy import still_may
@@ -12,28 +14,47 @@ from deployments.lifecycle import Kind
 from deployments.models import Approval, AuditEvent, Deployment
 from deployments.snapshot import Snapshot
 
+_READ = ("at", "actor", "name", "data")
+
+
+class _Event(NamedTuple):
+    """What is read of an event: of many, that is much less than the whole."""
+
+    at: datetime
+    actor: str
+    name: str
+    data: dict[str, Any]
+
 
 @dataclass(frozen=True)
 class Evidence:
-    """A deployment and its events, read once."""
+    """A deployment and its events, read once; its approvals as they are, unless they were read with others'."""
 
     deployment: Deployment
-    events: tuple[AuditEvent, ...]
+    events: Sequence[_Event]
     responsibility: Responsibility = field(default_factory=Responsibility)
+    approvals: Sequence[Approval] | None = None
 
     @classmethod
     def of(cls, deployment: Deployment) -> "Evidence":
         """The events of a deployment's subject."""
-        return cls(deployment, tuple(AuditEvent.objects.filter(subject=f"deployment:{deployment.pk}")))
+        rows = AuditEvent.objects.filter(subject=f"deployment:{deployment.pk}").order_by()
+        return cls(deployment, [_Event(*row) for row in rows.values_list(*_READ)])
 
     @classmethod
     def of_all(cls, deployments: Sequence[Deployment]) -> "dict[int, Evidence]":
-        """The same of many, by number. One query, and those about people once for all of them."""
-        events: dict[str, list[AuditEvent]] = {f"deployment:{row.pk}": [] for row in deployments}
-        for event in AuditEvent.objects.filter(subject__in=events) if events else ():
-            events[event.subject].append(event)
+        """The same of many, by number. Two queries, and those about people once for all of them."""
+        if not deployments:
+            return {}
+        events: dict[str, list[_Event]] = {f"deployment:{row.pk}": [] for row in deployments}
+        rows = AuditEvent.objects.filter(subject__in=events).order_by().values_list("subject", *_READ)
+        for subject, *read in rows:
+            events[subject].append(_Event(*read))
+        approvals: dict[int, list[Approval]] = {row.pk: [] for row in deployments}
+        for approval in Approval.objects.filter(deployment__in=approvals).order_by():
+            approvals[approval.deployment_id].append(approval)
         known = Responsibility()
-        return {row.pk: cls(row, tuple(events[f"deployment:{row.pk}"]), known) for row in deployments}
+        return {row.pk: cls(row, events[f"deployment:{row.pk}"], known, approvals[row.pk]) for row in deployments}
 
     @cached_property
     def sealed(self) -> Snapshot:
@@ -65,7 +86,7 @@ class Evidence:
         row = self.deployment
         given = {
             each.actor
-            for each in row.approvals.all()
+            for each in (row.approvals.all() if self.approvals is None else self.approvals)
             if each.decision == Approval.Decision.APPROVED and each.seal == row.seal
         }
         heard = {
@@ -75,7 +96,7 @@ class Evidence:
         }
         return given & heard
 
-    def _by_another(self, event: AuditEvent) -> bool:
+    def _by_another(self, event: _Event) -> bool:
         """Whether nobody who answers for the request had a hand in this decision, when it was made."""
         behind = self.responsibility.people_behind(self.deployment.requested_by, at=event.at)
         return not self.responsibility.with_controllers(frozenset({identity_in(event.actor)}), at=event.at) & behind

@@ -10,7 +10,7 @@ from statistics import median
 from django.db.models import Case, Exists, F, OuterRef, Subquery, When
 from django.utils import timezone
 
-from deployments.core.selectors import gone, newest_of_each
+from deployments.core.selectors import gone, newest_of_each, seconds_of_each
 from deployments.lifecycle import Kind, Status
 from deployments.models import Deployment, Environment, Maintenance, Release, Server
 from deployments.requests.audit_evidence import Evidence
@@ -48,10 +48,9 @@ def environment_statuses(environments: Sequence[Environment]) -> dict[int, Envir
     )
     went_back = Deployment.objects.filter(kind=Kind.ROLLBACK, status=Status.SUCCEEDED, started_at__isnull=False)
     last = newest_of_each(pks, ended.order_by("-finished_at", "-id"), 1)
-    measured = newest_of_each(pks, went_back.order_by("-id"), _MEASURED)
+    took = seconds_of_each(pks, went_back.order_by("-id"), _MEASURED)
     successes = _successes(pks)
     rows = _rows({pk for each in (*last.values(), *successes.values()) for pk in each if pk}, environments)
-    took = _seconds({pk for each in measured.values() for pk in each})
     running = Deployment.objects.active().filter(environment__in=pks).select_related("release").defer("snapshot")
     active = {row.environment_id: row for row in running.order_by()}
     evidence = _evidence([rows[candidate] for _, candidate in successes.values() if candidate])
@@ -60,13 +59,12 @@ def environment_statuses(environments: Sequence[Environment]) -> dict[int, Envir
     found = {}
     for environment in environments:
         live, candidate = successes[environment.pk]
-        seconds = [took[pk] for pk in measured[environment.pk] if pk in took]
         found[environment.pk] = EnvironmentStatus(
             live=rows[live].release if live else None,
             active=active.get(environment.pk),
             last=next((rows[pk] for pk in last[environment.pk]), None),
             way_back=_way_back(environment, evidence[candidate]) if candidate else None,
-            rollback_seconds=median(seconds) if seconds else None,
+            rollback_seconds=median(took[environment.pk]) if took[environment.pk] else None,
             maintenance=maintained.get(environment.pk),
         )
     return found
@@ -112,13 +110,8 @@ def _evidence(candidates: list[Deployment]) -> dict[int, Evidence]:
 def _rows(numbers: Iterable[int], environments: Sequence[Environment]) -> dict[int, Deployment]:
     """These deployments, with the environments as they were given: a joined one has its key decrypted each time."""
     given = {environment.pk: environment for environment in environments}
-    rows = Deployment.objects.filter(pk__in=numbers).select_related("release").prefetch_related("approvals")
+    rows = Deployment.objects.filter(pk__in=numbers).select_related("release").order_by()
     found = {row.pk: row for row in rows.defer("snapshot", "release__change_log")}
     for row in found.values():
         row.environment = given[row.environment_id]
     return found
-
-
-def _seconds(numbers: Iterable[int]) -> dict[int, float]:
-    spans = Deployment.objects.filter(pk__in=numbers).values_list("pk", "started_at", "finished_at")
-    return {pk: (end - begin).total_seconds() for pk, begin, end in spans if begin and end}

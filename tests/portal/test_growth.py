@@ -130,6 +130,14 @@ EVERYTHING = {
     "manage.py storage": "counts what there is, and says of every release why it is kept",
 }
 """What is as long as its history, and why."""
+FLEET = [
+    "/metrics",
+    "/admin/deployments/environment/",
+    "/api/v1/environments",
+    "/api/v1/servers",
+    "/api/v1/bots",
+]
+"""What says a few things of each environment and server."""
 
 
 @dataclass
@@ -139,6 +147,7 @@ class Cost:
     statements: dict[str, int]
     work: int = 0
     asked: int = 0
+    rows: int = 0
 
 
 @pytest.fixture(scope="module")
@@ -214,12 +223,18 @@ def _cost(request: Callable[[], object]) -> Cost:
     def stepped() -> None:
         cost.work += 1
 
+    def read(_: object, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        cost.rows += 1
+        return row
+
     with connection.execute_wrapper(count):
         connection.connection.set_progress_handler(stepped, STEP)
+        connection.connection.row_factory = read
         try:
             request()
         finally:
             connection.connection.set_progress_handler(None, STEP)
+            connection.connection.row_factory = None
     return cost
 
 
@@ -232,6 +247,12 @@ def test_more_history_costs_nothing_more(costs: dict[str, list[Cost]], name: str
     assert much.asked == little.asked, _more(little, much)
     if name not in EVERYTHING:
         assert much.work <= 1.5 * little.work + SLACK, _more(little, much)
+
+
+@pytest.mark.parametrize("name", FLEET)
+def test_a_page_of_the_fleet_reads_no_more_rows_with_more_history(costs: dict[str, list[Cost]], name: str) -> None:
+    little, much, _ = costs[name]
+    assert much.rows <= little.rows + 10, f"{little.rows} → {much.rows} rows read"
 
 
 @pytest.mark.parametrize("name", NAMES)
