@@ -1,5 +1,6 @@
 """Configuration of the web process for gunicorn."""
 
+import os
 from typing import Any
 
 from prometheus_client import multiprocess
@@ -18,4 +19,5 @@ control_socket_disable = True
 
 def child_exit(_server: Any, worker: Any) -> None:
     """A worker that is gone no longer counts in the gauges of /metrics."""
-    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # published without types
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # published without types

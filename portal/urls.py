@@ -6,6 +6,7 @@ from django.urls import include, path
 from portal.api import api, openapi
 from portal.invitation import invitation_page
 
+handler500 = "portal.failures.broken"
 urlpatterns = [
     path("", include("dashboard.urls")),
     path("api/v1/openapi.json", openapi),

@@ -1,9 +1,13 @@
 """Why no query succeeds, in one sentence: tables that a fresh clone does not have yet, or a database that is away."""
 
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from engine.errors import Conflict, PortalError
+
+_READ_ONLY = "25006"
+"""SQLSTATE of a change in a database that is only read."""
+_LATER = "Bots and running deployments go on without it. Try again in a moment."
 
 
 class Unmigrated(Conflict):
@@ -21,14 +25,30 @@ class DatabaseAway(PortalError):
     http_status = 503
 
 
+def explained(error: BaseException | None) -> PortalError | None:
+    """What a visitor is told of a request that ended with `error`, without an address; None: no database is why."""
+    if not isinstance(error, DatabaseError | InterfaceError):
+        return None
+    if _away():
+        return DatabaseAway("The portal's database does not answer.", hint=_LATER)
+    if getattr(error.__cause__, "sqlstate", None) == _READ_ONLY:
+        return DatabaseAway("The portal's database takes no changes.", hint=_LATER)
+    if unready := refusal():
+        return unready
+    broke = isinstance(error, OperationalError | InterfaceError)
+    return DatabaseAway("The portal's database broke this off.", hint=_LATER) if broke else None
+
+
 def refusal() -> PortalError | None:
     """The sentence that explains a failed query, or None where migrations are not why, or cannot be looked at."""
+    if away := _away():
+        return away
     try:
         executor = MigrationExecutor(connection)
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
         empty = not executor.loader.applied_migrations
     except DatabaseError:
-        return _away()
+        return None
     if not missing:
         return None
     what = "has no tables yet" if empty else f"is of an earlier version (missing migrations: {len(missing)})"
@@ -40,6 +60,8 @@ def refusal() -> PortalError | None:
 
 def _away() -> DatabaseAway | None:
     try:
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()  # it was there, and broke meanwhile
         connection.ensure_connection()
     except OperationalError as error:
         why = str(error).strip().splitlines()[0].rstrip(".")
