@@ -25,6 +25,7 @@ ENCRYPTION_KEYS = environment.secret(env, "PORTAL_ENCRYPTION_KEYS", _first, envi
 DEBUG = variables.DEBUG.read()
 PORTAL_URL = variables.URL.read()
 ALLOWED_HOSTS = [*variables.ALLOWED_HOSTS.read(), variables.host_of(PORTAL_URL)]
+PROXIES = variables.PROXIES.read()
 PROMETHEUS_URL = variables.PROMETHEUS_URL.read()
 ALERTMANAGER_URL = variables.ALERTMANAGER_URL.read()
 # Asked every minute while monitoring is heard; a secret, since who knows it can pretend that all is well.

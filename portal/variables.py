@@ -4,6 +4,7 @@
 read elsewhere (secrets, or before Django is there) are listed all the same.
 """
 
+import ipaddress
 import os
 import re
 import sys
@@ -136,6 +137,20 @@ class Names(Variable):
         return [part.strip() for part in self.text.split(",") if part.strip()] or list(self.default)
 
 
+@dataclass(frozen=True)
+class IPAddresses(Names):
+    """Several, each in the one way that it is compared in."""
+
+    kind = "IP addresses, separated by commas"
+
+    def read(self) -> list[str]:
+        """Its values or the default. Raises ImproperlyConfigured."""
+        try:
+            return [str(ipaddress.ip_address(part)) for part in super().read()]
+        except ValueError as error:
+            raise self.wrong("IP addresses, separated by commas") from error
+
+
 STATE_DIR = Text(
     "PORTAL_STATE_DIR",
     "where everything lies that the portal writes: database, artifacts, keys, backups",
@@ -151,6 +166,12 @@ ALLOWED_HOSTS = Names(
     "host names it answers to besides",
     ("localhost", "127.0.0.1", "[::1]"),
     shown="this machine",
+)
+PROXIES = IPAddresses(
+    "PORTAL_PROXIES",
+    "proxies on other machines, whose word (`X-Forwarded-For`) for a visitor's address counts; one on this machine is "
+    "believed anyway",
+    shown="none",
 )
 SECRET_KEY = Secret("PORTAL_SECRET_KEY", "signs sessions and tasks", shown="made once")
 ENCRYPTION_KEYS = Secret(
@@ -205,6 +226,7 @@ ALL: tuple[Variable, ...] = (
     STATE_DIR,
     URL,
     ALLOWED_HOSTS,
+    PROXIES,
     SECRET_KEY,
     ENCRYPTION_KEYS,
     DATABASE_URL,

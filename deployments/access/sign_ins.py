@@ -68,14 +68,14 @@ def sign_in_at_terminal(*, username: str, password: str, login: str, ask_code: C
 
 
 def client_address(request: HttpRequest | None) -> str:
-    """Where a request came from, for lock-out and record: behind the proxy on this machine, what the proxy says.
+    """Where a request came from, for lock-out and record: behind a proxy that is believed, what the proxy says.
 
-    Only a proxy on this machine (or a unix socket) is believed: anybody else could write that header.
+    Believed are those on this machine (or a unix socket) and in `PROXIES`: anybody else could write that header.
     """
     if request is None:
         return ""
     direct = str(request.META.get("REMOTE_ADDR") or "")
-    if direct not in ("", "127.0.0.1", "::1"):
+    if direct not in ("", "127.0.0.1", "::1", *settings.PROXIES):
         return direct
     forwarded = str(request.META.get("HTTP_X_FORWARDED_FOR") or "").rpartition(",")[2].strip()
     return forwarded or direct

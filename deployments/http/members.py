@@ -19,8 +19,8 @@ View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 
 def is_member(request: HttpRequest) -> bool:
-    """Whether the visitor signed in and may view the control plane."""
-    return isinstance(request.user, User) and may(signed_in(request), Verb.VIEW)
+    """Whether the visitor signed in and may view the control plane; a refusal may come before anybody has."""
+    return isinstance(getattr(request, "user", None), User) and may(signed_in(request), Verb.VIEW)
 
 
 def signed_in(request: HttpRequest) -> Actor:

@@ -42,11 +42,14 @@ def _own_limits(state_dir: Any) -> None:
         ("", "203.0.113.1", "203.0.113.1"),
         ("127.0.0.1", None, "127.0.0.1"),
         ("", None, ""),
+        ("198.51.100.5", "203.0.113.9, 203.0.113.1", "203.0.113.1"),
+        ("198.51.100.5", None, "198.51.100.5"),
     ],
 )
-def test_only_a_proxy_of_this_machine_says_where_a_request_came_from(
-    direct: str, forwarded: str | None, address: str
+def test_only_a_proxy_of_this_machine_or_a_named_one_says_where_a_request_came_from(
+    direct: str, forwarded: str | None, address: str, settings: Any
 ) -> None:
+    settings.PROXIES = ["198.51.100.5"]
     request = HttpRequest()
     request.META = {"REMOTE_ADDR": direct} | ({"HTTP_X_FORWARDED_FOR": forwarded} if forwarded else {})
     assert client_address(request) == address
