@@ -25,15 +25,15 @@ class OtherKeys(Conflict):
     permanent = True
 
 
-def require_same() -> None:
+def require_same() -> bool:
     """Return when this process has the history's keys; a first start, and a newest key, become the history's.
 
-    Raises OtherKeys, and changes nothing then. A database without the table, or away, is for others to report.
+    Raises OtherKeys, and changes nothing then. A database without the table, or away, is for others to report: False.
     """
     try:
         why = _differences()
     except DatabaseError:
-        return
+        return False
     except UndecryptableValue:
         why = "PORTAL_ENCRYPTION_KEYS does not read its secrets"
     if why:
@@ -43,6 +43,7 @@ def require_same() -> None:
             "`secrets/` of its PORTAL_STATE_DIR). Only where they are lost, or were replaced on purpose: "
             "`manage.py rotate_secrets --adopt`.",
         )
+    return True
 
 
 def remember(*, only_newest: bool = False) -> None:

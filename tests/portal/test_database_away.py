@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from cryptography.fernet import Fernet
 
 from portal.environment import BASE_DIR
 from tests.portal.processes import without_settings
@@ -83,27 +84,35 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
         for line in ("migrate --verbosity 0", "collectstatic --noinput --verbosity 0"):
             portal.command(*shlex.split(line))
         portal.cookie, portal.token = portal.command("shell", "--no-imports", "-c", MEMBER).split()
-        program = "-m gunicorn --config python:portal.gunicorn portal.wsgi:application --bind"
-        web = [sys.executable, *program.split(), f"127.0.0.1:{portal.port}"]
-        with subprocess.Popen(web, cwd=BASE_DIR, env=portal.environment) as running:
-            try:
-                _until_it_answers(portal)
-                yield portal
-            finally:
-                running.terminate()
+        with serving(portal):
+            until(portal, 200)
+            yield portal
     finally:
         database.stop()
 
 
-def _until_it_answers(portal: Portal) -> None:
-    end = time.monotonic() + 120
-    while True:
+@contextmanager
+def serving(portal: Portal) -> Iterator[None]:
+    """Its web process, while the block lasts."""
+    program = "-m gunicorn --config python:portal.gunicorn portal.wsgi:application --bind"
+    web = [sys.executable, *program.split(), f"127.0.0.1:{portal.port}"]
+    with subprocess.Popen(web, cwd=BASE_DIR, env=portal.environment) as running:
         try:
-            assert portal.get("/healthz")[0] == 200
-            return
-        except OSError:
-            assert time.monotonic() < end, "it did not start"
-            time.sleep(0.1)
+            yield
+        finally:
+            running.terminate()
+
+
+def until(portal: Portal, status: int) -> str:
+    """What it says of its health once it answers so."""
+    end = time.monotonic() + 120
+    said: tuple[int, str] = (0, "")
+    while said[0] != status:
+        assert time.monotonic() < end, f"waited for {status}: {said}"
+        with suppress(OSError):
+            said = portal.get("/healthz")
+        time.sleep(0.1)
+    return said[1]
 
 
 def says(portal: Portal, sentence: str, code: str) -> None:
@@ -165,3 +174,20 @@ def test_a_database_machine_that_says_nothing_holds_nobody_up_for_long(portal: P
             timeout=120,
         )
     assert done.stderr.endswith("[ops-database-away]\n"), done.stderr
+
+
+def test_a_process_with_other_keys_that_starts_without_the_database_serves_nothing_once_it_is_back(
+    portal: Portal, tmp_path: Path
+) -> None:
+    other = Portal(tmp_path / "other", portal.database)
+    other.environment |= {"PORTAL_SECRET_KEY": "k" * 60, "PORTAL_ENCRYPTION_KEYS": Fernet.generate_key().decode()}
+    with ExitStack() as stack:
+        with portal.database.away():
+            stack.enter_context(serving(other))
+            assert "no database" in until(other, 503)
+        until(portal, 200)
+        status, said = other.get("/")
+    assert (status, said.startswith("This process has other keys than the portal whose database it uses")) == (
+        503,
+        True,
+    )
