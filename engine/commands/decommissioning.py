@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from engine.commands.provisioning import DEPLOY_USER, Operation, ownership, unit
+from engine.commands.operation import Operation, unit
+from engine.commands.provisioning import DEPLOY_USER, ownership
 from engine.commands.role_setup import KEPT_STATE
+from engine.host.agent.environments import kept_pip_path
 from engine.host.agent.units import take_command
 from engine.host.provision.inventory import list_path, program_path
 from engine.host.provision.unit_rules import BESIDE_A_RELEASE, generated_units
@@ -49,6 +51,7 @@ def operations(removal: Removal) -> list[Operation]:
         *((f"/etc/{name}/portal.env",) if portal else ()),
         f"/etc/sudoers.d/{name}",
         take_command(name)[-2],
+        kept_pip_path(name),
         f"/etc/nftables.d/{name}.nft",
         program_path(name),
         list_path(name),

@@ -3,6 +3,8 @@
 import base64
 from typing import Any
 
+from engine.host.agent.environments import kept_pip_path
+
 Operation = dict[str, Any]
 
 
@@ -41,3 +43,8 @@ def unit(name: str, *, enabled: bool | None = True, started: bool | None = None,
         "restart_on": list(more.get("restart_on", ())),
         "package": more.get("package", ""),
     }
+
+
+def kept_pip(name: str) -> Operation:
+    """Python's pip, compiled once: what each new environment of this application would otherwise wait for."""
+    return {"op": "pip", "title": "pip, compiled", "path": kept_pip_path(name)}

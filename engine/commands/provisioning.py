@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.commands.agent import source
 from engine.commands.inventory import inventory_files
-from engine.commands.operation import Operation, file, unit
+from engine.commands.operation import Operation, file, kept_pip, unit
 from engine.commands.server_files import (
     DEPLOY_USER,
     JOURNAL_LIMITS,
@@ -31,9 +31,7 @@ __all__ = [
     "Operation",
     "ServerSetup",
     "confirmation",
-    "file",
     "operations",
-    "unit",
     "unit_digests",
 ]
 
@@ -107,6 +105,7 @@ def operations(setup: ServerSetup) -> list[Operation]:
         ownership(setup.name),
         unit_check(setup.name, setup.units, setup.runs_as, _generated(setup)),
         *(_package(name) for name in ("python3-venv", "sudo", "nftables", *setup.packages)),
+        kept_pip(setup.name),
         *_users(setup),
         *_tree(setup),
         *_agent(setup),

@@ -6,7 +6,8 @@ The role bot needs nothing more than a tree and its units.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from engine.commands.provisioning import Operation, file, unit, unit_check
+from engine.commands.operation import Operation, file, unit
+from engine.commands.provisioning import unit_check
 from engine.commands.proxying import WATCHERS as PAGES
 from engine.commands.proxying import WATCHERS_PORT, bare, caddyfile, portal_url
 from engine.host.provision.unit_bounds import DROP_IN, drop_in

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import select
+import stat
 import sys
 from typing import Any, Dict, Iterator, List, NoReturn, Set
 
 from .errors import StepFailed
-from .files import discard, names_in
+from .files import discard, names_in, read_bytes, sha256_file
 from .limits import Record
 from .processes import Tools
 from .tree import Tree
@@ -39,8 +40,8 @@ def start_environment(tree: Tree, tools: Tools, digest: str, release: str, lock:
     path = os.path.join(tree.envs, digest)
     if os.path.lexists(path):
         discard(path)
-    pip = [bundled_pip(), "install", "--no-compile", "--no-index", "--no-cache-dir", "--no-warn-conflicts", "--quiet"]
-    pip += ["--disable-pip-version-check", "--no-input", "--require-hashes"]
+    pip = [pip_to_run(os.path.basename(tree.root)), "install", "--no-compile", "--no-index", "--no-cache-dir"]
+    pip += ["--no-warn-conflicts", "--quiet", "--disable-pip-version-check", "--no-input", "--require-hashes"]
     pip += ["--find-links", wheels_of(release, lock), "-r", os.path.join(release, lock)]
     fill = [os.path.join(path, "bin", "python"), "-I", "-B", "-c", _FILL, *_ourselves(), path, *pip]
     return tools.start(["/bin/sh", "-c", _MAKE, "sh", sys.executable, path, *fill], tree.root, feeding=True)
@@ -74,6 +75,28 @@ def bundled_pip() -> str:
             if name.startswith("pip-") and name.endswith(".whl"):
                 return os.path.join(directory, name)
     raise StepFailed("environment_failed", "This server's Python has no ensurepip; run provision, which installs it.")
+
+
+def kept_pip_path(name: str) -> str:
+    """Where provisioning keeps that pip compiled."""
+    return "/var/lib/cytube-ops/%s.pip.zip" % name
+
+
+def pip_to_run(name: str) -> str:
+    """The pip that root keeps compiled, if it is made from the one that Python carries now; else that one itself."""
+    wheel, kept = bundled_pip(), kept_pip_path(name)
+    made_from = "%s sha256 %s" % (sys.implementation.cache_tag, sha256_file(wheel))
+    try:
+        roots = roots_alone(os.path.dirname(kept)) and roots_alone(kept)
+        return kept if roots and read_bytes(kept).endswith(made_from.encode()) else wheel
+    except OSError:
+        return wheel
+
+
+def roots_alone(path: str) -> bool:
+    """Whether this is root's, no link, and nobody else may write to it."""
+    status = os.lstat(path)
+    return status.st_uid == 0 and not stat.S_ISLNK(status.st_mode) and not status.st_mode & 0o022
 
 
 def fill(argv: List[str]) -> NoReturn:

@@ -21,6 +21,7 @@ from .facts import op_facts
 from .files import op_absent, op_file, op_link
 from .firewall_rules import op_firewall, op_firewall_confirmed, op_no_firewall
 from .inventory import LOOK, recorded_operations
+from .kept_pip import op_pip
 from .machine import Change, Machine, Operation
 from .ownership import ours
 from .paths import Refused
@@ -47,6 +48,7 @@ def op_ownership(machine: Machine, operation: Operation) -> Change:
 OPERATIONS: Dict[str, Callable[[Machine, Operation], Any]] = {
     "facts": op_facts,
     "package": op_package,
+    "pip": op_pip,
     "user": op_user,
     "member": op_member,
     "directory": op_directory,

@@ -102,7 +102,7 @@ def without_record(server: Server) -> Iterator[Server]:
 def test_a_server_provisioned_before_there_were_records_is_taken_over(without_record: Server) -> None:
     with without_record.bootstrap() as session:
         reports = provision(session, operations_of_ours(without_record), sudo=False)
-    made = ["list of what provisioning put here", "program that looks at it"]
+    made = ["pip, compiled", "list of what provisioning put here", "program that looks at it"]
     assert [report.name for report in reports if report.state != "ok"] == made, "these lay beside the record"
     kept = without_record.shell(f"cat {RECORD}")
     for thing in ("account rosey", f"account {NAME}", f"directory {ROOT}", f"file /etc/systemd/system/{UNIT}"):

@@ -6,7 +6,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from engine.commands import provisioning
+from engine.commands.operation import file
 from engine.commands.provisioning import operations
 from engine.commands.remote_command import RemoteCommand
 from engine.errors import InvalidRequest
@@ -141,15 +141,15 @@ def test_a_retired_key_no_longer_opens_and_foreign_lines_stay(server: Server) ->
 
 
 def broken_sudoers(server: Server) -> list[dict[str, object]]:
-    return [provisioning.file("/etc/sudoers.d/broken", b"rosey ALL=(\n", title="x", validate=("visudo", "-cqf", "{}"))]
+    return [file("/etc/sudoers.d/broken", b"rosey ALL=(\n", title="x", validate=("visudo", "-cqf", "{}"))]
 
 
 def missing_user(server: Server) -> list[dict[str, object]]:
-    return [provisioning.file("/etc/unowned", b"", title="x", owner="nobody-here")]
+    return [file("/etc/unowned", b"", title="x", owner="nobody-here")]
 
 
 def directory_in_the_way(server: Server) -> list[dict[str, object]]:
-    return [provisioning.file("/etc/systemd", b"", title="x")]
+    return [file("/etc/systemd", b"", title="x")]
 
 
 def parent_missing(server: Server) -> list[dict[str, object]]:
