@@ -4,6 +4,7 @@ A release that somebody deployed without this portal is known from its server al
 stored file is the manifest the server keeps, and there is no artifact to open.
 """
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -21,15 +22,16 @@ from engine.errors import InvalidRequest, PortalError
 
 
 class ArtifactElsewhere(PortalError):
-    """The record knows the artifact, and this machine does not have its file: another one of the portal may."""
+    """The record knows the artifact, and this machine does not have its file whole: another one of the portal may."""
 
     reason = "artifact_elsewhere"
     http_status = 503
     permanent = False
 
-    def __init__(self, release: Release) -> None:
+    def __init__(self, release: Release, why: str = "") -> None:
+        where = f"cannot be used on this machine ({why.rstrip('.')})" if why else "is not on this machine"
         super().__init__(
-            f"The artifact of {release} is not on this machine, so nothing was decided or done.",
+            f"The artifact of {release} {where}, so nothing was decided or done.",
             hint="Ask the machine that built it, share the directory `artifacts` among all machines of the portal, "
             "or bring it back from a backup.",
         )
@@ -75,7 +77,7 @@ def open_release(release: Release) -> ArtifactReader:
             reason="artifact_pruned",
         )
     path = Path(release.artifact.path)
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110  (false, too, where a mount refuses or has gone)
         raise ArtifactElsewhere(release)
     return open_artifact(path, release.manifest_digest, _contents_directory())
 

@@ -12,6 +12,7 @@ from deployments.requests.rollback_targets import rollback_snapshot
 from deployments.requests.signed_approvals import signatures_needed, signers
 from deployments.requests.snapshots import take_snapshot
 from deployments.snapshot import Snapshot, differences, seal
+from engine.artifacts.errors import ArtifactIncomplete
 from engine.errors import NotApproved, PortalError
 
 
@@ -35,6 +36,8 @@ def broken_seal(deployment: Deployment, evidence: Evidence | None = None) -> lis
         now = _snapshot_now(deployment)
     except ArtifactElsewhere:
         raise
+    except ArtifactIncomplete as error:
+        raise ArtifactElsewhere(deployment.release, error.message) from error
     except PortalError as error:
         return [str(error)]
     return differences(evidence.sealed, now)

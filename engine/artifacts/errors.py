@@ -26,6 +26,7 @@ PlanError                    anything below; carries every `Problem` found, not 
 ├── WheelsUnavailable        wheels_unavailable   the wheels of the lock cannot be had (may be the network)
 ├── NotInArtifact            not_in_artifact      the artifact has no such file
 └── ArtifactCorrupt          artifact_corrupt     the artifact is not what its digest says
+    └── ArtifactIncomplete   artifact_incomplete  not all of it is here, or can be read: it may be only arriving
 
 Beside them stands BadConfiguration, an InvalidRequest: not the project is wrong, but values that somebody has set.
 """
@@ -208,6 +209,12 @@ class ArtifactCorrupt(PlanError):
     """The artifact is not what its digest says."""
 
     reason = "artifact_corrupt"
+
+
+class ArtifactIncomplete(ArtifactCorrupt):
+    """Not all of the artifact is here, or can be read here: it may be only arriving, or another machine may have it."""
+
+    reason = "artifact_incomplete"
 
 
 class BadConfiguration(InvalidRequest):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from engine.artifacts import tarstream
 from engine.artifacts.deploy_toml import FILE, DeployToml, parse_deploy_toml
-from engine.artifacts.errors import ArtifactCorrupt, NotInArtifact
+from engine.artifacts.errors import ArtifactCorrupt, ArtifactIncomplete, NotInArtifact
 from engine.artifacts.manifest import Manifest, ManifestFile
 from engine.artifacts.selection import VERSION
 from engine.artifacts.version import read_version
@@ -44,7 +44,9 @@ class ArtifactReader:
         try:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise ArtifactCorrupt(f"The artifact {path.name} cannot be read: {error.strerror}.", hint=_AGAIN) from error
+            raise ArtifactIncomplete(
+                f"The artifact {path.name} cannot be read: {error.strerror}.", hint=_AGAIN
+            ) from error
         try:
             self.manifest, self._start = self._read_manifest()
             if digest is not None and self.manifest.digest != digest:
@@ -54,7 +56,7 @@ class ArtifactReader:
             size = os.fstat(self._descriptor).st_size
             self.apart = contents is not None and size == self._start
             if not self.apart and size != end + len(tarstream.END):
-                raise self._corrupt("its length is not what its manifest needs")
+                raise self._incomplete("its length is not what its manifest needs")
             if self.apart:
                 self._check_contents()
         except BaseException:
@@ -63,6 +65,8 @@ class ArtifactReader:
 
     def _read_manifest(self) -> tuple[Manifest, int]:
         first = os.pread(self._descriptor, tarstream.BLOCK, 0)
+        if len(first) < tarstream.BLOCK:
+            raise self._incomplete("it does not begin with a manifest")
         try:
             size = int(first[124:135], 8)
         except ValueError:
@@ -70,7 +74,7 @@ class ArtifactReader:
         if first != tarstream.header(MANIFEST, MANIFEST_MODE, size):
             raise self._corrupt("it does not begin with a manifest")
         if size > os.fstat(self._descriptor).st_size:
-            raise self._corrupt("its manifest is cut off")
+            raise self._incomplete("its manifest is cut off")
         content = os.pread(self._descriptor, size, tarstream.BLOCK)
         return Manifest.from_json(content), tarstream.BLOCK + size + -size % tarstream.BLOCK
 
@@ -188,7 +192,7 @@ class ArtifactReader:
         try:
             descriptor = os.open(self._stored(file), os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise self._corrupt(f"{file.path} cannot be read ({error.strerror})") from error
+            raise self._incomplete(f"{file.path} cannot be read ({error.strerror})") from error
         try:
             yield descriptor, 0
         finally:
@@ -202,21 +206,24 @@ class ArtifactReader:
             try:
                 size = os.stat(self._stored(file)).st_size  # noqa: PTH116  (of thousands: three times as fast)
             except OSError as error:
-                raise self._corrupt(f"{file.path} cannot be read ({error.strerror})") from error
+                raise self._incomplete(f"{file.path} cannot be read ({error.strerror})") from error
             if size != file.size:
-                raise self._corrupt(f"{file.path} has another length than its manifest says")
+                raise self._incomplete(f"{file.path} has another length than its manifest says")
 
     def _read_at(self, descriptor: int, size: int, offset: int, file: ManifestFile) -> bytes:
         try:
             chunk = os.pread(descriptor, size, offset)
         except OSError as error:
-            raise self._corrupt(f"{file.path} cannot be read ({error.strerror})") from error
+            raise self._incomplete(f"{file.path} cannot be read ({error.strerror})") from error
         if len(chunk) != size:
-            raise self._corrupt(f"{file.path} is cut off")
+            raise self._incomplete(f"{file.path} is cut off")
         return chunk
 
     def _corrupt(self, why: str) -> ArtifactCorrupt:
         return ArtifactCorrupt(f"The artifact {self.path.name} is damaged: {why}.", hint=_AGAIN)
+
+    def _incomplete(self, why: str) -> ArtifactIncomplete:
+        return ArtifactIncomplete(f"The artifact {self.path.name} is damaged: {why}.", hint=_AGAIN)
 
 
 def open_artifact(path: Path, digest: str | None = None, contents: Path | None = None) -> ArtifactReader:

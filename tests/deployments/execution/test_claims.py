@@ -1,5 +1,7 @@
 """One worker has a deployment, by its token; who takes it over has a new fence, and the first one nothing."""
 
+import shutil
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from deployments.models import (
     Server,
 )
 from deployments.people.accounts import change_person
+from deployments.releases.artifacts import contents
 from deployments.requests import seals
 from deployments.requests.approvals import approve
 from deployments.requests.rollbacks import request_rollback
@@ -196,15 +199,35 @@ def test_nobody_is_told_of_what_nobody_wants_to_hear(claimed: Claimed) -> None:
     assert "deployments.tasks.deliver_notifications" not in [each.task["func"] for each in OrmQ.objects.all()]
 
 
+def _half(path: Path) -> None:
+    """It is only being copied here."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _begun(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _not_its_contents(_path: Path) -> None:
+    """Its list of files is here, and what they hold is not, as when that directory is not mounted."""
+    shutil.rmtree(contents().directory)
+
+
+GONE = {"it is not there": Path.unlink, "half of it": _half, "an empty file": _begun, "no contents": _not_its_contents}
+
+
+@pytest.mark.parametrize("gone", GONE.values(), ids=GONE)
 @pytest.mark.parametrize("kind", [Kind.DEPLOYMENT, Kind.ROLLBACK])
-def test_what_only_another_machine_can_do_is_left_to_it_for_a_while(world: World, kind: Kind) -> None:
+def test_what_only_another_machine_can_do_is_left_to_it_for_a_while(
+    world: World, kind: Kind, gone: Callable[[Path], None]
+) -> None:
     for release in world.releases:
         world.succeeded(release, "test")
     if kind == Kind.ROLLBACK:
         asked = request_rollback(actor=world.people["operator"], environment=world.test, reason="it hangs")
     else:
         asked = world.request(environment="test")
-    Path(asked.release.artifact.path).unlink()
+    gone(Path(asked.release.artifact.path))
     OrmQ.objects.all().delete()
     before = timezone.now()
     assert claim(asked.pk) is None
