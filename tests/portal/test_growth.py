@@ -249,6 +249,12 @@ def test_more_history_costs_nothing_more(costs: dict[str, list[Cost]], name: str
         assert much.work <= 1.5 * little.work + SLACK, _more(little, much)
 
 
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_ten_times_the_history_is_no_more_than_ten_times_the_work(costs: dict[str, list[Cost]], name: str) -> None:
+    little, much, _ = costs[name]
+    assert much.work <= 12 * little.work + SLACK, _more(little, much)
+
+
 @pytest.mark.parametrize("name", FLEET)
 def test_a_page_of_the_fleet_reads_no_more_rows_with_more_history(costs: dict[str, list[Cost]], name: str) -> None:
     little, much, _ = costs[name]
