@@ -125,12 +125,12 @@ class _Execution:
         recorder, fence, moments = self._recorder, target.facts[RUN_FENCE] or 0, [time.monotonic()]
         recorder.say(f"Connecting to {target.server.name}.", target=target)
         try:
-            retry(partial(plans.read_files, sealed))  # a corrupt artifact is refused here
-            moments.append(time.monotonic())
             with limited_session(self._claimed, target, ends=True) as session:
                 moments.append(time.monotonic())
                 client = AgentClient(session, self._claimed.sealed.application)
                 client.start("run")  # it comes up while its plan is made
+                retry(partial(plans.read_files, sealed))  # a corrupt artifact is refused here: nothing was asked yet
+                moments.append(time.monotonic())
                 plan = retry(lambda: plans.plan(target, fence=fence, within=max(1.0, ends - time.monotonic())))
                 let_the_database_go()
                 moments.append(time.monotonic())

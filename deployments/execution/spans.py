@@ -15,7 +15,7 @@ SPANS = "spans"
 """Where a target's facts keep the worker's marks, in seconds."""
 PORTAL = "portal"
 READS, CONNECTS, PLANS, AGENT, RUN = "reads files", "connects", "makes plan", "agent starts", "agent works"
-_WAY = (READS, CONNECTS, PLANS, AGENT)
+_WAY = (CONNECTS, READS, PLANS, AGENT)
 """In their order, which not every database keeps."""
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from engine.commands.operation import Operation, unit
+from engine.commands.operation import Operation, compiled, unit
 from engine.commands.provisioning import DEPLOY_USER, ownership
 from engine.commands.role_setup import KEPT_STATE
+from engine.commands.units_program import units_program_path
 from engine.host.agent.environments import kept_pip_path
 from engine.host.agent.units import take_command
 from engine.host.provision.inventory import list_path, program_path
@@ -52,6 +53,7 @@ def operations(removal: Removal) -> list[Operation]:
         f"/etc/sudoers.d/{name}",
         take_command(name)[-2],
         kept_pip_path(name),
+        units_program_path(name),
         f"/etc/nftables.d/{name}.nft",
         program_path(name),
         list_path(name),
@@ -64,6 +66,7 @@ def operations(removal: Removal) -> list[Operation]:
         *(_ended(unit_name) for unit_name in removal.all_units),
         {"op": "units_dropped", "title": f"bounds of the units of {name}", "name": name},
         {"op": "no_firewall", "title": "firewall", "name": name},
+        compiled(units_program_path(name), present=False),
         *({"op": "absent", "title": f"file {path}", "path": path} for path in files),
         unit(JOURNALD, enabled=None, started=True, restart_on=[journal]),
         *(_cleared(path, [] if removal.delete_data else removal.data) for path in gone),

@@ -8,8 +8,9 @@ from engine.commands.operation import Operation, file
 from engine.commands.remote_command import RemoteCommand
 from engine.host.provision.inventory import check_argv, list_path, program_path
 
-_PASSING = frozenset({"facts", "unit_check", "authorized_key", "link", "pip"})
-"""Looks at the machine, and what deployments, key rotations and updates of the system change without provisioning."""
+_PASSING = frozenset({"facts", "unit_check", "authorized_key", "link", "pip", "compiled"})
+"""Looks at the machine, what deployments, key rotations and updates of the system change without provisioning, and what
+only saves time."""
 
 
 def lasting_operations(operations: Iterable[Operation], name: str, units: Iterable[str]) -> list[Operation]:

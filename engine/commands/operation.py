@@ -48,3 +48,8 @@ def unit(name: str, *, enabled: bool | None = True, started: bool | None = None,
 def kept_pip(name: str) -> Operation:
     """Python's pip, compiled once: what each new environment of this application would otherwise wait for."""
     return {"op": "pip", "title": "pip, compiled", "path": kept_pip_path(name)}
+
+
+def compiled(path: str, *, present: bool = True) -> Operation:
+    """The compiled form of a program of root's, by the server's own Python; or none of any Python's any more."""
+    return {"op": "compiled", "title": f"compiled form of {path}", "path": path, "present": present}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.commands.agent import source
+from engine.commands import units_program
 from engine.commands.inventory import inventory_files
 from engine.commands.operation import Operation, file, kept_pip, unit
 from engine.commands.server_files import (
@@ -20,7 +20,6 @@ from engine.commands.server_files import (
     sudoers,
     units_unit,
 )
-from engine.host.agent.units import take_command
 from engine.host.provision.firewall import rules_path
 from engine.host.provision.ownership import own_account
 from engine.host.provision.unit_rules import generated_units
@@ -227,7 +226,7 @@ def _agent(setup: ServerSetup) -> list[Operation]:
 
 
 def _units(setup: ServerSetup) -> list[Operation]:
-    name, program = setup.name, source("provision", "units_program")
+    name = setup.name
     ours = {
         f"{name}-recover.service": recover_unit(name, setup.deploys),
         f"{name}-units.service": units_unit(name),
@@ -239,8 +238,7 @@ def _units(setup: ServerSetup) -> list[Operation]:
         put.append(_unit_file(one, content, before=name, beside=beside))
     started = [unit(unit_name, started=True if unit_name in setup.started else None) for unit_name in setup.units]
     taken = {"op": "units", "title": f"units of {name}, with bounds", "name": name, "roles": [*setup.roles]}
-    program_file = file(take_command(name)[-2], program, title="what takes units over", mode=0o755)
-    return [program_file, *put, *map(unit, ours), taken, *started]
+    return [*units_program.put(name), *put, *map(unit, ours), taken, *started]
 
 
 def _unit_file(name: str, content: bytes, **more: Any) -> Operation:

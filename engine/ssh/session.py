@@ -48,6 +48,7 @@ class Session:
         self._keys, self._jump_key = keys, jump_key
         self._connect_timeout = connect_timeout
         self._transport: paramiko.Transport | None = None
+        self._ready: list[paramiko.Channel] = []  # the one that a probe has opened
         self.heard: OutputCount | None = None
         self.sudo_password = ""  # where sudo asks this account for one
 
@@ -75,13 +76,14 @@ class Session:
     def probe(self, *, timeout: float = 2.0) -> None:
         """One round trip to the server's sshd and back, within `timeout` seconds. Raises LinkLost.
 
+        What it opened is used by the conversation that comes next, which then needs no round trip of its own for that.
         A transport does not notice that its peer is gone (measured: a stopped sshd still looked active after 8 s).
         """
         if self._transport is None or not self._transport.is_active():
             raise LinkLost(f"The connection to {self.address} is closed.")
         try:
             with closing_after(self._transport, timeout):
-                self._transport.open_session(timeout=timeout).close()
+                self._ready = [self._transport.open_session(timeout=timeout)]
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise LinkLost(f"{self.address} does not answer any more.") from error
 
@@ -91,11 +93,17 @@ class Session:
             raise LinkLost(f"The connection to {self.address} is closed.")
         try:
             with closing_after(self._transport, self._connect_timeout):
-                channel = _opened(self._transport, self._connect_timeout)
+                channel = self._channel(self._transport)
                 _execute(self._transport, channel, command)
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise LinkLost(f"{self.address} did not start {what} ({error or 'connection closed'}).") from error
         return Conversation(self._transport, channel, what, self.address.host, self.heard)
+
+    def _channel(self, transport: paramiko.Transport) -> paramiko.Channel:
+        try:
+            return self._ready.pop()
+        except IndexError:
+            return _opened(transport, self._connect_timeout)
 
     def run(
         self,

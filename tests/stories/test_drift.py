@@ -44,6 +44,10 @@ OF_PROVISIONING = {
         "echo '# x' >> /usr/local/lib/cytube-ops/dice-bot-units",
         "what takes units over: its content was changed",
     ),
+    "the program of what takes units over": (
+        "echo '# x' >> /usr/local/lib/cytube-ops/dice-bot-units-program.py",
+        "the program of what takes units over: its content was changed",
+    ),
     "mode of sudo rules": (
         f"chmod 644 /etc/sudoers.d/{TREE[5:]}",
         "sudo for rosey: root:root 0644, not root:root 0440",

@@ -16,6 +16,7 @@ import os
 import sys
 from typing import Any, Callable, Dict, List, Optional
 
+from .compiled import op_compiled
 from .directories import op_cleared, op_directory
 from .facts import op_facts
 from .files import op_absent, op_file, op_link
@@ -54,6 +55,7 @@ OPERATIONS: Dict[str, Callable[[Machine, Operation], Any]] = {
     "directory": op_directory,
     "file": op_file,
     "absent": op_absent,
+    "compiled": op_compiled,
     "cleared": op_cleared,
     "link": op_link,
     "authorized_key": op_authorized_key,

@@ -44,6 +44,14 @@ def remove_root_file(path: str) -> None:
         os.fsync(where.parent)
 
 
+def remove_empty(directory: str) -> None:
+    """Take away a directory that held files of ours, unless somebody has something of his own in it."""
+    try:
+        os.rmdir(directory)
+    except OSError:
+        pass
+
+
 class RootLock:
     """A lock in a directory of root's: one at a time. Raises Refused when it is held for longer than a minute."""
 

@@ -15,7 +15,7 @@ from .clearing import cleared
 from .live_release import live_release, read_release, readable, secret_names
 from .ownership import RECORDS, Ours, deploying_account, roots_own, unit_sudoers_path
 from .paths import Refused
-from .root_files import RootLock, put_root_file, remove_root_file
+from .root_files import RootLock, put_root_file, remove_empty, remove_root_file
 from .server_units import OUR_UNITS
 from .tools import call, must
 from .unit_bounds import ALWAYS_HELD, DROP_IN, drop_in, held, read_by_root
@@ -92,7 +92,7 @@ def drop_units(name: str, ours: Ours, plan: bool) -> bool:
             remove_root_file(path)
             ours.drop("file", path)
             if path.endswith("/" + DROP_IN):
-                _remove_empty(os.path.dirname(path))
+                remove_empty(os.path.dirname(path))
         cleared(held(name), [], plan)
     return there
 
@@ -116,7 +116,7 @@ def _end_reaching_others(name: str, ours: Ours) -> None:
     for path in wide:
         remove_root_file(path)
         ours.drop("file", path)
-        _remove_empty(os.path.dirname(path))
+        remove_empty(os.path.dirname(path))
     if wide:
         must([SYSTEMCTL, "daemon-reload"])
 
@@ -184,7 +184,7 @@ def _end(ours: Ours, gone: Iterable[str]) -> None:
         for path in (_drop_in_path(unit), _path(unit)):
             remove_root_file(path)
             ours.drop("file", path)
-        _remove_empty(os.path.dirname(_drop_in_path(unit)))
+        remove_empty(os.path.dirname(_drop_in_path(unit)))
 
 
 def _close(sockets: Iterable[str], units: Dict[str, bytes]) -> None:
@@ -196,13 +196,6 @@ def _close(sockets: Iterable[str], units: Dict[str, bytes]) -> None:
         named = in_the_end(read_unit(units[unit]), "Socket", "Service") or [unit[: -len("socket")] + "service"]
         behind = [service for service in named if service in units and service.endswith(".service")]
         call([SYSTEMCTL, "stop", "--", unit, *behind], STOP_TIMEOUT)
-
-
-def _remove_empty(directory: str) -> None:
-    try:
-        os.rmdir(directory)
-    except OSError:  # somebody has a drop-in of his own there
-        pass
 
 
 def _granted(name: str, units: Iterable[str]) -> bytes:

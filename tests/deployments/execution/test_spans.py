@@ -14,7 +14,7 @@ from deployments.models import Deployment
 from tests.deployments.execution.conftest import Scene
 from tests.deployments.world import World
 
-WAY = ["reads files", "connects", "makes plan", "agent starts"]
+WAY = ["connects", "reads files", "makes plan", "agent starts"]
 
 
 def test_every_part_of_a_deployment_has_its_span_once_and_they_fit_into_its_time(scene: Scene) -> None:
@@ -84,7 +84,7 @@ def test_each_moment_of_the_record_is_where_one_span_ends_and_the_next_begins(wo
 
 
 def test_what_a_worker_waited_for_counts_from_the_end_of_what_came_before() -> None:
-    assert waited([100.0, 100.5, 102.0, 102.25, 102.5, 110.0]) == {
+    assert waited([100.0, 101.5, 102.0, 102.25, 102.5, 110.0]) == {
         "reads files": 0.5,
         "connects": 1.5,
         "makes plan": 0.25,

@@ -242,6 +242,27 @@ def test_a_stopped_sshd_is_noticed_by_its_silence(session: Session, bare_host: H
     bare_host.root(["pkill", "-CONT", "-x", "sshd"])
 
 
+def test_a_conversation_after_a_probe_needs_a_round_trip_less_and_the_next_one_does_not(
+    session: Session, bare_host: Host
+) -> None:
+    bare_host.latency(400)
+
+    def seconds(act: Callable[[], object]) -> float:
+        began = time.monotonic()
+        act()
+        return time.monotonic() - began
+
+    try:
+        alone = seconds(lambda: session.run(shell("true")))
+        session.probe()
+        session.probe()  # nobody has used what the first has opened
+        after, next_one = (seconds(lambda: session.run(shell("true"))) for _ in range(2))
+    finally:
+        bare_host.clear()
+    assert after < alone - 0.2, "half a round trip, since the machine has others to serve"
+    assert next_one > after + 0.2
+
+
 def test_a_closed_session_says_so(session: Session) -> None:
     session.close()
     with pytest.raises(LinkLost, match="is closed"):
