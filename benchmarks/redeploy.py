@@ -197,6 +197,11 @@ def report(block: Block) -> int:
                 missed += bad
                 line += f" {name.rpartition(' ')[2]} {ratio:.2f} ×{f' MISSED: at most {most:.2f}' if bad else ''}"
         print(line)
+    if block.servers == 1:
+        beyond = {who: median(took) - median(block.took[FLOOR]) for who, took in block.took.items()}
+        told = {who: seconds for who, seconds in beyond.items() if who not in (REQUEST, FLOOR)}
+        parts = (f"{who.partition(',')[0]} {seconds:.3f}" for who, seconds in told.items())
+        print("  beyond restart and wait, which all have: " + ", ".join(parts))
     longest = max(block.spans.get("waits for a worker", [0.0]))
     print("  where it goes: " + ", ".join(f"{what} {median(took):.3f}" for what, took in block.spans.items()))
     print(f"  the longest wait for a worker: {longest:.3f} s")
