@@ -212,7 +212,7 @@ def newest_of_each(environments: Iterable[int], rows: QuerySet[Deployment], coun
 
 def seconds_of_each(environments: Iterable[int], rows: QuerySet[Deployment], count: int) -> dict[int, list[float]]:
     """How long the first `count` of `rows` took, claim to end, to the millisecond. One query, along an index."""
-    took = _Took("finished_at", "started_at")
+    took = SecondsBetween("finished_at", "started_at")
     return {pk: [float(each) for each in listed] for pk, listed in _of_each(environments, rows, took, count)}
 
 
@@ -225,8 +225,11 @@ def _of_each(
         yield pk, listed.split(",") if listed else []
 
 
-class _Took(Func):
-    """Seconds between two moments, worked out by the database: thousands of them are not read one by one."""
+class SecondsBetween(Func):
+    """Seconds from the second of two moments to the first, to the millisecond, or null.
+
+    The database works them out: a difference in Django's way is a call of Python for each row on SQLite.
+    """
 
     template = "ROUND((julianday(%(expressions)s)) * 86400, 3)"
     arg_joiner = ") - julianday("
@@ -234,7 +237,7 @@ class _Took(Func):
 
     def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
         """There moments are no text."""
-        template = "ROUND(EXTRACT(EPOCH FROM %(expressions)s), 3)"
+        template = "ROUND(EXTRACT(EPOCH FROM %(expressions)s), 3)::double precision"
         sql, parameters = self.as_sql(compiler, connection, template=template, arg_joiner=" - ")
         return sql, tuple(parameters)
 
