@@ -19,6 +19,7 @@ NOT_MADE = 125
 _MAKE = '"$1" -I -m venv --without-pip "$2" || exit %d; shift 2; exec "$@"' % NOT_MADE
 _FILL = "import importlib, sys; sys.path.append(sys.argv[1]); importlib.import_module(sys.argv[2]).fill(sys.argv[3:])"
 _LOOK_EVERY = 0.01  # s
+_COMPILERS = 8
 
 
 def start_environments(tree: Tree, tools: Tools, plan: Record) -> Dict[str, Any]:
@@ -129,12 +130,12 @@ def _bring_up_pip() -> None:
 
 
 class _Compilers:
-    """A process for each core; each compiles its share of the packages, and at the end of whatever is left."""
+    """A process for each core, eight at most; each compiles its share of the packages, and at the end what is left."""
 
     def __init__(self, library: str) -> None:
         self._library = library
         self._end, write_end = os.pipe()
-        count = os.cpu_count() or 1
+        count = min(os.cpu_count() or 1, _COMPILERS)
         self._children = [os.fork() or self._compile(write_end, number, count) for number in range(count)]
         self._write_end = write_end
 
