@@ -8,14 +8,20 @@ from django.views.defaults import server_error
 
 from deployments.core import unmigrated
 from deployments.http.problems import problem
+from deployments.models.encryption import UndecryptableValue
 
 _FOR_PROGRAMS = ("/api/", "/metrics", "/healthz")
 _AGAIN_SECONDS = "5"
+_LACKS_A_KEY = UndecryptableValue(
+    "This machine lacks a key that the portal's secrets are encrypted with.",
+    hint="Whoever runs it puts that key back into PORTAL_ENCRYPTION_KEYS here, and starts it again.",
+)
 
 
 def broken(request: HttpRequest) -> HttpResponse:
     """503 where the database is why, and 500 otherwise; never with an address or a traceback in it."""
-    why = unmigrated.explained(sys.exc_info()[1])
+    error = sys.exc_info()[1]
+    why = _LACKS_A_KEY if isinstance(error, UndecryptableValue) else unmigrated.explained(error)
     if why is None:
         return server_error(request)
     if request.path.startswith(_FOR_PROGRAMS):

@@ -14,7 +14,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from deployments.audit import trail
-from deployments.core import queueing, read_only
+from deployments.core import portal_keys, queueing, read_only
 from deployments.core.actors import Actor, in_words, system_actor
 from deployments.core.processes import silence
 from deployments.core.row_locks import locked_environment
@@ -28,11 +28,12 @@ from deployments.releases.artifacts import ArtifactElsewhere
 from deployments.requests.requests import withdraw_orphan
 from deployments.requests.seals import broken_seal, lacking_now, withdraw_broken
 from deployments.snapshot import Snapshot
+from engine.errors import PortalError
 
 logger = logging.getLogger(__name__)
 
 LOOKED_FOR, LEFT_SECONDS = timedelta(minutes=5), 1.0
-"""How long a deployment is left for a worker that has its artifact, and the pause until the next one looks."""
+"""How long a deployment is left for a worker that has its artifact and keys, and the pause until the next one looks."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def claim(deployment_id: int) -> Claimed | None:
     and is not run. While one of its servers is provisioned it stays queued: the provisioning's end calls again, and
     the reaper. A portal that has moved claims nothing.
     """
-    if read_only.read_only_reason():
+    if read_only.read_only_reason() or _lacks_a_key(deployment_id):
         return None
     deployment = Deployment.objects.select_related("environment", "release").filter(pk=deployment_id).first()
     actor = system_actor("worker")
@@ -144,14 +145,31 @@ def _covered(deployment: Deployment, actor: Actor) -> bool:
     try:
         changes = broken_seal(deployment)
     except ArtifactElsewhere as error:
-        if deployment.queued_at is not None and timezone.now() - deployment.queued_at <= LOOKED_FOR:
-            logger.warning("deployment %s is left to another worker: %s", deployment.pk, error)
-            queueing.enqueue_execution(deployment.pk, rescue=deployment.kind == Kind.ROLLBACK, after=LEFT_SECONDS)
+        if _left(deployment.pk, error):
             return False
         changes = [f"For {LOOKED_FOR.seconds // 60} minutes no worker that took it had what it needs. {error.message}"]
     if changes:
         withdraw_broken(deployment, changes, actor=actor)
         return False
+    return True
+
+
+def _lacks_a_key(deployment_id: int) -> bool:
+    """Whether secrets may need a key that came after this process began, and another worker was left to it."""
+    try:
+        portal_keys.require_same()
+    except portal_keys.OtherKeys as error:
+        return _left(deployment_id, error)
+    return False
+
+
+def _left(deployment_id: int, error: PortalError) -> bool:
+    """Leave it to a worker that has what this one lacks, unless it was left for long enough."""
+    rows = Deployment.objects.filter(pk=deployment_id, queued_at__gte=timezone.now() - LOOKED_FOR)
+    if (kind := rows.values_list("kind", flat=True).first()) is None:
+        return False
+    logger.warning("deployment %s is left to another worker: %s", deployment_id, error)
+    queueing.enqueue_execution(deployment_id, rescue=kind == Kind.ROLLBACK, after=LEFT_SECONDS)
     return True
 
 

@@ -1,9 +1,6 @@
 """One worker has a deployment, by its token; who takes it over has a new fence, and the first one nothing."""
 
-import shutil
-from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,10 +33,8 @@ from deployments.models import (
     Server,
 )
 from deployments.people.accounts import change_person
-from deployments.releases.artifacts import contents
 from deployments.requests import seals
 from deployments.requests.approvals import approve
-from deployments.requests.rollbacks import request_rollback
 from tests.deployments.conftest import artifacts, quick, world
 from tests.deployments.world import World
 
@@ -197,50 +192,6 @@ def test_who_wants_to_hear_of_beginnings_hears_of_it_once(world: World) -> None:
 def test_nobody_is_told_of_what_nobody_wants_to_hear(claimed: Claimed) -> None:
     assert not NotificationDelivery.objects.exists()
     assert "deployments.tasks.deliver_notifications" not in [each.task["func"] for each in OrmQ.objects.all()]
-
-
-def _half(path: Path) -> None:
-    """It is only being copied here."""
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def _begun(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def _not_its_contents(_path: Path) -> None:
-    """Its list of files is here, and what they hold is not, as when that directory is not mounted."""
-    shutil.rmtree(contents().directory)
-
-
-GONE = {"it is not there": Path.unlink, "half of it": _half, "an empty file": _begun, "no contents": _not_its_contents}
-
-
-@pytest.mark.parametrize("gone", GONE.values(), ids=GONE)
-@pytest.mark.parametrize("kind", [Kind.DEPLOYMENT, Kind.ROLLBACK])
-def test_what_only_another_machine_can_do_is_left_to_it_for_a_while(
-    world: World, kind: Kind, gone: Callable[[Path], None]
-) -> None:
-    for release in world.releases:
-        world.succeeded(release, "test")
-    if kind == Kind.ROLLBACK:
-        asked = request_rollback(actor=world.people["operator"], environment=world.test, reason="it hangs")
-    else:
-        asked = world.request(environment="test")
-    gone(Path(asked.release.artifact.path))
-    OrmQ.objects.all().delete()
-    before = timezone.now()
-    assert claim(asked.pk) is None
-    (task,) = OrmQ.objects.all()
-    assert task.key == ("rescue" if kind == Kind.ROLLBACK else "deploys")
-    assert task.lock is not None
-    assert task.lock >= before + timedelta(seconds=claims.LEFT_SECONDS)
-    Deployment.objects.filter(pk=asked.pk).update(queued_at=timezone.now() - claims.LOOKED_FOR - timedelta(seconds=1))
-    assert claim(asked.pk) is None
-    asked.refresh_from_db()
-    assert (asked.status, asked.outcome) == (Status.SUPERSEDED, "seal_broken")
-    assert "For 5 minutes no worker that took it had what it needs. " in asked.sentence
-    assert AuditEvent.objects.get(name=f"{kind}.voided").actor == "system:worker"
 
 
 def test_what_is_run_is_what_was_checked_whatever_is_written_meanwhile(
