@@ -11,7 +11,7 @@ from dashboard.readiness.observed_window import Record
 from dashboard.readiness.rows import Row, Verdict
 from dashboard.selectors import bots
 from dashboard.selectors.bots import Bot
-from deployments.models import Environment
+from deployments.models import Environment, Server
 
 _URGENCY = (Verdict.FAIL, Verdict.UNMEASURED, Verdict.PASS)
 
@@ -66,16 +66,23 @@ class _Common:
         )
 
 
-def scorecards(now: datetime) -> list[Scorecard]:
-    """One per application, in the order of their environments.
-
-    As many queries however many there are, but for two of condition 3, which asks a bot of each.
-    """
-    everyone = bots.all_bots(now)
+def applications() -> list[str]:
+    """Those with a scorecard, in the order of their environments."""
     inuse = Environment.objects.filter(retired_at=None).order_by("order", "name")
     names = dict.fromkeys(inuse.values_list("application", flat=True))
     if len(names) > 1:  # environments in which nothing was deployed yet belong to no application
         names.pop("", None)
+    return list(names)
+
+
+def scorecards(now: datetime, of: Sequence[str] | None = None) -> list[Scorecard]:
+    """One per application, or of these alone.
+
+    As many queries however many there are, but for two of condition 3, which asks a bot of each.
+    """
+    names = applications() if of is None else of
+    theirs_alone = Server.objects.filter(environment__application__in=names).values_list("pk", flat=True)
+    everyone = bots.all_bots(now, None if of is None else theirs_alone)
     common = _Common.read(everyone, now)
     records = deployment_records(now)
     theirs: dict[str, list[Bot]] = {}

@@ -30,6 +30,7 @@ from dashboard.readiness.scorecard import scorecards
 from dashboard.services import proxy
 from dashboard.validation import judging
 from dashboard.validation.figures import figures
+from dashboard.views.readiness import PER_PAGE
 from deployments.audit import trail, verification
 from deployments.audit.trail import record_alone
 from deployments.core.actors import system_actor
@@ -483,6 +484,19 @@ def test_the_record_is_read_once_for_all_applications(world: World) -> None:
         Environment.objects.create(name=f"place-{number}", order=10 + number, application=f"app-{number}")
     assert len(scorecards(world.now)) == 4
     assert asked() == few > 0
+
+
+def test_many_applications_are_on_several_pages_and_each_is_on_one(world: World, client: Client) -> None:
+    """Judging a hundred of them takes a second."""
+    for number in range(PER_PAGE):
+        Environment.objects.create(name=f"place-{number}", order=10 + number, application=f"app-{number}")
+    client.force_login(User.objects.create_superuser("ann"), backend="django.contrib.auth.backends.ModelBackend")
+    pages = [client.get("/readiness/", {"page": number}) for number in (1, 2)]
+    titles = [card.title for page in pages for card in page.context["cards"]]
+    assert sorted(titles) == sorted(card.title for card in scorecards(world.now))
+    assert len(pages[0].context["cards"]) == PER_PAGE
+    assert f"Applications 1 to {PER_PAGE} of {PER_PAGE + 1};" in pages[0].content.decode()
+    assert pages[1].context["total"] == len(scorecards(world.now, titles[PER_PAGE:])[0].rows)
 
 
 def test_every_row_has_figure_window_evidence_and_a_command(world: World) -> None:
