@@ -17,7 +17,7 @@ SHORT = {
     for path in Path(engine.host.programs.__file__).parent.glob("*.py")
     if path.stem != "__init__"
 }
-"""Those that travel as an argument."""
+"""Those that travel as an argument, and the one that starts what lies beside it."""
 PROGRAMS = {**{name: source(name).decode() for name in ("agent", "provision")}, **SHORT}
 """As they are sent, with whatever of ours they import in them."""
 
@@ -78,5 +78,5 @@ def test_a_tool_that_overstays_is_ended_also_when_it_has_closed_its_output() -> 
 
 
 def test_the_short_ones_are_all_known() -> None:
-    assert sorted(SHORT) == ["authorized_keys", "credential_check", "installer", "loader", "provisioner"]
+    assert sorted(SHORT) == ["authorized_keys", "credential_check", "imported", "installer", "loader", "provisioner"]
     assert max(map(len, SHORT.values())) < 4000  # each is sent with every call
