@@ -77,6 +77,7 @@ def test_cut_for_good_and_the_worker_gave_up_the_reaper_tells_it_later(
         cut_in_the_middle_of_a_restart(fleet, deployment)
     assert deployment.status in EXECUTING
     machine.link(True)
+    machine.wait_ready()
     wait_for(lambda: lock_is_free(machine), "the agent to revert at its deadline")
     assert reap() == [deployment.pk]
     deployment.refresh_from_db()

@@ -101,6 +101,7 @@ def test_interrupted_becomes_what_the_server_tells_when_it_is_back(
     assert "could not be asked how it ended" in deployment.sentence
     wait_for(lambda: lock_is_free(machine), "the agent to end")
     machine.link(True)
+    machine.wait_ready()  # not only the cable: for a second the address may still count as gone
     ended = deployment.finished_at
     assert reap() == [deployment.pk]
     deployment.refresh_from_db()
@@ -150,6 +151,7 @@ def interrupted(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, version: str = "1
     reap()
     wait_for(lambda: lock_is_free(machine), "the agent to revert")
     machine.link(True)
+    machine.wait_ready()  # not only the cable: for a second the address may still count as gone
     machine.root(["rm", "-rf", "/opt/dice-bot/.deploy/rehearsal"])
     deployment.refresh_from_db()
     assert deployment.status == Status.INTERRUPTED
