@@ -92,10 +92,17 @@ def world(hosts_factory: Callable[..., HostSet]) -> Iterator[World]:
             portal.manage("enroll", "test-1", *where, person="admin")
             portal.manage("provision", "test-1", "--bootstrap-key", str(hosts.bootstrap_key), person="admin")
             portal.manage("set_secret", "test", "cytube-password", stdin=SANDBOX_PASSWORD, person="admin")
+            _bakes_not(portal)
             portal.manage("deploy", "test", "--reason", "first deployment", person="operator")
             yield World(portal, host)
         finally:
             portal.stop()
+
+
+def _bakes_not(portal: DemoPortal) -> None:
+    """These tests stop the bot: while its deployment baked, that would lock the environment."""
+    with closing(sqlite3.connect(f"{portal.state}/portal.sqlite3", timeout=30)) as database, database:
+        database.execute("UPDATE deployments_environment SET bake_seconds = 0")
 
 
 @contextmanager
