@@ -33,7 +33,7 @@ def explained(error: BaseException | None) -> PortalError | None:
         return DatabaseAway("The portal's database does not answer.", hint=_LATER)
     if getattr(error.__cause__, "sqlstate", None) == _READ_ONLY:
         return DatabaseAway("The portal's database takes no changes.", hint=_LATER)
-    if unready := refusal():
+    if unready := _unmigrated():
         return unready
     broke = isinstance(error, OperationalError | InterfaceError)
     return DatabaseAway("The portal's database broke this off.", hint=_LATER) if broke else None
@@ -41,8 +41,10 @@ def explained(error: BaseException | None) -> PortalError | None:
 
 def refusal() -> PortalError | None:
     """The sentence that explains a failed query, or None where migrations are not why, or cannot be looked at."""
-    if away := _away():
-        return away
+    return _away() or _unmigrated()
+
+
+def _unmigrated() -> Unmigrated | None:
     try:
         executor = MigrationExecutor(connection)
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
