@@ -1,6 +1,16 @@
 """What processes of a portal of their own are given."""
 
 import os
+from typing import Any
+
+ALERT = {
+    "status": "firing",
+    "labels": {"alertname": "BotDown"},
+    "startsAt": "2026-05-04T12:00:00Z",
+    "fingerprint": "ab",
+}
+DELIVERY: dict[str, Any] = {"version": "4", "groupKey": "g", "receiver": "r", "alerts": [ALERT]}
+"""As Alertmanager sends it."""
 
 
 def without_settings() -> dict[str, str]:

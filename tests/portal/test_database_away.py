@@ -17,7 +17,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from portal.environment import BASE_DIR
-from tests.portal.processes import without_settings
+from tests.portal.processes import DELIVERY, without_settings
 from tests.stories.databases import PostgresServer, free_port, has_postgres
 
 pytestmark = pytest.mark.skipif(not has_postgres(), reason="PostgreSQL is not installed")
@@ -28,13 +28,6 @@ MEMBER = (
     "from deployments.access.tokens import issue_token; from deployments.core.actors import system_actor; "
     "print(str.__str__(issue_token(actor=system_actor('tests'), name='am', scopes=['alerts'], owner=None)[1]))"
 )
-ALERT = {
-    "status": "firing",
-    "labels": {"alertname": "BotDown"},
-    "startsAt": "2026-05-04T12:00:00Z",
-    "fingerprint": "ab",
-}
-DELIVERY = {"version": "4", "groupKey": "g", "receiver": "r", "alerts": [ALERT]}
 PAGES = ("/", "/start/", "/admin/", "/admin/login/", "/deployments/", "/nowhere")
 FOR_PROGRAMS = ("/healthz", "/api/health", "/api/v1/environments")
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.portal.processes import DELIVERY
+
 pytestmark = pytest.mark.hosts
 MAKE = """
 from django.contrib.auth.models import User
@@ -28,13 +30,6 @@ print(client.cookies["sessionid"].value)
 for scope in (Scope.METRICS, Scope.ALERTS):
     print(str.__str__(issue_token(actor=system_actor('tests'), name=str(scope), scopes=[scope], owner=None)[1]))
 """
-ALERT = {
-    "status": "firing",
-    "labels": {"alertname": "BotDown"},
-    "startsAt": "2026-05-04T12:00:00Z",
-    "fingerprint": "ab",
-}
-DELIVERY = {"version": "4", "groupKey": "g", "receiver": "r", "alerts": [ALERT]}
 
 
 class Portal:
