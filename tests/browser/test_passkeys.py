@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from playwright.sync_api import Route
 
 from deployments.access.export import export
 from deployments.access.signatures import problem_with
@@ -119,6 +120,31 @@ def test_a_passkey_lets_its_owner_in_without_a_password(visitor: Visitor, world:
     visitor.picture("second-step")
     page.get_by_role("button", name="Use passkey").click()
     page.wait_for_url(portal + reverse("admin:index"))
+
+
+def test_who_is_faster_than_the_script_sends_no_passkey_that_was_not_made(visitor: Visitor, settings: Any) -> None:
+    held: list[Route] = []
+    page = visitor.page  # what the form sends is made by the script: until it runs there is nothing to send
+    page.route("**/passkeys*.js", lambda route: held.append(route))
+    page.goto(settings.PORTAL_URL + reverse("admin:deployments_signingkey_add") + "?passkey", wait_until="commit")
+    page.get_by_label("Name").fill("phone")
+    page.get_by_label("Name").press("Enter")
+    assert page.get_by_role("button", name="Add key").is_disabled()
+    visitor.picture("passkey-not-yet")
+    held[0].continue_()
+    page.get_by_role("button", name="Add key").click()
+    page.get_by_label("Recovery codes").wait_for()
+    assert SigningKey.objects.get().name == "phone"
+
+
+def test_who_runs_no_scripts_is_told_that_a_passkey_needs_them(
+    world: World, live_server: Any, settings: Any, visit: Visitors
+) -> None:
+    settings.PORTAL_URL = str(live_server.url)
+    page = visit(java_script_enabled=False).page
+    page.goto(settings.PORTAL_URL + reverse("admin:by_passkey"))
+    assert page.get_by_role("button", name="Use passkey").is_disabled()
+    assert "needs JavaScript" in page.get_by_role("main").inner_text()
 
 
 def test_an_account_is_recovered_by_a_link_that_no_server_sees(

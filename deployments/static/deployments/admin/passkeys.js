@@ -56,4 +56,5 @@ for (const form of document.querySelectorAll("form[data-passkey]")) {
       form.append(told);
     }
   });
+  for (const button of form.querySelectorAll("button:disabled")) button.disabled = false; /* until now nobody had signed */
 }
