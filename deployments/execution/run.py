@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 
 from django.utils import timezone
 
@@ -12,6 +13,7 @@ from deployments.core.actors import system_actor
 from deployments.core.read_only import has_host_key
 from deployments.core.retrying import retry
 from deployments.execution import silences
+from deployments.execution.ahead import Ahead
 from deployments.execution.claims import Claimed, claim, hand_over
 from deployments.execution.finish import end_target
 from deployments.execution.host_inquiry import ASKED, RUN_FENCE, Unsettled, apply_result, settle_target
@@ -69,6 +71,7 @@ class _Execution:
         self._claimed = claimed
         self._deployment = claimed.deployment
         self._recorder = recorder
+        self._ahead = Ahead(claimed)
 
     def carry_out(self) -> bool:
         """Round after round until too many servers failed, then the end. False when the reaper has to go on."""
@@ -80,19 +83,23 @@ class _Execution:
             return False
         except PortalError as error:  # the artifact cannot be read: no server has heard of it
             self._refuse_all(error)
-        return conclude(
-            actor=system_actor("worker"),
-            claimed=self._claimed,
-            recorder=self._recorder,
-            timeout=TIMEOUT_SECONDS,
-        )
+        try:
+            return conclude(
+                actor=system_actor("worker"),
+                claimed=self._claimed,
+                recorder=self._recorder,
+                timeout=TIMEOUT_SECONDS,
+            )
+        finally:
+            self._ahead.end()
 
     def _run_targets(self, reader: ArtifactReader) -> None:
         """Raises Unsettled when a server's state could not be learnt, or another worker has taken over."""
         plans, failures, snapshot = HostPlans(self._deployment, reader), 0, self._claimed.sealed
         rows = self._deployment.targets.select_related("server__current_release", "server__previous_release")
         by_name = {target.server.name: target for target in retry(partial(list[Target], rows))}
-        for number, round_ in enumerate(snapshot.rounds):
+        for number, (round_, next_) in enumerate(pairwise([*snapshot.rounds, []])):
+            self._ahead.expect(next_)
             group = [by_name[sealed.server] for sealed in round_]
             if not retry(partial(self._begin, group)):
                 return
@@ -124,6 +131,7 @@ class _Execution:
     def _run_target(self, target: Target, sealed: SealedTarget, plans: HostPlans, ends: float) -> None:
         recorder, fence, moments = self._recorder, target.facts[RUN_FENCE] or 0, [time.monotonic()]
         recorder.say(f"Connecting to {target.server.name}.", target=target)
+        self._ahead.wait(target.server.name)
         try:
             with limited_session(self._claimed, target, ends=True) as session:
                 moments.append(time.monotonic())
@@ -134,8 +142,7 @@ class _Execution:
                 plan = retry(lambda: plans.plan(target, fence=fence, within=max(1.0, ends - time.monotonic())))
                 let_the_database_go()
                 moments.append(time.monotonic())
-                hear = listener(recorder, target, sealed)
-                result = client.run(plan, plans.reader, hear, clock=timezone.now().timestamp())
+                result = client.run(plan, plans.reader, self._hear(target, sealed), clock=timezone.now().timestamp())
                 moments += [client.answered or moments[-1], time.monotonic()]
         except (LinkLost, RemoteDeadline) as error:
             recorder.say(f"{error} Asking {target.server.name} what is true.", target=target)
@@ -146,6 +153,15 @@ class _Execution:
         else:
             target.facts = {**target.facts, SPANS: waited(moments)}
             apply_result(target, dataclasses.asdict(result), recorder, self._claimed.token)
+
+    def _hear(self, target: Target, sealed: SealedTarget) -> Callable[[Record], None]:
+        record_it = listener(self._recorder, target, sealed)
+
+        def hear(record: Record) -> None:
+            record_it(record)
+            self._ahead.hear(record)
+
+        return hear
 
     def _refuse_all(self, error: PortalError) -> None:
         for target in retry(lambda: list(self._deployment.targets.filter(status=TargetStatus.WAITING))):

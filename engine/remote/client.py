@@ -39,7 +39,6 @@ class AgentClient:
     def __init__(self, session: Session, name: str) -> None:
         self._session = session
         self._name = name
-        self._started: tuple[str, Conversation] | None = None
         self.answered: float | None = None
         """When (time.monotonic) the run that was asked for said its first word."""
 
@@ -48,7 +47,7 @@ class AgentClient:
 
         What is never asked ends with the session: the agent hears that nobody sends anything, and has done nothing.
         """
-        self._started = verb, self._converse(verb)
+        self._session.begin(agent_command(self._name, verb), what=_what(verb))
 
     def run(
         self,
@@ -246,7 +245,7 @@ class AgentClient:
             if attempt:
                 self._install()
             last_seq = 0
-            with self._begun(verb) as conversation:
+            with self._session.converse(agent_command(self._name, verb), what=_what(verb)) as conversation:
                 conversation.send(payload())
                 try:
                     for record in self._records(conversation, deadline, still or deadline, listening):
@@ -266,14 +265,6 @@ class AgentClient:
             remote_exit=0,
             hint="Run provision for this server.",
         )
-
-    def _begun(self, verb: str) -> Conversation:
-        """The conversation that `start` began, or a new one."""
-        started, self._started = self._started, None
-        return started[1] if started and started[0] == verb else self._converse(verb)
-
-    def _converse(self, verb: str) -> Conversation:
-        return self._session.converse(agent_command(self._name, verb), what=f"the agent ({verb})")
 
     def _records(self, conversation: Conversation, deadline: float, still: float, listening: bool) -> Iterable[Record]:
         progress = beat = time.monotonic()
@@ -298,3 +289,7 @@ class AgentClient:
                 + (f" ({error.output})." if error.output else "."),
                 hint="Run provision for this server.",
             ) from error
+
+
+def _what(verb: str) -> str:
+    return f"the agent ({verb})"

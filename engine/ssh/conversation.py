@@ -112,7 +112,7 @@ class Conversation:
         heard: OutputCount | None = None,
     ) -> None:
         self._host = host
-        self._heard, self._rate = heard or OutputCount(), OutputRate()
+        self.heard, self._rate = heard or OutputCount(), OutputRate()
         self._began = b""
         self._transport = transport
         self._channel = channel
@@ -137,6 +137,10 @@ class Conversation:
     ) -> None:
         if kind is not None:
             self._transport.close()  # also wakes a sender that is stuck in a dead connection
+        self.close()
+
+    def close(self) -> None:
+        """Its input and output end."""
         self._outgoing.put(None)
         with contextlib.suppress(*_GONE):
             self._channel.close()
@@ -226,9 +230,9 @@ class Conversation:
         """Count it; raises Flooded for what is too fast, or too much with what was heard before."""
         if len(self._began) < _SHOWN:
             self._began = (self._began + block)[:_SHOWN]
-        self._heard.add(len(block), lines)
-        if self._heard.too_much or self._rate.too_fast(len(block), lines):
-            raise Flooded(self._host, self._what, self._heard.size, self._heard.lines, self._began)
+        self.heard.add(len(block), lines)
+        if self.heard.too_much or self._rate.too_fast(len(block), lines):
+            raise Flooded(self._host, self._what, self.heard.size, self.heard.lines, self._began)
 
     def _keep_beside(self, said: bytes) -> None:
         if said.strip() and len(self.beside) < _KEPT_BESIDE:

@@ -17,6 +17,8 @@ from engine.ssh.transport import closing_after, open_transport
 
 _SHOWN = 2000  # characters of output in an error
 _ONE_BY_ONE = 2.0  # s in which a server sees the end of a command
+_LATELY, _NOT_LONG_AGO = 2.0, 30.0
+"""Seconds in which what was begun needs no other proof that its server is there, and in which it can be taken over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Session:
         self._connect_timeout = connect_timeout
         self._transport: paramiko.Transport | None = None
         self._ready: list[paramiko.Channel] = []  # the one that a probe has opened
+        self._begun: tuple[str, Conversation, float] | None = None
         self.heard: OutputCount | None = None
         self.sudo_password = ""  # where sudo asks this account for one
 
@@ -73,14 +76,24 @@ class Session:
         """Whether the connection stands as far as we know."""
         return self._transport is not None and self._transport.is_active()
 
+    def begin(self, command: Command, *, what: str = "the remote command") -> None:
+        """Start a command that comes up and waits for its input; `converse` with the same one takes it over.
+
+        After half a minute, and for another command, `converse` ends its input instead. Raises LinkLost.
+        """
+        self._begun = command.line, self.converse(command, what=what), time.monotonic()
+
     def probe(self, *, timeout: float = 2.0) -> None:
         """One round trip to the server's sshd and back, within `timeout` seconds. Raises LinkLost.
 
         What it opened is used by the conversation that comes next, which then needs no round trip of its own for that.
         A transport does not notice that its peer is gone (measured: a stopped sshd still looked active after 8 s).
+        A command that was begun just now needs no other proof.
         """
         if self._transport is None or not self._transport.is_active():
             raise LinkLost(f"The connection to {self.address} is closed.")
+        if self._was_begun(within=_LATELY):
+            return
         try:
             with closing_after(self._transport, timeout):
                 self._ready = [self._transport.open_session(timeout=timeout)]
@@ -91,6 +104,12 @@ class Session:
         """Start a command and stay in touch with it. Raises LinkLost."""
         if self._transport is None or not self._transport.is_active():
             raise LinkLost(f"The connection to {self.address} is closed.")
+        if self._begun is not None:
+            (line, conversation, _), fresh, self._begun = self._begun, self._was_begun(within=_NOT_LONG_AGO), None
+            if fresh and line == command.line:
+                conversation.heard = self.heard or conversation.heard
+                return conversation
+            conversation.close()
         try:
             with closing_after(self._transport, self._connect_timeout):
                 channel = self._channel(self._transport)
@@ -98,6 +117,9 @@ class Session:
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise LinkLost(f"{self.address} did not start {what} ({error or 'connection closed'}).") from error
         return Conversation(self._transport, channel, what, self.address.host, self.heard)
+
+    def _was_begun(self, *, within: float) -> bool:
+        return self._begun is not None and time.monotonic() - self._begun[2] < within
 
     def _channel(self, transport: paramiko.Transport) -> paramiko.Channel:
         try:

@@ -101,7 +101,7 @@ def test_what_is_heard_in_several_conversations_is_bounded_altogether() -> None:
 
 def with_heard(heard: OutputCount, blocks: list[bytes]) -> Said:
     talk = Said(iter(blocks))
-    talk._heard = heard
+    talk.heard = heard
     return talk
 
 

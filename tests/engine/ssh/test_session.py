@@ -263,6 +263,21 @@ def test_a_conversation_after_a_probe_needs_a_round_trip_less_and_the_next_one_d
     assert next_one > after + 0.2
 
 
+def test_what_was_begun_is_taken_over_by_the_same_command_and_ended_by_another(session: Session) -> None:
+    counted, lines = shell("echo up >> /tmp/begun; wc -l"), b"1\n2\n"
+    session.begin(counted)
+    session.begin(counted)  # it is the same one still
+    session.probe()
+    assert session.run(counted, stdin=lines).stdout.split() == [b"2"]
+    assert session.run(shell("cat /tmp/begun")).stdout == b"up\n"
+    session.begin(shell("cat > /dev/null; echo ended > /tmp/over"))
+    session.run(shell("until [ -e /tmp/over ]; do sleep 0.05; done"))
+    session.begin(counted)
+    session.close()
+    with pytest.raises(LinkLost, match="is closed"):
+        session.run(counted)
+
+
 def test_a_closed_session_says_so(session: Session) -> None:
     session.close()
     with pytest.raises(LinkLost, match="is closed"):
