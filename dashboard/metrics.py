@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from alerting.models import Alert, AlertReceipt
 from alerting.receipts import PORTAL
-from dashboard.models import BotState, Condition
+from dashboard.models import BotState, Condition, condition_at
 from deployments.audit import trail
 from deployments.core import beats, queueing
 from deployments.core.selectors import seconds_of_each
@@ -25,7 +25,7 @@ from deployments.models import Deployment, Environment, Server
 
 _BEGUN = (Status.SUCCEEDED, Status.FAILED, Status.ROLLED_BACK, Status.INTERRUPTED, Status.CANCELLED)
 _RECENT = 20
-_HEARD = ("connected", "goodbye", "heard_at", "probed", "server__name", "server__service", "server__environment")
+_HEARD = ("connected", "goodbye", "heard_at", "probed")
 Names = Mapping[int, str]
 """What each environment is called, by its number."""
 _DRILL = "drill"
@@ -150,15 +150,15 @@ def _bots(names: Names, now: datetime) -> Iterator[Metric]:
     running = GaugeMetricFamily(
         "portal_service_up", "1 when a service without a room is well, by its probe or heartbeat.", labels=labels
     )
-    rows = BotState.objects.exclude(server__state=Server.State.RETIRED).select_related("server")
-    for state in rows.only(*_HEARD).order_by("server_id"):
-        values = [names[state.server.environment_id], state.server.name]
-        if state.server.service != Server.Service.BOT:
-            if (condition := state.condition(now)) != Condition.STALE:  # of what nobody looked at nothing is said
+    rows = BotState.objects.exclude(server__state=Server.State.RETIRED).order_by("server_id")
+    for state in rows.values("server__environment", "server__name", "server__service", *_HEARD):
+        values = [names[state.pop("server__environment")], state.pop("server__name")]
+        if state.pop("server__service") != Server.Service.BOT:
+            if (condition := condition_at(now, **state)) != Condition.STALE:  # of what nobody looked at nothing is said
                 running.add_metric(values, float(condition == Condition.CONNECTED))
             continue
-        connected.add_metric(values, float(state.connected and not state.goodbye))
-        heard.add_metric(values, state.heard_at.timestamp())
+        connected.add_metric(values, float(state["connected"] and not state["goodbye"]))
+        heard.add_metric(values, state["heard_at"].timestamp())
     yield connected
     yield heard
     yield running
@@ -170,9 +170,9 @@ def _servers(names: Names) -> Iterator[Metric]:
         "1 when the server differs from its record in what nobody has accepted.",
         labels=["environment", "server"],
     )
-    rows = Server.objects.exclude(state=Server.State.RETIRED).only("name", "environment", "drift")
-    for server in rows.order_by("pk"):
-        drift.add_metric([names[server.environment_id], server.name], float(bool(server.open_drift)))
+    rows = Server.objects.exclude(state=Server.State.RETIRED).order_by("pk")
+    for name, environment, found in rows.values_list("name", "environment", "drift"):
+        drift.add_metric([names[environment], name], float(bool(found and Server(drift=found).open_drift)))
     yield drift
 
 

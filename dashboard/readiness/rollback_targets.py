@@ -1,6 +1,6 @@
 """Whether an application's servers have what a rollback would take, as the last look at each found it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,10 +25,11 @@ class WayBack:
 NOWHERE = WayBack("No server runs it.", "manage.py deploy test", missing="a deployment")
 
 
-def of_applications(now: datetime) -> dict[str, WayBack]:
-    """What is known of all servers of each application together, the worst of it; else `NOWHERE`. One query."""
+def of_applications(now: datetime, applications: Iterable[str]) -> dict[str, WayBack]:
+    """What is known of all servers of each of these together, the worst of it; else `NOWHERE`. One query."""
+    theirs = Server.objects.filter(environment__application__in=applications)
     rows = (
-        Server.objects.filter(state=Server.State.PROVISIONED, current_release__isnull=False)
+        theirs.filter(state=Server.State.PROVISIONED, current_release__isnull=False)
         .order_by("environment__order", "order", "name")
         .values_list("environment__application", "name", "environment__name", "readiness", "inspected_at")
     )

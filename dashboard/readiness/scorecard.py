@@ -53,7 +53,7 @@ class _Common:
     ways: Mapping[str, rollback_targets.WayBack]
 
     @classmethod
-    def read(cls, everyone: Sequence[Bot], now: datetime) -> "_Common":
+    def read(cls, names: Sequence[str], everyone: Sequence[Bot], now: datetime) -> "_Common":
         """A fixed number of queries, and one question to Prometheus."""
         record = Record.read(now)
         return cls(
@@ -62,7 +62,7 @@ class _Common:
             conditions.rehearsal(now),
             conditions.series(),
             Seen.of(everyone, record),
-            rollback_targets.of_applications(now),
+            rollback_targets.of_applications(now, names),
         )
 
 
@@ -83,8 +83,8 @@ def scorecards(now: datetime, of: Sequence[str] | None = None) -> list[Scorecard
     names = applications() if of is None else of
     theirs_alone = Server.objects.filter(environment__application__in=names).values_list("pk", flat=True)
     everyone = bots.all_bots(now, None if of is None else theirs_alone)
-    common = _Common.read(everyone, now)
-    records = deployment_records(now)
+    common = _Common.read(names, everyone, now)
+    records = deployment_records(now, names)
     theirs: dict[str, list[Bot]] = {}
     for bot in everyone:
         theirs.setdefault(bot.server.environment.application, []).append(bot)
