@@ -64,7 +64,7 @@ def _deployments(names: Names) -> Iterator[Metric]:
     # by the columns of an index, in its order: drills are put together afterwards
     rows = Deployment.objects.exclude(finished_at=None).order_by().values_list("environment", "kind", "drill", "status")
     found: dict[tuple[str, str, str], tuple[int, datetime]] = {}
-    for environment, kind, drill, status, count, last in rows.annotate(Count("pk"), Max("finished_at")):
+    for environment, kind, drill, status, count, last in rows.annotate(count=Count("*"), last=Max("finished_at")):
         labels = names[environment], _DRILL if drill else kind, status
         before, at = found.get(labels, (0, last))
         found[labels] = before + count, max(at, last)

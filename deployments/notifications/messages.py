@@ -134,7 +134,7 @@ def deliver_waiting() -> int:
 
 def counts() -> dict[str, int]:
     """How many messages are in each state. One query."""
-    rows = NotificationDelivery.objects.order_by().values_list("state").annotate(Count("pk"))
+    rows = NotificationDelivery.objects.order_by().values_list("state").annotate(count=Count("*"))
     return dict.fromkeys(NotificationDelivery.State.values, 0) | dict(rows)
 
 
