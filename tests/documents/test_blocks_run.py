@@ -21,8 +21,12 @@ PREFORK = Path(__file__).parent / "prefork.py"
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all pages."""
+    return cloned(tmp_path_factory.mktemp("clone") / "cytube-ops")
+
+
+def cloned(there: Path) -> Path:
     """What somebody who cloned the repository has, this working tree's changes included, after `make venv`."""
-    there = tmp_path_factory.mktemp("clone") / "cytube-ops"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(there)], check=True)
     changed = subprocess.run(
         ["git", "ls-files", "-mo", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
@@ -87,6 +91,5 @@ def test_there_are_many() -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize("page", TOURS)
-def test_every_block_of_a_page_does_what_it_says(page: str, clone: Path) -> None:
-    subprocess.run(["find", ".state", "-mindepth", "1", "!", "-name", "wheels", "-delete"], cwd=clone, check=True)
-    run(clone, RUNNABLE[page])
+def test_every_block_of_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
+    run(cloned(tmp_path / "cytube-ops"), RUNNABLE[page])
