@@ -15,7 +15,6 @@ from deployments.core.sessions import open_target
 from deployments.execution.claims import Claimed
 from deployments.snapshot import SealedTarget
 from engine.remote import AgentClient
-from engine.remote.result import Record
 
 
 class Ahead:
@@ -32,10 +31,8 @@ class Ahead:
         with self._turn:
             self._next = tuple(round_)
 
-    def hear(self, record: Record) -> None:
-        """Once a server of this round has nothing to do but to wait, those of the next one come."""
-        if record.get("kind") != "step" or (record.get("step"), record.get("state")) != ("verify", "begin"):
-            return
+    def come(self) -> None:
+        """A server of this round has nothing to do but to wait: those of the next one come now."""
         with self._turn:
             coming, self._next = self._next, ()
             for sealed in coming:

@@ -11,6 +11,7 @@ import re
 import threading
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -68,6 +69,8 @@ class Recorder:
         self._stop_by: float | None = None
         self._thread = threading.Thread(target=self._work, name=f"recorder-{deployment.pk}", daemon=True)
         self.lost = threading.Event()
+        self.when_verifying: Callable[[], None] = lambda: None
+        """Called as soon as a server begins to be verified."""
 
     def __enter__(self) -> "Recorder":
         self._thread.start()
@@ -81,6 +84,8 @@ class Recorder:
     def record(self, target: Target | None, record: Record) -> None:
         """Take one record of an agent; returns at once. A result closes the steps that did not end."""
         self._inbox.put((target, json.dumps(record)))  # as text: what waits here takes no more than what was sent
+        if (record.get("step"), record.get("state")) == ("verify", "begin"):
+            self.when_verifying()
 
     def say(self, text: str, *, target: Target | None = None) -> None:
         """A line of the portal's own."""

@@ -72,6 +72,7 @@ class _Execution:
         self._deployment = claimed.deployment
         self._recorder = recorder
         self._ahead = Ahead(claimed)
+        recorder.when_verifying = self._ahead.come
 
     def carry_out(self) -> bool:
         """Round after round until too many servers failed, then the end. False when the reaper has to go on."""
@@ -142,7 +143,8 @@ class _Execution:
                 plan = retry(lambda: plans.plan(target, fence=fence, within=max(1.0, ends - time.monotonic())))
                 let_the_database_go()
                 moments.append(time.monotonic())
-                result = client.run(plan, plans.reader, self._hear(target, sealed), clock=timezone.now().timestamp())
+                hear = listener(recorder, target, sealed)
+                result = client.run(plan, plans.reader, hear, clock=timezone.now().timestamp())
                 moments += [client.answered or moments[-1], time.monotonic()]
         except (LinkLost, RemoteDeadline) as error:
             recorder.say(f"{error} Asking {target.server.name} what is true.", target=target)
@@ -153,15 +155,6 @@ class _Execution:
         else:
             target.facts = {**target.facts, SPANS: waited(moments)}
             apply_result(target, dataclasses.asdict(result), recorder, self._claimed.token)
-
-    def _hear(self, target: Target, sealed: SealedTarget) -> Callable[[Record], None]:
-        record_it = listener(self._recorder, target, sealed)
-
-        def hear(record: Record) -> None:
-            record_it(record)
-            self._ahead.hear(record)
-
-        return hear
 
     def _refuse_all(self, error: PortalError) -> None:
         for target in retry(lambda: list(self._deployment.targets.filter(status=TargetStatus.WAITING))):

@@ -66,10 +66,9 @@ def test_nothing_is_claimed_of_a_machine_that_nobody_has_looked_at(world: World,
         assert claim not in after, claim
     said = world.api("viewer", "get", f"/servers/{server.name}").json()
     assert (said["rollback_ready"], said["inspected_at"]) == (None, None)
-    assert (
-        of_applications(timezone.now())[server.environment.application].missing
-        == f"a look at what lies on {server.name}"
-    )
+    application = server.environment.application
+    known = of_applications(timezone.now(), [application])[application]
+    assert known.missing == f"a look at what lies on {server.name}"
 
 
 def test_the_command_says_that_nobody_has_looked(world: World, looked_at: Server) -> None:
