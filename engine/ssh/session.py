@@ -81,7 +81,9 @@ class Session:
 
         After half a minute, and for another command, `converse` ends its input instead. Raises LinkLost.
         """
-        self._begun = command.line, self.converse(command, what=what), time.monotonic()
+        before, conversation = self._begun, self.converse(command, what=what)
+        since = before[2] if before is not None and before[1] is conversation else time.monotonic()
+        self._begun = command.line, conversation, since
 
     def probe(self, *, timeout: float = 2.0) -> None:
         """One round trip to the server's sshd and back, within `timeout` seconds. Raises LinkLost.
