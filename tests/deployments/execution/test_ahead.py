@@ -20,7 +20,7 @@ def while_verifying(scene: Scene, act: Callable[[], object]) -> list[str]:
     canary.watched = 1.5
 
     def hold(verb: str, said: int) -> bool:
-        if verb == "run" and b'"step":"verify","state":"begin"' in journal(canary):
+        if verb == "run" and b'"step":"verify","state":"begin"' in canary.journal:
             since.append(time.monotonic())
             if not done and since[-1] - since[0] > canary.watched / 2:  # that it began has been passed on
                 act()
@@ -29,12 +29,6 @@ def while_verifying(scene: Scene, act: Callable[[], object]) -> list[str]:
 
     canary.cuts = hold
     return done
-
-
-def journal(host: ScriptedHost) -> bytes:
-    """What its agent wrote down; nothing before its first run."""
-    path = host.root / ".deploy" / "journal.jsonl"
-    return path.read_bytes() if path.exists() else b""
 
 
 def lies_there(host: ScriptedHost) -> dict[str, bytes]:
